@@ -1,0 +1,50 @@
+"""Offer the spawners under their old import path."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import pwd
+import re
+import xml.etree.ElementTree as ET
+from enum import Enum
+
+from jinja2 import Template
+from jupyterhub.spawner import Spawner, set_user_setuid
+from traitlets import Dict, Float, Integer, Unicode, default
+
+from .spawners import (
+    BatchSpawnerBase,
+    BatchSpawnerRegexStates,
+    JobStatus,
+    LocalQueueSpawner,
+    MultiSlurmSpawner,
+    SlurmSpawner,
+    UserEnvMixin,
+)
+from .templating import format_template
+
+__all__ = [
+    "ET",
+    "BatchSpawnerBase",
+    "BatchSpawnerRegexStates",
+    "Dict",
+    "Enum",
+    "Float",
+    "Integer",
+    "JobStatus",
+    "LocalQueueSpawner",
+    "MultiSlurmSpawner",
+    "SlurmSpawner",
+    "Spawner",
+    "Template",
+    "Unicode",
+    "UserEnvMixin",
+    "asyncio",
+    "default",
+    "format_template",
+    "os",
+    "pwd",
+    "re",
+    "set_user_setuid",
+]

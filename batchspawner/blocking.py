@@ -1,0 +1,79 @@
+"""Offer `BatchClient` to code that cannot await: scripts, notebooks, other threads."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from typing import TYPE_CHECKING, TypeVar
+
+from .client import BatchClient
+from .monitor import CALM
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
+    from .jobs import JobRequest, JobStatus
+    from .runners import Runner
+    from .schedulers.base import Scheduler
+
+T = TypeVar("T")
+
+_lock = threading.Lock()
+_loop: asyncio.AbstractEventLoop | None = None
+
+
+def run(coroutine: Coroutine[object, object, T]) -> T:
+    """Run a coroutine to its end in the library's own thread, and return its result.
+
+    It works where an event loop runs already, as in a notebook. An interrupt (Ctrl-C) cancels it.
+    """
+    future = asyncio.run_coroutine_threadsafe(coroutine, _background_loop())
+    try:
+        return future.result()
+    except BaseException:
+        future.cancel()
+        raise
+
+
+def _background_loop() -> asyncio.AbstractEventLoop:
+    """Return the loop of one thread that all blocking clients share, and so their queries."""
+    global _loop
+    with _lock:
+        if _loop is None or _loop.is_closed():
+            _loop = asyncio.new_event_loop()
+            threading.Thread(target=_loop.run_forever, name="batchspawner", daemon=True).start()
+        return _loop
+
+
+class BlockingClient:
+    """Do what `BatchClient` does, each call returning when it is done."""
+
+    def __init__(
+        self,
+        scheduler: Scheduler | str,
+        runner: Runner | None = None,
+        query_runner: Runner | None = None,
+    ) -> None:
+        self._client = BatchClient(scheduler, runner, query_runner)
+
+    @property
+    def scheduler(self) -> Scheduler:
+        return self._client.scheduler
+
+    def submit(self, request: JobRequest) -> str:
+        return run(self._client.submit(request))
+
+    def find(self, tag: str) -> list[str]:
+        return run(self._client.find(tag))
+
+    def cancel(self, job_id: str) -> None:
+        run(self._client.cancel(job_id))
+
+    def signal(self, job_id: str, number: int) -> None:
+        run(self._client.signal(job_id, number))
+
+    def status(self, job_id: str) -> JobStatus:
+        return run(self._client.status(job_id))
+
+    def wait(self, job_id: str, interval: float = CALM) -> JobStatus:
+        return run(self._client.wait(job_id, interval))

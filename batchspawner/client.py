@@ -1,0 +1,106 @@
+"""Submit, query, cancel, signal and wait: all that a front end asks of a scheduler."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING
+
+from .errors import SchedulerError, SchedulerUnavailable
+from .monitor import CALM, shared_monitor
+from .runners import LocalRunner, ask
+from .schedulers import scheduler_class
+
+if TYPE_CHECKING:
+    from .jobs import JobRequest, JobStatus
+    from .monitor import Watch
+    from .runners import Runner
+    from .schedulers.base import Scheduler
+
+log = logging.getLogger(__name__)
+
+_SEARCHES = (1.0, 2.0, 5.0)
+"""Seconds before each search for a job whose submit gave no answer."""
+
+
+class BatchClient:
+    """Speak with one scheduler from code that can await.
+
+    `runner` submits, cancels and signals, as the owner of the jobs. `query_runner` lists; where
+    the scheduler shows every user's jobs to anybody it can be one for all users, and all clients
+    with the same one share its queries.
+    """
+
+    def __init__(
+        self,
+        scheduler: Scheduler | str,
+        runner: Runner | None = None,
+        query_runner: Runner | None = None,
+    ) -> None:
+        if isinstance(scheduler, str):
+            scheduler = scheduler_class(scheduler)()
+        self.scheduler = scheduler
+        self.runner: Runner = runner or LocalRunner()
+        self.query_runner: Runner = query_runner or self.runner
+
+    async def submit(self, request: JobRequest) -> str:
+        """Hand over a job once, and return its id.
+
+        Where the scheduler gave no answer, the job is looked for by its tag. Raises SubmitError
+        where it was refused, SchedulerUnavailable where nobody knows whether it exists.
+        """
+        try:
+            return await ask(self.scheduler, self.scheduler.submit(request), self.runner)
+        except SchedulerUnavailable:
+            found = await self._search(request.tag)
+            if found is None:
+                raise
+            log.warning("Found job %s, whose submit had given no answer", found)
+            return found
+
+    async def find(self, tag: str) -> list[str]:
+        """Return the ids of our waiting and running jobs that carry this tag."""
+        return await ask(self.scheduler, self.scheduler.find(tag), self.runner)
+
+    async def cancel(self, job_id: str) -> None:
+        """End a job, waiting or running; one that has ended already is no error.
+
+        Raises SchedulerError where the scheduler did not do it.
+        """
+        await ask(self.scheduler, self.scheduler.cancel(job_id), self.runner)
+
+    async def signal(self, job_id: str, number: int) -> None:
+        """Send a signal to a running job. Raises SchedulerError where that failed."""
+        await ask(self.scheduler, self.scheduler.signal(job_id, number), self.runner)
+
+    def watch(self, job_id: str, interval: float = CALM) -> Watch:
+        """Follow a job's status, at most `interval` seconds old, in the shared query."""
+        return shared_monitor(self.scheduler, self.query_runner).watch(job_id, interval)
+
+    async def status(self, job_id: str) -> JobStatus:
+        """Return what the scheduler's next answer says about a job."""
+        watch = self.watch(job_id)
+        try:
+            return await watch.change()
+        finally:
+            watch.close()
+
+    async def wait(self, job_id: str, interval: float = CALM) -> JobStatus:
+        """Wait until a job has ended, and return how."""
+        watch = self.watch(job_id, interval)
+        try:
+            return await watch.until(lambda status: status.is_final)
+        finally:
+            watch.close()
+
+    async def _search(self, tag: str) -> str | None:
+        for pause in _SEARCHES if tag else ():
+            await asyncio.sleep(pause)
+            try:
+                found = await self.find(tag)
+            except SchedulerError as error:
+                log.info("Cannot look for the job with tag %s yet: %s", tag, error)
+                continue
+            if found:
+                return found[0]
+        return None

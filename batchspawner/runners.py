@@ -1,0 +1,244 @@
+"""Start commands. This is the only module of the library that starts a process.
+
+A runner says *as whom and where* a command runs: as this user, through a prefix such as sudo, or
+on another machine over ssh. Runners are values: two equal ones reach the same place.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import shlex
+import signal
+import sys
+from dataclasses import dataclass, replace
+from pathlib import PurePath
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+from .commands import CommandResult
+from .errors import CommandNotFound, SchedulerUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from .commands import Call
+    from .schedulers.base import Scheduler
+
+T = TypeVar("T")
+
+OUTPUT_LIMIT = 64 * 1024 * 1024
+"""Bytes that a command may print, at most, on each of its two streams."""
+
+_KILL_WAIT = 2.0
+"""Seconds that a killed command may take to be gone before we stop looking at it."""
+
+_ALWAYS = ("PATH", "LANG", "LC_ALL", "TZ", "TMPDIR", "KRB5CCNAME")
+"""What any command may need from our own environment to run at all."""
+
+IDENTITY = ("HOME", "USER", "LOGNAME")
+"""What says who we are: for commands that run as ourselves, wrong for those of other users."""
+
+
+class Runner(Protocol):
+    """Run a command somewhere, as somebody."""
+
+    @property
+    def is_this_user(self) -> bool:
+        """Whether commands run as the user of this process, on this machine."""
+
+    async def run(
+        self,
+        argv: Sequence[str],
+        *,
+        input: str = "",  # noqa: A002  (the name that subprocess uses)
+        environment: Mapping[str, str] | None = None,
+        timeout: float = 30.0,
+    ) -> CommandResult:
+        """Run a command to its end and return what it said.
+
+        `environment` is its whole environment. Raises CommandNotFound where there is no such
+        command, SchedulerUnavailable where it did not end within `timeout` seconds or printed
+        more than OUTPUT_LIMIT.
+        """
+
+
+@dataclass(frozen=True)
+class LocalRunner:
+    """Run commands on this machine as this user, or through a prefix such as ``sudo -u x``."""
+
+    prefix: tuple[str, ...] = ()
+
+    @property
+    def is_this_user(self) -> bool:
+        return not self.prefix
+
+    async def run(
+        self,
+        argv: Sequence[str],
+        *,
+        input: str = "",  # noqa: A002
+        environment: Mapping[str, str] | None = None,
+        timeout: float = 30.0,
+    ) -> CommandResult:
+        env = tool_environment() if environment is None else environment
+        return await _run((*self.prefix, *argv), input, env, timeout)
+
+
+@dataclass(frozen=True)
+class SshRunner:
+    """Run commands on another machine: `prefix` is the ssh command line up to the host.
+
+    `inner` goes before the command on the other side. The environment goes to ssh itself: what
+    of it reaches the other side is for SendEnv and AcceptEnv to say.
+    """
+
+    prefix: tuple[str, ...]
+    inner: tuple[str, ...] = ()
+
+    is_this_user = False
+
+    async def run(
+        self,
+        argv: Sequence[str],
+        *,
+        input: str = "",  # noqa: A002
+        environment: Mapping[str, str] | None = None,
+        timeout: float = 30.0,
+    ) -> CommandResult:
+        env = {**tool_environment(("SSH_AUTH_SOCK",)), **(environment or {})}
+        # The other side gives the words to a shell, so they are quoted for one.
+        return await _run((*self.prefix, shlex.join((*self.inner, *argv))), input, env, timeout)
+
+
+async def ask(scheduler: Scheduler, call: Call[T], runner: Runner) -> T:
+    """Run a scheduler's command in an environment made for it, and read its answer."""
+    names = (*scheduler.tool_variables, *(IDENTITY if runner.is_this_user else ()))
+    environment = tool_environment(names, call.environment)
+    result = await runner.run(
+        call.argv, input=call.input, environment=environment, timeout=call.timeout
+    )
+    return call.parse(result)
+
+
+async def run_shell(
+    command: str,
+    *,
+    input: str = "",  # noqa: A002
+    environment: Mapping[str, str] | None = None,
+    timeout: float | None = None,
+) -> CommandResult:
+    """Run an administrator's own command string through the shell."""
+    env = tool_environment() if environment is None else environment
+    result = await _run(("/bin/sh", "-c", command), input, env, timeout)
+    return replace(result, argv=(command,))
+
+
+def tool_environment(
+    names: Iterable[str] = (), extra: Mapping[str, str] | None = None
+) -> dict[str, str]:
+    """Make an environment for a scheduler's command: never our own as a whole.
+
+    `names` of our variables come along besides the few that any command needs; a name that ends
+    in ``*`` stands for all that begin so. `extra` is put on top. The folder of this Python is
+    last on PATH, because the commands of this library lie there.
+    """
+    wanted = (*_ALWAYS, *names)
+    plain = {name for name in wanted if not name.endswith("*")}
+    prefixes = tuple(name[:-1] for name in wanted if name.endswith("*"))
+    env = {
+        name: value
+        for name, value in os.environ.items()
+        if name in plain or (prefixes and name.startswith(prefixes))
+    }
+    ours = str(PurePath(sys.executable).parent)
+    path = env.get("PATH", os.defpath)
+    if ours not in path.split(os.pathsep):
+        path = f"{path}{os.pathsep}{ours}"
+    return {**env, "PATH": path, **(extra or {})}
+
+
+async def _run(
+    argv: tuple[str, ...], text: str, environment: Mapping[str, str], timeout: float | None
+) -> CommandResult:
+    try:
+        # A session of its own, so that a timeout can end all that the command has started.
+        process = await asyncio.create_subprocess_exec(
+            *argv,
+            stdin=asyncio.subprocess.PIPE if text else asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            env=environment,
+            start_new_session=True,
+        )
+    except (FileNotFoundError, PermissionError, NotADirectoryError) as error:
+        result = CommandResult(argv, 127, "", f"{argv[0]}: {error.strerror}")
+        raise CommandNotFound(
+            f"{argv[0]} cannot be run on this machine. Install it, or put its folder on PATH.",
+            result,
+        ) from error
+    try:
+        stdout, stderr = await asyncio.wait_for(_communicate(process, text.encode()), timeout)
+    except asyncio.TimeoutError as error:
+        await _end(process)
+        result = CommandResult(argv, 124, "", f"no answer after {timeout:g} s, ended")
+        raise SchedulerUnavailable(f"{argv[0]} did not answer.", result) from error
+    except _TooMuch as error:
+        await _end(process)
+        result = CommandResult(argv, 125, "", f"printed more than {OUTPUT_LIMIT} bytes")
+        raise SchedulerUnavailable(f"{argv[0]} printed too much to be read.", result) from error
+    except BaseException:
+        # Cancelled: the command must not outlive the wish for it.
+        await _end(process)
+        raise
+    code = process.returncode if process.returncode is not None else 1
+    return CommandResult(argv, code, stdout, stderr)
+
+
+class _TooMuch(Exception):
+    """End the reading of a command that does not stop printing."""
+
+
+async def _communicate(process: asyncio.subprocess.Process, data: bytes) -> tuple[str, str]:
+    assert process.stdout is not None  # noqa: S101  (asked for above)
+    assert process.stderr is not None  # noqa: S101
+    _, out, err, _ = await asyncio.gather(
+        _feed(process.stdin, data), _read(process.stdout), _read(process.stderr), process.wait()
+    )
+    return out.decode(errors="replace"), err.decode(errors="replace")
+
+
+async def _feed(stream: asyncio.StreamWriter | None, data: bytes) -> None:
+    if stream is None:
+        return
+    # A command may end without reading its input; what it says then is in its output.
+    with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+        stream.write(data)
+        await stream.drain()
+    with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+        stream.close()
+        await stream.wait_closed()
+
+
+async def _read(stream: asyncio.StreamReader) -> bytes:
+    chunks, size = [], 0
+    while chunk := await stream.read(1 << 16):
+        size += len(chunk)
+        if size > OUTPUT_LIMIT:
+            raise _TooMuch
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    """Kill a command with all that it has started."""
+    # Through sudo it is another user's: then it ends by itself, and we only stop listening.
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
+    waiting = asyncio.ensure_future(process.wait())
+    done, _ = await asyncio.wait([waiting], timeout=_KILL_WAIT)
+    if not done:
+        waiting.cancel()
+    transport = getattr(process, "_transport", None)
+    if transport is not None:
+        transport.close()

@@ -1,0 +1,86 @@
+"""Define what every scheduler can be asked.
+
+The rule of this folder: no input, no output. A scheduler builds a command and reads its answer;
+it starts no process, opens no file and knows nothing of Jupyter. Standard library only.
+"""
+
+from __future__ import annotations
+
+import re
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
+    from ..commands import Call
+    from ..jobs import JobRequest, JobStatus
+
+    Listing = Mapping[str, JobStatus]
+    """What one query says: the status of each job that it names, by job id."""
+
+
+class Scheduler(ABC):
+    """Build one scheduler's commands, each with the reader of its answer.
+
+    Objects are values: two with the same settings are equal and hashable, so that whoever asks
+    the same scheduler shares one query.
+    """
+
+    name: ClassVar[str]
+    """One word, used everywhere: this module, the template, the transcripts, the entry point."""
+
+    title: ClassVar[str]
+    """The scheduler's name as its makers write it."""
+
+    tool_variables: ClassVar[tuple[str, ...]] = ()
+    """Environment variables of the caller that the scheduler's commands need."""
+
+    floor: ClassVar[float] = 2.0
+    """Seconds between two queries at least."""
+
+    job_id_pattern: ClassVar[re.Pattern[str]] = re.compile(r"[0-9]+")
+    """The form of a job id; nothing else ever reaches a command."""
+
+    shared: ClassVar[bool] = True
+    """Whether one user may list every user's jobs."""
+
+    @abstractmethod
+    def submit(self, request: JobRequest) -> Call[str]:
+        """Hand over a job; the answer is its id. Raises SubmitError where it is refused."""
+
+    @abstractmethod
+    def query(self, job_ids: Collection[str]) -> Sequence[Call[Listing]]:
+        """Ask for all these jobs in as few commands as there can be, mostly one.
+
+        A job that the answer does not name may have ended; `confirm` tells.
+        Raises SchedulerUnavailable where the scheduler did not answer.
+        """
+
+    @abstractmethod
+    def confirm(self, job_id: str) -> Sequence[Call[JobStatus | None]]:
+        """Ask other sources about a job that a query did not name, best source first.
+
+        The answer None says that this source does not know the job.
+        """
+
+    @abstractmethod
+    def find(self, tag: str) -> Call[list[str]]:
+        """List the ids of the jobs, waiting or running, that carry this tag."""
+
+    @abstractmethod
+    def cancel(self, job_id: str) -> Call[None]:
+        """End a job, waiting or running. One that has ended already is no error."""
+
+    @abstractmethod
+    def signal(self, job_id: str, number: int) -> Call[None]:
+        """Send a signal to the processes of a running job."""
+
+    def checked(self, job_id: str) -> str:
+        """Return a job id as it is. Raises ValueError where it has not this scheduler's form."""
+        if not self.job_id_pattern.fullmatch(job_id):
+            raise ValueError(
+                f"{job_id!r} is not a job id of {self.title}, which look like "
+                f"/{self.job_id_pattern.pattern}/"
+            )
+        return job_id

@@ -1,0 +1,313 @@
+"""Give a JupyterHub user a server as a batch job: the life cycle."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+from typing import TYPE_CHECKING, Any
+
+from jupyterhub.spawner import Spawner, set_user_setuid
+from traitlets import Bool, Float, Integer, List, Tuple, Unicode, default
+
+from .. import api  # noqa: F401  (registers the handler that jobs report to)
+from ..runners import IDENTITY, run_shell, tool_environment
+from ..templating import format_template, render_script
+from .managed import ManagedBackend
+from .progress import progress_events
+from .request import RequestTraits
+from .shell import ShellBackend
+from .state import JobStatus, commit_state, restore_state, saved_state
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+_HOST_NAME = re.compile(r"[A-Za-z0-9_.:-]{1,253}")
+
+# JupyterHub 5.2 dropped these from its own default. Jobs of existing sites find their commands
+# by this PATH.
+_ENV_KEEP = (
+    "JUPYTERHUB_SINGLEUSER_APP",
+    "PATH",
+    "PYTHONPATH",
+    "CONDA_ROOT",
+    "CONDA_DEFAULT_ENV",
+    "VIRTUAL_ENV",
+    "LANG",
+    "LC_ALL",
+)
+
+
+_NOT_FOR_USERS = frozenset({"keepvars", "keepvars_extra", "username", "homedir"})
+"""Variables of the job script that a user's choices never replace; nor do they replace `cmd`."""
+
+
+class BatchSpawnerBase(RequestTraits, Spawner):
+    """Be the base of all spawners whose server is a batch job.
+
+    A subclass either names a scheduler of `batchspawner.schedulers` in `scheduler_name`, or gives
+    `batch_submit_cmd`, `batch_query_cmd` and `batch_cancel_cmd` and reads the query's text in
+    `state_ispending`, `state_isrunning` and `state_gethost`.
+    """
+
+    scheduler_name: str = ""
+    """The scheduler of this class; empty where only commands of a site's own are used."""
+
+    start_timeout = Integer(
+        300, help="Seconds until a server must run, the wait in the queue included."
+    ).tag(config=True)
+    ip = Unicode("0.0.0.0", help="Address on which the server listens, on its node.").tag(  # noqa: S104
+        config=True
+    )
+    exec_prefix = Unicode(
+        "sudo -E -u {username}",
+        help="What goes before the scheduler's commands, so that the user owns the job.",
+    ).tag(config=True)
+    batch_script = Unicode(
+        "",
+        help="Template of the job script, for Jinja or `str.format`; empty: the packaged one. "
+        "Every trait `req_foo` is `foo` in it; `cmd` starts the server and must be there.",
+    ).tag(config=True)
+    batchspawner_singleuser_cmd = Unicode(
+        "batchspawner-singleuser",
+        help="Command that chooses a port on the node, reports it and starts the server. It goes "
+        "before `c.Spawner.cmd`; set the full path where the job does not find it.",
+    ).tag(config=True)
+    batch_submit_cmd = Unicode(
+        "", help="Template of the submit command, run by a shell, the job script as its input."
+    ).tag(config=True)
+    batch_query_cmd = Unicode("", help="Template of the query command; it has `job_id`.").tag(
+        config=True
+    )
+    batch_cancel_cmd = Unicode("", help="Template of the cancel command; it has `job_id`.").tag(
+        config=True
+    )
+    startup_poll_interval = Float(
+        0.5,
+        help="Seconds between two queries while a server starts. All starting servers share "
+        "one query, and no scheduler is asked more often than it can bear.",
+    ).tag(config=True)
+    port_range = Tuple(
+        default_value=(),
+        help="First and last port that a server may listen on, such as (9000, 9999); empty: any.",
+    ).tag(config=True)
+    trust_reported_host = Bool(
+        False,
+        help="Connect to the address that the job reports instead of the host that the scheduler "
+        "names. For sites where the Hub cannot resolve the names of nodes; a user's job can then "
+        "point the proxy of its own server to any address.",
+    ).tag(config=True)
+    command_env_keep = List(
+        Unicode(),
+        help="Names of the Hub's environment variables that the commands of this configuration "
+        "get, a final `*` standing for any ending.",
+    ).tag(config=True)
+
+    job_id = Unicode()
+    job_status = Unicode()
+    job_tag = Unicode()
+    job_host = Unicode()
+    job_port = Integer()
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self._backend: ManagedBackend | ShellBackend | None = None
+        self._submitting: asyncio.Future[Any] | None = None
+        self._configured_ip: str | None = None
+        self.report = asyncio.Event()
+        super().__init__(*args, **kwargs)
+        # What the library logs comes with the Hub's log.
+        logging.getLogger("batchspawner").parent = getattr(self.log, "logger", self.log)
+
+    @default("env_keep")
+    def _env_keep_default(self) -> list[str]:
+        return list(_ENV_KEEP)
+
+    @default("command_env_keep")
+    def _command_env_keep_default(self) -> list[str]:
+        prefixes = "CONDOR_ _CONDOR_ KRB5 LSB_ LSF_ MOAB MUNGE_ OAR PBS_ SGE_ SLURM_"
+        return ["LC_*", "LD_LIBRARY_PATH", "SSH_AUTH_SOCK", "XDG_RUNTIME_DIR"] + [
+            f"{prefix}*" for prefix in prefixes.split()
+        ]
+
+    @property
+    def backend(self) -> ManagedBackend | ShellBackend:
+        """Who speaks with the scheduler: the scheduler layer, or the site's own commands."""
+        if self._backend is None:
+            self._backend = ManagedBackend.of(self) or ShellBackend(self)
+        return self._backend
+
+    # What subclasses of existing sites override and call.
+
+    def parse_job_id(self, output: str) -> str:
+        """Return the job id in what `batch_submit_cmd` printed."""
+        return output
+
+    def cmd_formatted_for_batch(self) -> str:
+        """Return the command line that starts the server, for the job script."""
+        return " ".join([self.batchspawner_singleuser_cmd, *self.cmd, *self.get_args()])
+
+    async def run_command(
+        self,
+        cmd: str,
+        input: str | None = None,  # noqa: A002
+        env: dict[str, str] | None = None,
+    ) -> str:
+        """Run a command of the configuration through the shell and return what it printed.
+
+        Raises RuntimeError with its standard error where its exit status is not 0.
+        """
+        identity = () if self.exec_prefix.strip() else IDENTITY
+        environment = tool_environment((*self.command_env_keep, *identity), env)
+        result = await run_shell(cmd, input=input or "", environment=environment)
+        if not result.ok:
+            self.log.error("%s: the command failed\n%s", self._log_name, result.describe())
+            raise RuntimeError(result.stderr.strip())
+        return result.stdout.strip()
+
+    async def _get_batch_script(self, **subvars: Any) -> str:
+        """Return the job script, from `batch_script` or the packaged template."""
+        if self.batch_script or not self.scheduler_name:
+            return format_template(self.batch_script, **subvars)
+        return render_script(f"{self.scheduler_name}.j2", subvars)
+
+    def script_variables(self) -> dict[str, Any]:
+        """Return all that a job script's template can name; choices of the user come last."""
+        chosen = getattr(self, "user_options", None) or {}
+        return {
+            **self.get_req_subvars(),
+            **{name: value for name, value in chosen.items() if name not in _NOT_FOR_USERS},
+            "cmd": self.cmd_formatted_for_batch(),
+        }
+
+    async def submit_batch_script(self) -> str:
+        """Render the job script, submit it and return the job's id."""
+        await self.backend.submit()
+        return self.job_id
+
+    async def query_job_status(self) -> JobStatus:
+        """Return what is known about the job."""
+        return await self.backend.query()
+
+    async def cancel_batch_job(self) -> None:
+        """Ask the scheduler to end the job."""
+        await self.backend.cancel()
+
+    def make_preexec_fn(self, name: str) -> Callable[[], None]:
+        """Return a function that makes a child process another user's."""
+        return set_user_setuid(name)
+
+    def state_ispending(self) -> Any:
+        """Tell from `job_status` whether the job waits."""
+        raise NotImplementedError(f"{type(self).__name__} must define state_ispending")
+
+    def state_isrunning(self) -> Any:
+        """Tell from `job_status` whether the job runs."""
+        raise NotImplementedError(f"{type(self).__name__} must define state_isrunning")
+
+    def state_isunknown(self) -> Any:
+        """Tell from `job_status` whether the scheduler gave no answer about the job."""
+        return None
+
+    def state_gethost(self) -> str | None:
+        """Return from `job_status` the host on which the job runs."""
+        raise NotImplementedError(f"{type(self).__name__} must define state_gethost")
+
+    def connect_host(self, host: str) -> str:
+        """Return the name by which the Hub reaches a host that the scheduler named."""
+        return host
+
+    # What JupyterHub calls.
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Take up a job that an earlier Hub process had started."""
+        super().load_state(state)
+        restore_state(self, state)
+
+    def get_state(self) -> dict[str, Any]:
+        """Return what a later Hub process must know of the job."""
+        return {**super().get_state(), **saved_state(self)}
+
+    def clear_state(self) -> None:
+        """Forget the job."""
+        super().clear_state()
+        restore_state(self, {})
+        self.report.clear()
+        if self._backend is not None:
+            self._backend.close()
+            self._backend = None
+
+    def get_env(self) -> dict[str, str]:
+        """Return the environment of the server, and what the wrapper in the job must know."""
+        env = super().get_env()
+        if self.port_range:
+            first, last = self.port_range
+            env["BATCHSPAWNER_PORT_RANGE"] = f"{first}-{last}"
+        return env
+
+    async def start(self) -> tuple[str, int]:
+        """Submit the job and wait until its server has reported; return host and port."""
+        if self._configured_ip is None:
+            self._configured_ip = self.ip
+        self.ip, self.port = self._configured_ip, self.traits()["port"].default_value
+        if self.server:
+            self.server.port = self.port
+        self._submitting = asyncio.ensure_future(self._submit())
+        # A submit that was begun is finished even when nobody waits for the server any more:
+        # `stop` needs the id to cancel the job.
+        await asyncio.shield(self._submitting)
+        if not self.job_id:
+            raise RuntimeError("Jupyter batch job submission failure (no jobid in output)")
+        await self.backend.until_serving()
+        self.job_host, self.job_port = self.ip or "", self.port
+        commit_state(self)
+        self.log.info("%s: job %s serves at %s:%s", self._log_name, self.job_id, self.ip, self.port)
+        return self.ip, self.port
+
+    async def _submit(self) -> None:
+        await self.submit_batch_script()
+        commit_state(self)
+
+    async def poll(self) -> int | None:
+        """Return None while the job may live, else its exit status; JupyterHub asks regularly."""
+        if self._submitting is not None and not self._submitting.done():
+            return None
+        try:
+            return await self.backend.poll()
+        except Exception:
+            self.log.exception("%s: cannot find out about job %s; it is taken to live",
+                               self._log_name, self.job_id)  # fmt: skip
+            return None
+
+    async def stop(self, now: bool = False) -> None:
+        """Cancel the job, waiting or running, and see it end unless `now` is true."""
+        if self._submitting is not None:
+            await asyncio.wait([self._submitting])
+        if self.job_id:
+            self.log.info("%s: cancelling job %s", self._log_name, self.job_id)
+            await self.cancel_batch_job()
+            if not now:
+                await self.backend.until_gone()
+
+    async def get_url(self) -> str:
+        """Return the server's URL; JupyterHub asks when it has restarted."""
+        if not self.job_port and await self.backend.resume():
+            self.job_host, self.job_port = self.ip or "", self.port
+            commit_state(self)
+        if self.job_port:
+            self.server.ip, self.server.port = self.job_host, self.job_port
+        return str(self.server.url)
+
+    async def progress(self) -> AsyncIterator[dict[str, Any]]:
+        """Yield what the waiting user should read, each time that it changes."""
+        async for event in progress_events(self):
+            yield event
+
+    # What the job's report calls.
+
+    def receive_report(self, port: int, host: str = "") -> None:
+        """Take note of where the job's server listens."""
+        if self.trust_reported_host and _HOST_NAME.fullmatch(host):
+            self.job_host = host
+        self.port = self.job_port = port
+        self.report.set()
+        commit_state(self)

@@ -1,0 +1,272 @@
+"""Speak with a scheduler through the scheduler layer."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from typing import TYPE_CHECKING, Any
+
+from ..client import BatchClient
+from ..errors import BatchError, SchedulerUnavailable, SubmitError
+from ..jobs import JobRequest, JobState
+from ..schedulers import scheduler_class
+from ..templating import format_template
+from .customised import customisations
+from .failures import SpawnFailure
+from .prefix import runners_of
+from .state import JobStatus, commit_state
+
+if TYPE_CHECKING:
+    from ..jobs import JobStatus as SchedulerStatus
+    from ..monitor import Watch
+
+_FIRST_ANSWER = 15.0
+"""Seconds that `poll` waits for the first listing after a restart of the Hub."""
+
+_CANCEL_PAUSES = (1.0, 5.0)
+"""Seconds between the tries to cancel a job while the scheduler does not answer."""
+
+_PATIENCE = 60.0
+"""Seconds from the start of a job until its silence is mentioned to the user."""
+
+
+class ManagedBackend:
+    """Submit, watch and cancel one spawner's job."""
+
+    def __init__(self, spawner: Any, client: BatchClient) -> None:
+        self.spawner = spawner
+        self.client = client
+        self._watched: Watch | None = None
+        self._running_since: float | None = None
+
+    @classmethod
+    def of(cls, spawner: Any) -> ManagedBackend | None:
+        """Return the backend of a spawner, or None where its site speaks for itself."""
+        if not spawner.scheduler_name:
+            return None
+        own = customisations(spawner)
+        scheduler = scheduler_class(spawner.scheduler_name)()
+        prefix = format_template(spawner.exec_prefix, **spawner.get_req_subvars())
+        runners = runners_of(prefix, shared=scheduler.shared)
+        if own or runners is None:
+            spawner.log.debug(
+                "%s: the configuration's own commands are used, because of %s",
+                spawner._log_name,
+                ", ".join(own) or "exec_prefix",
+            )
+            return None
+        return cls(spawner, BatchClient(scheduler, *runners))
+
+    def close(self) -> None:
+        """End the watch of the job."""
+        if self._watched is not None:
+            self._watched.close()
+            self._watched = None
+
+    @property
+    def status(self) -> SchedulerStatus | None:
+        """What the scheduler said last about the job."""
+        return self._watched.status if self._watched else None
+
+    async def submit(self) -> None:
+        spawner = self.spawner
+        script = await spawner._get_batch_script(**spawner.script_variables())
+        spawner.log.debug("%s: job script\n%s", spawner._log_name, script)
+        # The tag is stored first, so that a Hub that dies now can find its job again.
+        spawner.job_tag = f"jupyterhub-{uuid.uuid4().hex}"
+        commit_state(spawner)
+        request = JobRequest(script, spawner.job_tag, spawner.get_env())
+        try:
+            spawner.job_id = await self.client.submit(request)
+        except SubmitError as error:
+            said = error.result.text if error.result else str(error)
+            spawner.log.error("%s: %s", spawner._log_name, error)
+            raise SpawnFailure(f"{self._title} refused the job: {said}") from error
+        spawner.log.info("%s: submitted job %s", spawner._log_name, spawner.job_id)
+
+    async def query(self) -> JobStatus:
+        status = await self._watch().change()
+        self._note(status)
+        if status.is_final:
+            return JobStatus.NOTFOUND
+        if status.state is JobState.UNKNOWN:
+            return JobStatus.UNKNOWN
+        return JobStatus.PENDING if status.state.is_waiting else JobStatus.RUNNING
+
+    async def cancel(self) -> None:
+        """Cancel the job, again for a while when the scheduler does not answer."""
+        for pause in _CANCEL_PAUSES:
+            try:
+                return await self.client.cancel(self.spawner.job_id)
+            except SchedulerUnavailable as error:
+                self.spawner.log.warning(
+                    "%s: job %s is not cancelled yet: %s",
+                    self.spawner._log_name,
+                    self.spawner.job_id,
+                    error,
+                )
+            await asyncio.sleep(pause)
+        return await self.client.cancel(self.spawner.job_id)
+
+    async def poll(self) -> int | None:
+        spawner = self.spawner
+        if not spawner.job_id and not await self._find_again():
+            return 0
+        watch = self._watch(spawner.poll_interval)
+        try:
+            status = await asyncio.wait_for(watch.change(), _FIRST_ANSWER)
+        except asyncio.TimeoutError:
+            return None
+        self._note(status)
+        if not status.is_final:
+            return None
+        spawner.log.warning(
+            "%s: job %s has ended: %s", spawner._log_name, spawner.job_id, status.describe()
+        )
+        return 1 if status.exit_code is None else status.exit_code
+
+    async def until_serving(self) -> None:
+        """Wait until the job's server has reported and the host of the job is known."""
+        spawner = self.spawner
+        watch = self._watch(spawner.startup_poll_interval)
+        status = None
+        while not (spawner.port and self._host(status)):
+            news = asyncio.ensure_future(watch.change(status))
+            tasks: set[asyncio.Future[Any]] = {news}
+            if not spawner.port:
+                tasks.add(asyncio.ensure_future(spawner.report.wait()))
+            try:
+                await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                for task in tasks:
+                    task.cancel()
+            status = watch.status
+            if status is not None:
+                self._note(status)
+                self._check_alive(status)
+            self._use_fixed_port()
+        spawner.ip = self._host(status)
+        watch.interval = spawner.poll_interval
+
+    async def resume(self) -> bool:
+        """Wait for a job that an earlier Hub process had started; False where that failed."""
+        spawner = self.spawner
+        try:
+            await asyncio.wait_for(self.until_serving(), spawner.start_timeout)
+        except (SpawnFailure, asyncio.TimeoutError) as error:
+            spawner.log.warning("%s: %s", spawner._log_name, error or "no report in time")
+            return False
+        return True
+
+    async def until_gone(self) -> None:
+        spawner = self.spawner
+        watch = self._watch(1.0)
+
+        def ended(status: SchedulerStatus) -> bool:
+            return status.is_final or status.state is JobState.COMPLETING
+
+        try:
+            await asyncio.wait_for(watch.until(ended), 10)
+        except asyncio.TimeoutError:
+            spawner.log.warning(
+                "%s: job %s still runs 10 s after it was cancelled",
+                spawner._log_name,
+                spawner.job_id,
+            )
+
+    def describe(self) -> tuple[int, str]:
+        """Return a percentage and a sentence about how far the start has come."""
+        spawner = self.spawner
+        if not spawner.job_id:
+            return 0, f"Submitting the job to {self._title}"
+        status, job = self.status, f"Job {spawner.job_id}"
+        if spawner.port:
+            return 90, f"{job}: the server has started; waiting until it answers"
+        if status is None:
+            return 10, f"{job} is submitted to {self._title}"
+        if status.state.is_waiting:
+            return 20, f"{job} {self._waiting(status)}"
+        if status.state is JobState.RUNNING:
+            return 60, f"{job} runs on {status.host}; {self._starting()}"
+        return 60, f"{job} is {status.describe()}"
+
+    @property
+    def _title(self) -> str:
+        return self.client.scheduler.title
+
+    def _waiting(self, status: SchedulerStatus) -> str:
+        text = "is held" if status.state is JobState.HELD else "waits in the queue"
+        if status.reason:
+            text += f": {status.reason}"
+        if status.expected_start:
+            minutes = max(1, round((status.expected_start - time.time()) / 60))
+            text += f"; expected to start in about {minutes} min"
+        return text
+
+    def _starting(self) -> str:
+        waited = time.monotonic() - (self._running_since or time.monotonic())
+        if waited < _PATIENCE:
+            return "its server is starting"
+        return (
+            "its server has not reported to the Hub yet. If it does not, look into the job's "
+            f"log: the node must reach {self.spawner.hub.api_url} and find "
+            f"{self.spawner.batchspawner_singleuser_cmd or 'the server'}"
+        )
+
+    def _watch(self, interval: float | None = None) -> Watch:
+        if self._watched is None:
+            self._watched = self.client.watch(self.spawner.job_id)
+        if interval is not None and interval > 0:
+            self._watched.interval = interval
+        return self._watched
+
+    def _note(self, status: SchedulerStatus) -> None:
+        self.spawner.job_status = f"{status.native} {status.host}".strip()
+        if status.state is not JobState.RUNNING:
+            self._running_since = None
+        elif self._running_since is None:
+            self._running_since = time.monotonic()
+
+    def _host(self, status: SchedulerStatus | None) -> str:
+        if self.spawner.job_host:
+            return str(self.spawner.job_host)
+        return str(self.spawner.connect_host(status.host)) if status and status.host else ""
+
+    def _check_alive(self, status: SchedulerStatus) -> None:
+        if not status.is_final:
+            return
+        spawner = self.spawner
+        spawner.log.warning(
+            "%s: job %s ended before its server came up: %s",
+            spawner._log_name,
+            spawner.job_id,
+            status.describe(),
+        )
+        if status.start is None:
+            text = "The Jupyter batch job has disappeared while pending in the queue or died "
+            text += "immediately after starting."
+        else:
+            text = "The Jupyter batch job started but died before launching the single-user server."
+        raise SpawnFailure(f"{text} Job {spawner.job_id}: {status.describe()}.")
+
+    def _use_fixed_port(self) -> None:
+        """Take the port that the configuration fixes where no wrapper reports one."""
+        spawner = self.spawner
+        if hasattr(spawner, "mock_port"):
+            spawner.port = spawner.mock_port
+
+    async def _find_again(self) -> bool:
+        """Find a job whose id was never stored, because the Hub died while it submitted."""
+        spawner = self.spawner
+        if not spawner.job_tag:
+            return False
+        try:
+            found = await self.client.find(spawner.job_tag)
+        except BatchError as error:
+            spawner.log.warning("%s: cannot look for its job: %s", spawner._log_name, error)
+            return True
+        if found:
+            spawner.job_id = found[0]
+            commit_state(spawner)
+        return bool(found)

@@ -1,0 +1,43 @@
+"""Turn an `exec_prefix` into the runners that it means."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import PurePath
+
+from ..runners import LocalRunner, Runner, SshRunner
+
+_SHELL_SYNTAX = re.compile(r"[;&|<>`$(){}*?\n!#~]")
+_BECOMES_USER = {"sudo", "runuser", "su", "doas"}
+# Options of ssh that take an argument: https://man.openbsd.org/ssh
+_SSH_ARGUMENT = re.compile(r"-[A-Za-z]*[BbcDEeFIiJLlmOoPpQRSWw]")
+
+
+def runners_of(prefix: str, *, shared: bool) -> tuple[Runner, Runner] | None:
+    """Return who submits and cancels, and who lists the jobs.
+
+    `prefix` is the formatted `exec_prefix`; `shared` says that one user may list all jobs, so
+    that listing needs no sudo. Returns None for a prefix that only a shell can read.
+    """
+    if _SHELL_SYNTAX.search(prefix):
+        return None
+    try:
+        words = tuple(shlex.split(prefix))
+    except ValueError:
+        return None
+    outer, inner = _split_ssh(words)
+    runner: Runner = SshRunner(outer, inner) if outer else LocalRunner(inner)
+    if not shared or not inner or PurePath(inner[0]).name not in _BECOMES_USER:
+        return runner, runner
+    return runner, SshRunner(outer) if outer else LocalRunner()
+
+
+def _split_ssh(words: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Split into the ssh command up to its host, and what goes before the command there."""
+    if not words or PurePath(words[0]).name not in {"ssh", "gsissh"}:
+        return (), words
+    index = 1
+    while index < len(words) and words[index].startswith("-"):
+        index += 2 if _SSH_ARGUMENT.fullmatch(words[index]) else 1
+    return words[: index + 1], words[index + 1 :]

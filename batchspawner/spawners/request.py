@@ -1,0 +1,80 @@
+"""Hold what a spawner asks the scheduler for, as traits that every template can name."""
+
+from __future__ import annotations
+
+import pwd
+from typing import Any
+
+from traitlets import HasTraits, Unicode, default
+
+
+class RequestTraits(HasTraits):
+    """Offer a trait ``req_foo`` to templates as ``foo``; subclasses add their own likewise."""
+
+    req_queue = Unicode("", help="Queue to submit to. Slurm calls it a partition.").tag(config=True)
+    req_host = Unicode(
+        "", help="Host to ask for: the server of the queue in PBS, the node in Slurm."
+    ).tag(config=True)
+    req_memory = Unicode("", help="Memory to ask for, in the scheduler's notation.").tag(
+        config=True
+    )
+    req_nprocs = Unicode("", help="Number of processor cores to ask for.").tag(config=True)
+    req_ngpus = Unicode("", help="Number of GPUs to ask for.").tag(config=True)
+    req_runtime = Unicode("", help="How long the job may run, in the scheduler's notation.").tag(
+        config=True
+    )
+    req_partition = Unicode("", help="Partition to submit to; rules over req_queue.").tag(
+        config=True
+    )
+    req_account = Unicode("", help="Account that pays for the job.").tag(config=True)
+    req_options = Unicode(
+        "", help="More options of the submit command, one or several a line, for the job script."
+    ).tag(config=True)
+    req_prologue = Unicode("", help="Shell commands to run in the job before the server.").tag(
+        config=True
+    )
+    req_epilogue = Unicode("", help="Shell commands to run in the job after the server.").tag(
+        config=True
+    )
+    req_username = Unicode()
+    req_homedir = Unicode()
+    req_keepvars = Unicode()
+    req_keepvars_extra = Unicode(
+        "",
+        help="Names of environment variables to keep in the job besides those that JupyterHub "
+        "sets, separated by commas.",
+    ).tag(config=True)
+
+    user: Any
+
+    @default("req_username")
+    def _req_username_default(self) -> str:
+        return str(self.user.name)
+
+    @default("req_homedir")
+    def _req_homedir_default(self) -> str:
+        return pwd.getpwnam(self.user.name).pw_dir
+
+    @default("req_keepvars")
+    def _req_keepvars_default(self) -> str:
+        return ",".join(self.get_env())
+
+    def get_env(self) -> dict[str, str]:
+        """Return the environment of the server; JupyterHub's Spawner provides it."""
+        env: dict[str, str] = super().get_env()  # type: ignore[misc]
+        return env
+
+    def get_req_subvars(self) -> dict[str, Any]:
+        """Return the value of every trait ``req_foo`` as ``foo``, for the templates."""
+        variables = {
+            name[len("req_") :]: getattr(self, name)
+            for name in self.trait_names()
+            if name.startswith("req_")
+        }
+        # A subclass may have replaced a trait by a plain class attribute.
+        for name in dir(type(self)):
+            if name.startswith("req_") and name[len("req_") :] not in variables:
+                variables[name[len("req_") :]] = getattr(self, name)
+        if variables.get("keepvars_extra"):
+            variables["keepvars"] += "," + variables["keepvars_extra"]
+        return variables

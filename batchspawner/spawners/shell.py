@@ -1,0 +1,180 @@
+"""Speak with a scheduler by the command strings of a site's configuration.
+
+This is the way of all earlier releases, kept as it was: the same commands in the same order,
+through `run_command`, read by the methods of the spawner.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from typing import Any
+
+from ..templating import format_template
+from .state import JobStatus
+
+_DOUBTS = 3
+"""How often a query command must have failed in a row before its silence means an end."""
+
+_NO_SUCH_JOB = re.compile(
+    r"invalid job id|unknown job|unknown jobid|does not exist|do not exist|not found|no such job",
+    re.IGNORECASE,
+)
+
+
+class ShellBackend:
+    """Submit, query and cancel one spawner's job by its `batch_*_cmd`."""
+
+    def __init__(self, spawner: Any) -> None:
+        self.spawner = spawner
+        self.host = ""
+        self._failed = False
+        self._doubts = 0
+
+    def close(self) -> None:
+        """Let go of nothing: there is no watch."""
+
+    async def submit(self) -> None:
+        spawner = self.spawner
+        command = self._command(spawner.batch_submit_cmd)
+        script = await spawner._get_batch_script(**spawner.script_variables())
+        spawner.log.info("%s: submitting with %s", spawner._log_name, command)
+        spawner.log.debug("%s: job script\n%s", spawner._log_name, script)
+        output = await spawner.run_command(command, input=script, env=spawner.get_env())
+        try:
+            spawner.job_id = spawner.parse_job_id(output)
+        except Exception:
+            spawner.log.exception("%s: no job id in %r", spawner._log_name, output)
+            spawner.job_id = ""
+        else:
+            spawner.log.info("%s: submitted job %s", spawner._log_name, spawner.job_id)
+
+    async def query(self) -> JobStatus:
+        spawner = self.spawner
+        self._failed = False
+        if not spawner.job_id:
+            spawner.job_status = ""
+            return JobStatus.NOTFOUND
+        try:
+            spawner.job_status = await spawner.run_command(self._command(spawner.batch_query_cmd))
+        except RuntimeError as error:
+            # The text of a failed query may be one that the site's expressions know.
+            spawner.job_status = str(error.args[0]) if error.args else ""
+            self._failed = not _NO_SUCH_JOB.search(spawner.job_status)
+        except Exception:
+            spawner.log.exception("%s: the query failed", spawner._log_name)
+            spawner.job_status = ""
+            self._failed = True
+        if spawner.state_isrunning():
+            return JobStatus.RUNNING
+        if spawner.state_ispending():
+            return JobStatus.PENDING
+        if spawner.state_isunknown():
+            return JobStatus.UNKNOWN
+        return JobStatus.NOTFOUND
+
+    async def cancel(self) -> None:
+        await self.spawner.run_command(self._command(self.spawner.batch_cancel_cmd))
+
+    async def poll(self) -> int | None:
+        if not await self._is_gone():
+            return None
+        self.spawner.clear_state()
+        return 1
+
+    async def until_serving(self) -> None:
+        """Wait until the job runs, and then until its server has reported a port."""
+        spawner = self.spawner
+        while not await self._is_running():
+            await asyncio.sleep(spawner.startup_poll_interval)
+        spawner.ip = self.host = spawner.job_host or spawner.state_gethost()
+        while spawner.port == 0:
+            await self._pause()
+            if hasattr(spawner, "mock_port"):
+                spawner.port = spawner.mock_port
+            if await spawner.poll() is not None:
+                raise RuntimeError(
+                    "The Jupyter batch job started but died before launching the "
+                    "single-user server."
+                )
+
+    async def resume(self) -> bool:
+        """Wait for a job that an earlier Hub process had started; False where that failed."""
+        try:
+            await asyncio.wait_for(self.until_serving(), self.spawner.start_timeout)
+        except (RuntimeError, asyncio.TimeoutError) as error:
+            self.spawner.log.warning("%s: %s", self.spawner._log_name, error or "no report in time")
+            return False
+        return True
+
+    async def until_gone(self) -> None:
+        spawner = self.spawner
+        for _ in range(10):
+            if await spawner.query_job_status() not in (JobStatus.RUNNING, JobStatus.UNKNOWN):
+                return
+            await asyncio.sleep(1)
+        spawner.log.warning(
+            "%s: job %s still runs 10 s after it was cancelled", spawner._log_name, spawner.job_id
+        )
+
+    def describe(self) -> tuple[int, str]:
+        """Return a percentage and a sentence about how far the start has come."""
+        spawner = self.spawner
+        if not spawner.job_id:
+            return 0, "Submitting the job"
+        try:
+            if spawner.state_ispending():
+                return 20, "Pending in queue..."
+            if spawner.state_isrunning():
+                return 60, "Cluster job running... waiting to connect"
+        except Exception:
+            spawner.log.exception("%s: cannot read the job's state", spawner._log_name)
+        return 10, "Unknown status..."
+
+    async def _is_running(self) -> bool:
+        spawner = self.spawner
+        status = await spawner.query_job_status()
+        if status is not JobStatus.NOTFOUND:
+            self._doubts = 0
+        elif not self._is_doubtful():
+            spawner.log.warning(
+                "%s: job %s is neither pending nor running: %s",
+                spawner._log_name,
+                spawner.job_id,
+                spawner.job_status,
+            )
+            spawner.clear_state()
+            raise RuntimeError(
+                "The Jupyter batch job has disappeared while pending in the queue or died "
+                "immediately after starting."
+            )
+        return bool(status is JobStatus.RUNNING)
+
+    async def _is_gone(self) -> bool:
+        if await self.spawner.query_job_status() is not JobStatus.NOTFOUND:
+            self._doubts = 0
+            return False
+        return not self._is_doubtful()
+
+    def _is_doubtful(self) -> bool:
+        """Tell whether "not found" may only mean that the command failed this once."""
+        if not self._failed or not self.spawner.job_id:
+            return False
+        self._doubts += 1
+        return self._doubts < _DOUBTS
+
+    async def _pause(self) -> None:
+        """Wait for the next query, or less when the job reports."""
+        report = asyncio.ensure_future(self.spawner.report.wait())
+        await asyncio.wait([report], timeout=self.spawner.startup_poll_interval)
+        report.cancel()
+
+    def _command(self, template: str) -> str:
+        variables = self.spawner.get_req_subvars()
+        variables["job_id"] = self.spawner.job_id
+        return " ".join(
+            (
+                format_template(self.spawner.exec_prefix, **variables),
+                format_template(template, **variables),
+            )
+        )

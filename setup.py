@@ -1,0 +1,76 @@
+"""Describe the distribution: what it is, what it needs and what it installs."""
+
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+HERE = Path(__file__).parent
+VERSION: dict = {}
+exec((HERE / "batchspawner" / "_version.py").read_text(encoding="utf-8"), VERSION)  # noqa: S102
+
+EXTRAS = {
+    "functions": ["cloudpickle>=2"],
+    "kernels": ["jupyter_client>=7.4"],
+    "magics": ["ipython>=7.34"],
+    "clusters": ["ipyparallel>=8.4"],
+}
+EXTRAS["all"] = sorted({one for needs in EXTRAS.values() for one in needs})
+EXTRAS["dev"] = [
+    "build",
+    "hypothesis",
+    "mypy",
+    "pytest",
+    "pytest-asyncio",
+    "requests",
+    "ruff",
+]
+
+setup(
+    name="batchspawner",
+    version=VERSION["__version__"],
+    description="Jupyter on a batch cluster: JupyterHub spawners and more, on one layer",
+    long_description=(HERE / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="BSD-3-Clause",
+    license_files=["LICENSE"],
+    python_requires=">=3.9",
+    packages=[
+        *find_packages(include=["batchspawner", "batchspawner.*", "wrapspawner", "wrapspawner.*"]),
+        "batchspawner.templates",
+    ],
+    package_dir={"batchspawner.templates": "templates"},
+    package_data={
+        "batchspawner": ["py.typed"],
+        "batchspawner.templates": ["*.j2", "forms/*.html"],
+        "wrapspawner": ["py.typed"],
+    },
+    install_requires=[
+        "jupyterhub>=4.1,<7",
+        "traitlets>=5.1",
+        "tornado>=6.1",
+        "jinja2>=3.0",
+        "async_generator>=1.10; python_version < '3.10'",
+    ],
+    extras_require=EXTRAS,
+    entry_points={
+        "console_scripts": [
+            "batchspawner-singleuser = batchspawner.singleuser:main",
+            "batchspawner-queue = batchspawner.localqueue.__main__:main",
+        ],
+        "jupyterhub.spawners": [
+            "slurm = batchspawner:SlurmSpawner",
+            "multislurm = batchspawner:MultiSlurmSpawner",
+            "localqueue = batchspawner:LocalQueueSpawner",
+        ],
+    },
+    classifiers=[
+        "Development Status :: 3 - Alpha",
+        "Framework :: Jupyter :: JupyterHub",
+        "Intended Audience :: System Administrators",
+        "License :: OSI Approved :: BSD License",
+        "Operating System :: POSIX",
+        "Programming Language :: Python :: 3",
+        "Topic :: System :: Distributed Computing",
+    ],
+    zip_safe=False,
+)
