@@ -15,6 +15,9 @@ EXTRAS = {
     "clusters": ["ipyparallel>=8.4"],
 }
 EXTRAS["all"] = sorted({one for needs in EXTRAS.values() for one in needs})
+EXTRAS["demo"] = ["jupyterlab>=4"]
+EXTRAS["browser"] = ["playwright"]
+EXTRAS["docs"] = ["furo", "myst-parser", "sphinx", "autodoc-traits"]
 EXTRAS["dev"] = [
     "build",
     "hypothesis",
@@ -54,6 +57,7 @@ setup(
     extras_require=EXTRAS,
     entry_points={
         "console_scripts": [
+            "batchspawner = batchspawner.cli.__main__:main",
             "batchspawner-singleuser = batchspawner.singleuser:main",
             "batchspawner-queue = batchspawner.localqueue.__main__:main",
         ],

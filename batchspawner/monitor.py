@@ -159,7 +159,7 @@ class Monitor:
             self._wake.clear()
             due = self._due()
             if due > 0:
-                await _wait(self._wake, due)
+                await self._wait(due)
                 continue
             self._asked = time.monotonic()
             try:
@@ -169,6 +169,14 @@ class Monitor:
             except Exception as error:
                 log.exception("Cannot read the answer of %s", self.scheduler.title)
                 self._note_failure(SchedulerError(f"{type(error).__name__}: {error}"))
+
+    async def _wait(self, seconds: float) -> None:
+        # Not asyncio.wait_for: before Python 3.12 it could swallow our own cancellation.
+        alarm = asyncio.get_running_loop().call_later(seconds, self._wake.set)
+        try:
+            await self._wake.wait()
+        finally:
+            alarm.cancel()
 
     def _due(self) -> float:
         """Return the seconds until the next query, jitter included."""
@@ -265,13 +273,6 @@ class Monitor:
         if self._missing[job_id] > 1:
             gone = JobStatus(job_id, JobState.UNKNOWN, reason="no trace of it", gone=True)
             self._tell(job_id, gone)
-
-
-async def _wait(event: asyncio.Event, seconds: float) -> None:
-    try:
-        await asyncio.wait_for(event.wait(), seconds)
-    except asyncio.TimeoutError:
-        return
 
 
 _monitors: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[tuple[Scheduler, Runner], Monitor]] = (

@@ -24,11 +24,10 @@ def format_template(template: str | jinja2.Template, *args: Any, **kwargs: Any) 
     Text that holds ``{{`` or ``{%`` is Jinja, where an unknown name is empty; any other is for
     `str.format`, where an unknown name raises KeyError and a literal brace is written twice.
     """
-    if isinstance(template, jinja2.Template):
-        return str(template.render(*args, **kwargs))
-    if "{{" in template or "{%" in template:
-        return jinja2.Template(template).render(*args, **kwargs)
-    return template.format(*args, **kwargs)
+    if isinstance(template, str) and not ("{{" in template or "{%" in template):
+        return template.format(*args, **kwargs)
+    jinja: Any = jinja2.Template(template) if isinstance(template, str) else template
+    return str(jinja.render(*args, **kwargs))
 
 
 def render_script(name: str, variables: Mapping[str, object]) -> str:

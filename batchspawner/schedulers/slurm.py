@@ -257,12 +257,14 @@ def _status_of_account(fields: list[str], one: SlurmId) -> JobStatus:
 
 def _parse_find(result: CommandResult, tag: str) -> list[str]:
     _answered(result)
-    found = []
+    found = {}
     for cluster, line in _lines(result.stdout):
-        job_id, _, labels = line.partition("|")
-        if Slurm.job_id_pattern.fullmatch(job_id) and tag in labels.split("|"):
-            found.append(f"{job_id};{cluster}" if cluster else job_id)
-    return found
+        listed, _, labels = line.partition("|")
+        # The tasks of an array and the parts of a heterogeneous job were one submit.
+        number = re.match(r"[0-9]+", listed)
+        if number and tag in labels.split("|"):
+            found[f"{number[0]};{cluster}" if cluster else number[0]] = True
+    return list(found)
 
 
 def _parse_cancel(result: CommandResult) -> None:

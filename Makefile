@@ -1,0 +1,56 @@
+# make demo starts a JupyterHub here; make test tests everything; make help lists the rest.
+VENV ?= .venv
+PORT ?= 8000
+BIN = $(VENV)/bin
+PYTEST = $(BIN)/python -m pytest
+EXTRAS = dev,demo,browser
+
+.DEFAULT_GOAL := help
+.PHONY: help demo venv proxy lint test test-unit test-hub test-slurm test-browser test-versions docs clean
+
+help: ## list what can be made
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
+
+demo: ## start a JupyterHub on the embedded queue: no scheduler, no root (PORT=8000)
+	@.ci/venv.sh $(VENV) $(EXTRAS)
+	@.ci/proxy.sh $(VENV)
+	@$(BIN)/batchspawner demo --port $(PORT)
+
+venv: ## make .venv with the project and all that its tests need
+	@.ci/venv.sh $(VENV) $(EXTRAS)
+
+proxy: venv ## install configurable-http-proxy into .venv
+	@.ci/proxy.sh $(VENV)
+
+lint: venv ## check style, types and layers
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(PYTEST) tests/test_layers.py
+
+test: ## run every test that this machine can run, and say which it cannot
+	@.ci/test.sh
+
+test-unit: venv ## run the tests that need nothing but Python
+	$(PYTEST) -m "not hub and not slurm and not browser"
+
+test-hub: proxy ## run whole JupyterHubs on the embedded queue
+	$(PYTEST) -m "hub and not slurm and not browser"
+
+test-slurm: proxy ## run everything that needs a Slurm, on a real one (root on Debian)
+	@.ci/slurm.sh
+	$(PYTEST) -m slurm -rs
+
+test-browser: proxy ## drive the pages in Chromium
+	@.ci/browser.sh
+	$(PYTEST) -m browser -rs
+
+test-versions: ## repeat unit and Hub tests on the oldest and the newest Python and JupyterHub
+	@.ci/versions.sh
+
+docs: venv ## build the documentation
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[docs]"
+	$(BIN)/python -m sphinx -W --keep-going -q docs docs/_build
+
+clean: ## remove what the other targets made
+	rm -rf .venv .venv-* .demo build dist docs/_build *.egg-info .mypy_cache .ruff_cache

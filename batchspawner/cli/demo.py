@@ -1,0 +1,224 @@
+"""Start a JupyterHub on this machine whose servers are jobs of the embedded queue."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import argparse
+
+USER = "demo"
+_START = 60.0
+"""Seconds that the Hub may take to answer."""
+_STOP = 30.0
+"""Seconds that the Hub may take to end its servers."""
+
+
+class DemoError(Exception):
+    """Report what keeps the demo from running, and what to do."""
+
+
+def add_to(commands: Any) -> None:
+    """Add the subcommand to the parser of `batchspawner`."""
+    parser = commands.add_parser(
+        "demo", help="start a JupyterHub on this machine, without a scheduler and without root"
+    )
+    parser.add_argument("--port", type=int, default=8000, help="port of the Hub (default: 8000)")
+    parser.add_argument(
+        "--folder", type=Path, default=Path(".demo"),
+        help="where the demo lives while it runs; it is removed at the end (default: .demo)",
+    )  # fmt: skip
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run the demo until Ctrl-C, and clean up."""
+    folder = arguments.folder.resolve()
+    try:
+        proxy = _find_proxy()
+        _check_port(arguments.port)
+        _make_folder(folder)
+    except DemoError as error:
+        print(f"batchspawner demo: {error}", file=sys.stderr)
+        return 1
+    signal.signal(signal.SIGTERM, _interrupt)
+    password = secrets.token_urlsafe(6)
+    hub = _start_hub(folder, arguments.port, proxy, password)
+    try:
+        _wait_until_up(hub, arguments.port, folder)
+        _greet(arguments.port, password, folder)
+        hub.wait()
+        raise DemoError(f"the Hub ended by itself. {_log_tail(folder)}")
+    except KeyboardInterrupt:
+        print("\nStopping ...", flush=True)
+        return 0
+    except DemoError as error:
+        print(f"batchspawner demo: {error}", file=sys.stderr)
+        return 1
+    finally:
+        _clean_up(hub, folder)
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def _find_proxy() -> str:
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
+    proxy = shutil.which("configurable-http-proxy", path=path)
+    if proxy is None:
+        raise DemoError(
+            "configurable-http-proxy is not installed. `make demo` installs it; by hand: "
+            "npm install -g configurable-http-proxy"
+        )
+    return proxy
+
+
+def _check_port(port: int) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except (OSError, OverflowError) as error:
+            raise DemoError(
+                f"port {port} cannot be used: {error}. Choose another one: "
+                f"batchspawner demo --port {port + 1}, or make demo PORT={port + 1}"
+            ) from error
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(mode=0o700)
+        (folder / "notebooks").mkdir()
+    except FileExistsError as error:
+        if (folder / "running").exists() and _lives(int((folder / "running").read_text())):
+            raise DemoError(
+                f"a demo runs in {folder} already; stop it with Ctrl-C there"
+            ) from error
+        if not (folder / "running").exists():
+            raise DemoError(f"{folder} exists and is not of a demo; choose --folder") from error
+        shutil.rmtree(folder)
+        _make_folder(folder)
+    except OSError as error:
+        raise DemoError(f"cannot make the folder {folder}: {error.strerror}") from error
+    (folder / "running").write_text(str(os.getpid()))
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _start_hub(folder: Path, port: int, proxy: str, password: str) -> subprocess.Popen[bytes]:
+    settings = {
+        "port": port,
+        "hub_port": _free_port(),
+        "proxy_port": _free_port(),
+        "folder": str(folder),
+        "proxy": proxy,
+        "password": password,
+        "user": USER,
+        "root": os.geteuid() == 0,
+    }
+    environment = {**os.environ, **_queue(folder), "BATCHSPAWNER_DEMO": json.dumps(settings)}
+    config = files("batchspawner.cli").joinpath("demo_config.py")
+    with (folder / "jupyterhub.log").open("wb") as log:
+        # A session of its own: Ctrl-C is for us, who then stop the Hub in order.
+        return subprocess.Popen(
+            [sys.executable, "-m", "jupyterhub", "-f", str(config)],
+            cwd=folder, env=environment, stdout=log, stderr=log, stdin=subprocess.DEVNULL,
+            start_new_session=True,
+        )  # fmt: skip
+
+
+def _queue(folder: Path) -> dict[str, str]:
+    return {"BATCHSPAWNER_QUEUE_DIR": str(folder / "queue"), "BATCHSPAWNER_QUEUE_GRACE": "3"}
+
+
+def _wait_until_up(hub: subprocess.Popen[bytes], port: int, folder: Path) -> None:
+    end = time.monotonic() + _START
+    # No proxy of the environment stands between us and our own machine.
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    while time.monotonic() < end:
+        if hub.poll() is not None:
+            raise DemoError(f"the Hub did not start. {_log_tail(folder)}")
+        try:
+            with opener.open(f"http://127.0.0.1:{port}/hub/api", timeout=5):
+                return
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.2)
+    raise DemoError(f"the Hub did not answer within {_START:g} s. {_log_tail(folder)}")
+
+
+def _log_tail(folder: Path) -> str:
+    lines = (folder / "jupyterhub.log").read_text(errors="replace").splitlines()
+    return "The end of its log:\n" + "\n".join(lines[-20:])
+
+
+def _greet(port: int, password: str, folder: Path) -> None:
+    print(
+        f"\n  JupyterHub runs at   http://127.0.0.1:{port}\n"
+        f"  Log in as            {USER}\n"
+        f"  with the password    {password}\n\n"
+        "Each server that you start there is a job of the embedded queue, run as you.\n"
+        f"See the jobs:  BATCHSPAWNER_QUEUE_DIR={folder / 'queue'} "
+        f"{Path(sys.executable).parent / 'batchspawner-queue'} query\n"
+        f"See the log:   tail -f {folder / 'jupyterhub.log'}\n"
+        "Ctrl-C stops everything and removes it.",
+        flush=True,
+    )
+
+
+def _clean_up(hub: subprocess.Popen[bytes], folder: Path) -> None:
+    """End the Hub, its proxy and all jobs, and remove the folder."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    if hub.poll() is None:
+        hub.terminate()
+    try:
+        hub.wait(_STOP)
+    except subprocess.TimeoutExpired:
+        os.killpg(hub.pid, signal.SIGKILL)
+    _cancel_jobs(folder)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _cancel_jobs(folder: Path) -> None:
+    environment = {**os.environ, **_queue(folder)}
+    queue = [sys.executable, "-m", "batchspawner.localqueue"]
+
+    def call(*argv: str) -> str:
+        done = subprocess.run(
+            [*queue, *argv], env=environment, capture_output=True, text=True, check=False
+        )
+        return done.stdout
+
+    if (folder / "queue").exists():
+        jobs = [job["id"] for job in json.loads(call("query") or "{}").get("jobs", ())]
+        if jobs:
+            call("cancel", *jobs)
+            call("wait", "--timeout", "10", *jobs)

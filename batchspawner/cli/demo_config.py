@@ -1,0 +1,28 @@
+"""Configure the JupyterHub of `batchspawner demo`."""
+
+import json
+import os
+
+settings = json.loads(os.environ["BATCHSPAWNER_DEMO"])
+folder = settings["folder"]
+
+c = get_config()  # type: ignore[name-defined]  # noqa: F821
+c.JupyterHub.bind_url = f"http://127.0.0.1:{settings['port']}"
+c.JupyterHub.hub_bind_url = f"http://127.0.0.1:{settings['hub_port']}"
+c.ConfigurableHTTPProxy.api_url = f"http://127.0.0.1:{settings['proxy_port']}"
+c.JupyterHub.db_url = f"sqlite:///{folder}/jupyterhub.sqlite"
+c.JupyterHub.cookie_secret_file = f"{folder}/cookie_secret"
+c.ConfigurableHTTPProxy.command = [settings["proxy"]]
+c.ConfigurableHTTPProxy.pid_file = f"{folder}/proxy.pid"
+
+c.JupyterHub.authenticator_class = "dummy"
+c.DummyAuthenticator.password = settings["password"]
+c.Authenticator.allowed_users = {settings["user"]}
+c.Authenticator.admin_users = {settings["user"]}
+
+c.JupyterHub.spawner_class = "localqueue"
+c.LocalQueueSpawner.req_homedir = folder
+c.LocalQueueSpawner.req_runtime = "8:00:00"
+c.Spawner.notebook_dir = f"{folder}/notebooks"
+c.Spawner.default_url = "/lab"
+c.Spawner.args = ["--allow-root"] if settings["root"] else []

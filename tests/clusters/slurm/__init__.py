@@ -1,0 +1,79 @@
+"""Start and stop a real Slurm of this machine's own packages, for tests."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+HERE = Path(__file__).parent
+USERS = ("jhalice", "jhbob", "jhcarol")
+
+
+def missing() -> str:
+    """Return why there can be no Slurm here, or an empty text."""
+    if os.geteuid() != 0:
+        return "a Slurm for several users needs root"
+    absent = [tool for tool in ("slurmctld", "slurmd", "munged", "sudo") if not _which(tool)]
+    return f"not installed: {', '.join(absent)} (make test-slurm installs them)" if absent else ""
+
+
+def _which(tool: str) -> str | None:
+    return shutil.which(tool, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
+
+
+class SlurmCluster:
+    """A cluster in a folder of its own: nodes n1 to n3 and g1, partitions normal debug gpu low."""
+
+    def __init__(self, portbase: int = 17300) -> None:
+        # Short, for the sockets in it, and open to the jobs' owners.
+        self.prefix = Path(tempfile.mkdtemp(prefix="bsl", dir="/tmp"))
+        self.prefix.chmod(0o755)
+        self.portbase = portbase
+        self.conf = self.prefix / "etc" / "slurm.conf"
+
+    def start(self, *options: str) -> SlurmCluster:
+        make_users()
+        command = [HERE / "start.sh", "--prefix", self.prefix, "--portbase", str(self.portbase)]
+        subprocess.run([*command, *options], check=True, stdout=subprocess.DEVNULL, timeout=120)
+        return self
+
+    def stop(self) -> None:
+        command = [HERE / "stop.sh", "--prefix", self.prefix, "--wipe"]
+        subprocess.run(command, check=True, timeout=120)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        path = f"{os.environ['PATH']}:/usr/sbin:/sbin"
+        return {"PATH": path, "SLURM_CONF": str(self.conf), "LANG": "C.UTF-8"}
+
+    def run(self, *argv: str, user: str = "") -> str:
+        """Run one of Slurm's commands, as a user or as root, and return what it printed."""
+        whole = ("sudo", "-E", "-H", "-u", user, *argv) if user else argv
+        done = subprocess.run(
+            whole, env=self.environment, cwd="/", capture_output=True, text=True, timeout=60
+        )
+        assert done.returncode == 0, f"{argv}: {done.stderr}"
+        return done.stdout
+
+    def jobs(self) -> list[tuple[str, str, str]]:
+        """Return id, owner and state of each job that has not ended."""
+        lines = self.run("squeue", "-h", "-a", "-o", "%i %u %T").splitlines()
+        return [tuple(line.split()) for line in lines]  # type: ignore[misc]
+
+    def controller(self, signal: str) -> None:
+        """Send a signal to slurmctld."""
+        pid = (self.prefix / "run" / "slurmctld.pid").read_text().strip()
+        subprocess.run(["kill", f"-{signal}", pid], check=True)
+
+
+def make_users() -> None:
+    """Create the ordinary users who own the jobs, where they do not exist yet."""
+    for name in USERS:
+        try:
+            pwd.getpwnam(name)
+        except KeyError:
+            subprocess.run(["useradd", "-m", "-s", "/bin/bash", name], check=True)

@@ -1,0 +1,126 @@
+"""Record the transcripts in tests/transcripts/slurm from a real Slurm: run as root.
+
+usage: python -m tests.clusters.slurm.record
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import time
+from pathlib import Path
+
+from batchspawner.jobs import JobRequest
+from batchspawner.schedulers.slurm import Slurm
+from tests.clusters.slurm import USERS, SlurmCluster
+
+FOLDER = Path(__file__).parents[2] / "transcripts" / "slurm"
+HOLD = "#!/bin/sh\nsleep 300\n"
+
+
+class Recorder:
+    def __init__(self, cluster: SlurmCluster) -> None:
+        self.cluster = cluster
+        self.version = cluster.run("sbatch", "--version").strip()
+
+    def run(self, name: str, call, user: str = USERS[0]) -> str:
+        """Run a call as a user, write its transcript, and return what it printed."""
+        done = subprocess.run(
+            ("sudo", "-E", "-H", "-u", user, *call.argv), input=call.input, cwd="/",
+            env={**self.cluster.environment, **call.environment},
+            capture_output=True, text=True,
+        )  # fmt: skip
+        text = f"# recorded from {self.version}\n$ {shlex.join(call.argv)}\n{done.stdout}"
+        if done.stderr:
+            text += f"[stderr]\n{done.stderr}"
+        text += f"[exit {done.returncode}]\n"
+        FOLDER.mkdir(parents=True, exist_ok=True)
+        (FOLDER / f"{name}.txt").write_text(self.neutral(text))
+        return done.stdout.strip()
+
+    def neutral(self, text: str) -> str:
+        text = text.replace(str(self.cluster.prefix), "/var/slurm").replace(USERS[0], "alice")
+        return re.sub(r"\b(1\d{9})\b", lambda match: str(int(match[1]) // 10 * 10), text)
+
+    def until(self, job_id: str, *states: str) -> None:
+        for _ in range(400):
+            said = self.cluster.run("scontrol", "-o", "show", "job", job_id)
+            if any(f"JobState={state} " in said for state in states):
+                return
+            time.sleep(0.1)
+        raise AssertionError(f"job {job_id} is not {states}: {said}")
+
+
+def record(recorder: Recorder, slurm: Slurm) -> None:
+    run, cluster = recorder.run, recorder.cluster
+
+    def submit(name: str, script: str = HOLD, *arguments: str) -> str:
+        request = JobRequest(script, "bs-1234", {}, ("-o", "/dev/null", *arguments))
+        return run(name, slurm.submit(request))
+
+    running = submit("sbatch")
+    held = submit("sbatch_held", HOLD, "-H")
+    array = submit("sbatch_array", HOLD, "--array=1-5%2")
+    failed = submit("sbatch_failing", "#!/bin/sh\nexit 7\n")
+    cancelled = submit("sbatch_cancelled")
+    submit("sbatch_bad_partition", HOLD, "-p", "nowhere")
+    submit("sbatch_too_big", HOLD, "--mem=999999999")
+    recorder.until(running, "RUNNING")
+    recorder.until(cancelled, "RUNNING")
+    recorder.until(failed, "FAILED")
+    run("scancel", slurm.cancel(cancelled))
+    recorder.until(cancelled, "CANCELLED")
+    wanted = [running, held, f"{array}_1", f"{array}_4", failed, cancelled, "99999"]
+    run("squeue", *slurm.query(wanted))
+    run("find", slurm.find("bs-1234"))
+    for name, job_id in {
+        "running": running, "held": held, "task": f"{array}_4", "failed": failed,
+        "cancelled": cancelled, "unknown": "99999",
+    }.items():  # fmt: skip
+        scontrol, sacct = slurm.confirm(job_id)
+        run(f"scontrol_{name}", scontrol)
+    run("sacct_disabled", sacct)
+    run("scancel_finished", slurm.cancel(failed))
+    run("scancel_unknown", slurm.cancel("99999"))
+    run("scancel_other_user", slurm.cancel(running), USERS[1])
+    run("signal", slurm.signal(running, 15))
+    cluster.run("scancel", running, held, array)
+    cluster.controller("KILL")
+    for name, call in {
+        "squeue_down": slurm.query([running])[0], "sbatch_down": slurm.submit(JobRequest(HOLD)),
+        "scancel_down": slurm.cancel(running), "scontrol_down": slurm.confirm(running)[0],
+    }.items():  # fmt: skip
+        run(name, call)
+
+
+def record_accounting(recorder: Recorder, slurm: Slurm) -> None:
+    ids = {}
+    for name, script in {"failed": "#!/bin/sh\nexit 7\n", "done": "#!/bin/sh\ntrue\n"}.items():
+        request = JobRequest(script, "", {}, ("-o", "/dev/null"))
+        ids[name] = recorder.run(f"sbatch_dbd_{name}", slurm.submit(request))
+        recorder.until(ids[name], "FAILED", "COMPLETED")
+    ids["cancelled"] = recorder.run(
+        "sbatch_dbd_cancelled", slurm.submit(JobRequest(HOLD, "", {}, ("-o", "/dev/null")))
+    )
+    recorder.until(ids["cancelled"], "RUNNING")
+    recorder.run("scancel_dbd", slurm.cancel(ids["cancelled"]))
+    recorder.until(ids["cancelled"], "CANCELLED")
+    time.sleep(6)
+    for name, job_id in {**ids, "unknown": "99999"}.items():
+        recorder.run(f"sacct_{name}", slurm.confirm(job_id)[1])
+
+
+def main() -> None:
+    os.umask(0o022)
+    for work, options in ((record, ()), (record_accounting, ("--acct", "dbd"))):
+        cluster = SlurmCluster(portbase=17600).start(*options)
+        try:
+            work(Recorder(cluster), Slurm())
+        finally:
+            cluster.stop()
+
+
+if __name__ == "__main__":
+    main()

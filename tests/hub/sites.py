@@ -1,0 +1,131 @@
+"""Describe the sites on which the same tests of a whole Hub run: the local queue, real Slurm."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+from tests.clusters.slurm import USERS, SlurmCluster, missing
+from tests.hubs import Hub, wait_for
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class LocalSite:
+    """The embedded queue; all jobs belong to the user who runs the tests."""
+
+    name = "local"
+    users = ("ada", "ben", "cleo")
+    unavailable = ""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.queue_folder = folder / "queue"
+        self.environment = {
+            "BATCHSPAWNER_QUEUE_DIR": str(self.queue_folder),
+            "BATCHSPAWNER_QUEUE_SLOTS": "3",
+            "BATCHSPAWNER_QUEUE_GRACE": "2",
+        }
+
+    config = """
+c.JupyterHub.spawner_class = "localqueue"
+c.LocalQueueSpawner.req_homedir = {folder!r}
+c.Spawner.args = ["--allow-root"]
+"""
+
+    def start(self) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+
+    def stop(self) -> None:
+        ids = [job_id for job_id, _, _ in self.jobs()]
+        if ids:
+            self.queue("cancel", *ids)
+            self.queue("wait", "--timeout", "20", *ids)
+
+    def queue(self, *argv: str) -> str:
+        command = [sys.executable, "-m", "batchspawner.localqueue", *argv]
+        done = subprocess.run(
+            command, env={**os.environ, **self.environment}, capture_output=True, text=True,
+            timeout=60, input="#!/bin/sh\nsleep 600\n",
+        )  # fmt: skip
+        return done.stdout
+
+    def jobs(self) -> list[tuple[str, str, str]]:
+        listing = json.loads(self.queue("query"))
+        owner = getpass.getuser()
+        return [(job["id"], owner, job["state"]) for job in listing["jobs"]]
+
+    def owner_of(self, user: str) -> str:
+        return getpass.getuser()
+
+    def fill(self) -> None:
+        """Leave no room, so that the next job has to wait."""
+        self.filler = self.queue("submit", "--slots=3").strip()
+
+    def drain(self) -> None:
+        self.queue("cancel", self.filler)
+
+    def cancel(self, job_id: str) -> None:
+        self.queue("cancel", job_id)
+
+
+class SlurmSite:
+    """A real Slurm; each job belongs to its user."""
+
+    name = "slurm"
+    users = USERS
+    unavailable = missing()
+    config = """
+c.JupyterHub.spawner_class = "slurm"
+c.SlurmSpawner.req_runtime = "0:20:00"
+c.SlurmSpawner.req_memory = "400M"
+# The nodes of this cluster have names that nothing resolves.
+c.SlurmSpawner.trust_reported_host = True
+"""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.cluster = SlurmCluster()
+        self.environment = {"SLURM_CONF": str(self.cluster.conf)}
+
+    def start(self) -> None:
+        self.cluster.start()
+
+    def stop(self) -> None:
+        self.cluster.stop()
+
+    def jobs(self) -> list[tuple[str, str, str]]:
+        return self.cluster.jobs()
+
+    def owner_of(self, user: str) -> str:
+        return user
+
+    def fill(self) -> None:
+        self.cluster.run("scontrol", "update", "partitionname=normal", "state=down")
+
+    def drain(self) -> None:
+        self.cluster.run("scontrol", "update", "partitionname=normal", "state=up")
+
+    def cancel(self, job_id: str) -> None:
+        self.cluster.run("scancel", job_id)
+
+
+SITES = {"local": LocalSite, "slurm": SlurmSite}
+
+
+def start_hub(site, folder: Path, more: str = "") -> Hub:
+    """Start a Hub for a site, with more lines of configuration."""
+    folder.mkdir(parents=True, exist_ok=True)
+    config = site.config.replace("{folder!r}", repr(str(folder))) + more
+    hub = Hub(folder, config, site.users, **site.environment).start()
+    hub.add_users()
+    return hub
+
+
+def no_jobs_left(site) -> None:
+    wait_for(lambda: not site.jobs(), 40, "the end of all jobs")

@@ -1,0 +1,122 @@
+"""What users of a Hub see, the same on every site."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from tests.hub.sites import no_jobs_left, start_hub
+from tests.hubs import wait_for
+
+
+def test_three_users_get_servers_at_once_each_as_a_job_of_its_owner(hub, site):
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(hub.begin, hub.users))
+    for user in hub.users:
+        hub.wait_ready(user)
+        assert hub.kernels(user).status_code == 200
+    owners = sorted(owner for _, owner, state in site.jobs() if state == "RUNNING")
+    assert owners == sorted(site.owner_of(user) for user in hub.users)
+
+
+def test_a_stopped_server_leaves_no_job(hub, site):
+    user = hub.users[0]
+    hub.begin(user)
+    hub.wait_ready(user)
+    hub.end(user)
+    no_jobs_left(site)
+
+
+def test_a_waiting_server_says_so_and_starts_when_there_is_room(hub, site):
+    user = hub.users[0]
+    site.fill()
+    try:
+        hub.begin(user)
+        events = first_events(hub, user, lambda text: "waits in the queue" in text)
+    finally:
+        site.drain()
+    hub.wait_ready(user)
+    assert [event["progress"] for event in events] == sorted(e["progress"] for e in events)
+
+
+def test_stopping_a_waiting_server_cancels_its_job(hub, site):
+    user = hub.users[0]
+    site.fill()
+    try:
+        before = len(site.jobs())
+        hub.begin(user)
+        wait_for(lambda: len(site.jobs()) > before, 20, "the job")
+        hub.end(user)
+        wait_for(lambda: len(site.jobs()) == before, 20, "the end of the job")
+    finally:
+        site.drain()
+
+
+def test_a_job_that_is_cancelled_outside_ends_the_server(hub, site):
+    user = hub.users[0]
+    hub.begin(user)
+    server = hub.wait_ready(user)
+    site.cancel(job_of(hub, user, server))
+    hub.wait_stopped(user, 60)
+
+
+def test_a_job_that_dies_at_once_is_reported_with_its_exit_status(site, tmp_path):
+    hub = start_hub(
+        site,
+        tmp_path,
+        'c.Spawner.cmd = ["false"]\nc.BatchSpawnerBase.batchspawner_singleuser_cmd = ""\n',
+    )
+    try:
+        user = hub.users[0]
+        hub.begin(user)
+        events = first_events(hub, user, lambda text: "failed" in text)
+        assert "exit status 1" in events[-1]["message"]
+    finally:
+        hub.stop()
+
+
+@pytest.mark.parametrize("moment", ["running", "waiting"])
+def test_servers_survive_a_killed_hub(site, tmp_path, moment):
+    hub = start_hub(site, tmp_path)
+    user = hub.users[1]
+    try:
+        if moment == "waiting":
+            site.fill()
+        hub.begin(user)
+        if moment == "running":
+            hub.wait_ready(user)
+        else:
+            wait_for(lambda: hub.state(user).get("job_id"), 20, "the job id in the database")
+        jobs = site.jobs()
+        hub.kill()
+        hub.start()
+        if moment == "waiting":
+            site.drain()
+        hub.wait_ready(user)
+        assert hub.kernels(user).status_code == 200
+        ids = {job_id for job_id, _, _ in jobs}
+        assert {job_id for job_id, _, _ in site.jobs()} <= ids
+        hub.end(user)
+    finally:
+        site.drain()
+        hub.stop()
+    no_jobs_left(site)
+
+
+def job_of(hub, user, server):
+    return hub.state(user)["job_id"]
+
+
+def first_events(hub, user, wanted):
+    """Read a server's progress until a message is the wanted one, and return all events."""
+    import json
+
+    events = []
+    with hub.api("GET", f"users/{user}/server/progress", stream=True) as stream:
+        for line in stream.iter_lines():
+            if line.startswith(b"data:"):
+                events.append(json.loads(line[5:]))
+                if wanted(events[-1]["message"]):
+                    return events
+    raise AssertionError(f"the progress ended without the message: {events}")

@@ -1,0 +1,223 @@
+from __future__ import annotations
+
+import pytest
+
+from batchspawner.errors import (
+    ParseError,
+    SchedulerError,
+    SchedulerUnavailable,
+    SubmitError,
+)
+from batchspawner.jobs import JobRequest, JobState, JobStatus
+from batchspawner.schedulers.slurm import Slurm
+from batchspawner.schedulers.slurm_states import STATES, SlurmId, state_of
+from tests.recorded import answer, recorded
+
+slurm = Slurm()
+START, END = 1795215130.0, 1795218730.0
+
+
+def request(*arguments, script="#!/bin/sh\n", tag="bs-1234"):
+    return JobRequest(script, tag, {}, arguments)
+
+
+def test_a_submit_returns_the_id():
+    assert answer(slurm.submit(request("-o", "/dev/null")), "slurm", "sbatch") == "1"
+
+
+def test_a_submit_keeps_the_cluster_and_skips_what_a_site_prints_before():
+    assert answer(slurm.submit(request()), "slurm", "sbatch_cluster") == "7;one"
+
+
+def test_a_script_with_a_comment_of_its_own_keeps_it():
+    call = slurm.submit(request(script="#!/bin/sh\n#SBATCH --comment=paid\n"))
+    assert call.argv == ("sbatch", "--parsable", "--job-name=bs-1234")
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "said"),
+    [
+        ("sbatch_bad_partition", ("-p", "nowhere"), "Invalid partition name specified"),
+        ("sbatch_too_big", ("--mem=999999999",), "Requested node configuration is not available"),
+    ],
+)
+def test_a_refused_submit_says_why(name, arguments, said):
+    with pytest.raises(SubmitError, match=said) as caught:
+        answer(slurm.submit(request("-o", "/dev/null", *arguments)), "slurm", name)
+    assert not caught.value.transient
+
+
+def test_a_submit_without_an_answer_is_no_refusal():
+    with pytest.raises(SchedulerUnavailable, match="Unable to contact slurm controller"):
+        answer(slurm.submit(request(tag="")), "slurm", "sbatch_down")
+
+
+def test_one_query_tells_the_state_of_every_kind_of_job():
+    wanted = ["1", "2", "3_1", "3_4", "4", "5", "99999"]
+    (call,) = slurm.query(wanted)
+    running = JobStatus(
+        "1", JobState.RUNNING, "RUNNING", host="n1", queue="normal", start=START, end=END
+    )
+    assert answer(call, "slurm", "squeue") == {
+        "1": running,
+        "2": JobStatus("2", JobState.HELD, "PENDING", "JobHeldUser", queue="normal"),
+        "3_1": JobStatus(
+            "3_1", JobState.RUNNING, "RUNNING", host="n1", queue="normal", start=START, end=END
+        ),
+        "3_4": JobStatus("3_4", JobState.PENDING, "PENDING", "JobArrayTaskLimit", queue="normal"),
+        "4": JobStatus(
+            "4",
+            JobState.FAILED,
+            "FAILED",
+            "NonZeroExitCode",
+            "n1",
+            "normal",
+            start=START,
+            end=START,
+        ),
+        "5": JobStatus(
+            "5", JobState.CANCELLED, "CANCELLED", host="n1", queue="normal", start=START, end=START
+        ),
+    }
+
+
+def test_an_array_lives_as_long_as_one_of_its_tasks():
+    (call,) = slurm.query(["3"])
+    assert answer(call, "slurm", "squeue")["3"].state is JobState.PENDING
+
+
+def test_clusters_are_asked_together_and_their_jobs_told_apart():
+    (call,) = slurm.query(["7;one", "7;two", "8;one"])
+    found = answer(call, "slurm", "squeue_clusters")
+    assert {job_id: (s.state, s.host, s.expected_start) for job_id, s in found.items()} == {
+        "7;one": (JobState.RUNNING, "a1", None),
+        "8;one": (JobState.PENDING, "", 1795215190.0),
+        "7;two": (JobState.PENDING, "", None),
+    }
+
+
+def test_jobs_with_and_without_a_cluster_take_two_commands():
+    assert [call.argv[:3] for call in slurm.query(["7;one", "3"])] == [
+        ("squeue", "-M", "one"),
+        ("squeue", "-h", "-a"),
+    ]
+
+
+def test_the_first_component_stands_for_a_heterogeneous_job():
+    (call,) = slurm.query(["12", "12+1"])
+    found = answer(call, "slurm", "squeue_het")
+    assert {job_id: status.host for job_id, status in found.items()} == {"12": "n1", "12+1": "n2"}
+
+
+@pytest.mark.parametrize("name", ["squeue_down", "squeue_frozen"])
+def test_a_failed_query_says_nothing_about_the_job(name):
+    (call,) = slurm.query(["1"])
+    with pytest.raises(SchedulerUnavailable):
+        answer(call, "slurm", name)
+
+
+def test_a_query_cut_off_in_mid_line_is_not_read():
+    (call,) = slurm.query(["1"])
+    whole = recorded("slurm", "squeue")
+    half = type(whole)(whole.argv, 0, whole.stdout[: whole.stdout.index("1|RUNNING|n1|") + 12])
+    with pytest.raises(ParseError, match="another form"):
+        call.parse(half)
+
+
+def test_scontrol_tells_how_a_job_ended():
+    assert answer(slurm.confirm("4")[0], "slurm", "scontrol_failed") == JobStatus(
+        "4", JobState.FAILED, "FAILED", "NonZeroExitCode", "n1", "normal",
+        start=START, end=START, exit_code=7,
+    )  # fmt: skip
+    cancelled = answer(slurm.confirm("5")[0], "slurm", "scontrol_cancelled")
+    assert (cancelled.state, cancelled.exit_code, cancelled.signal) == (JobState.CANCELLED, 0, 15)
+
+
+def test_scontrol_finds_the_task_of_an_array():
+    status = answer(slurm.confirm("3_4")[0], "slurm", "scontrol_task")
+    assert (status.state, status.reason) == (JobState.PENDING, "JobArrayTaskLimit")
+
+
+def test_scontrol_does_not_know_every_job():
+    assert answer(slurm.confirm("99999")[0], "slurm", "scontrol_unknown") is None
+
+
+def test_a_scontrol_that_fails_confirms_nothing():
+    with pytest.raises(SchedulerUnavailable):
+        answer(slurm.confirm("1")[0], "slurm", "scontrol_down")
+
+
+@pytest.mark.parametrize(
+    ("name", "job_id", "state", "code", "reason"),
+    [
+        ("failed", "1", JobState.FAILED, 7, ""),
+        ("done", "2", JobState.COMPLETED, 0, ""),
+        ("cancelled", "3", JobState.CANCELLED, 0, "cancelled by user id 1004"),
+    ],
+)
+def test_the_accounting_tells_how_a_job_ended(name, job_id, state, code, reason):
+    status = answer(slurm.confirm(job_id)[1], "slurm", f"sacct_{name}")
+    assert (status.state, status.exit_code, status.reason) == (state, code, reason)
+
+
+@pytest.mark.parametrize("name", ["disabled", "unknown"])
+def test_an_accounting_that_has_nothing_says_nothing(name):
+    assert answer(slurm.confirm("99999")[1], "slurm", f"sacct_{name}") is None
+
+
+def test_a_job_is_found_by_its_tag():
+    assert answer(slurm.find("bs-1234"), "slurm", "find") == ["3", "2", "1"]
+    assert answer(slurm.find("bs-9"), "slurm", "find") == []
+
+
+@pytest.mark.parametrize(
+    ("job_id", "name"), [("5", "scancel"), ("4", "scancel_finished"), ("99999", "scancel_unknown")]
+)
+def test_a_cancel_of_a_job_that_ended_is_no_error(job_id, name):
+    assert answer(slurm.cancel(job_id), "slurm", name) is None
+
+
+def test_a_refused_cancel_says_why():
+    with pytest.raises(SchedulerError, match="Access/permission denied"):
+        answer(slurm.cancel("1"), "slurm", "scancel_other_user")
+
+
+def test_a_cancel_without_an_answer_can_be_tried_again():
+    with pytest.raises(SchedulerUnavailable):
+        answer(slurm.cancel("1"), "slurm", "scancel_down")
+
+
+def test_a_signal_goes_to_all_processes_of_the_job():
+    assert answer(slurm.signal("1", 15), "slurm", "signal") is None
+
+
+def test_a_cluster_goes_with_every_command():
+    assert slurm.cancel("7;one").argv == ("scancel", "-M", "one", "7")
+    assert slurm.confirm("7_2;one")[0].argv == (
+        "scontrol", "-M", "one", "-o", "show", "job", "7_2",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("job_id", ["", "12; rm -rf /", "-u", "12\n13", "all", "12;", "1_2_3"])
+def test_nothing_but_a_job_id_reaches_a_command(job_id):
+    with pytest.raises(ValueError, match="is not a job id of Slurm"):
+        slurm.cancel(job_id)
+
+
+@pytest.mark.parametrize("native", sorted(STATES))
+def test_every_state_of_the_manual_has_a_meaning(native):
+    assert state_of(native) is STATES[native]
+
+
+def test_a_state_of_a_future_release_is_unknown_and_not_an_end():
+    assert state_of("TELEPORTED") is JobState.UNKNOWN
+    assert not state_of("TELEPORTED").is_final
+
+
+@pytest.mark.parametrize(
+    ("listed", "matches"),
+    [("9_[3-5%2]", True), ("9_[1,4]", True), ("9_[0-8:4]", True), ("9_4", True),
+     ("9_[0-8:3]", False), ("9_[5-9]", False), ("9_40", False)],
+)  # fmt: skip
+def test_a_task_is_found_in_its_arrays_line(listed, matches):
+    assert SlurmId.parse("9_4").is_listed_as(listed) is matches

@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from batchspawner import client as client_module
+from batchspawner.blocking import BlockingClient
+from batchspawner.client import BatchClient
+from batchspawner.errors import SchedulerUnavailable, SubmitError
+from batchspawner.jobs import JobRequest, JobState
+from tests.fakes import fake
+
+REQUEST = JobRequest("#!/bin/sh\n", "tag-1", {"A": "b"})
+
+
+@pytest.fixture
+def quick_searches(monkeypatch):
+    monkeypatch.setattr(client_module, "_SEARCHES", (0.0, 0.0))
+
+
+async def test_a_job_is_submitted_watched_and_cancelled():
+    cluster, scheduler, runner = fake()
+    client = BatchClient(scheduler, runner)
+    job_id = await client.submit(REQUEST)
+    assert cluster.requests[0][0] == REQUEST.script
+    assert cluster.requests[0][1]["A"] == "b"
+    assert (await client.status(job_id)).state is JobState.PENDING
+    cluster.run(job_id)
+    await client.cancel(job_id)
+    assert (await asyncio.wait_for(client.wait(job_id, 0.01), 5)).state is JobState.CANCELLED
+
+
+async def test_a_submit_whose_answer_was_lost_is_found_and_not_repeated(quick_searches):
+    cluster, scheduler, runner = fake()
+    cluster.silent_submits = 1
+    assert await BatchClient(scheduler, runner).submit(REQUEST) == "1"
+    assert cluster.commands.count("submit") == 1
+
+
+async def test_a_submit_that_never_arrived_is_no_job(quick_searches):
+    cluster, scheduler, runner = fake()
+    cluster.down = True
+    with pytest.raises(SchedulerUnavailable):
+        await BatchClient(scheduler, runner).submit(REQUEST)
+    assert cluster.jobs == {}
+
+
+async def test_a_refused_job_says_what_the_scheduler_said():
+    cluster, scheduler, runner = fake()
+    cluster.refuse = "no such queue"
+    with pytest.raises(SubmitError, match="no such queue"):
+        await BatchClient(scheduler, runner).submit(REQUEST)
+
+
+async def test_clients_of_one_scheduler_share_its_queries():
+    cluster, scheduler, runner = fake()
+    cluster.run("1")
+    cluster.run("2")
+    clients = [BatchClient(scheduler, runner) for _ in range(2)]
+    await asyncio.gather(clients[0].status("1"), clients[1].status("2"))
+    assert cluster.commands == ["query"]
+
+
+def test_code_that_cannot_await_does_the_same():
+    cluster, scheduler, runner = fake()
+    client = BlockingClient(scheduler, runner)
+    job_id = client.submit(REQUEST)
+    assert client.find("tag-1") == [job_id]
+    cluster.run(job_id)
+    client.signal(job_id, 15)
+    client.cancel(job_id)
+    assert client.wait(job_id, 0.01).state is JobState.CANCELLED
+
+
+async def test_the_blocking_client_works_inside_a_running_loop():
+    cluster, scheduler, runner = fake()
+    cluster.run("1")
+    assert BlockingClient(scheduler, runner).status("1").state is JobState.RUNNING
+
+
+def test_an_unknown_scheduler_names_those_that_there_are():
+    with pytest.raises(LookupError, match=r"known are .*local.*slurm"):
+        BatchClient("sulrm")

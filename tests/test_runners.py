@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from batchspawner import runners
+from batchspawner.errors import CommandNotFound, SchedulerUnavailable
+from batchspawner.runners import LocalRunner, SshRunner, run_shell, tool_environment
+from tests.hubs import wait_for
+
+local = LocalRunner()
+
+
+async def test_a_command_gets_its_words_input_and_environment_as_they_are():
+    script = "import os, sys; print(sys.argv[1:], sys.stdin.read(), os.environ['A'])"
+    result = await local.run(
+        (sys.executable, "-c", script, "a b", "$HOME", ";"), input="in", environment={"A": "ä\n"}
+    )
+    assert result.stdout == "['a b', '$HOME', ';'] in ä\n\n"
+
+
+async def test_the_exit_status_and_the_errors_are_told():
+    result = await local.run(("sh", "-c", "echo out; echo err >&2; exit 3"))
+    assert (result.returncode, result.stdout, result.stderr) == (3, "out\n", "err\n")
+    assert result.describe() == "$ sh -c 'echo out; echo err >&2; exit 3'\nerr\nout\n[exit 3]"
+
+
+async def test_a_prefix_goes_before_the_command():
+    result = await LocalRunner(("env", "A=1")).run(("sh", "-c", "echo $A"))
+    assert result.stdout == "1\n"
+
+
+async def test_nothing_of_our_environment_reaches_a_command_by_itself(monkeypatch):
+    monkeypatch.setenv("JUPYTERHUB_CRYPT_KEY", "secret")
+    result = await local.run(("env",))
+    assert "secret" not in result.stdout
+    assert "PATH=" in result.stdout
+
+
+def test_the_tools_get_the_variables_that_they_need(monkeypatch):
+    for name in list(os.environ):
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("PATH", "/bin")
+    monkeypatch.setenv("SLURM_CONF", "/etc/s.conf")
+    monkeypatch.setenv("SLURMY", "no")
+    monkeypatch.setenv("KRB5_X", "k")
+    assert tool_environment(("SLURM_CONF", "KRB5*"), {"B": "2"}) == {
+        "PATH": f"/bin:{Path(sys.executable).parent}",
+        "SLURM_CONF": "/etc/s.conf",
+        "KRB5_X": "k",
+        "B": "2",
+    }
+
+
+async def test_a_command_that_is_not_there_is_named():
+    with pytest.raises(CommandNotFound, match="no-such-command cannot be run on this machine"):
+        await local.run(("no-such-command",))
+
+
+async def test_a_frozen_command_is_ended_with_all_its_children(tmp_path):
+    pid_file = tmp_path / "pid"
+    script = f"sleep 60 & echo $! > {pid_file}; wait"
+    start = time.monotonic()
+    with pytest.raises(SchedulerUnavailable, match=r"no answer after 0\.5 s"):
+        await local.run(("sh", "-c", script), timeout=0.5)
+    assert time.monotonic() - start < 5
+    wait_for(lambda: not _runs(int(pid_file.read_text())), 5, "the end of the child")
+
+
+async def test_a_cancelled_command_does_not_live_on(tmp_path):
+    pid_file = tmp_path / "pid"
+    script = f"echo $$ > {pid_file}; exec sleep 60"
+    task = asyncio.ensure_future(local.run(("sh", "-c", script)))
+    while not (pid_file.exists() and pid_file.read_text()):
+        await asyncio.sleep(0.01)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    wait_for(lambda: not _runs(int(pid_file.read_text())), 5, "the end of the command")
+
+
+async def test_a_command_that_never_stops_printing_is_ended(monkeypatch):
+    monkeypatch.setattr(runners, "OUTPUT_LIMIT", 1000)
+    with pytest.raises(SchedulerUnavailable, match="printed more than 1000 bytes"):
+        await local.run(("yes",), timeout=20)
+
+
+async def test_bytes_that_are_no_text_do_not_break_the_reading():
+    result = await local.run(("printf", r"a\377b"))
+    assert result.stdout == "a�b"
+
+
+async def test_a_command_that_does_not_read_its_input_is_no_error():
+    result = await local.run(("true",), input="x" * 1_000_000)
+    assert result.returncode == 0
+
+
+async def test_over_ssh_each_word_arrives_as_one_word(tmp_path):
+    # A stand-in that does what sshd does with the words: it gives them to a shell.
+    ssh = tmp_path / "ssh"
+    ssh.write_text('#!/bin/sh\nshift\nexec sh -c "$*"\n')
+    ssh.chmod(0o755)
+    runner = SshRunner((str(ssh), "login"), ("env", "A=x y"))
+    result = await runner.run(("sh", "-c", 'echo "$A" "$1"', "-", "%T %B; false"))
+    assert result.stdout == "x y %T %B; false\n"
+
+
+async def test_a_shell_string_of_the_administrator_runs_as_it_is():
+    result = await run_shell("cat | tr a b && echo $((1+1))", input="a\n")
+    assert result.stdout == "b\n2\n"
+    assert result.argv == ("cat | tr a b && echo $((1+1))",)
+
+
+def _runs(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
