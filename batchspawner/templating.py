@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from functools import lru_cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
@@ -59,11 +60,13 @@ def _environment() -> jinja2.Environment:
         file = files("batchspawner.templates").joinpath(name)
         return file.read_text(encoding="utf-8") if file.is_file() else None
 
-    return SandboxedEnvironment(
+    environment = SandboxedEnvironment(
         loader=jinja2.FunctionLoader(load),
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
-        autoescape=False,
+        autoescape=False,  # a shell script, not a page
     )
+    environment.filters["quote"] = lambda value: shlex.quote(str(value))
+    return environment

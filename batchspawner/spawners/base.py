@@ -177,6 +177,7 @@ class BatchSpawnerBase(RequestTraits, Spawner):
             **self.get_req_subvars(),
             **{name: value for name, value in chosen.items() if name not in _NOT_FOR_USERS},
             "cmd": self.cmd_formatted_for_batch(),
+            "path": self.get_env().get("PATH", ""),
         }
 
     async def submit_batch_script(self) -> str:
