@@ -1,0 +1,32 @@
+from __future__ import annotations
+
+import pytest
+from traitlets import Float
+
+from batchspawner.spawners import BatchSpawnerBase, managed
+from tests.fakes import fake
+from tests.spawners.site import make_spawner
+
+
+class FakeSpawner(BatchSpawnerBase):
+    scheduler_name = "fake"
+    poll_interval = Float(0.02)
+
+    async def _get_batch_script(self, **variables):
+        return f"#!/bin/sh\n{variables['cmd']}\n"
+
+
+@pytest.fixture
+def cluster(monkeypatch):
+    """A fake cluster that every spawner of `FakeSpawner` reaches."""
+    cluster, scheduler, runner = fake()
+    monkeypatch.setattr(managed, "scheduler_class", lambda _: lambda: scheduler)
+    monkeypatch.setattr(managed, "runners_of", lambda *_, **__: (runner, runner))
+    return cluster
+
+
+@pytest.fixture
+def spawner(cluster):
+    one = make_spawner(FakeSpawner, {"FakeSpawner": {"startup_poll_interval": 0.01}})
+    yield one
+    one.clear_state()

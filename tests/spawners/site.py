@@ -1,0 +1,52 @@
+"""Make spawners with a Hub's database behind them, but without a Hub."""
+
+from __future__ import annotations
+
+import getpass
+from types import SimpleNamespace
+
+from jupyterhub import orm
+from traitlets.config import Config
+
+OWNER = getpass.getuser()
+TOKEN = "a-secret-token"
+
+
+def make_spawner(cls, config: dict | None = None, user_options: dict | None = None, **traits):
+    """Return a spawner of the user who runs the tests; config: {"ClassName": {trait: value}}."""
+    db = orm.new_session_factory("sqlite:///:memory:")()
+    owner = orm.User(name=OWNER)
+    row = orm.Spawner(name="", user=owner, server=orm.Server(base_url=f"/user/{OWNER}/"))
+    db.add_all([owner, row])
+    db.commit()
+    # A session ends with the last reference to it.
+    row.session_of_tests = db
+    spawner = restored(cls, row, config, **traits)
+    spawner.user_options = user_options or {}
+    return spawner
+
+
+def restored(cls, row, config: dict | None = None, **traits):
+    """Return a spawner for a row of the database, as a Hub does that has just started."""
+    hub = SimpleNamespace(
+        public_host="", api_url="http://127.0.0.1:8081/hub/api", base_url="/hub/",
+        routespec="/hub/", url="http://127.0.0.1:8081/hub/",
+    )  # fmt: skip
+    user = SimpleNamespace(
+        name=OWNER, escaped_name=OWNER, url=f"/user/{OWNER}/", id=1, settings={}, admin=False,
+    )  # fmt: skip
+    spawner = cls(
+        config=Config({name: Config(values) for name, values in (config or {}).items()}),
+        user=user, hub=hub, orm_spawner=row, oauth_client_id="client", api_token=TOKEN, **traits,
+    )  # fmt: skip
+    spawner.load_state(row.state or {})
+    return spawner
+
+
+def stored_state(spawner) -> dict:
+    """Return what a Hub that starts now would read from the database."""
+    from sqlalchemy.orm import object_session
+
+    session = object_session(spawner.orm_spawner)
+    session.rollback()
+    return session.get(orm.Spawner, spawner.orm_spawner.id).state or {}
