@@ -79,6 +79,7 @@ class LocalQueueSpawner(UserEnvMixin, BatchSpawnerRegexStates):
 
     scheduler_name = "local"
 
+    ip = Unicode("127.0.0.1", help="Address on which the server listens.").tag(config=True)
     exec_prefix = Unicode("", help="What goes before the queue's commands, such as sudo.").tag(
         config=True
     )

@@ -1,0 +1,94 @@
+"""Read what a job asks for: options of the command line, and ``#QUEUE`` lines of the script."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shlex
+from dataclasses import dataclass
+from typing import NoReturn
+
+from ..errors import OptionsError
+from ..units import seconds
+from .folder import QueueError
+
+DIRECTIVE = "#QUEUE"
+
+
+@dataclass(frozen=True)
+class JobOptions:
+    """Hold what a job asks for; `walltime` is in seconds, 0 for no limit."""
+
+    name: str
+    comment: str
+    slots: int
+    walltime: int
+    output: str
+    directory: str
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise QueueError(message)
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of a job to a parser."""
+    none = argparse.SUPPRESS
+    parser.add_argument("--name", default=none, help="name of the job")
+    parser.add_argument("--comment", default=none, help="a word by which `query` finds the job")
+    parser.add_argument("--slots", default=none, help="how many slots it takes (1)")
+    parser.add_argument(
+        "--walltime", default=none,
+        help="how long it may run: minutes, MM:SS, HH:MM:SS, D-HH or D-HH:MM:SS (no limit)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--output", default=none,
+        help="file for all that it prints, %%j in it is the job's id (in the queue's folder)",
+    )  # fmt: skip
+    parser.add_argument("--chdir", default=none, help="folder in which it runs (this one)")
+
+
+def job_options(script: str, command_line: argparse.Namespace) -> JobOptions:
+    """Return what a job asks for; the command line rules over the script.
+
+    Raises QueueError for a script, an option or a value that is not understood.
+    """
+    if not script.startswith("#!"):
+        raise QueueError("the script must begin with #! and an interpreter, such as #!/bin/bash")
+    chosen = {**_directives(script), **vars(command_line)}
+    directory = os.path.abspath(chosen.get("chdir") or os.getcwd())  # noqa: PTH100, PTH109
+    output = chosen.get("output", "")
+    try:
+        walltime = seconds("--walltime", chosen["walltime"]) if chosen.get("walltime") else 0
+    except OptionsError as error:
+        raise QueueError(str(error)) from error
+    return JobOptions(
+        name=chosen.get("name", "job"),
+        comment=chosen.get("comment", ""),
+        slots=_slots(chosen.get("slots", "1")),
+        walltime=walltime,
+        output=os.path.join(directory, output) if output else "",  # noqa: PTH118
+        directory=directory,
+    )
+
+
+def _directives(script: str) -> dict[str, str]:
+    parser = _Parser(add_help=False, allow_abbrev=False)
+    add_options(parser)
+    found: dict[str, str] = {}
+    for number, line in enumerate(script.splitlines(), 1):
+        if line.strip() and not line.startswith("#"):
+            break
+        if line.startswith(DIRECTIVE):
+            try:
+                found.update(vars(parser.parse_args(shlex.split(line[len(DIRECTIVE) :]))))
+            except (QueueError, ValueError) as error:
+                raise QueueError(f"line {number} of the script, {line!r}: {error}") from error
+    return found
+
+
+def _slots(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and int(text) > 0):
+        raise QueueError(f"--slots: {text!r} is not allowed; write a whole number from 1")
+    return int(text)
