@@ -38,6 +38,9 @@ c.JupyterHub.load_roles = [
      "scopes": ["admin:users", "admin:servers", "access:servers", "list:users", "read:users"]}}
 ]
 c.Spawner.http_timeout = 60
+c.Spawner.poll_interval = 3
+c.JupyterHub.init_spawners_timeout = 1
+c.JupyterHub.tornado_settings = {{"slow_spawn_timeout": 0}}
 """
 
 
