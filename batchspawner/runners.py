@@ -151,11 +151,12 @@ def tool_environment(
         for name, value in os.environ.items()
         if name in plain or (prefixes and name.startswith(prefixes))
     }
+    env.update(extra or {})
     ours = str(PurePath(sys.executable).parent)
     path = env.get("PATH", os.defpath)
     if ours not in path.split(os.pathsep):
         path = f"{path}{os.pathsep}{ours}"
-    return {**env, "PATH": path, **(extra or {})}
+    return {**env, "PATH": path}
 
 
 async def _run(

@@ -8,7 +8,7 @@ import uuid
 from typing import TYPE_CHECKING, Any
 
 from ..client import BatchClient
-from ..errors import BatchError, SchedulerUnavailable, SubmitError
+from ..errors import BatchError, SchedulerError, SchedulerUnavailable, SubmitError
 from ..jobs import JobRequest, JobState
 from ..schedulers import scheduler_class
 from ..templating import format_template
@@ -83,6 +83,12 @@ class ManagedBackend:
             said = error.result.text if error.result else str(error)
             spawner.log.error("%s: %s", spawner._log_name, error)
             raise SpawnFailure(f"{self._title} refused the job: {said}") from error
+        except SchedulerError as error:
+            spawner.log.error("%s: %s", spawner._log_name, error)
+            raise SpawnFailure(
+                f"The job could not be submitted to {self._title}: {error.message} "
+                "Try again later; if it stays so, tell the administrator."
+            ) from error
         spawner.log.info("%s: submitted job %s", spawner._log_name, spawner.job_id)
 
     async def query(self) -> JobStatus:
@@ -182,7 +188,7 @@ class ManagedBackend:
             return 0, f"Submitting the job to {self._title}"
         status, job = self.status, f"Job {spawner.job_id}"
         if spawner.port:
-            return 90, f"{job}: the server has started; waiting until it answers"
+            return 90, f"{job} runs, and its server is starting"
         if status is None:
             return 10, f"{job} is submitted to {self._title}"
         if status.state.is_waiting:

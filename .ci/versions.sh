@@ -1,0 +1,27 @@
+#!/bin/sh
+# Repeat the unit tests and whole Hubs on the local queue with the oldest supported and the newest
+# Python and JupyterHub that this machine has.
+set -eu
+
+# Prints the first of the given Pythons that works here.
+first() {
+    for one in "$@"; do
+        for place in "$one" "$HOME"/.pyenv/versions/"${one#python}".*/bin/"$one"; do
+            if "$place" -c 'import ensurepip, venv' 2>/dev/null; then echo "$place"; return; fi
+        done
+    done
+}
+
+run() {
+    name=$1 python=$2
+    shift 2
+    if [ -z "$python" ]; then echo "SKIPPED $name: this machine has no such Python"; return; fi
+    folder=.venv-$name
+    PYTHON=$python .ci/venv.sh "$folder" dev,demo "$@"
+    .ci/proxy.sh "$folder"
+    echo "== $name: $("$folder/bin/python" --version), JupyterHub $("$folder/bin/jupyterhub" --version)"
+    "$folder/bin/python" -m pytest -m "not slurm and not browser and not packaging"
+}
+
+run oldest "$(first python3.9 python3.10)" 'jupyterhub==4.1.*'
+run newest "$(first python3.13 python3.12)"
