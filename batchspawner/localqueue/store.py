@@ -45,6 +45,7 @@ class Store:
         try:
             # Created private, before anything is in it.
             os.close(os.open(file, os.O_CREAT | os.O_RDWR, 0o600))
+            (folder / "jobs").mkdir(mode=0o700, exist_ok=True)
             self.db = sqlite3.connect(file, timeout=_LOCK_WAIT, isolation_level=None)
             self.db.row_factory = sqlite3.Row
             with self.locked():

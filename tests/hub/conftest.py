@@ -2,30 +2,20 @@ from __future__ import annotations
 
 import pytest
 
-from tests.hub.sites import SITES, start_hub
 from tests.hubs import proxy_command
+from tests.sites import start_hub
 
 
 def pytest_collection_modifyitems(items):
     for item in items:
         if "/hub/" in str(item.path):
             item.add_marker("hub")
-            if "slurm" in item.name:
-                item.add_marker("slurm")
 
 
-@pytest.fixture(scope="session", params=list(SITES))
-def site(request, tmp_path_factory):
-    """A site that can run jobs, for the whole session."""
-    kind = SITES[request.param]
-    if kind.unavailable:
-        pytest.skip(f"no {request.param}: {kind.unavailable}")
+@pytest.fixture(scope="session", autouse=True)
+def _proxy():
     if not proxy_command():
         pytest.skip("configurable-http-proxy is not installed (make proxy)")
-    one = kind(tmp_path_factory.mktemp(request.param))
-    one.start()
-    yield one
-    one.stop()
 
 
 @pytest.fixture(scope="session")

@@ -6,8 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.hub.sites import no_jobs_left, start_hub
 from tests.hubs import wait_for
+from tests.sites import no_jobs_left, start_hub
 
 
 def test_three_users_get_servers_at_once_each_as_a_job_of_its_owner(hub, site):

@@ -6,17 +6,13 @@ usage: python -m tests.clusters.slurm.record
 from __future__ import annotations
 
 import os
-import re
-import shlex
-import subprocess
 import time
-from pathlib import Path
 
 from batchspawner.jobs import JobRequest
 from batchspawner.schedulers.slurm import Slurm
 from tests.clusters.slurm import USERS, SlurmCluster
+from tests.recording import record
 
-FOLDER = Path(__file__).parents[2] / "transcripts" / "slurm"
 HOLD = "#!/bin/sh\nsleep 300\n"
 
 
@@ -27,22 +23,11 @@ class Recorder:
 
     def run(self, name: str, call, user: str = USERS[0]) -> str:
         """Run a call as a user, write its transcript, and return what it printed."""
-        done = subprocess.run(
-            ("sudo", "-E", "-H", "-u", user, *call.argv), input=call.input, cwd="/",
-            env={**self.cluster.environment, **call.environment},
-            capture_output=True, text=True,
+        return record(
+            "slurm", name, call, self.version, prefix=("sudo", "-E", "-H", "-u", user),
+            environment=self.cluster.environment,
+            hide={str(self.cluster.prefix): "/var/slurm", USERS[0]: "alice"},
         )  # fmt: skip
-        text = f"# recorded from {self.version}\n$ {shlex.join(call.argv)}\n{done.stdout}"
-        if done.stderr:
-            text += f"[stderr]\n{done.stderr}"
-        text += f"[exit {done.returncode}]\n"
-        FOLDER.mkdir(parents=True, exist_ok=True)
-        (FOLDER / f"{name}.txt").write_text(self.neutral(text))
-        return done.stdout.strip()
-
-    def neutral(self, text: str) -> str:
-        text = text.replace(str(self.cluster.prefix), "/var/slurm").replace(USERS[0], "alice")
-        return re.sub(r"\b(1\d{9})\b", lambda match: str(int(match[1]) // 10 * 10), text)
 
     def until(self, job_id: str, *states: str) -> None:
         for _ in range(400):
@@ -53,7 +38,7 @@ class Recorder:
         raise AssertionError(f"job {job_id} is not {states}: {said}")
 
 
-def record(recorder: Recorder, slurm: Slurm) -> None:
+def record_jobs(recorder: Recorder, slurm: Slurm) -> None:
     run, cluster = recorder.run, recorder.cluster
 
     def submit(name: str, script: str = HOLD, *arguments: str) -> str:
@@ -114,7 +99,7 @@ def record_accounting(recorder: Recorder, slurm: Slurm) -> None:
 
 def main() -> None:
     os.umask(0o022)
-    for work, options in ((record, ()), (record_accounting, ("--acct", "dbd"))):
+    for work, options in ((record_jobs, ()), (record_accounting, ("--acct", "dbd"))):
         cluster = SlurmCluster(portbase=17600).start(*options)
         try:
             work(Recorder(cluster), Slurm())

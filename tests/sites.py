@@ -9,6 +9,8 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
+from batchspawner.client import BatchClient
+from batchspawner.runners import LocalRunner
 from tests.clusters.slurm import USERS, SlurmCluster, missing
 from tests.hubs import Hub, wait_for
 
@@ -22,6 +24,7 @@ class LocalSite:
     name = "local"
     users = ("ada", "ben", "cleo")
     unavailable = ""
+    quiet = ()
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -73,6 +76,16 @@ c.Spawner.args = ["--allow-root"]
     def cancel(self, job_id: str) -> None:
         self.queue("cancel", job_id)
 
+    def client(self) -> BatchClient:
+        return BatchClient("local")
+
+    def break_down(self) -> None:
+        """Make every command of the scheduler fail."""
+        self.queue_folder.chmod(0o755)
+
+    def repair(self) -> None:
+        self.queue_folder.chmod(0o700)
+
 
 class SlurmSite:
     """A real Slurm; each job belongs to its user."""
@@ -80,6 +93,7 @@ class SlurmSite:
     name = "slurm"
     users = USERS
     unavailable = missing()
+    quiet = ("--output=/dev/null", "--chdir=/")
     config = """
 c.JupyterHub.spawner_class = "slurm"
 c.SlurmSpawner.req_runtime = "0:20:00"
@@ -113,6 +127,18 @@ c.SlurmSpawner.trust_reported_host = True
 
     def cancel(self, job_id: str) -> None:
         self.cluster.run("scancel", job_id)
+
+    def client(self) -> BatchClient:
+        return BatchClient(
+            "slurm", LocalRunner(("sudo", "-E", "-H", "-u", USERS[0])), LocalRunner()
+        )
+
+    def break_down(self) -> None:
+        """Make every command of the scheduler fail."""
+        self.cluster.controller("TERM")
+
+    def repair(self) -> None:
+        self.cluster.start()
 
 
 SITES = {"local": LocalSite, "slurm": SlurmSite}

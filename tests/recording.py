@@ -1,0 +1,37 @@
+"""Write the transcripts that tests/recorded.py reads, while a real scheduler answers."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+from typing import TYPE_CHECKING
+
+from tests.recorded import FOLDER
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from batchspawner.commands import Call
+
+
+def record(scheduler: str, name: str, call: Call, version: str, *, prefix: tuple[str, ...] = (),
+           environment: Mapping[str, str], hide: Mapping[str, str]) -> str:  # fmt: skip
+    """Run a call for real, write its transcript without what is private, return its output.
+
+    `hide` maps texts of this machine to neutral ones; moments are rounded to ten seconds.
+    """
+    done = subprocess.run(
+        (*prefix, *call.argv), input=call.input, cwd="/", env={**environment, **call.environment},
+        capture_output=True, text=True,
+    )  # fmt: skip
+    text = f"# recorded from {version}\n$ {shlex.join(call.argv)}\n{done.stdout}"
+    if done.stderr:
+        text += f"[stderr]\n{done.stderr}"
+    text += f"[exit {done.returncode}]\n"
+    for private, neutral in hide.items():
+        text = text.replace(private, neutral)
+    text = re.sub(r"\b(1\d{9})(\.\d+)?\b", lambda match: str(int(match[1]) // 10 * 10), text)
+    (FOLDER / scheduler).mkdir(parents=True, exist_ok=True)
+    (FOLDER / scheduler / f"{name}.txt").write_text(text)
+    return done.stdout.strip()

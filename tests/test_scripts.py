@@ -1,0 +1,110 @@
+"""The job scripts that users get: compared whole with tests/golden.
+
+`BATCHSPAWNER_GOLDEN=1 pytest tests/test_scripts.py` writes the files anew; then read the change.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from batchspawner.errors import OptionsError, TemplateError
+from batchspawner.schedulers import scheduler_names
+from batchspawner.templating import format_template, render_script
+
+GOLDEN = Path(__file__).parent / "golden"
+NOTHING = dict.fromkeys(
+    "queue host memory nprocs ngpus runtime partition account options prologue epilogue "
+    "keepvars_extra cluster qos reservation gres srun".split(),
+    "",
+)
+MINIMAL = {
+    **NOTHING,
+    "username": "alice",
+    "homedir": "/home/alice",
+    "keepvars": "JUPYTERHUB_API_TOKEN,LANG",
+    "path": "",
+    "cmd": "batchspawner-singleuser jupyterhub-singleuser",
+}
+EVERYTHING = {
+    **MINIMAL,
+    "queue": "day",
+    "host": "node7",
+    "memory": "4G",
+    "nprocs": "2",
+    "ngpus": "1",
+    "runtime": "12:00:00",
+    "account": "physics",
+    "options": "--exclusive\n--mail-type=END",
+    "prologue": "module load python\nulimit -n 4096",
+    "epilogue": "rm -rf /scratch/$USER",
+    "cluster": "one",
+    "qos": "high",
+    "reservation": "course",
+    "gres": "tmp:10G",
+    "srun": "srun",
+    "path": "/opt/the hub/bin:/usr/bin",
+}
+
+
+@pytest.mark.parametrize("scheduler", scheduler_names())
+@pytest.mark.parametrize(("case", "values"), [("minimal", MINIMAL), ("everything", EVERYTHING)])
+def test_the_script_of_a_scheduler_is_the_recorded_one(scheduler, case, values):
+    script = render_script(f"{scheduler}.j2", values)
+    file = GOLDEN / f"{scheduler}-{case}.sh"
+    if os.environ.get("BATCHSPAWNER_GOLDEN"):
+        file.write_text(script)
+    assert script == file.read_text()
+
+
+@pytest.mark.parametrize("scheduler", scheduler_names())
+def test_a_script_is_valid_bash(scheduler):
+    import subprocess
+
+    script = render_script(f"{scheduler}.j2", EVERYTHING)
+    done = subprocess.run(["bash", "-n"], input=script, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("value", ["a\n#SBATCH --uid=0", "a\rb", "a\0b", "a\x1b[0m", "a\u2028b"])
+def test_a_value_cannot_break_out_of_its_line(value):
+    with pytest.raises(OptionsError, match=r"queue: .* must be one line"):
+        render_script("slurm.j2", {**MINIMAL, "queue": value})
+
+
+def test_a_variable_that_does_not_exist_is_named():
+    values = {name: value for name, value in MINIMAL.items() if name != "qos"}
+    with pytest.raises(TemplateError, match=r"slurm\.j2 fails: 'qos' is undefined"):
+        render_script("slurm.j2", values)
+
+
+def test_a_template_that_does_not_exist_is_named():
+    with pytest.raises(TemplateError, match=r"there is no job-script template 'slrum\.j2'"):
+        render_script("slrum.j2", MINIMAL)
+
+
+@pytest.mark.parametrize(
+    ("template", "formatted"),
+    [
+        ("squeue -j {job_id} -o '%T'", "squeue -j 7 -o '%T'"),
+        ("squeue -j {{job_id}}", "squeue -j 7"),
+        ("{% if job_id %}yes{% endif %}{{unknown}}", "yes"),
+        ("a {{job_id}}\n", "a 7"),
+        ("plain", "plain"),
+    ],
+)
+def test_template_strings_of_configurations_are_read_as_always(template, formatted):
+    assert format_template(template, job_id="7") == formatted
+
+
+def test_an_unknown_name_in_an_old_string_is_an_error():
+    with pytest.raises(KeyError, match="HOME"):
+        format_template("echo ${HOME}", job_id="7")
+
+
+def test_a_compiled_template_is_rendered():
+    from jinja2 import Template
+
+    assert format_template(Template("{{a}}"), a=1) == "1"
