@@ -35,7 +35,8 @@ c.Authenticator.allowed_users = {users!r}
 c.JupyterHub.services = [{{"name": "tests", "api_token": {token!r}}}]
 c.JupyterHub.load_roles = [
     {{"name": "tests", "services": ["tests"],
-     "scopes": ["admin:users", "admin:servers", "access:servers", "list:users", "read:users"]}}
+     "scopes": ["admin:users", "admin:servers", "tokens", "list:users",
+                "access:servers", "read:users"]}}
 ]
 c.Spawner.http_timeout = 60
 c.Spawner.poll_interval = 3
