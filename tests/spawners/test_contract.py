@@ -146,3 +146,13 @@ def test_a_spawner_is_found_by_its_short_name():
     assert found["slurm"] is SlurmSpawner
     assert found["multislurm"] is MultiSlurmSpawner
     assert found["localqueue"] is LocalQueueSpawner
+
+
+def test_the_old_wrapspawner_beside_us_is_warned_of(tmp_path):
+    info = tmp_path / "wrapspawner-1.0.1.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: wrapspawner\nVersion: 1.0.1\n")
+    code = f"import sys; sys.path.append({str(tmp_path)!r}); import batchspawner.spawners"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert "wrapspawner 1.0.1 is installed beside batchspawner" in done.stderr
+    assert "pip uninstall wrapspawner" in done.stderr
