@@ -31,6 +31,9 @@ if ! "$folder/bin/python" -c '' 2>/dev/null; then
     rm -rf "$folder"
     "$python" -m venv "$folder" || fail "cannot make $folder with $python."
 fi
+# The resolver of an old pip can search for many minutes.
+"$folder/bin/python" -m pip install -qq --disable-pip-version-check --upgrade pip \
+    || fail "pip could not be upgraded. Is there a network, and does pip reach a package index?"
 echo "Installing batchspawner and what it needs into $folder (a minute or two, once) ..."
 "$folder/bin/python" -m pip install -qq --disable-pip-version-check -e ".[$extras]" "$@" \
     || fail "pip could not install the packages. Is there a network, and does pip reach a package index?"
