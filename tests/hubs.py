@@ -160,7 +160,12 @@ class Hub:
         wait_for(lambda: not self.server(user), seconds, f"the end of {user}'s server")
 
     def end(self, user: str) -> None:
-        self.api("DELETE", f"users/{user}/server")
+        """Stop a server; before JupyterHub 6, one that is still starting has to start first."""
+
+        def accepted():
+            return self.api("DELETE", f"users/{user}/server").status_code in (202, 204, 404)
+
+        wait_for(accepted, 60, f"the Hub to stop {user}'s server; {self.log}")
         self.wait_stopped(user)
 
     def kernels(self, user: str) -> requests.Response:

@@ -15,8 +15,8 @@ def waiting(hub, site):
     hub.begin(hub.users[0])
     wait_for(lambda: hub.state(hub.users[0]).get("job_id"), 20, "the job")
     yield hub
-    hub.end(hub.users[0])
     site.drain()
+    hub.end(hub.users[0])
 
 
 def token_of(hub, user: str, *scopes: str) -> str:
