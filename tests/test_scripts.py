@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 from batchspawner.errors import OptionsError, TemplateError
-from batchspawner.schedulers import scheduler_names
 from batchspawner.templating import format_template, render_script
 
+ROOT = Path(__file__).parents[1]
+SCHEDULERS = sorted(path.stem for path in (ROOT / "templates").glob("*.j2") if path.stem != "base")
 GOLDEN = Path(__file__).parent / "golden"
 NOTHING = dict.fromkeys(
     "queue host memory nprocs ngpus runtime partition account options prologue epilogue "
@@ -49,7 +50,7 @@ EVERYTHING = {
 }
 
 
-@pytest.mark.parametrize("scheduler", scheduler_names())
+@pytest.mark.parametrize("scheduler", SCHEDULERS)
 @pytest.mark.parametrize(("case", "values"), [("minimal", MINIMAL), ("everything", EVERYTHING)])
 def test_the_script_of_a_scheduler_is_the_recorded_one(scheduler, case, values):
     script = render_script(f"{scheduler}.j2", values)
@@ -59,7 +60,7 @@ def test_the_script_of_a_scheduler_is_the_recorded_one(scheduler, case, values):
     assert script == file.read_text()
 
 
-@pytest.mark.parametrize("scheduler", scheduler_names())
+@pytest.mark.parametrize("scheduler", [name for name in SCHEDULERS if name != "htcondor"])
 def test_a_script_is_valid_bash(scheduler):
     import subprocess
 

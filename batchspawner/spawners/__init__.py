@@ -3,18 +3,29 @@
 from .base import BatchSpawnerBase
 from .conflicts import warn_of_old_wrapspawner
 from .environment import UserEnvMixin
-from .flavours import LocalQueueSpawner, MultiSlurmSpawner, SlurmSpawner
+from .gridengine import GridengineSpawner
+from .htcondor import CondorSpawner
+from .local import LocalQueueSpawner
+from .lsf import LsfSpawner
 from .regexstates import BatchSpawnerRegexStates
+from .slurm import MultiSlurmSpawner, SlurmSpawner
 from .state import JobStatus
+from .torque import MoabSpawner, PBSSpawner, TorqueSpawner
 
 warn_of_old_wrapspawner()
 
 __all__ = [
     "BatchSpawnerBase",
     "BatchSpawnerRegexStates",
+    "CondorSpawner",
+    "GridengineSpawner",
     "JobStatus",
     "LocalQueueSpawner",
+    "LsfSpawner",
+    "MoabSpawner",
     "MultiSlurmSpawner",
+    "PBSSpawner",
     "SlurmSpawner",
+    "TorqueSpawner",
     "UserEnvMixin",
 ]

@@ -51,7 +51,10 @@ class BatchSpawnerBase(RequestTraits, Spawner):
     """
 
     scheduler_name: str = ""
-    """The scheduler of this class; empty where only commands of a site's own are used."""
+    """The word for this class's scheduler and its template; empty where a site brings both.
+
+    Where the scheduler layer does not know it, the commands of the traits below are used.
+    """
 
     start_timeout = Integer(
         300, help="Seconds until a server must run, the wait in the queue included."

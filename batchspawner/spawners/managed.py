@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ..client import BatchClient
 from ..errors import BatchError, SchedulerError, SchedulerUnavailable, SubmitError
 from ..jobs import JobRequest, JobState
-from ..schedulers import scheduler_class
+from ..schedulers import scheduler_class, scheduler_names
 from ..templating import format_template
 from .customised import customisations
 from .failures import SpawnFailure
@@ -43,7 +43,7 @@ class ManagedBackend:
     @classmethod
     def of(cls, spawner: Any) -> ManagedBackend | None:
         """Return the backend of a spawner, or None where its site speaks for itself."""
-        if not spawner.scheduler_name:
+        if spawner.scheduler_name not in scheduler_names():
             return None
         own = customisations(spawner)
         scheduler = scheduler_class(spawner.scheduler_name)()

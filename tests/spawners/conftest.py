@@ -20,6 +20,7 @@ class FakeSpawner(BatchSpawnerBase):
 def cluster(monkeypatch):
     """A fake cluster that every spawner of `FakeSpawner` reaches."""
     cluster, scheduler, runner = fake()
+    monkeypatch.setattr(managed, "scheduler_names", lambda: ["fake"])
     monkeypatch.setattr(managed, "scheduler_class", lambda _: lambda: scheduler)
     monkeypatch.setattr(managed, "runners_of", lambda *_, **__: (runner, runner))
     return cluster

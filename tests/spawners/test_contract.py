@@ -12,15 +12,22 @@ import batchspawner
 from batchspawner import (
     BatchSpawnerBase,
     BatchSpawnerRegexStates,
+    CondorSpawner,
+    GridengineSpawner,
     JobStatus,
     LocalQueueSpawner,
+    LsfSpawner,
+    MoabSpawner,
     MultiSlurmSpawner,
+    PBSSpawner,
     SlurmSpawner,
+    TorqueSpawner,
     UserEnvMixin,
 )
 
 OLD_NAMES = (
-    "BatchSpawnerBase BatchSpawnerRegexStates SlurmSpawner MultiSlurmSpawner UserEnvMixin "
+    "BatchSpawnerBase BatchSpawnerRegexStates TorqueSpawner MoabSpawner PBSSpawner SlurmSpawner "
+    "MultiSlurmSpawner GridengineSpawner CondorSpawner LsfSpawner UserEnvMixin "
     "JobStatus format_template Spawner Template Unicode Integer Float Dict default "
     "set_user_setuid re os pwd asyncio ET Enum"
 ).split()
@@ -60,6 +67,48 @@ DEFAULTS = {
         "state_exechost_re": r"\s+((?:[\w_-]+\.?)+)$",
     },
     MultiSlurmSpawner: {"daemon_resolver": {}},
+    TorqueSpawner: {
+        "batch_submit_cmd": "qsub",
+        "batch_query_cmd": "qstat -x {job_id}",
+        "batch_cancel_cmd": "qdel {job_id}",
+        "state_pending_re": "<job_state>[QH]</job_state>",
+        "state_running_re": "<job_state>R</job_state>",
+        "state_exechost_re": r"<exec_host>((?:[\w_-]+\.?)+)/\d+",
+    },
+    MoabSpawner: {
+        "batch_submit_cmd": "msub",
+        "batch_query_cmd": "mdiag -j {job_id} --xml",
+        "batch_cancel_cmd": "mjobctl -c {job_id}",
+        "state_pending_re": 'State="Idle"',
+        "state_running_re": 'State="Running"',
+        "state_exechost_re": r'AllocNodeList="([^\r\n\t\f :"]*)',
+    },
+    PBSSpawner: {
+        "batch_submit_cmd": "qsub",
+        "batch_query_cmd": "qstat -fx {job_id}",
+        "state_pending_re": "job_state = [QH]",
+        "state_running_re": "job_state = R",
+        "state_exechost_re": r"exec_host = ([\w_-]+)/",
+    },
+    GridengineSpawner: {
+        "batch_submit_cmd": "qsub",
+        "batch_query_cmd": "qstat -xml",
+        "batch_cancel_cmd": "qdel {job_id}",
+    },
+    CondorSpawner: {
+        "batch_submit_cmd": "condor_submit",
+        "batch_query_cmd": 'condor_q {job_id} -format "%s, " JobStatus -format "%s" RemoteHost '
+        '-format "\n" True',
+        "batch_cancel_cmd": "condor_rm {job_id}",
+        "state_pending_re": "^1,",
+        "state_running_re": "^2,",
+        "state_exechost_re": r"^\w*, .*@([^ ]*)",
+    },
+    LsfSpawner: {
+        "batch_submit_cmd": "bsub",
+        "batch_query_cmd": 'bjobs -a -noheader -o "STAT EXEC_HOST" {job_id}',
+        "batch_cancel_cmd": "bkill {job_id}",
+    },
 }
 
 
@@ -89,6 +138,10 @@ def test_the_classes_inherit_as_they_always_have():
         BatchSpawnerBase,
     ]
     assert LocalQueueSpawner.__mro__.index(UserEnvMixin) == 1
+    assert CondorSpawner.__bases__ == (UserEnvMixin, BatchSpawnerRegexStates)
+    assert (MoabSpawner.__base__, PBSSpawner.__base__) == (TorqueSpawner, TorqueSpawner)
+    assert TorqueSpawner.__base__ is BatchSpawnerRegexStates
+    assert (GridengineSpawner.__base__, LsfSpawner.__base__) == (BatchSpawnerBase,) * 2
 
 
 @pytest.mark.parametrize("module", ["batchspawner", "batchspawner.batchspawner"])
@@ -143,9 +196,17 @@ def test_a_spawner_is_found_by_its_short_name():
     group = "jupyterhub.spawners"
     ours = points.select(group=group) if hasattr(points, "select") else points[group]
     found = {point.name: point.load() for point in ours if point.value.startswith("batchspawner")}
-    assert found["slurm"] is SlurmSpawner
-    assert found["multislurm"] is MultiSlurmSpawner
-    assert found["localqueue"] is LocalQueueSpawner
+    assert found == {
+        "condor": CondorSpawner,
+        "gridengine": GridengineSpawner,
+        "localqueue": LocalQueueSpawner,
+        "lsf": LsfSpawner,
+        "moab": MoabSpawner,
+        "multislurm": MultiSlurmSpawner,
+        "pbs": PBSSpawner,
+        "slurm": SlurmSpawner,
+        "torque": TorqueSpawner,
+    }
 
 
 def test_the_old_wrapspawner_beside_us_is_warned_of(tmp_path):

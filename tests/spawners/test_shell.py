@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 
 import pytest
+from jupyterhub.app import JupyterHub
 
-from batchspawner import BatchSpawnerRegexStates, JobStatus, MultiSlurmSpawner, SlurmSpawner
+from batchspawner import (
+    BatchSpawnerRegexStates,
+    CondorSpawner,
+    GridengineSpawner,
+    JobStatus,
+    LsfSpawner,
+    MoabSpawner,
+    MultiSlurmSpawner,
+    PBSSpawner,
+    SlurmSpawner,
+    TorqueSpawner,
+)
 from batchspawner.spawners.customised import customisations
 from batchspawner.spawners.managed import ManagedBackend
 from batchspawner.spawners.shell import ShellBackend
@@ -239,17 +252,124 @@ def test_the_state_holds_what_it_always_held():
     assert spawner.get_state() == {"job_id": "7", "job_status": "RUN on a"}
 
 
-def test_the_old_readme_example_loads_without_a_change():
-    # The Torque class itself comes with the other schedulers; the commands here are its own.
-    config = {
-        "BatchSpawnerBase": {"req_nprocs": "2", "req_queue": "mesabi", "req_host": "h.example.org",
-                             "req_runtime": "12:00:00", "req_memory": "4gb"},
-        "SlurmSpawner": {"batch_script": "#!/bin/sh\n#PBS -q {queue}@{host}\n#PBS -l walltime="
-                         "{runtime}\n#PBS -l nodes=1:ppn={nprocs}\n#PBS -l mem={memory}\n#PBS -v "
-                         "{keepvars}\nmodule load python3\n{cmd}\n"},
-    }  # fmt: skip
-    variables = make_spawner(SlurmSpawner, config).get_req_subvars()
-    assert [variables[name] for name in ("nprocs", "queue", "host", "runtime", "memory")] == [
-        "2", "mesabi", "h.example.org", "12:00:00", "4gb",
-    ]  # fmt: skip
-    assert variables["username"] == OWNER
+README = """
+import batchspawner
+c = get_config()
+c.JupyterHub.spawner_class = "batchspawner.TorqueSpawner"
+c.Spawner.http_timeout = 120
+c.BatchSpawnerBase.req_nprocs = "2"
+c.BatchSpawnerBase.req_queue = "mesabi"
+c.BatchSpawnerBase.req_host = "mesabi.xyz.edu"
+c.BatchSpawnerBase.req_runtime = "12:00:00"
+c.BatchSpawnerBase.req_memory = "4gb"
+c.TorqueSpawner.batch_script = \'\'\'#!/bin/sh
+#PBS -q {queue}@{host}
+#PBS -l walltime={runtime}
+#PBS -l nodes=1:ppn={nprocs}
+#PBS -l mem={memory}
+#PBS -N jupyterhub-singleuser
+#PBS -v {keepvars}
+module load python3
+{cmd}
+\'\'\'
+c.TorqueSpawner.state_exechost_exp = r"int-\\1.mesabi.xyz.edu"
+"""
+
+
+async def test_the_old_readme_example_works_without_a_change(tmp_path):
+    file = tmp_path / "jupyterhub_config.py"
+    file.write_text(README)
+    app = JupyterHub()
+    app.load_config_file(str(file))
+    assert app.spawner_class is TorqueSpawner
+    spawner = make_spawner(TorqueSpawner, dict(app.config))
+    spawner.startup_poll_interval = 0.01
+    spawner.mock_port = 4321
+    running = "<Job><job_state>R</job_state><exec_host>cn7/3</exec_host></Job>"
+    spawner.run_command = Script(
+        (f"^sudo -E -u {OWNER} qsub$", "12.mesabi"),
+        (f"^sudo -E -u {OWNER} qstat -x 12.mesabi$", "<Job><job_state>Q</job_state></Job>"),
+        (r"qstat -x 12\.mesabi$", running),
+        (r"qstat -x 12\.mesabi$", running),
+        (rf"^sudo -E -u {OWNER} qdel 12\.mesabi$", ""),
+        (r"qstat -x 12\.mesabi$", ""),
+    )
+    assert await spawner.start() == ("int-cn7.mesabi.xyz.edu", 4321)
+    await spawner.stop()
+    assert spawner.run_command.expected == []
+    assert spawner.run_command.inputs[0] == (
+        "#!/bin/sh\n#PBS -q mesabi@mesabi.xyz.edu\n#PBS -l walltime=12:00:00\n"
+        "#PBS -l nodes=1:ppn=2\n#PBS -l mem=4gb\n#PBS -N jupyterhub-singleuser\n"
+        f"#PBS -v {','.join(spawner.get_env())}\nmodule load python3\n"
+        "batchspawner-singleuser jupyterhub-singleuser\n"
+    )
+
+
+GRIDENGINE = """<?xml version='1.0'?><job_info><queue_info><job_list state="running">
+<JB_job_number>7</JB_job_number><state>r</state><queue_name>all.q@node1.example.org</queue_name>
+</job_list></queue_info><job_info><job_list state="pending"><JB_job_number>8</JB_job_number>
+<state>qw</state><queue_name></queue_name></job_list></job_info></job_info>"""
+
+
+@pytest.mark.parametrize(
+    ("cls", "submitted", "job_id"),
+    [
+        (TorqueSpawner, "12.headnode", "12.headnode"),
+        (MoabSpawner, "12", "12"),
+        (PBSSpawner, "12.headnode", "12.headnode"),
+        (GridengineSpawner, 'Your job 12 ("x") has been submitted', "12"),
+        (CondorSpawner, "Submitting job(s).\n1 job(s) submitted to cluster 12.", "12"),
+        (LsfSpawner, "Job <12> is submitted to default queue <normal>.", "12"),
+    ],
+)
+def test_the_id_is_found_in_what_each_scheduler_prints(cls, submitted, job_id):
+    assert make_spawner(cls).parse_job_id(submitted) == job_id
+
+
+@pytest.mark.parametrize(
+    ("cls", "text", "status", "host"),
+    [
+        (TorqueSpawner, "<job_state>H</job_state>", JobStatus.PENDING, None),
+        (MoabSpawner, '<job State="Idle"/>', JobStatus.PENDING, None),
+        (MoabSpawner, '<job State="Running" AllocNodeList="n1:4"/>', JobStatus.RUNNING, "n1"),
+        (PBSSpawner, "job_state = R\nexec_host = n1/0*2", JobStatus.RUNNING, "n1"),
+        (GridengineSpawner, GRIDENGINE, JobStatus.RUNNING, "node1.example.org"),
+        (GridengineSpawner, GRIDENGINE.replace(">7<", ">9<"), JobStatus.NOTFOUND, None),
+        (CondorSpawner, "1, ", JobStatus.PENDING, None),
+        (CondorSpawner, "2, slot1_1@n1.example.org", JobStatus.RUNNING, "n1.example.org"),
+        (LsfSpawner, "PEND -", JobStatus.PENDING, None),
+        (LsfSpawner, "PSUSP -", JobStatus.PENDING, None),
+        (LsfSpawner, "RUN n1:n1", JobStatus.RUNNING, "n1"),
+        (LsfSpawner, "RUN 2*n1:n2", JobStatus.RUNNING, "n1"),
+        (LsfSpawner, "DONE n1", JobStatus.NOTFOUND, None),
+        (LsfSpawner, "", JobStatus.NOTFOUND, None),
+    ],
+)
+async def test_what_each_scheduler_says_of_a_job_is_understood(cls, text, status, host):
+    spawner = make_spawner(cls)
+    spawner.job_id = "7"
+    spawner.run_command = Script(("7|qstat -xml", text))
+    assert await spawner.query_job_status() is status
+    if host:
+        assert spawner.state_gethost() == host
+
+
+@pytest.mark.parametrize(
+    ("cls", "name"), [(GridengineSpawner, "SGE_ROOT"), (LsfSpawner, "LSF_ENVDIR")]
+)
+def test_a_job_gets_what_its_schedulers_commands_need(cls, name, monkeypatch):
+    monkeypatch.setenv(name, "/opt/x")
+    assert make_spawner(cls).get_env()[name] == "/opt/x"
+
+
+def test_htcondor_gets_its_quotes_doubled():
+    spawner = make_spawner(CondorSpawner, {"CondorSpawner": {"cmd": ["a", "'b'", '"c"']}})
+    assert spawner.cmd_formatted_for_batch() == "batchspawner-singleuser a ''b'' \"\"c\"\""
+
+
+def test_a_default_script_of_every_class_can_be_rendered():
+    classes = (TorqueSpawner, MoabSpawner, PBSSpawner, GridengineSpawner, CondorSpawner, LsfSpawner)
+    for cls in classes:
+        spawner = make_spawner(cls)
+        script = asyncio.run(spawner._get_batch_script(**spawner.script_variables()))
+        assert "batchspawner-singleuser jupyterhub-singleuser" in script

@@ -1,4 +1,4 @@
-"""Give each scheduler its spawner: the names and defaults that configurations rely on.
+"""Start servers as jobs of Slurm.
 
 The command and expression traits are only used when a site changes one of them; otherwise the
 scheduler layer does the work.
@@ -6,12 +6,7 @@ scheduler layer does the work.
 
 from __future__ import annotations
 
-import os
-import pwd
-import re
-from typing import Any
-
-from traitlets import Dict, Unicode, default
+from traitlets import Dict, Unicode
 
 from .environment import UserEnvMixin
 from .regexstates import BatchSpawnerRegexStates
@@ -69,42 +64,3 @@ class MultiSlurmSpawner(SlurmSpawner):
     def state_gethost(self) -> str | None:
         host = super().state_gethost()
         return self.connect_host(host) if host else host
-
-
-class LocalQueueSpawner(UserEnvMixin, BatchSpawnerRegexStates):
-    """Start servers as jobs of the embedded queue of this machine.
-
-    The jobs belong to the user who runs the Hub, unless `exec_prefix` says otherwise.
-    """
-
-    scheduler_name = "local"
-
-    ip = Unicode("127.0.0.1", help="Address on which the server listens.").tag(config=True)
-    exec_prefix = Unicode("", help="What goes before the queue's commands, such as sudo.").tag(
-        config=True
-    )
-    batch_submit_cmd = Unicode("batchspawner-queue submit").tag(config=True)
-    batch_query_cmd = Unicode("batchspawner-queue query {job_id}").tag(config=True)
-    batch_cancel_cmd = Unicode("batchspawner-queue cancel {job_id}").tag(config=True)
-    state_pending_re = Unicode(r'"state": "PENDING"').tag(config=True)
-    state_running_re = Unicode(r'"state": "RUNNING"').tag(config=True)
-    state_exechost_re = Unicode(r'"host": "([^"]+)"').tag(config=True)
-
-    def parse_job_id(self, output: str) -> str:
-        match = re.search(r"[0-9]+", output)
-        if not match:
-            raise ValueError(f"no job id in {output!r}")
-        return match[0]
-
-    def _owner(self) -> pwd.struct_passwd:
-        return (
-            pwd.getpwnam(self.user.name) if self.exec_prefix.strip() else pwd.getpwuid(os.getuid())
-        )
-
-    @default("req_homedir")
-    def _req_homedir_default(self) -> str:
-        return self._owner().pw_dir
-
-    def user_env(self, env: dict[str, str]) -> dict[str, str]:
-        owner: Any = self._owner()
-        return {**env, "USER": owner.pw_name, "HOME": owner.pw_dir, "SHELL": owner.pw_shell}

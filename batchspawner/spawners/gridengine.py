@@ -1,0 +1,66 @@
+"""Start servers as jobs of Grid Engine."""
+
+from __future__ import annotations
+
+import os
+import xml.etree.ElementTree as ET
+
+from traitlets import Unicode
+
+from .base import BatchSpawnerBase
+
+_VARIABLES = (
+    "SGE_CELL",
+    "SGE_EXECD",
+    "SGE_ROOT",
+    "SGE_CLUSTER_NAME",
+    "SGE_QMASTER_PORT",
+    "SGE_EXECD_PORT",
+    "PATH",
+)
+
+
+class GridengineSpawner(BatchSpawnerBase):
+    """Start servers as jobs of Grid Engine (SGE, Son of Grid Engine, UGE)."""
+
+    scheduler_name = "gridengine"
+
+    batch_submit_cmd = Unicode("qsub").tag(config=True)
+    batch_query_cmd = Unicode("qstat -xml").tag(config=True)
+    batch_cancel_cmd = Unicode("qdel {job_id}").tag(config=True)
+
+    def parse_job_id(self, output: str) -> str:
+        """Return the third word of ``Your job 12 ("name") has been submitted``."""
+        return output.split(" ")[2]
+
+    def state_ispending(self) -> bool:
+        return self._state() == "pending"
+
+    def state_isrunning(self) -> bool:
+        return self._state() == "running"
+
+    def state_gethost(self) -> str | None:
+        job = self._job()
+        queue = "" if job is None else job.findtext("queue_name") or ""
+        if "@" not in queue:
+            self.log.error("%s: no host in %r", self._log_name, self.job_status)
+            return None
+        return queue.split("@")[1]
+
+    def _state(self) -> str | None:
+        job = self._job()
+        return None if job is None else job.get("state")
+
+    def _job(self) -> ET.Element | None:
+        if not self.job_status:
+            return None
+        listing = ET.fromstring(self.job_status)  # noqa: S314
+        return listing.find(f".//job_list[JB_job_number='{self.job_id}']")
+
+    def get_env(self) -> dict[str, str]:
+        """Add what Grid Engine's commands and jobs need to find their cell."""
+        env = super().get_env()
+        for name in _VARIABLES:
+            if name in os.environ:
+                env.setdefault(name, os.environ[name])
+        return env

@@ -1,0 +1,42 @@
+"""Start servers as jobs of Torque and of the schedulers that speak like it."""
+
+from __future__ import annotations
+
+from traitlets import Unicode
+
+from .regexstates import BatchSpawnerRegexStates
+
+
+class TorqueSpawner(BatchSpawnerRegexStates):
+    """Start servers as jobs of Torque."""
+
+    scheduler_name = "torque"
+
+    batch_submit_cmd = Unicode("qsub").tag(config=True)
+    batch_query_cmd = Unicode("qstat -x {job_id}").tag(config=True)
+    batch_cancel_cmd = Unicode("qdel {job_id}").tag(config=True)
+    state_pending_re = Unicode(r"<job_state>[QH]</job_state>").tag(config=True)
+    state_running_re = Unicode(r"<job_state>R</job_state>").tag(config=True)
+    state_exechost_re = Unicode(r"<exec_host>((?:[\w_-]+\.?)+)/\d+").tag(config=True)
+
+
+class MoabSpawner(TorqueSpawner):
+    """Start servers as jobs of Moab, whose scripts are those of Torque."""
+
+    batch_submit_cmd = Unicode("msub").tag(config=True)
+    batch_query_cmd = Unicode("mdiag -j {job_id} --xml").tag(config=True)
+    batch_cancel_cmd = Unicode("mjobctl -c {job_id}").tag(config=True)
+    state_pending_re = Unicode(r'State="Idle"').tag(config=True)
+    state_running_re = Unicode(r'State="Running"').tag(config=True)
+    state_exechost_re = Unicode(r'AllocNodeList="([^\r\n\t\f :"]*)').tag(config=True)
+
+
+class PBSSpawner(TorqueSpawner):
+    """Start servers as jobs of PBS Pro or OpenPBS."""
+
+    scheduler_name = "pbspro"
+
+    batch_query_cmd = Unicode("qstat -fx {job_id}").tag(config=True)
+    state_pending_re = Unicode(r"job_state = [QH]").tag(config=True)
+    state_running_re = Unicode(r"job_state = R").tag(config=True)
+    state_exechost_re = Unicode(r"exec_host = ([\w_-]+)/").tag(config=True)

@@ -1,0 +1,13 @@
+#!/bin/bash
+#$ -S /bin/bash
+#$ -N spawner-jupyterhub
+#$ -j yes
+#$ -o /home/alice/.jupyterhub.sge.out
+#$ -v JUPYTERHUB_API_TOKEN,LANG
+
+set -euo pipefail
+# It belongs to the login host and does not exist here.
+unset XDG_RUNTIME_DIR
+status=0
+batchspawner-singleuser jupyterhub-singleuser || status=$?
+exit "$status"
