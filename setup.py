@@ -17,7 +17,7 @@ EXTRAS = {
 EXTRAS["all"] = sorted({one for needs in EXTRAS.values() for one in needs})
 EXTRAS["demo"] = ["jupyterlab>=4"]
 EXTRAS["browser"] = ["playwright"]
-EXTRAS["docs"] = ["furo", "myst-parser", "sphinx", "autodoc-traits"]
+EXTRAS["docs"] = ["furo", "myst-parser", "sphinx"]
 EXTRAS["dev"] = [
     "build",
     "hypothesis",

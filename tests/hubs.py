@@ -38,7 +38,7 @@ c.JupyterHub.load_roles = [
      "scopes": ["admin:users", "admin:servers", "tokens", "list:users",
                 "access:servers", "read:users"]}}
 ]
-c.Spawner.http_timeout = 60
+c.Spawner.http_timeout = 40
 c.Spawner.poll_interval = 3
 c.JupyterHub.init_spawners_timeout = 1
 c.JupyterHub.tornado_settings = {{"slow_spawn_timeout": 0}}
@@ -165,7 +165,7 @@ class Hub:
         def accepted():
             return self.api("DELETE", f"users/{user}/server").status_code in (202, 204, 404)
 
-        wait_for(accepted, 60, f"the Hub to stop {user}'s server; {self.log}")
+        wait_for(accepted, 90, f"the Hub to stop {user}'s server; {self.log}")
         self.wait_stopped(user)
 
     def kernels(self, user: str) -> requests.Response:

@@ -13,7 +13,7 @@ from ..jobs import JobRequest, JobState
 from ..schedulers import scheduler_class, scheduler_names
 from ..templating import format_template
 from .customised import customisations
-from .failures import SpawnFailure
+from .failures import SpawnFailure, exit_meaning
 from .prefix import runners_of
 from .state import JobStatus, commit_state
 
@@ -254,7 +254,8 @@ class ManagedBackend:
             text += "immediately after starting."
         else:
             text = "The Jupyter batch job started but died before launching the single-user server."
-        raise SpawnFailure(f"{text} Job {spawner.job_id}: {status.describe()}.")
+        meaning = exit_meaning(spawner, status.exit_code)
+        raise SpawnFailure(f"{text} Job {spawner.job_id}: {status.describe()}.{meaning}")
 
     def _use_fixed_port(self) -> None:
         """Take the port that the configuration fixes where no wrapper reports one."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from concurrent.futures import ThreadPoolExecutor
 
 import jupyterhub
@@ -46,11 +47,11 @@ def test_stopping_a_waiting_server_cancels_its_job(hub, site):
     user = hub.users[0]
     site.fill()
     try:
-        before = len(site.jobs())
         hub.begin(user)
-        wait_for(lambda: len(site.jobs()) > before, 20, "the job")
+        job_id = wait_for(lambda: hub.state(user).get("job_id"), 20, "the job")
+        assert job_id in ids(site)
         hub.end(user)
-        wait_for(lambda: len(site.jobs()) == before, 20, "the end of the job")
+        wait_for(lambda: job_id not in ids(site), 20, "the end of the job")
     finally:
         site.drain()
 
@@ -58,8 +59,8 @@ def test_stopping_a_waiting_server_cancels_its_job(hub, site):
 def test_a_job_that_is_cancelled_outside_ends_the_server(hub, site):
     user = hub.users[0]
     hub.begin(user)
-    server = hub.wait_ready(user)
-    site.cancel(job_of(hub, user, server))
+    hub.wait_ready(user)
+    site.cancel(hub.state(user)["job_id"])
     hub.wait_stopped(user, 60)
 
 
@@ -78,6 +79,21 @@ def test_a_job_that_dies_at_once_is_reported_with_its_exit_status(site, tmp_path
         hub.stop()
 
 
+def test_a_node_that_cannot_reach_the_hub_is_an_error_on_the_page(site, tmp_path):
+    config = """
+c.Spawner.hub_connect_url = "http://127.0.0.1:9"
+c.Spawner.environment = {"BATCHSPAWNER_REPORT_TIMEOUT": "1"}
+"""
+    hub = start_hub(site, tmp_path, config)
+    try:
+        user = hub.users[0]
+        hub.begin(user)
+        events = first_events(hub, user, lambda text: "failed" in text)
+        assert "could not reach the Hub at http://127.0.0.1:9/hub/api" in events[-1]["message"]
+    finally:
+        hub.stop()
+
+
 @pytest.mark.parametrize("moment", ["running", "waiting"])
 def test_servers_survive_a_killed_hub(site, tmp_path, moment):
     hub = start_hub(site, tmp_path)
@@ -90,15 +106,14 @@ def test_servers_survive_a_killed_hub(site, tmp_path, moment):
             hub.wait_ready(user)
         else:
             wait_for(lambda: hub.state(user).get("job_id"), 20, "the job id in the database")
-        jobs = site.jobs()
+        before = ids(site)
         hub.kill()
         hub.start()
         if moment == "waiting":
             site.drain()
         hub.wait_ready(user)
         assert hub.kernels(user).status_code == 200
-        ids = {job_id for job_id, _, _ in jobs}
-        assert {job_id for job_id, _, _ in site.jobs()} <= ids
+        assert ids(site) <= before
         hub.end(user)
     finally:
         site.drain()
@@ -106,14 +121,12 @@ def test_servers_survive_a_killed_hub(site, tmp_path, moment):
     no_jobs_left(site)
 
 
-def job_of(hub, user, server):
-    return hub.state(user)["job_id"]
+def ids(site) -> set[str]:
+    return {job_id for job_id, _, _ in site.jobs()}
 
 
 def first_events(hub, user, wanted):
     """Read a server's progress until a message is the wanted one, and return all events."""
-    import json
-
     events = []
     with hub.api("GET", f"users/{user}/server/progress", stream=True) as stream:
         for line in stream.iter_lines():

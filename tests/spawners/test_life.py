@@ -111,6 +111,20 @@ async def test_a_job_that_dies_before_its_server_reports_ends_the_start(spawner,
     assert await spawner.poll() == 127
 
 
+@pytest.mark.parametrize(
+    ("code", "meaning"),
+    [
+        (75, "could not reach the Hub at http://127.0.0.1:8081/hub/api"),
+        (127, "A command was not found on its node"),
+    ],
+)
+async def test_what_the_wrapper_ended_with_is_put_into_words(spawner, cluster, code, meaning):
+    task = await begin(spawner)
+    cluster.set(spawner.job_id, JobState.FAILED, exit_code=code, start=1.0)
+    with pytest.raises(SpawnFailure, match=meaning):
+        await asyncio.wait_for(task, 5)
+
+
 async def test_a_scheduler_that_is_down_for_a_while_ends_no_start(spawner, cluster):
     task = await begin(spawner)
     cluster.down = True
