@@ -18,18 +18,22 @@ BATCHSPAWNER_REPORT_TIMEOUT
 """
 
 import contextlib
+import functools
 import http.client
 import json
 import os
 import random
+import re
 import socket
 import sys
 import time
-from typing import List, NoReturn, Optional, Tuple
+from typing import Callable, List, MutableMapping, NoReturn, Optional, Tuple
 from urllib.parse import SplitResult, urlsplit
 
+Environment = MutableMapping[str, str]
+Address = Tuple[socket.AddressFamily, str]
+
 # Exit statuses of https://man.openbsd.org/sysexits
-EX_USAGE = 64
 EX_UNAVAILABLE = 69
 EX_TEMPFAIL = 75
 EX_CONFIG = 78
@@ -38,9 +42,11 @@ TRY_TIMEOUT = 10.0
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 10.0
 SECONDS_BETWEEN_COMPLAINTS = 30.0
 
+NO_LONGER_VALID = "The token is no longer valid: the server was stopped, or the Hub forgot it."
 MEANINGS = {
-    401: "The token is no longer valid: the server was stopped, or the Hub has forgotten it.",
-    403: "The token is no longer valid: the server was stopped, or the Hub has forgotten it.",
+    302: "Redirects are not followed: check c.JupyterHub.hub_connect_url.",
+    401: NO_LONGER_VALID,
+    403: NO_LONGER_VALID,
     404: "The Hub has no handler for this: `import batchspawner` in jupyterhub_config.py.",
 }
 
@@ -62,7 +68,7 @@ def main(argv: Optional[List[str]] = None) -> int:
     command = sys.argv[1:] if argv is None else argv
     if not command:
         print("usage: batchspawner-singleuser COMMAND [ARGUMENT...]", file=sys.stderr)
-        return EX_USAGE
+        return 2
     if command[0] in ("-h", "--help"):
         print(__doc__)
         return 0
@@ -74,25 +80,24 @@ def main(argv: Optional[List[str]] = None) -> int:
         return failure.status
 
 
-def announce(command: List[str], env: "os._Environ[str]") -> List[str]:
+def announce(command: List[str], env: Environment) -> List[str]:
     """Choose a port, report it, and return the command with all that it must know."""
     forget_foreign_folders(env)
     service_url = env.get("JUPYTERHUB_SERVICE_URL", "")
     where = urlsplit(service_url)
     if where.scheme.startswith("http+unix"):
         return command
-    host = listen_host(where)
-    fixed = where.port or 0
-    held, port = hold_port(host, [fixed] if fixed else candidates(env))
-    try:
-        report(port, env)
-    finally:
-        # Held until now, so that nobody else took it while the Hub was told.
-        held.close()
+    host, fixed = read_place(where)
+    held, port = hold_port(host, fixed, env)
+    # Held until the Hub knows, so that nobody else takes it while we try to reach the Hub.
+    with held:
+        local = report(port, env)
     if not service_url:
         # JupyterHub < 2 says it on the command line.
         return [*command, f"--port={port}"]
-    env["JUPYTERHUB_SERVICE_URL"] = with_port(where, host, port)
+    # A server before JupyterHub 5.3 takes an empty host for "this machine only".
+    host = host or ("::" if ":" in local else "0.0.0.0")
+    env["JUPYTERHUB_SERVICE_URL"] = with_place(where, host, port)
     return command
 
 
@@ -103,16 +108,27 @@ def become(command: List[str]) -> NoReturn:
     try:
         os.execvp(command[0], command)
     except FileNotFoundError:
-        raise Failure(
-            f"{command[0]} is not found on this node. PATH is {os.environ.get('PATH', '')}. "
-            "Set the full path in c.Spawner.cmd, or load its environment in req_prologue.",
-            127,
-        ) from None
+        raise Failure(explain_missing(command[0]), 127) from None
     except OSError as error:
         raise Failure(f"{command[0]} cannot be started: {error.strerror}", 126) from None
 
 
-def forget_foreign_folders(env: "os._Environ[str]") -> None:
+def explain_missing(program: str) -> str:
+    """Return why the kernel found nothing to run."""
+    import shutil
+
+    path = shutil.which(program)
+    if path:
+        return (
+            f"{path} cannot be started: this node lacks the interpreter that its first line names"
+        )
+    return (
+        f"{program} is not found on this node. PATH is {os.environ.get('PATH', '')}. "
+        "Set the full path in c.Spawner.cmd, or load its environment in req_prologue."
+    )
+
+
+def forget_foreign_folders(env: Environment) -> None:
     """Drop a runtime folder that belongs to the login host and does not exist here."""
     folder = env.get("XDG_RUNTIME_DIR")
     if folder and not os.access(folder, os.W_OK | os.X_OK):
@@ -122,42 +138,61 @@ def forget_foreign_folders(env: "os._Environ[str]") -> None:
 # Where the server listens.
 
 
-def listen_host(where: SplitResult) -> str:
-    """Return the address on which the server will listen; empty for all."""
-    host = where.hostname or ""
-    # JupyterHub >= 5.3 writes an `ip` of '' so.
-    return "" if host.lower() == "none" else host
+def read_place(where: SplitResult) -> Tuple[str, int]:
+    """Return the address, empty for all, and the port, 0 for any, on which to listen."""
+    # Not `.hostname` and `.port`: JupyterHub < 5.3 writes IPv6 addresses without brackets.
+    match = re.match(r"(.*?)(?::(\d*))?$", where.netloc)
+    host, port = match.groups() if match else ("", None)
+    if int(port or 0) > 65535:
+        raise Failure(f"JUPYTERHUB_SERVICE_URL has no valid port: {where.geturl()}", EX_CONFIG)
+    host = host.strip("[]")
+    # JupyterHub >= 5.3 may write an `ip` of '' as None.
+    return "" if host.lower() == "none" else host, int(port or 0)
 
 
-def with_port(where: SplitResult, host: str, port: int) -> str:
-    """Return the URL with another port; the address stays as it was written."""
-    # The server reads an empty host as "this machine only".
-    shown = host or "0.0.0.0"
-    netloc = f"[{shown}]:{port}" if ":" in shown else f"{shown}:{port}"
+def with_place(where: SplitResult, host: str, port: int) -> str:
+    """Return the URL with another address and port."""
+    netloc = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     return where._replace(netloc=netloc).geturl()
 
 
-def candidates(env: "os._Environ[str]") -> List[int]:
-    """Return the ports to try, in random order, so that two jobs on a node rarely meet."""
+def hold_port(host: str, fixed: int, env: Environment) -> Tuple[contextlib.ExitStack, int]:
+    """Take a free port; it is ours until the stack that comes with it is closed."""
+    ports, name = candidates(fixed, env)
+    addresses = addresses_of(host)
+    for port in ports:
+        with contextlib.suppress(OSError):
+            return take(port, addresses)
+    below = " or, below 1024, reserved for root" if min(ports) < 1024 else ""
+    raise Failure(f"{name} in use{below} on {socket.gethostname()}", EX_UNAVAILABLE)
+
+
+def candidates(fixed: int, env: Environment) -> Tuple[List[int], str]:
+    """Return the ports to try and a name for them all.
+
+    Their order is random, so that two jobs on a node rarely meet.
+    """
+    if fixed:
+        return [fixed], f"port {fixed} of JUPYTERHUB_SERVICE_URL is"
     text = env.get("BATCHSPAWNER_PORT_RANGE", "")
     if text:
         first, last = read_range(text)
-        return random.sample(range(first, last + 1), last - first + 1)
+        ports = random.sample(range(first, last + 1), last - first + 1)
+        return ports, f"all ports of BATCHSPAWNER_PORT_RANGE {text} are"
     # Below the ports that the kernel gives to outgoing connections: one of those could take a
     # port between our closing it and the server's opening it.
     low, high = 10000, ephemeral_start()
     chosen = random.sample(range(low, high), 50) if high - low >= 1000 else []
-    return [*chosen, 0]
+    return [*chosen, 0, 0], "all ports are"
 
 
 def read_range(text: str) -> Tuple[int, int]:
     """Read ``9000-9999``."""
-    first, dash, last = text.partition("-")
-    if not (dash and first.strip().isdigit() and last.strip().isdigit()):
+    match = re.match(r"([0-9]+) *- *([0-9]+)$", text.strip())
+    first, last = (int(number) for number in match.groups()) if match else (0, 0)
+    if not 1 <= first <= last <= 65535:
         raise Failure(f"BATCHSPAWNER_PORT_RANGE is {text!r}, not like 9000-9999", EX_CONFIG)
-    if not 1 <= int(first) <= int(last) <= 65535:
-        raise Failure(f"BATCHSPAWNER_PORT_RANGE {text!r} is no range of ports", EX_CONFIG)
-    return int(first), int(last)
+    return first, last
 
 
 def ephemeral_start() -> int:
@@ -169,43 +204,72 @@ def ephemeral_start() -> int:
         return 32768
 
 
-def hold_port(host: str, ports: List[int]) -> Tuple[socket.socket, int]:
-    """Bind the first free port and return the socket with its number."""
-    error = None  # type: Optional[OSError]
-    for family, address in families(host):
-        for port in ports:
-            held = socket.socket(family, socket.SOCK_STREAM)
-            # As the server itself will do: an old connection on the port does not matter.
-            held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                held.bind((address, port))
-            except OSError as problem:
-                held.close()
-                error = problem
-            else:
-                return held, int(held.getsockname()[1])
-    tried = f"{min(ports)}" if len(ports) == 1 else f"{min(ports)} to {max(ports)}"
-    raise Failure(
-        f"no port is free on {host or 'this node'}; tried {tried}: {error}", EX_UNAVAILABLE
-    )
-
-
-def families(host: str) -> List[Tuple[socket.AddressFamily, str]]:
-    """Return the address families to bind, with the address in each."""
-    if not host:
-        return [(socket.AF_INET, "")]
+def addresses_of(host: str) -> List[Address]:
+    """Return the addresses of this node on which a server listens that is told `host`."""
+    usable: List[Address] = []
     try:
-        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        found = socket.getaddrinfo(
+            host or None, 0, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )
     except OSError as error:
-        raise Failure(f"cannot listen on {host!r}: {error}", EX_CONFIG) from None
-    return [(family, str(address[0])) for family, _, _, _, address in found]
+        raise Failure(f"cannot listen on {host}: {reason(error)}", EX_CONFIG) from None
+    for address in sorted({(family, str(place[0])) for family, _, _, _, place in found}):
+        # Not the ::1 of a localhost where IPv6 is switched off.
+        with contextlib.suppress(OSError):
+            take(0, [address])[0].close()
+            usable.append(address)
+    if not usable:
+        node = socket.gethostname()
+        raise Failure(f"{host} is no address of {node}; set c.Spawner.ip to 0.0.0.0", EX_CONFIG)
+    return usable
+
+
+def take(port: int, addresses: List[Address]) -> Tuple[contextlib.ExitStack, int]:
+    """Take a port, 0 for any, on all addresses. Raises OSError where somebody else has it."""
+    with contextlib.ExitStack() as held:
+        for family, address in addresses:
+            one = held.enter_context(socket.socket(family, socket.SOCK_STREAM))
+            # As servers do: connections of a server that has just ended do not matter.
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family == socket.AF_INET6:
+                one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            one.bind((address, port))
+            # With SO_REUSEADDR, only a socket that listens keeps others off.
+            one.listen(1)
+            port = int(one.getsockname()[1])
+        return held.pop_all(), port
 
 
 # The report.
 
 
-def report(port: int, env: "os._Environ[str]") -> None:
-    """Tell the Hub the port, trying again as long as that may help."""
+def report(port: int, env: Environment) -> str:
+    """Tell the Hub the port, trying again while that may help; return our address there."""
+    url, token = read_hub(env)
+    connect, patience = connector(url, env), read_patience(env)
+    end, pause, complained = time.monotonic() + patience, FIRST_PAUSE, -SECONDS_BETWEEN_COMPLAINTS
+    while True:
+        try:
+            return post(connect(), url, token, port)
+        except Unreachable as error:
+            now = time.monotonic()
+            message = f"cannot reach the Hub at {url.geturl()}: {error}"
+        if now + pause > end:
+            raise Failure(
+                f"{message}. Tried for {patience:g} s. Does the Hub run, and may this node connect "
+                "to it? Check c.JupyterHub.hub_ip, hub_connect_ip and the firewall.",
+                EX_TEMPFAIL,
+            )
+        if now - complained >= SECONDS_BETWEEN_COMPLAINTS:
+            complained = now
+            until = time.strftime("%H:%M:%S", time.localtime(time.time() + end - now))
+            complain(f"{message}; trying again until {until}")
+        time.sleep(pause * random.uniform(0.5, 1.0))
+        pause = min(pause * 2, LONGEST_PAUSE)
+
+
+def read_hub(env: Environment) -> Tuple[SplitResult, str]:
+    """Return the URL of the Hub's API and the token for it."""
     url, token = env.get("JUPYTERHUB_API_URL", ""), env.get("JUPYTERHUB_API_TOKEN", "")
     if not (url and token):
         raise Failure(
@@ -213,76 +277,74 @@ def report(port: int, env: "os._Environ[str]") -> None:
             "The job script must keep the Hub's environment (keepvars).",
             EX_CONFIG,
         )
-    patience = read_patience(env)
-    end, pause, complained = time.monotonic() + patience, FIRST_PAUSE, 0.0
-    while True:
-        try:
-            return post(url, token, port, env)
-        except Unreachable as error:
-            now = time.monotonic()
-            if now + pause > end:
-                raise Failure(
-                    f"cannot reach the Hub at {url}: {error}. Tried for {patience:g} s. Check that "
-                    "this node can connect there: c.JupyterHub.hub_bind_url and "
-                    "hub_connect_url, and the firewall.",
-                    EX_TEMPFAIL,
-                ) from None
-            if not complained or now - complained > SECONDS_BETWEEN_COMPLAINTS:
-                complained = now
-                until = time.strftime("%H:%M:%S", time.localtime(time.time() + end - now))
-                complain(f"cannot reach the Hub at {url}: {error}; trying again until {until}")
-        time.sleep(pause * random.uniform(0.5, 1.0))
-        pause = min(pause * 2, LONGEST_PAUSE)
+    if not re.match(r"[!-~]+\Z", token):
+        # An error of http.client would quote it.
+        raise Failure("JUPYTERHUB_API_TOKEN has characters that no token has", EX_CONFIG)
+    with contextlib.suppress(ValueError):
+        where = urlsplit(url)
+        if where.scheme in ("http", "https") and where.hostname and where.port != 0:
+            return where, token
+    raise Failure(f"JUPYTERHUB_API_URL is not like http://hub:8081/hub/api: {url}", EX_CONFIG)
 
 
-def read_patience(env: "os._Environ[str]") -> float:
+def read_patience(env: Environment) -> float:
     """Return for how many seconds to try to reach the Hub."""
     text = env.get("BATCHSPAWNER_REPORT_TIMEOUT", "300")
+    with contextlib.suppress(ValueError):
+        if 0 <= float(text) < 1e7:
+            return float(text)
+    raise Failure(f"BATCHSPAWNER_REPORT_TIMEOUT is {text!r}, no number of seconds", EX_CONFIG)
+
+
+def connector(url: SplitResult, env: Environment) -> "Callable[[], http.client.HTTPConnection]":
+    """Return what makes a connection, which opens later and never through a proxy."""
+    host = url.hostname or ""
+    if url.scheme == "http":
+        return functools.partial(http.client.HTTPConnection, host, url.port, timeout=TRY_TIMEOUT)
+    import ssl
+
+    names = ("CLIENT_CA", "CERTFILE", "KEYFILE")
+    files = [env.get(f"JUPYTERHUB_SSL_{name}") or "" for name in names]
+    authority, certificate, key = files
     try:
-        return float(text)
-    except ValueError:
+        context = ssl.create_default_context(cafile=authority or None)
+        if certificate and key:
+            context.load_cert_chain(certificate, key)
+    except OSError as error:
         raise Failure(
-            f"BATCHSPAWNER_REPORT_TIMEOUT is {text!r}, no number of seconds", EX_CONFIG
+            f"this node cannot use the certificates {', '.join(files)}: {reason(error)}", EX_CONFIG
         ) from None
+    return functools.partial(
+        http.client.HTTPSConnection, host, url.port, timeout=TRY_TIMEOUT, context=context
+    )
 
 
-def post(url: str, token: str, port: int, env: "os._Environ[str]") -> None:
-    """Report once. Raises Unreachable where another try may help, else Failure."""
-    where = urlsplit(url)
-    # Not through a proxy of the environment: the Hub is near, and the token is for it alone.
-    connection = connect(where, env)
+def post(connection: http.client.HTTPConnection, url: SplitResult, token: str, port: int) -> str:
+    """Report once and return our address. Raises Unreachable where another try may help."""
     try:
         connection.connect()
-        body = {"port": port, "host": connection.sock.getsockname()[0]}
+        local = str(connection.sock.getsockname()[0])
+        body = json.dumps({"port": port, "host": local})
         headers = {"Authorization": f"token {token}", "Content-Type": "application/json"}
-        path = f"{where.path.rstrip('/')}/batchspawner"
-        connection.request("POST", path, json.dumps(body), headers)
+        connection.request("POST", f"{url.path.rstrip('/')}/batchspawner", body, headers)
         answer = connection.getresponse()
-        said = answer.read(10000)
-    except (OSError, http.client.HTTPException) as error:
-        raise Unreachable(str(error) or type(error).__name__) from None
+        said = message_in(answer.read(10000))
+    except (ValueError, OSError, http.client.HTTPException) as error:
+        # Python 3.6 has no class of its own for every certificate that does not fit.
+        unfit = getattr(error, "reason", "") == "CERTIFICATE_VERIFY_FAILED"
+        if unfit or isinstance(error, ValueError):
+            message = f"cannot trust the Hub at {url.geturl()}: {reason(error)}"
+            raise Failure(message, EX_UNAVAILABLE) from None
+        raise Unreachable(reason(error)) from None
     finally:
         connection.close()
     if 200 <= answer.status < 300:
-        return
-    text = f"the Hub at {url} answered {answer.status} {answer.reason}: {message_in(said)}"
+        return local
+    text = f"it answered {answer.status} {answer.reason}: {said}"
     if answer.status >= 500 or answer.status == 429:
         raise Unreachable(text)
-    raise Failure(f"{text}. {MEANINGS.get(answer.status, '')}".strip(), EX_UNAVAILABLE)
-
-
-def connect(where: SplitResult, env: "os._Environ[str]") -> http.client.HTTPConnection:
-    """Return the connection to the Hub, not opened yet."""
-    host = where.hostname or "127.0.0.1"
-    if where.scheme != "https":
-        return http.client.HTTPConnection(host, where.port, timeout=TRY_TIMEOUT)
-    import ssl
-
-    context = ssl.create_default_context(cafile=env.get("JUPYTERHUB_SSL_CLIENT_CA") or None)
-    certificate, key = env.get("JUPYTERHUB_SSL_CERTFILE"), env.get("JUPYTERHUB_SSL_KEYFILE")
-    if certificate and key:
-        context.load_cert_chain(certificate, key)
-    return http.client.HTTPSConnection(host, where.port, timeout=TRY_TIMEOUT, context=context)
+    meaning = MEANINGS.get(answer.status, "")
+    raise Failure(f"the Hub at {url.geturl()} refuses: {text}. {meaning}".strip(), EX_UNAVAILABLE)
 
 
 def message_in(said: bytes) -> str:
@@ -291,6 +353,11 @@ def message_in(said: bytes) -> str:
     with contextlib.suppress(ValueError, KeyError, TypeError):
         text = str(json.loads(text)["message"])
     return " ".join(text.split())[:300]
+
+
+def reason(error: Exception) -> str:
+    """Return an error in words, without its number."""
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__
 
 
 def complain(message: str) -> None:
