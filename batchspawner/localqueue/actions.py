@@ -9,7 +9,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from .folder import QueueError
-from .processes import mark_of, processes_of
+from .processes import mark_of, send
 from .scheduling import LIVE
 from .store import FINAL, as_json
 
@@ -53,12 +53,14 @@ def cancel(store: Store, job_id: int) -> str:
             return f"there is no job {job_id}"
         if row["state"] in FINAL:
             return f"job {job_id} has ended already"
-        store.change(job_id, cancelled=1)
         if row["state"] == "PENDING":
-            store.change(job_id, state="CANCELLED", ended=time.time(), environment="{}")
+            store.end(job_id, "CANCELLED")
+            return ""
+        _check_machine(row)
+        store.change(job_id, cancelled=1, state="COMPLETING")
     # A supervisor that has not written its id yet will see the wish itself.
     if row["supervisor"]:
-        with contextlib.suppress(ProcessLookupError):
+        with contextlib.suppress(ProcessLookupError, PermissionError):
             os.kill(row["supervisor"], signal.SIGTERM)
     return ""
 
@@ -68,9 +70,15 @@ def send_signal(store: Store, job_id: int, number: int) -> None:
     row = store.job(job_id)
     if row is None or row["state"] not in LIVE:
         raise QueueError(f"job {job_id} does not run")
-    for pid in processes_of(mark_of(store.folder, job_id)):
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, number)
+    _check_machine(row)
+    if not send(mark_of(store.folder, job_id), row["leader"], number):
+        raise QueueError(f"job {job_id} has no processes at this moment: it starts or ends")
+
+
+def _check_machine(row: sqlite3.Row) -> None:
+    """Refuse to touch what another machine runs, where several share the folder."""
+    if row["machine"] not in (None, os.uname().nodename):
+        raise QueueError(f"job {row['id']} runs on {row['machine']}; say this there")
 
 
 def exit_status(row: sqlite3.Row) -> int:

@@ -33,5 +33,8 @@ def state_folder(chosen: str = "") -> Path:
 
 
 def _default() -> str:
-    state = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
+    try:
+        state = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
+    except RuntimeError as error:
+        raise QueueError(f"{error}; set BATCHSPAWNER_QUEUE_DIR to a folder") from error
     return f"{state}/batchspawner/queue"

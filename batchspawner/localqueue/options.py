@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import shlex
 from dataclasses import dataclass
 from typing import NoReturn
@@ -12,7 +13,8 @@ from ..errors import OptionsError
 from ..units import seconds
 from .folder import QueueError
 
-DIRECTIVE = "#QUEUE"
+_DIRECTIVE = re.compile(r"#QUEUE(?:\s+(.*))?")
+_LONGEST = 10 * 365 * 86400
 
 
 @dataclass(frozen=True)
@@ -54,20 +56,16 @@ def job_options(script: str, command_line: argparse.Namespace) -> JobOptions:
 
     Raises QueueError for a script, an option or a value that is not understood.
     """
-    if not script.startswith("#!"):
+    if not re.match(r"#!.*\S", script):
         raise QueueError("the script must begin with #! and an interpreter, such as #!/bin/bash")
     chosen = {**_directives(script), **vars(command_line)}
     directory = os.path.abspath(chosen.get("chdir") or os.getcwd())  # noqa: PTH100, PTH109
     output = chosen.get("output", "")
-    try:
-        walltime = seconds("--walltime", chosen["walltime"]) if chosen.get("walltime") else 0
-    except OptionsError as error:
-        raise QueueError(str(error)) from error
     return JobOptions(
         name=chosen.get("name", "job"),
         comment=chosen.get("comment", ""),
         slots=_slots(chosen.get("slots", "1")),
-        walltime=walltime,
+        walltime=_walltime(chosen.get("walltime", "0")),
         output=os.path.join(directory, output) if output else "",  # noqa: PTH118
         directory=directory,
     )
@@ -77,15 +75,25 @@ def _directives(script: str) -> dict[str, str]:
     parser = _Parser(add_help=False, allow_abbrev=False)
     add_options(parser)
     found: dict[str, str] = {}
-    for number, line in enumerate(script.splitlines(), 1):
+    for number, line in enumerate(script.split("\n"), 1):
         if line.strip() and not line.startswith("#"):
             break
-        if line.startswith(DIRECTIVE):
+        if match := _DIRECTIVE.fullmatch(line.rstrip()):
             try:
-                found.update(vars(parser.parse_args(shlex.split(line[len(DIRECTIVE) :]))))
+                found.update(vars(parser.parse_args(shlex.split(match[1] or ""))))
             except (QueueError, ValueError) as error:
                 raise QueueError(f"line {number} of the script, {line!r}: {error}") from error
     return found
+
+
+def _walltime(text: str) -> int:
+    try:
+        walltime = seconds("--walltime", text)
+    except OptionsError as error:
+        raise QueueError(str(error)) from error
+    if walltime > _LONGEST:
+        raise QueueError(f"--walltime: {text!r} is not allowed; leave it out for a job without end")
+    return walltime
 
 
 def _slots(text: str) -> int:

@@ -9,10 +9,11 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from .processes import MARK, kill_all, mark_of
+from .processes import MARK, born, kill_all, mark_of
 
 if TYPE_CHECKING:
     import sqlite3
+    from pathlib import Path
 
     from .store import Store
 
@@ -34,19 +35,33 @@ def _bury(store: Store, row: sqlite3.Row) -> None:
     lock = _try_lock(store, row["id"])
     if lock is None:
         return
-    kill_all(mark_of(store.folder, row["id"]))
-    store.change(
-        row["id"], state="NODE_FAIL", ended=time.time(),
-        reason="its supervisor was killed, or the machine restarted",
-    )  # fmt: skip
+    # Another process may have the id of the script's by now.
+    ours = row["leader"] and row["born"] and born(row["leader"]) == row["born"]
+    kill_all(mark_of(store.folder, row["id"]), row["leader"] if ours else None)
+    said = _log(store, row["id"]).read_text(errors="replace").strip().rpartition("\n")[2]
+    reason = f"its supervisor failed: {said}" if said else ""
+    reason = reason or "its supervisor was killed, or the machine restarted"
+    store.end(row["id"], "NODE_FAIL", reason=reason)
     os.close(lock)
+
+
+def _log(store: Store, job_id: int) -> Path:
+    """Return the file of what a supervisor says when it fails."""
+    log = store.folder_of(job_id) / "supervisor.log"
+    log.touch(0o600)
+    return log
 
 
 def _start(store: Store) -> list[tuple[int, int]]:
     """Mark jobs as running and return their ids with their locks."""
-    free = store.slots - sum(row["slots"] for row in store.jobs(*LIVE))
+    total = store.slots
+    free = total - sum(row["slots"] for row in store.jobs(*LIVE))
     started = []
     for row in store.jobs("PENDING"):
+        if row["slots"] > total:
+            reason = f"it asks for {row['slots']} slots, and the queue has only {total} now"
+            store.end(row["id"], "FAILED", reason=reason)
+            continue
         # Nobody overtakes: a large job would wait for ever.
         if row["slots"] > free:
             break
@@ -77,9 +92,10 @@ def _launch(store: Store, job_id: int, lock: int) -> None:
     # The submitter may be a job itself, with whose end its own processes are ended.
     environment = {name: value for name, value in os.environ.items() if name != MARK}
     command = [sys.executable, "-m", "batchspawner.localqueue.supervisor"]
-    subprocess.Popen(
-        [*command, str(store.folder), str(job_id)],
-        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        cwd="/", env=environment, start_new_session=True, pass_fds=(lock,),
-    )  # fmt: skip
+    with _log(store, job_id).open("wb") as log:
+        subprocess.Popen(
+            [*command, str(store.folder), str(job_id)],
+            stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+            cwd="/", env=environment, start_new_session=True, pass_fds=(lock,),
+        )  # fmt: skip
     os.close(lock)

@@ -24,13 +24,14 @@ GRACE = 5.0
 """Seconds between TERM and KILL, unless BATCHSPAWNER_QUEUE_GRACE says otherwise."""
 
 _LOCK_WAIT = 30.0
+_LONGEST = 1e9
 _SCHEMA = """
 create table if not exists jobs (
     id integer primary key autoincrement, state text not null, reason text default '',
     name text, comment text, slots integer, walltime integer, grace real,
-    script text, environment text, directory text, output text,
+    script blob, environment text, umask integer, directory text, output text,
     submitted real, started real, ended real, exit_code integer, signal integer,
-    cancelled integer default 0, supervisor integer
+    cancelled integer default 0, machine text, supervisor integer, leader integer, born text
 );
 create table if not exists settings (name text primary key, value text);
 """
@@ -81,11 +82,11 @@ class Store:
         text = env.get("BATCHSPAWNER_QUEUE_SLOTS", "")
         if not text:
             return
-        if not text.isdigit() or int(text) < 1:
+        if not (text.isascii() and text.isdigit() and int(text) > 0):
             raise QueueError(f"BATCHSPAWNER_QUEUE_SLOTS is {text!r}; write a whole number from 1")
         self.db.execute("insert or replace into settings values ('slots', ?)", (text,))
 
-    def add(self, options: JobOptions, script: str, env: Mapping[str, str]) -> int:
+    def add(self, options: JobOptions, script: bytes, env: Mapping[str, str]) -> int:
         """Add a waiting job and return its id."""
         if options.slots > self.slots:
             raise QueueError(
@@ -93,11 +94,11 @@ class Store:
             )
         cursor = self.db.execute(
             "insert into jobs (state, name, comment, slots, walltime, grace, script, environment,"
-            " directory, output, submitted) values ('PENDING', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            " umask, directory, submitted) values ('PENDING', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 *(options.name, options.comment, options.slots, options.walltime),
                 *(_number(env, "BATCHSPAWNER_QUEUE_GRACE", GRACE), script, json.dumps(dict(env))),
-                *(options.directory, options.output, time.time()),
+                *(_umask(), options.directory, time.time()),
             ),
         )
         job_id = int(cursor.lastrowid or 0)
@@ -111,6 +112,10 @@ class Store:
         """Set columns of a job."""
         columns = ", ".join(f"{name} = ?" for name in values)
         self.db.execute(f"update jobs set {columns} where id = ?", (*values.values(), job_id))  # noqa: S608
+
+    def end(self, job_id: int, state: str, **values: object) -> None:
+        """Note that a job has ended; its environment, which may hold secrets, is forgotten."""
+        self.change(job_id, state=state, ended=time.time(), environment="{}", **values)
 
     def job(self, job_id: int) -> sqlite3.Row | None:
         row: sqlite3.Row | None = self.db.execute(
@@ -139,10 +144,17 @@ class Store:
 
 def _number(env: Mapping[str, str], name: str, default: float) -> float:
     text = env.get(name, "")
-    try:
-        return float(text) if text else default
-    except ValueError:
-        raise QueueError(f"{name} is {text!r}; write a number of seconds") from None
+    with contextlib.suppress(ValueError):
+        number = float(text or default)
+        if 0 <= number <= _LONGEST:
+            return number
+    raise QueueError(f"{name} is {text!r}; write a number of seconds")
+
+
+def _umask() -> int:
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask
 
 
 def as_json(row: sqlite3.Row, reason: str = "") -> dict[str, Any]:

@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .processes import MARK, kill_all, mark_of, send
+from .processes import MARK, born, kill_all, mark_of, processes_of, send
 from .scheduling import schedule
 from .store import Store
 
@@ -36,11 +36,15 @@ class Supervisor:
         signal.signal(signal.SIGTERM, self._cancel)
         # A handler, because a signal that is ignored would be so in the job, too.
         signal.signal(signal.SIGHUP, lambda *_: None)
+        # A shell that put the submitter in the background ignores these for it.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        signal.signal(signal.SIGQUIT, signal.SIG_DFL)
 
     def run(self) -> None:
         """Run the job and write down how it ended."""
         with self.store.locked():
-            self.store.change(self.job_id, supervisor=os.getpid())
+            machine = os.uname().nodename
+            self.store.change(self.job_id, supervisor=os.getpid(), machine=machine)
             row = self.store.job(self.job_id)
         if row is None or row["cancelled"]:
             self._finish("CANCELLED", None)
@@ -51,7 +55,10 @@ class Supervisor:
             reason = f"cannot start in {self.row['directory']}: {error}"
             self._finish("FAILED", 127, reason)
             return
+        with self.store.locked():
+            self.store.change(self.job_id, leader=process.pid, born=born(process.pid))
         self._watch(process)
+        self._let_tidy_up(process.pid)
         kill_all(self.mark, process.pid)
         self._note_end(process.returncode)
 
@@ -61,8 +68,8 @@ class Supervisor:
 
     def _begin(self) -> subprocess.Popen[bytes]:
         script = self.store.folder_of(self.job_id) / "script"
-        script.touch(0o700)
-        script.write_text(self.row["script"])
+        script.touch(0o600)
+        script.write_bytes(self.row["script"])
         environment = {
             **json.loads(self.row["environment"]),
             "BATCHSPAWNER_QUEUE_JOB_ID": str(self.job_id),
@@ -72,8 +79,9 @@ class Supervisor:
         output = os.open(self.row["output"], flags, 0o600)
         try:
             return subprocess.Popen(
-                [str(script)], stdin=subprocess.DEVNULL, stdout=output, stderr=output,
-                cwd=self.row["directory"], env=environment, start_new_session=True,
+                [*_interpreter(self.row["script"]), str(script)],
+                stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd=self.row["directory"],
+                env=environment, umask=self.row["umask"], start_new_session=True,
             )  # fmt: skip
         finally:
             os.close(output)
@@ -91,11 +99,20 @@ class Supervisor:
                 kill_all(self.mark, process.pid)
             self._sleep(now, deadline)
 
-    def _terminate(self, group: int) -> None:
+    def _terminate(self, session: int) -> None:
         self.kill_at = time.time() + self.row["grace"]
-        send(group, signal.SIGTERM)
+        send(self.mark, session, signal.SIGTERM)
         with self.store.locked():
             self.store.change(self.job_id, state="COMPLETING")
+
+    def _let_tidy_up(self, session: int) -> None:
+        """Leave the rest of the grace to what a script that died at once had started."""
+        while (
+            self.kill_at is not None
+            and time.time() < self.kill_at
+            and processes_of(self.mark, session)
+        ):
+            time.sleep(0.05)
 
     def _sleep(self, now: float, deadline: float | None) -> None:
         """Wait for a signal, or for the next moment at which there is something to do."""
@@ -116,10 +133,16 @@ class Supervisor:
         if state == "TIMEOUT":
             reason = f"it reached its walltime of {self.row['walltime']} s"
         with self.store.locked():
-            self.store.change(
-                self.job_id, state=state, reason=reason, ended=time.time(),
-                exit_code=exit_code, signal=number, environment="{}",
-            )  # fmt: skip
+            self.store.end(self.job_id, state, reason=reason, exit_code=exit_code, signal=number)
+
+
+def _interpreter(script: bytes) -> list[str]:
+    """Return what a script's first line says, so that it runs where no file may be executed.
+
+    As in execve(2), all that follows the interpreter is one argument.
+    """
+    words = script.partition(b"\n")[0][2:].strip().split(None, 1)
+    return [os.fsdecode(word) for word in words]
 
 
 def main() -> None:
