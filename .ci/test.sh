@@ -26,6 +26,9 @@ else skip browser "Chromium is not installed"; fi
 if [ "$(id -u)" != 0 ]; then skip slurm "a Slurm for several users needs root"
 elif .ci/slurm.sh; then part slurm make --no-print-directory test-slurm
 else skip slurm "Slurm's packages are not installed"; fi
+if [ "$(id -u)" != 0 ]; then skip gridengine "a Grid Engine for several users needs root"
+elif command -v apt-get >/dev/null; then part gridengine make --no-print-directory test-gridengine
+else skip gridengine "its packages come from Debian, by apt-get"; fi
 part versions make --no-print-directory test-versions
 
 echo "$skipped"

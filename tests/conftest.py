@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from tests.sites import SITES
+from tests.sites import REAL, SITES
 
 
 def pytest_collection_modifyitems(items):
     for item in items:
         params = getattr(item, "callspec", None) and item.callspec.params
-        if params and params.get("site") == "slurm":
-            item.add_marker("slurm")
+        if params and params.get("site") in REAL:
+            item.add_marker(params["site"])
 
 
 @pytest.fixture(scope="session", params=list(SITES))

@@ -91,13 +91,13 @@ class Hub:
 
     def start(self) -> Hub:
         binaries = str(Path(sys.executable).parent)
-        node = os.pathsep.join([binaries, os.environ["PATH"]])
+        path = os.pathsep.join([binaries, self.environment.get("PATH", os.environ["PATH"])])
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "jupyterhub", "-f", "jupyterhub_config.py"],
                 cwd=self.folder, stdout=log, stderr=log, start_new_session=True,
-                env={"PATH": node, "HOME": os.environ.get("HOME", "/"), "LANG": "C.UTF-8",
-                     **self.environment},
+                env={"HOME": os.environ.get("HOME", "/"), "LANG": "C.UTF-8",
+                     **self.environment, "PATH": path},
             )  # fmt: skip
         wait_for(self._answers, 60, f"the Hub; its log is {self.log}")
         return self

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 from batchspawner.client import BatchClient
 from batchspawner.runners import LocalRunner
-from tests.clusters.slurm import USERS, SlurmCluster, missing
+from tests.clusters import gridengine, slurm
+from tests.clusters.users import USERS
 from tests.hubs import Hub, wait_for
 
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ class LocalSite:
     users = ("ada", "ben", "cleo")
     unavailable = ""
     quiet = ()
+    refused = ()
+    can_signal = says_why = True
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -92,8 +95,10 @@ class SlurmSite:
 
     name = "slurm"
     users = USERS
-    unavailable = missing()
+    unavailable = slurm.unavailable()
     quiet = ("--output=/dev/null", "--chdir=/")
+    refused = ()
+    can_signal = says_why = True
     config = """
 c.JupyterHub.spawner_class = "slurm"
 c.SlurmSpawner.req_runtime = "0:20:00"
@@ -104,7 +109,7 @@ c.SlurmSpawner.trust_reported_host = True
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.cluster = SlurmCluster()
+        self.cluster = slurm.SlurmCluster()
         self.environment = {"SLURM_CONF": str(self.cluster.conf)}
 
     def start(self) -> None:
@@ -141,7 +146,66 @@ c.SlurmSpawner.trust_reported_host = True
         self.cluster.start()
 
 
-SITES = {"local": LocalSite, "slurm": SlurmSite}
+class GridEngineSite:
+    """A real Grid Engine; each job belongs to its user."""
+
+    name = "gridengine"
+    users = USERS
+    unavailable = gridengine.unavailable()
+    quiet = ("-o", "/dev/null", "-j", "y", "-V")
+    refused = ("-q", "nowhere")
+    # Only `qstat -j` of the one job tells, and there is no command for signals.
+    can_signal = says_why = False
+    config = """
+import os
+c.JupyterHub.spawner_class = "gridengine"
+# sudo would look for qsub in its own path only.
+c.GridengineSpawner.exec_prefix = "sudo -E -H -u {username} env PATH=" + os.environ["PATH"]
+"""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.cluster = gridengine.GridEngineCluster()
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return self.cluster.environment
+
+    def start(self) -> None:
+        self.cluster.start()
+
+    def stop(self) -> None:
+        self.cluster.stop()
+
+    def jobs(self) -> list[tuple[str, str, str]]:
+        return self.cluster.jobs()
+
+    def owner_of(self, user: str) -> str:
+        return user
+
+    def fill(self) -> None:
+        self.cluster.run("qmod", "-d", "all.q")
+
+    def drain(self) -> None:
+        self.cluster.run("qmod", "-e", "all.q")
+
+    def cancel(self, job_id: str) -> None:
+        self.cluster.run("qdel", job_id)
+
+    def client(self) -> BatchClient:
+        prefix = ("sudo", "-E", "-H", "-u", USERS[0], "env", f"PATH={self.environment['PATH']}")
+        return BatchClient("gridengine", LocalRunner(prefix), LocalRunner())
+
+    def break_down(self) -> None:
+        """Make every command of the scheduler fail."""
+        self.cluster.script("kill-master")
+
+    def repair(self) -> None:
+        self.cluster.script("start-master")
+
+
+SITES = {"local": LocalSite, "slurm": SlurmSite, "gridengine": GridEngineSite}
+REAL = set(SITES) - {"local"}
 
 
 def start_hub(site, folder: Path, more: str = "") -> Hub:

@@ -67,15 +67,17 @@ async def test_a_running_job_can_be_cancelled(client, site):
     assert (await ended(client, job_id)).state is JobState.CANCELLED
 
 
-async def test_a_waiting_job_says_why_and_can_be_cancelled(client, site):
+async def test_a_waiting_job_can_be_cancelled_and_says_why_it_waits(client, site):
     site.fill()
     try:
         job_id = await submit(client, site, "true")
         status = await until(client, job_id, JobState.PENDING)
-        assert status.reason
+        assert status.reason or not site.says_why
         assert not status.host
         await client.cancel(job_id)
-        assert (await ended(client, job_id)).state is JobState.CANCELLED
+        status = await ended(client, job_id)
+        # Not every accounting remembers a job that never ran.
+        assert status.state is JobState.CANCELLED or status.gone
     finally:
         site.drain()
 
@@ -86,7 +88,11 @@ async def test_cancelling_a_job_that_has_ended_is_no_error(client, site):
     await client.cancel(job_id)
 
 
-async def test_a_signal_reaches_the_job(client, site):
+async def test_a_signal_reaches_the_job_where_the_scheduler_can_send_one(client, site):
+    if not site.can_signal:
+        with pytest.raises(SchedulerError, match="cannot send signal 10 to job 1"):
+            await client.signal("1", 10)
+        return
     job_id = await submit(client, site, "trap 'exit 5' USR1; while :; do sleep 0.1; done")
     await until(client, job_id, JobState.RUNNING)
     await asyncio.sleep(1)  # until the shell has set its trap
@@ -115,7 +121,7 @@ async def test_a_job_that_never_was_is_gone_without_a_trace(client, site):
 
 async def test_a_script_that_cannot_be_submitted_is_refused(client, site):
     with pytest.raises(SubmitError):
-        await client.submit(JobRequest("this is no script\n"))
+        await client.submit(JobRequest("this is no script\n", arguments=site.refused))
 
 
 async def test_what_is_no_job_id_never_reaches_the_scheduler(client, site):

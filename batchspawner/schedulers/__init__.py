@@ -16,6 +16,7 @@ GROUP = "batchspawner.schedulers"
 """The entry-point group in which another distribution names its Scheduler class."""
 
 _BUILT_IN: Mapping[str, str] = {
+    "gridengine": ".gridengine:GridEngine",
     "local": ".local:LocalQueue",
     "slurm": ".slurm:Slurm",
 }

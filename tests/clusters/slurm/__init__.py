@@ -3,26 +3,18 @@
 from __future__ import annotations
 
 import os
-import pwd
-import shutil
 import subprocess
 import tempfile
 from pathlib import Path
 
+from tests.clusters.users import make_users, missing
+
 HERE = Path(__file__).parent
-USERS = ("jhalice", "jhbob", "jhcarol")
 
 
-def missing() -> str:
+def unavailable() -> str:
     """Return why there can be no Slurm here, or an empty text."""
-    if os.geteuid() != 0:
-        return "a Slurm for several users needs root"
-    absent = [tool for tool in ("slurmctld", "slurmd", "munged", "sudo") if not _which(tool)]
-    return f"not installed: {', '.join(absent)} (make test-slurm installs them)" if absent else ""
-
-
-def _which(tool: str) -> str | None:
-    return shutil.which(tool, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
+    return missing("a Slurm", "slurmctld", "slurmd", "munged", "sudo")
 
 
 class SlurmCluster:
@@ -68,12 +60,3 @@ class SlurmCluster:
         """Send a signal to slurmctld."""
         pid = (self.prefix / "run" / "slurmctld.pid").read_text().strip()
         subprocess.run(["kill", f"-{signal}", pid], check=True)
-
-
-def make_users() -> None:
-    """Create the ordinary users who own the jobs, where they do not exist yet."""
-    for name in USERS:
-        try:
-            pwd.getpwnam(name)
-        except KeyError:
-            subprocess.run(["useradd", "-m", "-s", "/bin/bash", name], check=True)

@@ -10,7 +10,8 @@ import time
 
 from batchspawner.jobs import JobRequest
 from batchspawner.schedulers.slurm import Slurm
-from tests.clusters.slurm import USERS, SlurmCluster
+from tests.clusters.slurm import SlurmCluster
+from tests.clusters.users import USERS
 from tests.recording import record
 
 HOLD = "#!/bin/sh\nsleep 300\n"

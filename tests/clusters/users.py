@@ -1,0 +1,28 @@
+"""Make the ordinary users who own the jobs of the test clusters."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import subprocess
+
+USERS = ("jhalice", "jhbob", "jhcarol")
+SEARCH = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
+
+
+def make_users() -> None:
+    """Create the users where they do not exist yet."""
+    for name in USERS:
+        try:
+            pwd.getpwnam(name)
+        except KeyError:
+            subprocess.run(["useradd", "-m", "-s", "/bin/bash", name], check=True)
+
+
+def missing(title: str, *tools: str) -> str:
+    """Return why a cluster for several users cannot run here, or an empty text."""
+    if os.geteuid() != 0:
+        return f"{title} for several users needs root"
+    absent = [tool for tool in tools if not shutil.which(tool, path=SEARCH)]
+    return f"not installed: {', '.join(absent)}" if absent else ""
