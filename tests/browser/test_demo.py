@@ -8,6 +8,8 @@ import os
 import subprocess
 import sys
 
+from tests.hubs import wait_for
+
 
 def jobs(demo) -> list[str]:
     """Return the states of the demo's jobs."""
@@ -56,7 +58,7 @@ def test_log_in_start_a_server_run_a_cell_and_stop(page, demo, picture):
     page.goto(f"{demo.url}/hub/home")
     page.click("#stop")
     page.wait_for_selector("#start:has-text('Start')")
-    assert jobs(demo) == []
+    wait_for(lambda: jobs(demo) == [], 20, "the end of the job")
 
     demo.stop()
     assert demo.process.returncode == 0
