@@ -7,11 +7,12 @@ import json
 import os
 import subprocess
 import sys
+import uuid
 from typing import TYPE_CHECKING
 
 from batchspawner.client import BatchClient
 from batchspawner.runners import LocalRunner
-from tests.clusters import gridengine, slurm
+from tests.clusters import gridengine, htcondor, slurm
 from tests.clusters.users import USERS
 from tests.hubs import Hub, wait_for
 
@@ -19,20 +20,50 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-class LocalSite:
+class Site:
+    """What the real schedulers have in common."""
+
+    name = ""
+    users = USERS
+    quiet: tuple[str, ...] = ()
+    refused: tuple[str, ...] = ()
+    can_signal = says_why = True
+
+    def script(self, body: str) -> str:
+        """Return a job script that runs shell commands."""
+        return f"#!/bin/sh\n{body}\n"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return self.cluster.environment
+
+    def start(self) -> None:
+        self.cluster.start()
+
+    def stop(self) -> None:
+        self.cluster.stop()
+
+    def jobs(self) -> list[tuple[str, str, str]]:
+        return self.cluster.jobs()
+
+    def owner_of(self, user: str) -> str:
+        return user
+
+
+class LocalSite(Site):
     """The embedded queue; all jobs belong to the user who runs the tests."""
 
     name = "local"
     users = ("ada", "ben", "cleo")
     unavailable = ""
-    quiet = ()
-    refused = ()
-    can_signal = says_why = True
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.queue_folder = folder / "queue"
-        self.environment = {
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {
             "BATCHSPAWNER_QUEUE_DIR": str(self.queue_folder),
             "BATCHSPAWNER_QUEUE_SLOTS": "3",
             "BATCHSPAWNER_QUEUE_GRACE": "2",
@@ -90,15 +121,12 @@ c.Spawner.args = ["--allow-root"]
         self.queue_folder.chmod(0o700)
 
 
-class SlurmSite:
+class SlurmSite(Site):
     """A real Slurm; each job belongs to its user."""
 
     name = "slurm"
-    users = USERS
     unavailable = slurm.unavailable()
     quiet = ("--output=/dev/null", "--chdir=/")
-    refused = ()
-    can_signal = says_why = True
     config = """
 c.JupyterHub.spawner_class = "slurm"
 c.SlurmSpawner.req_runtime = "0:20:00"
@@ -110,19 +138,10 @@ c.SlurmSpawner.trust_reported_host = True
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.cluster = slurm.SlurmCluster()
-        self.environment = {"SLURM_CONF": str(self.cluster.conf)}
 
-    def start(self) -> None:
-        self.cluster.start()
-
-    def stop(self) -> None:
-        self.cluster.stop()
-
-    def jobs(self) -> list[tuple[str, str, str]]:
-        return self.cluster.jobs()
-
-    def owner_of(self, user: str) -> str:
-        return user
+    @property
+    def environment(self) -> dict[str, str]:
+        return {"SLURM_CONF": str(self.cluster.conf)}
 
     def fill(self) -> None:
         self.cluster.run("scontrol", "update", "partitionname=normal", "state=down")
@@ -146,11 +165,10 @@ c.SlurmSpawner.trust_reported_host = True
         self.cluster.start()
 
 
-class GridEngineSite:
+class GridEngineSite(Site):
     """A real Grid Engine; each job belongs to its user."""
 
     name = "gridengine"
-    users = USERS
     unavailable = gridengine.unavailable()
     quiet = ("-o", "/dev/null", "-j", "y", "-V")
     refused = ("-q", "nowhere")
@@ -166,22 +184,6 @@ c.GridengineSpawner.exec_prefix = "sudo -E -H -u {username} env PATH=" + os.envi
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.cluster = gridengine.GridEngineCluster()
-
-    @property
-    def environment(self) -> dict[str, str]:
-        return self.cluster.environment
-
-    def start(self) -> None:
-        self.cluster.start()
-
-    def stop(self) -> None:
-        self.cluster.stop()
-
-    def jobs(self) -> list[tuple[str, str, str]]:
-        return self.cluster.jobs()
-
-    def owner_of(self, user: str) -> str:
-        return user
 
     def fill(self) -> None:
         self.cluster.run("qmod", "-d", "all.q")
@@ -204,7 +206,69 @@ c.GridengineSpawner.exec_prefix = "sudo -E -H -u {username} env PATH=" + os.envi
         self.cluster.script("start-master")
 
 
-SITES = {"local": LocalSite, "slurm": SlurmSite, "gridengine": GridEngineSite}
+class HTCondorSite(Site):
+    """A real HTCondor; each job belongs to its user."""
+
+    name = "htcondor"
+    unavailable = htcondor.unavailable()
+    refused = ("-a", "no such command")
+    can_signal = says_why = False
+    config = """
+import os
+c.JupyterHub.spawner_class = "condor"
+# sudo would look for condor_submit in its own path only.
+c.CondorSpawner.exec_prefix = (
+    "sudo -E -H -u {username} env PATH=" + os.environ["PATH"]
+    + " CONDOR_CONFIG=" + os.environ["CONDOR_CONFIG"]
+)
+"""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.cluster = htcondor.HTCondorPool()
+
+    def script(self, body: str) -> str:
+        """Return a submit description that runs shell commands."""
+        file = self.cluster.folder / f"{uuid.uuid4().hex}.sh"
+        file.write_text(f"#!/bin/sh\n{body}\n")
+        file.chmod(0o755)
+        return (
+            f"executable = {file}\ntransfer_executable = False\nshould_transfer_files = NO\n"
+            "getenv = True\nqueue\n"
+        )
+
+    def fill(self) -> None:
+        self.cluster.run("condor_off", "-negotiator")
+
+    def drain(self) -> None:
+        self.cluster.run("condor_on", "-negotiator")
+
+    def cancel(self, job_id: str) -> None:
+        self.cluster.run("condor_rm", job_id)
+
+    def client(self) -> BatchClient:
+        settings = [f"{name}={self.environment[name]}" for name in ("PATH", "CONDOR_CONFIG")]
+        prefix = ("sudo", "-E", "-H", "-u", USERS[0], "env", *settings)
+        return BatchClient("htcondor", LocalRunner(prefix), LocalRunner())
+
+    def break_down(self) -> None:
+        """Make every command of the scheduler fail."""
+        self.cluster.run("condor_off", "-schedd", "-fast")
+        wait_for(lambda: not self._answers(), 30, "the end of the schedd")
+
+    def repair(self) -> None:
+        self.cluster.run("condor_on", "-schedd")
+        wait_for(self._answers, 60, "the schedd")
+
+    def _answers(self) -> bool:
+        try:
+            self.cluster.run("condor_q")
+        except AssertionError:
+            return False
+        return True
+
+
+SITES = {one.name: one for one in (LocalSite, SlurmSite, GridEngineSite, HTCondorSite)}
 REAL = set(SITES) - {"local"}
 
 

@@ -25,7 +25,7 @@ def client(site, monkeypatch):
 
 
 async def submit(client, site, body: str, **more) -> str:
-    request = JobRequest(f"#!/bin/sh\n{body}\n", arguments=site.quiet, **more)
+    request = JobRequest(site.script(body), arguments=site.quiet, **more)
     return await client.submit(request)
 
 

@@ -76,9 +76,12 @@ def _interrupt(*_: object) -> None:
     raise KeyboardInterrupt
 
 
+def _path() -> str:
+    return os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
+
+
 def _find_proxy() -> str:
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
-    proxy = shutil.which("configurable-http-proxy", path=path)
+    proxy = shutil.which("configurable-http-proxy", path=_path())
     if proxy is None:
         raise DemoError(
             "configurable-http-proxy is not installed. `make demo` installs it; by hand: "
@@ -144,7 +147,13 @@ def _start_hub(folder: Path, port: int, proxy: str, password: str) -> subprocess
         "user": USER,
         "root": os.geteuid() == 0,
     }
-    environment = {**os.environ, **_queue(folder), "BATCHSPAWNER_DEMO": json.dumps(settings)}
+    environment = {
+        **os.environ,
+        **_queue(folder),
+        # The proxy may have to find a node that was installed beside it.
+        "PATH": _path(),
+        "BATCHSPAWNER_DEMO": json.dumps(settings),
+    }
     config = files("batchspawner.cli").joinpath("demo_config.py")
     with (folder / "jupyterhub.log").open("wb") as log:
         # A session of its own: Ctrl-C is for us, who then stop the Hub in order.
