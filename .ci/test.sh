@@ -29,6 +29,9 @@ else skip slurm "Slurm's packages are not installed"; fi
 if [ "$(id -u)" != 0 ]; then skip gridengine "a Grid Engine for several users needs root"
 elif command -v apt-get >/dev/null; then part gridengine make --no-print-directory test-gridengine
 else skip gridengine "its packages come from Debian, by apt-get"; fi
+if [ "$(id -u)" != 0 ]; then skip htcondor "an HTCondor for several users needs root"
+elif .ci/htcondor.sh; then part htcondor make --no-print-directory test-htcondor
+else skip htcondor "its packages could not be fetched"; fi
 part versions make --no-print-directory test-versions
 
 echo "$skipped"

@@ -82,7 +82,9 @@ class LocalRunner:
         timeout: float = 30.0,
     ) -> CommandResult:
         env = tool_environment() if environment is None else environment
-        return await _run((*self.prefix, *argv), input, env, timeout)
+        # Another user may not be allowed into our folder.
+        folder = None if self.is_this_user else "/"
+        return await _run((*self.prefix, *argv), input, env, timeout, folder)
 
 
 @dataclass(frozen=True)
@@ -160,7 +162,11 @@ def tool_environment(
 
 
 async def _run(
-    argv: tuple[str, ...], text: str, environment: Mapping[str, str], timeout: float | None
+    argv: tuple[str, ...],
+    text: str,
+    environment: Mapping[str, str],
+    timeout: float | None,
+    folder: str | None = None,
 ) -> CommandResult:
     try:
         # A session of its own, so that a timeout can end all that the command has started.
@@ -170,6 +176,7 @@ async def _run(
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
             env=environment,
+            cwd=folder,
             start_new_session=True,
         )
     except (FileNotFoundError, PermissionError, NotADirectoryError) as error:

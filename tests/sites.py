@@ -211,7 +211,6 @@ class HTCondorSite(Site):
 
     name = "htcondor"
     unavailable = htcondor.unavailable()
-    refused = ("-a", "no such command")
     can_signal = says_why = False
     config = """
 import os

@@ -35,6 +35,11 @@ async def test_a_prefix_goes_before_the_command():
     assert result.stdout == "1\n"
 
 
+async def test_a_command_of_another_user_does_not_run_in_our_folder():
+    assert (await local.run(("pwd",))).stdout.strip() == os.getcwd()
+    assert (await LocalRunner(("env",)).run(("pwd",))).stdout == "/\n"
+
+
 async def test_nothing_of_our_environment_reaches_a_command_by_itself(monkeypatch):
     monkeypatch.setenv("JUPYTERHUB_CRYPT_KEY", "secret")
     result = await local.run(("env",))

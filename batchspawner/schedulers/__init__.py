@@ -17,6 +17,7 @@ GROUP = "batchspawner.schedulers"
 
 _BUILT_IN: Mapping[str, str] = {
     "gridengine": ".gridengine:GridEngine",
+    "htcondor": ".htcondor:HTCondor",
     "local": ".local:LocalQueue",
     "slurm": ".slurm:Slurm",
 }

@@ -10,6 +10,8 @@ import re
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, ClassVar
 
+from ..errors import SchedulerError
+
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
@@ -72,9 +74,12 @@ class Scheduler(ABC):
     def cancel(self, job_id: str) -> Call[None]:
         """End a job, waiting or running. One that has ended already is no error."""
 
-    @abstractmethod
     def signal(self, job_id: str, number: int) -> Call[None]:
-        """Send a signal to the processes of a running job."""
+        """Send a signal to the processes of a running job.
+
+        Raises SchedulerError where the scheduler has no command for that.
+        """
+        raise SchedulerError(f"{self.title} cannot send signal {number} to job {job_id}.")
 
     def checked(self, job_id: str) -> str:
         """Return a job id as it is. Raises ValueError where it has not this scheduler's form."""

@@ -67,9 +67,6 @@ class GridEngine(Scheduler):
         option = ("-t", task) if task else ()
         return Call(("qdel", number, *option), _parse_cancel)
 
-    def signal(self, job_id: str, number: int) -> Call[None]:
-        raise SchedulerError(f"{self.title} cannot send signal {number} to job {job_id}.")
-
 
 def _answered(result: CommandResult) -> None:
     if result.ok:

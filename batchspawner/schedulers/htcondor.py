@@ -1,0 +1,191 @@
+"""Speak HTCondor: condor_submit, condor_q, condor_rm, and condor_history where an end has to be
+explained.
+
+Manual: https://htcondor.readthedocs.io/en/latest/man-pages/index.html
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from ..commands import Call
+from ..errors import ParseError, SchedulerError, SchedulerUnavailable, SubmitError
+from ..jobs import JobState, JobStatus
+from .base import Scheduler
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+    from ..commands import CommandResult
+    from ..jobs import JobRequest
+    from .base import Listing
+
+_TAG = "BatchspawnerTag"
+_LISTED = (
+    "ClusterId,ProcId,JobStatus,RemoteHost,LastRemoteHost,HoldReason,JobCurrentStartDate,"
+    "JobBatchName"
+)
+_ENDED = (
+    f"{_LISTED},ExitCode,ExitBySignal,ExitSignal,RemoveReason,CompletionDate,EnteredCurrentStatus"
+)
+_NO_ANSWER = re.compile(
+    "can't find address|failed to connect|failed to fetch ads|can't connect|unable to connect"
+    "|communication error|timed out|error: failed to end",
+    re.IGNORECASE,
+)
+_NO_SUCH_JOB = re.compile("couldn't find|no jobs in the queue|not found", re.IGNORECASE)
+
+# JobStatus in
+# https://htcondor.readthedocs.io/en/latest/classad-attributes/job-classad-attributes.html
+STATES = {
+    0: JobState.PENDING,
+    1: JobState.PENDING,
+    2: JobState.RUNNING,
+    3: JobState.CANCELLED,
+    4: JobState.COMPLETED,
+    5: JobState.HELD,
+    6: JobState.COMPLETING,
+    7: JobState.SUSPENDED,
+}
+_NATIVE = ("unexpanded", "idle", "running", "removed", "completed", "held",
+           "transferring output", "suspended")  # fmt: skip
+
+
+@dataclass(frozen=True)
+class HTCondor(Scheduler):
+    """Build the commands of HTCondor. A job id is a cluster, ``12``, or one of its jobs, ``12.0``.
+
+    The script of a request is a submit description.
+    """
+
+    name: ClassVar[str] = "htcondor"
+    title: ClassVar[str] = "HTCondor"
+    tool_variables: ClassVar[tuple[str, ...]] = ("CONDOR_*", "_CONDOR_*")
+    job_id_pattern: ClassVar[re.Pattern[str]] = re.compile(r"[0-9]+(?:\.[0-9]+)?")
+
+    def submit(self, request: JobRequest) -> Call[str]:
+        # A tag has no character that a ClassAd string would have to escape.
+        tag = ("-a", f'My.{_TAG}="{request.tag}"') if request.tag else ()
+        argv = ("condor_submit", "-terse", *tag, *request.arguments)
+        return Call(argv, _parse_submit, request.script, request.environment, timeout=60)
+
+    def query(self, job_ids: Collection[str]) -> Sequence[Call[Listing]]:
+        wanted = {self.checked(job_id) for job_id in job_ids}
+        argv = ("condor_q", "-allusers", "-json", "-attributes", _LISTED)
+        return [Call(argv, lambda result: _parse_query(result, wanted))]
+
+    def confirm(self, job_id: str) -> Sequence[Call[JobStatus | None]]:
+        self.checked(job_id)
+        argv = ("condor_history", job_id, "-json", "-limit", "1", "-attributes", _ENDED)
+        return [Call(argv, lambda result: _parse_history(result, job_id))]
+
+    def find(self, tag: str) -> Call[list[str]]:
+        constraint = f'{_TAG} == "{tag}"'
+        argv = ("condor_q", "-json", "-attributes", "ClusterId", "-constraint", constraint)
+        return Call(argv, _parse_find)
+
+    def cancel(self, job_id: str) -> Call[None]:
+        return Call(("condor_rm", self.checked(job_id)), _parse_cancel)
+
+
+def _answered(result: CommandResult) -> None:
+    if result.ok:
+        return
+    if _NO_ANSWER.search(result.text):
+        raise SchedulerUnavailable("HTCondor did not answer.", result)
+    raise SchedulerError(f"{result.argv[0]} failed.", result)
+
+
+def _parse_submit(result: CommandResult) -> str:
+    try:
+        _answered(result)
+    except SchedulerUnavailable:
+        raise
+    except SchedulerError as error:
+        raise SubmitError("HTCondor refused the job.", result) from error
+    # "19.0 - 19.4"
+    match = re.search(r"^([0-9]+)\.[0-9]+ - [0-9]+\.[0-9]+$", result.stdout, re.MULTILINE)
+    if not match:
+        raise ParseError("condor_submit -terse printed no job id.", result)
+    return match[1]
+
+
+def _ads(result: CommandResult) -> list[dict[str, Any]]:
+    """Return the job ads in an answer. No jobs at all is exit status 0 and an empty output."""
+    if not result.ok:
+        raise SchedulerUnavailable(f"{result.argv[0]} failed.", result)
+    if not result.stdout.strip():
+        return []
+    try:
+        ads = json.loads(result.stdout)
+        return [{**ad, "ClusterId": int(ad["ClusterId"])} for ad in ads]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ParseError(f"{result.argv[0]} printed no job ads: {error!r}", result) from error
+
+
+def _parse_query(result: CommandResult, wanted: set[str]) -> dict[str, JobStatus]:
+    found: dict[str, JobStatus] = {}
+    for ad in _ads(result):
+        for job_id in (str(ad["ClusterId"]), f"{ad['ClusterId']}.{ad.get('ProcId', 0)}"):
+            # A cluster lives as long as one of its jobs.
+            if job_id in wanted and (job_id not in found or found[job_id].is_final):
+                found[job_id] = _status(job_id, ad)
+    return found
+
+
+def _status(job_id: str, ad: dict[str, Any]) -> JobStatus:
+    number = ad.get("JobStatus")
+    state = STATES.get(number, JobState.UNKNOWN) if isinstance(number, int) else JobState.UNKNOWN
+    native = _NATIVE[number] if isinstance(number, int) and number in STATES else str(number)
+    host = ad.get("RemoteHost") or (ad.get("LastRemoteHost") if state.is_final else "") or ""
+    start = None if state.is_waiting else ad.get("JobCurrentStartDate")
+    return JobStatus(
+        job_id=job_id,
+        state=state,
+        native=native,
+        reason=_one_line(ad.get("HoldReason")) if state is JobState.HELD else "",
+        # "slot1_1@node7.example.org"
+        host=str(host).rpartition("@")[2],
+        name=_one_line(ad.get("JobBatchName")),
+        start=float(start) if start else None,
+    )
+
+
+def _parse_history(result: CommandResult, job_id: str) -> JobStatus | None:
+    ads = _ads(result)
+    if not ads:
+        return None
+    ad, status = ads[0], _status(job_id, ads[0])
+    end = ad.get("CompletionDate") or ad.get("EnteredCurrentStatus")
+    by_signal = bool(ad.get("ExitBySignal"))
+    code = None if by_signal else ad.get("ExitCode")
+    number = ad.get("ExitSignal") if by_signal else None
+    failed = status.state is JobState.COMPLETED and bool(code or number)
+    return JobStatus(
+        job_id=job_id,
+        state=JobState.FAILED if failed else status.state,
+        native=status.native,
+        reason=_one_line(ad.get("RemoveReason")),
+        host=status.host,
+        name=status.name,
+        start=status.start,
+        end=float(end) if end else None,
+        exit_code=code if isinstance(code, int) else None,
+        signal=number if isinstance(number, int) else None,
+    )
+
+
+def _parse_find(result: CommandResult) -> list[str]:
+    return list(dict.fromkeys(str(ad["ClusterId"]) for ad in _ads(result)))
+
+
+def _parse_cancel(result: CommandResult) -> None:
+    if not _NO_SUCH_JOB.search(result.text):
+        _answered(result)
+
+
+def _one_line(text: object) -> str:
+    return " ".join(text.split()) if isinstance(text, str) else ""
