@@ -10,12 +10,12 @@ import re
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, ClassVar
 
-from ..errors import SchedulerError
+from ..errors import SchedulerError, SchedulerUnavailable, SubmitError
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
-    from ..commands import Call
+    from ..commands import Call, CommandResult
     from ..jobs import JobRequest, JobStatus
 
     Listing = Mapping[str, JobStatus]
@@ -43,6 +43,9 @@ class Scheduler(ABC):
 
     job_id_pattern: ClassVar[re.Pattern[str]] = re.compile(r"[0-9]+")
     """The form of a job id; nothing else ever reaches a command."""
+
+    no_answer: ClassVar[re.Pattern[str]] = re.compile(r"(?!)")
+    """What a command says that failed because the scheduler did not answer."""
 
     shared: ClassVar[bool] = True
     """Whether one user may list every user's jobs."""
@@ -80,6 +83,29 @@ class Scheduler(ABC):
         Raises SchedulerError where the scheduler has no command for that.
         """
         raise SchedulerError(f"{self.title} cannot send signal {number} to job {job_id}.")
+
+    @classmethod
+    def answered(cls, result: CommandResult) -> None:
+        """Return where a command succeeded.
+
+        Raises SchedulerUnavailable where it had no answer, SchedulerError where it was refused.
+        """
+        if result.ok:
+            return
+        if cls.no_answer.search(result.text):
+            raise SchedulerUnavailable(f"{cls.title} did not answer.", result)
+        raise SchedulerError(f"{result.argv[0]} failed.", result)
+
+    @classmethod
+    def accepted(cls, result: CommandResult, *, transient: bool = False) -> None:
+        """Return where a submit succeeded; a refusal is a SubmitError."""
+        try:
+            cls.answered(result)
+        except SchedulerUnavailable:
+            raise
+        except SchedulerError as error:
+            text = f"{cls.title} refused the job."
+            raise SubmitError(text, result, transient=transient) from error
 
     def checked(self, job_id: str) -> str:
         """Return a job id as it is. Raises ValueError where it has not this scheduler's form."""

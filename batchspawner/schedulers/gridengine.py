@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from ..commands import Call
-from ..errors import ParseError, SchedulerError, SchedulerUnavailable, SubmitError
+from ..errors import ParseError, SchedulerUnavailable
 from ..jobs import JobState, JobStatus
 from .base import Scheduler
 
@@ -23,10 +23,6 @@ if TYPE_CHECKING:
     from ..jobs import JobRequest
     from .base import Listing
 
-_NO_ANSWER = re.compile(
-    "commlib error|unable to contact qmaster|unable to send message|timeout|can't unpack",
-    re.IGNORECASE,
-)
 _ENDED = re.compile(r"does not exist|already in deletion|registered the job|has deleted job")
 _TRY_LATER = 25
 """qsub's exit status where a limit on jobs is reached: https://manpages.debian.org/qsub.1"""
@@ -40,6 +36,10 @@ class GridEngine(Scheduler):
     title: ClassVar[str] = "Grid Engine"
     tool_variables: ClassVar[tuple[str, ...]] = ("SGE_*",)
     job_id_pattern: ClassVar[re.Pattern[str]] = re.compile(r"[0-9]+(?:\.[0-9]+)?")
+    no_answer: ClassVar[re.Pattern[str]] = re.compile(
+        "commlib error|unable to contact qmaster|unable to send message|timeout|can't unpack",
+        re.IGNORECASE,
+    )
 
     def submit(self, request: JobRequest) -> Call[str]:
         tag = ("-N", request.tag) if request.tag else ()
@@ -68,22 +68,8 @@ class GridEngine(Scheduler):
         return Call(("qdel", number, *option), _parse_cancel)
 
 
-def _answered(result: CommandResult) -> None:
-    if result.ok:
-        return
-    if _NO_ANSWER.search(result.text):
-        raise SchedulerUnavailable("Grid Engine did not answer.", result)
-    raise SchedulerError(f"{result.argv[0]} failed.", result)
-
-
 def _parse_submit(result: CommandResult) -> str:
-    try:
-        _answered(result)
-    except SchedulerUnavailable:
-        raise
-    except SchedulerError as error:
-        transient = result.returncode == _TRY_LATER
-        raise SubmitError("Grid Engine refused the job.", result, transient=transient) from error
+    GridEngine.accepted(result, transient=result.returncode == _TRY_LATER)
     # An array prints "12.1-3:1".
     match = re.search(r"^([0-9]+)(?:\.[0-9]+-[0-9]+:[0-9]+)?$", result.stdout, re.MULTILINE)
     if not match:
@@ -240,7 +226,7 @@ def _parse_find(result: CommandResult, tag: str) -> list[str]:
 
 def _parse_cancel(result: CommandResult) -> None:
     if not _ENDED.search(result.text):
-        _answered(result)
+        GridEngine.answered(result)
 
 
 def _number(text: str) -> int | None:

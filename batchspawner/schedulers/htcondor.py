@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..commands import Call
-from ..errors import ParseError, SchedulerError, SchedulerUnavailable, SubmitError
+from ..errors import ParseError, SchedulerUnavailable
 from ..jobs import JobState, JobStatus
 from .base import Scheduler
 
@@ -30,11 +30,6 @@ _LISTED = (
 )
 _ENDED = (
     f"{_LISTED},ExitCode,ExitBySignal,ExitSignal,RemoveReason,CompletionDate,EnteredCurrentStatus"
-)
-_NO_ANSWER = re.compile(
-    "can't find address|failed to connect|failed to fetch ads|can't connect|unable to connect"
-    "|communication error|timed out|error: failed to end",
-    re.IGNORECASE,
 )
 _NO_SUCH_JOB = re.compile("couldn't find|no jobs in the queue|not found", re.IGNORECASE)
 
@@ -65,6 +60,11 @@ class HTCondor(Scheduler):
     title: ClassVar[str] = "HTCondor"
     tool_variables: ClassVar[tuple[str, ...]] = ("CONDOR_*", "_CONDOR_*")
     job_id_pattern: ClassVar[re.Pattern[str]] = re.compile(r"[0-9]+(?:\.[0-9]+)?")
+    no_answer: ClassVar[re.Pattern[str]] = re.compile(
+        "can't find address|failed to connect|failed to fetch ads|can't connect|unable to connect"
+        "|communication error|timed out|error: failed to end",
+        re.IGNORECASE,
+    )
 
     def submit(self, request: JobRequest) -> Call[str]:
         # A tag has no character that a ClassAd string would have to escape.
@@ -91,21 +91,8 @@ class HTCondor(Scheduler):
         return Call(("condor_rm", self.checked(job_id)), _parse_cancel)
 
 
-def _answered(result: CommandResult) -> None:
-    if result.ok:
-        return
-    if _NO_ANSWER.search(result.text):
-        raise SchedulerUnavailable("HTCondor did not answer.", result)
-    raise SchedulerError(f"{result.argv[0]} failed.", result)
-
-
 def _parse_submit(result: CommandResult) -> str:
-    try:
-        _answered(result)
-    except SchedulerUnavailable:
-        raise
-    except SchedulerError as error:
-        raise SubmitError("HTCondor refused the job.", result) from error
+    HTCondor.accepted(result)
     # "19.0 - 19.4"
     match = re.search(r"^([0-9]+)\.[0-9]+ - [0-9]+\.[0-9]+$", result.stdout, re.MULTILINE)
     if not match:
@@ -184,7 +171,7 @@ def _parse_find(result: CommandResult) -> list[str]:
 
 def _parse_cancel(result: CommandResult) -> None:
     if not _NO_SUCH_JOB.search(result.text):
-        _answered(result)
+        HTCondor.answered(result)
 
 
 def _one_line(text: object) -> str:

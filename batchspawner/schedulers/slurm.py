@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from ..commands import Call
-from ..errors import ParseError, SchedulerError, SchedulerUnavailable, SubmitError
+from ..errors import ParseError, SchedulerUnavailable
 from ..jobs import JobStatus
 from .base import Scheduler
 from .slurm_states import SlurmId, state_of
@@ -29,12 +29,6 @@ _FORMAT = "|".join(_FIELDS)
 _ACCOUNTING = "JobID,State,ExitCode,Start,End,NodeList,Partition,Reason"
 _EPOCH = {"SLURM_TIME_FORMAT": "%s"}
 """Times as seconds since the epoch, so that no time zone has to be guessed."""
-_NO_ANSWER = re.compile(
-    "unable to contact slurm controller|socket timed out|unable to establish|connection refused"
-    "|zero bytes were transmitted|temporarily unable|resource temporarily unavailable"
-    "|unexpected message received|could not establish a configuration source|slurm_persist_conn",
-    re.IGNORECASE,
-)
 _UNKNOWN_JOB = re.compile("invalid job id specified", re.IGNORECASE)
 _NO_ACCOUNTING = re.compile("accounting storage is disabled", re.IGNORECASE)
 
@@ -52,6 +46,13 @@ class Slurm(Scheduler):
     tool_variables: ClassVar[tuple[str, ...]] = ("SLURM_CONF", "SLURM_CLUSTERS", "SLURM_JWT")
     job_id_pattern: ClassVar[re.Pattern[str]] = re.compile(
         r"[0-9]+(?:_[0-9]+|\+[0-9]+)?(?:;[A-Za-z0-9_.-]+)?"
+    )
+    no_answer: ClassVar[re.Pattern[str]] = re.compile(
+        "unable to contact slurm controller|socket timed out|unable to establish|connection refused"
+        "|zero bytes were transmitted|temporarily unable|resource temporarily unavailable"
+        "|unexpected message received|could not establish a configuration source"
+        "|slurm_persist_conn",
+        re.IGNORECASE,
     )
 
     def submit(self, request: JobRequest) -> Call[str]:
@@ -96,7 +97,8 @@ class Slurm(Scheduler):
     def signal(self, job_id: str, number: int) -> Call[None]:
         one = SlurmId.parse(self.checked(job_id))
         return Call(
-            ("scancel", *one.cluster_option, f"--signal={number}", "--full", one.local), _answered
+            ("scancel", *one.cluster_option, f"--signal={number}", "--full", one.local),
+            self.answered,
         )
 
     def _query(self, wanted: list[SlurmId]) -> Call[Listing]:
@@ -118,22 +120,8 @@ class Slurm(Scheduler):
         return [f"--job-name={request.tag}" if taken else f"--comment={request.tag}"]
 
 
-def _answered(result: CommandResult) -> None:
-    """Raise what a failed command means; return where it succeeded."""
-    if result.ok:
-        return
-    if _NO_ANSWER.search(result.text):
-        raise SchedulerUnavailable("Slurm did not answer.", result)
-    raise SchedulerError(f"{result.argv[0]} failed.", result)
-
-
 def _parse_submit(result: CommandResult) -> str:
-    try:
-        _answered(result)
-    except SchedulerUnavailable:
-        raise
-    except SchedulerError as error:
-        raise SubmitError("Slurm refused the job.", result) from error
+    Slurm.accepted(result)
     # A site's wrapper or plugin may print lines of its own before the id.
     job_id = result.stdout.strip().rpartition("\n")[2].strip()
     if not Slurm.job_id_pattern.fullmatch(job_id):
@@ -195,7 +183,7 @@ def _parse_line(result: CommandResult, line: str, one: SlurmId) -> JobStatus | N
 def _parse_scontrol(result: CommandResult, one: SlurmId) -> JobStatus | None:
     if _UNKNOWN_JOB.search(result.text):
         return None
-    _answered(result)
+    Slurm.answered(result)
     for line in result.stdout.splitlines():
         facts = dict(re.findall(r"(?:^|\s)([A-Z]\w*)=(\S+)", line))
         if "JobState" in facts and one.is_record(facts):
@@ -225,7 +213,7 @@ def _status_of_record(facts: dict[str, str], one: SlurmId) -> JobStatus:
 def _parse_sacct(result: CommandResult, one: SlurmId) -> JobStatus | None:
     if not result.ok and _NO_ACCOUNTING.search(result.text):
         return None
-    _answered(result)
+    Slurm.answered(result)
     status = None
     for line in result.stdout.splitlines():
         fields = line.split("|", _ACCOUNTING.count(","))
@@ -256,7 +244,7 @@ def _status_of_account(fields: list[str], one: SlurmId) -> JobStatus:
 
 
 def _parse_find(result: CommandResult, tag: str) -> list[str]:
-    _answered(result)
+    Slurm.answered(result)
     found = {}
     for cluster, line in _lines(result.stdout):
         listed, _, labels = line.partition("|")
@@ -269,7 +257,7 @@ def _parse_find(result: CommandResult, tag: str) -> list[str]:
 
 def _parse_cancel(result: CommandResult) -> None:
     if not _UNKNOWN_JOB.search(result.text) and "already complet" not in result.text:
-        _answered(result)
+        Slurm.answered(result)
 
 
 def _exit(text: str) -> tuple[int | None, int | None]:
