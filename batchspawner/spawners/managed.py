@@ -12,6 +12,7 @@ from ..errors import BatchError, SchedulerError, SchedulerUnavailable, SubmitErr
 from ..jobs import JobRequest, JobState
 from ..schedulers import scheduler_class, scheduler_names
 from ..templating import format_template
+from .answering import answers_http
 from .customised import customisations
 from .failures import SpawnFailure, exit_meaning
 from .prefix import runners_of
@@ -26,6 +27,9 @@ _FIRST_ANSWER = 15.0
 
 _CANCEL_PAUSES = (1.0, 5.0)
 """Seconds between the tries to cancel a job while the scheduler does not answer."""
+
+_ANSWER_PAUSE = 0.1
+"""Seconds between two looks whether the server answers."""
 
 _PATIENCE = 60.0
 """Seconds from the start of a job until its silence is mentioned to the user."""
@@ -153,7 +157,24 @@ class ManagedBackend:
                 self._check_alive(status)
             self._use_fixed_port()
         spawner.ip = self._host(status)
+        await self._until_answering(watch)
         watch.interval = spawner.poll_interval
+
+    async def _until_answering(self, watch: Watch) -> None:
+        """Wait until the server answers, so that JupyterHub finds it at its first try.
+
+        A job that dies meanwhile ends the wait at once. After `http_timeout` JupyterHub, which
+        has the same right to look, shall say itself that it finds nothing.
+        """
+        spawner = self.spawner
+        end = time.monotonic() + spawner.http_timeout
+        # With internal_ssl only JupyterHub has the certificates to ask.
+        while not spawner.internal_ssl and time.monotonic() < end:
+            if await answers_http(spawner.ip, spawner.port):
+                return
+            if watch.status is not None:
+                self._check_alive(watch.status)
+            await asyncio.sleep(_ANSWER_PAUSE)
 
     async def resume(self) -> bool:
         """Wait for a job that an earlier Hub process had started; False where that failed."""

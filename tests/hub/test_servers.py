@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import jupyterhub
@@ -75,6 +76,19 @@ def test_a_job_that_dies_at_once_is_reported_with_its_exit_status(site, tmp_path
         hub.begin(user)
         events = first_events(hub, user, lambda text: "failed" in text)
         assert "exit status 1" in events[-1]["message"]
+    finally:
+        hub.stop()
+
+
+def test_a_server_that_dies_after_its_report_is_not_waited_for(site, tmp_path):
+    hub = start_hub(site, tmp_path, 'c.Spawner.cmd = ["no-such-server"]\n')
+    try:
+        user = hub.users[0]
+        begun = time.monotonic()
+        hub.begin(user)
+        events = first_events(hub, user, lambda text: "failed" in text)
+        assert "A command was not found on its node" in events[-1]["message"]
+        assert time.monotonic() - begun < 20
     finally:
         hub.stop()
 

@@ -23,6 +23,11 @@ def cluster(monkeypatch):
     monkeypatch.setattr(managed, "scheduler_names", lambda: ["fake"])
     monkeypatch.setattr(managed, "scheduler_class", lambda _: lambda: scheduler)
     monkeypatch.setattr(managed, "runners_of", lambda *_, **__: (runner, runner))
+
+    async def answers(*_):
+        return True
+
+    monkeypatch.setattr(managed, "answers_http", answers)
     return cluster
 
 
