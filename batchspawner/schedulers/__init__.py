@@ -19,6 +19,7 @@ _BUILT_IN: Mapping[str, str] = {
     "gridengine": ".gridengine:GridEngine",
     "htcondor": ".htcondor:HTCondor",
     "local": ".local:LocalQueue",
+    "pbspro": ".pbspro:PBSPro",
     "slurm": ".slurm:Slurm",
 }
 

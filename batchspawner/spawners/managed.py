@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 import time
-import uuid
 from typing import TYPE_CHECKING, Any
 
 from ..client import BatchClient
@@ -78,7 +78,8 @@ class ManagedBackend:
         script = await spawner._get_batch_script(**spawner.script_variables())
         spawner.log.debug("%s: job script\n%s", spawner._log_name, script)
         # The tag is stored first, so that a Hub that dies now can find its job again.
-        spawner.job_tag = f"jupyterhub-{uuid.uuid4().hex}"
+        # Fifteen characters, the most that a name of a job may have in an old PBS.
+        spawner.job_tag = f"jh-{secrets.token_hex(6)}"
         commit_state(spawner)
         request = JobRequest(script, spawner.job_tag, spawner.get_env())
         try:

@@ -56,7 +56,7 @@ async def test_the_tag_is_in_the_database_before_the_job_is_submitted(spawner, c
     cluster.delay = 0.2
     task = asyncio.ensure_future(spawner.start())
     await until(lambda: "submit" in cluster.commands)
-    assert stored_state(spawner)["job_tag"].startswith("jupyterhub-")
+    assert stored_state(spawner)["job_tag"].startswith("jh-")
     assert "job_id" not in stored_state(spawner)
     await until(lambda: spawner.job_id)
     task.cancel()

@@ -1,0 +1,191 @@
+from __future__ import annotations
+
+import json
+import time
+
+import pytest
+
+from batchspawner.commands import CommandResult
+from batchspawner.errors import ParseError, SchedulerError, SchedulerUnavailable, SubmitError
+from batchspawner.jobs import JobRequest, JobState, JobStatus
+from batchspawner.schedulers.pbspro import STATES, PBSPro
+from tests.recorded import answer, recorded
+
+pbs = PBSPro()
+
+
+def local(text):
+    return time.mktime(time.strptime(text, "%a %b %d %H:%M:%S %Y"))
+
+
+def listing(**job):
+    (call,) = pbs.query(["7"])
+    text = json.dumps({"Jobs": {"7.headnode": {"Job_Name": "x", **job}}})
+    return call.parse(CommandResult(call.argv, 0, text))["7"]
+
+
+def one(name, job_id):
+    (call,) = pbs.query([job_id])
+    return answer(call, "pbspro", name)[job_id]
+
+
+def test_a_submit_returns_the_id():
+    job_id = answer(pbs.submit(JobRequest("")), "pbspro", "qsub")
+    assert job_id.partition(".")[2] == "headnode"
+
+
+def test_the_tag_is_the_name():
+    assert pbs.submit(JobRequest("", "tag-1")).argv == ("qsub", "-N", "tag-1")
+
+
+def test_a_refused_submit_says_why():
+    request = JobRequest("", "", {}, ("-q", "nosuch"))
+    with pytest.raises(SubmitError, match="Unknown queue"):
+        answer(pbs.submit(request), "pbspro", "qsub_unknown_queue")
+
+
+def test_a_submit_without_an_answer_is_no_refusal():
+    with pytest.raises(SchedulerUnavailable, match="cannot connect to server"):
+        answer(pbs.submit(JobRequest("")), "pbspro", "qsub_down")
+
+
+def test_one_query_tells_the_state_of_the_jobs_that_are_wanted():
+    (call,) = pbs.query(["168.headnode", "170", "171.headnode", "999.headnode"])
+    start = local("Fri Nov 20 20:41:57 2026")
+    never = "Can Never Run: Insufficient amount of resource: host (node77 != node1,node2)"
+    common = {"queue": "workq", "name": "STDIN"}
+    assert answer(call, "pbspro", "qstat") == {
+        "168.headnode": JobStatus(
+            "168.headnode", JobState.RUNNING, "R", host="node1", start=start, end=start + 3600,
+            **common,
+        ),
+        "170": JobStatus("170", JobState.RUNNING, "R", host="node2", start=start, **common),
+        "171.headnode": JobStatus("171.headnode", JobState.PENDING, "Q", never, **common),
+    }  # fmt: skip
+
+
+def test_no_jobs_at_all_is_an_answer():
+    (call,) = pbs.query(["1"])
+    assert answer(call, "pbspro", "qstat_empty") == {}
+
+
+def test_a_server_that_is_down_says_nothing_though_it_prints_json():
+    (call,) = pbs.query(["1"])
+    assert json.loads(recorded("pbspro", "qstat_down").stdout)
+    with pytest.raises(SchedulerUnavailable):
+        answer(call, "pbspro", "qstat_down")
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"Jobs": [1]}', '{"Jobs": {"7": 3}}', "{"])
+def test_an_answer_in_another_form_is_not_read(text):
+    (call,) = pbs.query(["1"])
+    with pytest.raises(ParseError, match="printed no jobs"):
+        call.parse(CommandResult(call.argv, 0, text))
+
+
+@pytest.mark.parametrize(
+    ("name", "job_id", "state"),
+    [
+        ("held", "2.headnode", JobState.HELD),
+        ("suspended", "46.headnode", JobState.SUSPENDED),
+        ("later", "4.headnode", JobState.PENDING),
+        ("exiting", "161.headnode", JobState.COMPLETING),
+    ],
+)
+def test_a_job_that_neither_waits_nor_runs_is_what_it_is(name, job_id, state):
+    assert one(name, job_id).state is state
+
+
+def test_the_first_of_several_hosts_runs_the_script():
+    assert one("two_hosts", "42.headnode").host == "node1"
+
+
+@pytest.mark.parametrize(
+    ("exec_host", "host"),
+    [("n1/0", "n1"), ("n1.example.org/0*2", "n1.example.org"), ("n2/6*4+n1/0*4", "n2"),
+     ("fe80::1/0", "fe80::1"), ("", "")],
+)  # fmt: skip
+def test_the_host_is_found_in_every_form(exec_host, host):
+    assert listing(job_state="R", exec_host=exec_host).host == host
+
+
+@pytest.mark.parametrize(
+    ("name", "job_id", "state", "code", "signal"),
+    [
+        ("exit0", "26.headnode", JobState.COMPLETED, 0, None),
+        ("exit3", "27.headnode", JobState.FAILED, 3, None),
+        ("killed", "28.headnode", JobState.FAILED, None, 9),
+        ("walltime", "29.headnode", JobState.TIMEOUT, None, None),
+        ("deleted", "1.headnode", JobState.CANCELLED, None, 15),
+        ("deleted_waiting", "3.headnode", JobState.CANCELLED, None, None),
+        ("never_ran", "39.headnode", JobState.CANCELLED, None, None),
+    ],
+)
+def test_the_history_tells_how_a_job_ended(name, job_id, state, code, signal):
+    status = answer(pbs.confirm(job_id)[0], "pbspro", f"ended_{name}")
+    assert (status.state, status.exit_code, status.signal) == (state, code, signal)
+    assert status.end
+
+
+def test_memory_that_was_not_enough_is_named():
+    ended = {"job_state": "F", "Exit_status": -27}
+    status = listing(**ended, comment="Job run and exceeded resource mem")
+    assert (status.state, status.reason) == (
+        JobState.OUT_OF_MEMORY,
+        "Job run and exceeded resource mem",
+    )
+
+
+def test_the_history_does_not_know_every_job():
+    assert answer(pbs.confirm("999999.headnode")[0], "pbspro", "unknown") is None
+
+
+def test_a_job_that_is_hidden_from_us_is_not_gone():
+    with pytest.raises(SchedulerUnavailable, match="query_other_jobs"):
+        answer(pbs.confirm("158.headnode")[0], "pbspro", "hidden")
+
+
+def test_a_job_is_found_by_its_name_if_only_one_has_it():
+    call = pbs.find("tag-1")
+    jobs = {"7.headnode": {"Job_Name": "tag-1"}, "8.headnode": {"Job_Name": "x"}}
+    assert call.parse(CommandResult(call.argv, 0, json.dumps({"Jobs": jobs}))) == ["7.headnode"]
+    jobs["8.headnode"]["Job_Name"] = "tag-1"
+    with pytest.raises(SchedulerError, match="more than one job is called tag-1"):
+        call.parse(CommandResult(call.argv, 0, json.dumps({"Jobs": jobs})))
+
+
+@pytest.mark.parametrize(
+    ("job_id", "name"),
+    [("1.headnode", "qdel"), ("1.headnode", "qdel_finished"), ("999999", "qdel_unknown")],
+)
+def test_a_cancel_of_a_job_that_ended_is_no_error(job_id, name):
+    assert answer(pbs.cancel(job_id), "pbspro", name) is None
+
+
+def test_a_cancel_without_an_answer_can_be_tried_again():
+    with pytest.raises(SchedulerUnavailable):
+        answer(pbs.cancel("496.headnode"), "pbspro", "qdel_down")
+
+
+def test_a_signal_is_sent_by_its_number():
+    assert pbs.signal("7.headnode", 15).argv == ("qsig", "-s", "15", "7.headnode")
+
+
+@pytest.mark.parametrize("job_id", ["", "abc", "7;true", "-x", "7 8", "7[", "7.head node"])
+def test_nothing_but_a_job_id_reaches_a_command(job_id):
+    with pytest.raises(ValueError, match="is not a job id of PBS"):
+        pbs.cancel(job_id)
+
+
+@pytest.mark.parametrize("native", sorted(set(STATES) - {"F", "X"}))
+def test_every_state_of_the_manual_has_a_meaning(native):
+    assert listing(job_state=native).state is STATES[native]
+
+
+def test_a_state_of_a_future_release_is_unknown_and_not_an_end():
+    status = listing(job_state="Z")
+    assert (status.state, status.is_final) == (JobState.UNKNOWN, False)
+
+
+def test_an_estimate_is_told_to_those_who_wait():
+    assert listing(job_state="Q", estimated={"start_time": 1795206567}).expected_start == 1795206567
