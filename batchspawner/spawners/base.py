@@ -125,6 +125,11 @@ class BatchSpawnerBase(RequestTraits, Spawner):
     def _env_keep_default(self) -> list[str]:
         return list(_ENV_KEEP)
 
+    @default("apply_user_options")
+    def _apply_user_options_default(self) -> Callable[[Any, dict[str, Any]], None]:
+        # They are variables of the job script. JupyterHub >= 5.3 warns where nobody takes them.
+        return lambda _spawner, _options: None
+
     @default("command_env_keep")
     def _command_env_keep_default(self) -> list[str]:
         prefixes = "CONDOR_ _CONDOR_ KRB5 LSB_ LSF_ MOAB MUNGE_ OAR PBS_ SGE_ SLURM_"

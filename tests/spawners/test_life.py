@@ -252,6 +252,13 @@ async def test_a_server_without_a_job_is_not_running(spawner):
     assert await spawner.poll() == 0
 
 
+async def test_the_hub_does_not_take_the_users_choices_for_unhandled(spawner, cluster, caplog):
+    if not hasattr(spawner, "_run_apply_user_options"):
+        pytest.skip("JupyterHub before 5.3 does not look")
+    await spawner._run_apply_user_options({"queue": "day"})
+    assert "unhandled" not in caplog.text
+
+
 async def test_a_second_start_listens_where_the_first_did(spawner, cluster):
     spawner.ip = "10.1.1.1"
     await serve(spawner, cluster)
