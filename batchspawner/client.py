@@ -75,7 +75,8 @@ class BatchClient:
 
     def watch(self, job_id: str, interval: float = CALM) -> Watch:
         """Follow a job's status, at most `interval` seconds old, in the shared query."""
-        return shared_monitor(self.scheduler, self.query_runner).watch(job_id, interval)
+        monitor = shared_monitor(self.scheduler, self.query_runner)
+        return monitor.watch(job_id, interval, owner=self.runner)
 
     async def status(self, job_id: str) -> JobStatus:
         """Return what the scheduler's next answer says about a job."""

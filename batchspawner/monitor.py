@@ -51,8 +51,11 @@ class Watch:
     status may become; it can be set at any time.
     """
 
-    def __init__(self, monitor: Monitor, job_id: str, interval: float) -> None:
+    def __init__(
+        self, monitor: Monitor, job_id: str, interval: float, owner: Runner | None = None
+    ) -> None:
         self.job_id = job_id
+        self.owner = owner
         self.status: JobStatus | None = None
         self.since = time.monotonic()
         self._monitor = monitor
@@ -113,9 +116,12 @@ class Monitor:
         self._task: asyncio.Task[None] | None = None
         self._slots = asyncio.Semaphore(_CONFIRMATIONS)
 
-    def watch(self, job_id: str, interval: float = CALM) -> Watch:
-        """Begin to watch a job. Raises ValueError for a text that is no job id here."""
-        watch = Watch(self, self.scheduler.checked(job_id), interval)
+    def watch(self, job_id: str, interval: float = CALM, owner: Runner | None = None) -> Watch:
+        """Begin to watch a job. Raises ValueError for a text that is no job id here.
+
+        `owner` runs commands as the job's owner, who is asked where we may not see the job.
+        """
+        watch = Watch(self, self.scheduler.checked(job_id), interval, owner)
         others = self._watches.setdefault(job_id, [])
         if others:
             watch.status = others[0].status
@@ -259,10 +265,29 @@ class Monitor:
             self._note_missing(job_id)
 
     async def _confirmed(self, job_id: str) -> JobStatus | None:
-        for call in self.scheduler.confirm(job_id):
-            status = await ask(self.scheduler, call, self.runner)
-            if status is not None:
-                return status
+        """Ask the other sources, and the owner where none of them knows the job."""
+        failure = None
+        try:
+            for call in self.scheduler.confirm(job_id):
+                status = await ask(self.scheduler, call, self.runner)
+                if status is not None:
+                    return status
+        except SchedulerError as error:
+            failure = error
+        status = await self._as_the_owner_sees(job_id)
+        if status is None and failure is not None:
+            raise failure
+        return status
+
+    async def _as_the_owner_sees(self, job_id: str) -> JobStatus | None:
+        """Look for a job in the owner's own listing: a scheduler may hide it from all others."""
+        owners = [watch.owner for watch in self._watches.get(job_id, ()) if watch.owner]
+        if not owners or owners[0] == self.runner:
+            return None
+        for call in self.scheduler.query([job_id]):
+            listing = await ask(self.scheduler, call, owners[0])
+            if job_id in listing:
+                return listing[job_id]
         return None
 
     def _note_missing(self, job_id: str) -> None:

@@ -11,6 +11,8 @@ from batchspawner.errors import SchedulerUnavailable, SubmitError
 from batchspawner.jobs import JobState, JobStatus
 from batchspawner.schedulers.base import Scheduler
 
+HIDDEN = "nothing that you may see"
+
 
 @dataclass(eq=False)
 class Cluster:
@@ -91,6 +93,8 @@ class FakeScheduler(Scheduler):
     def confirm(self, job_id):
         def parse(result):
             self._check(result)
+            if result.stdout == HIDDEN:
+                return None
             return self.cluster.jobs.get(job_id) or self.cluster.ended.get(job_id)
 
         return [Call(("confirm", job_id), parse)]
@@ -110,6 +114,8 @@ class FakeScheduler(Scheduler):
 
     def _listing(self, result):
         self._check(result)
+        if result.stdout == HIDDEN:
+            return {}
         return {job_id: replace(status) for job_id, status in self.cluster.jobs.items()}
 
     @staticmethod
@@ -125,11 +131,15 @@ class FakeRunner:
     """Hand a call's words to the cluster instead of starting a process."""
 
     cluster: Cluster
+    sees: bool = True
     is_this_user = True
 
     async def run(self, argv, *, input="", environment=None, timeout=30.0):  # noqa: A002
         verb, argument = argv
-        return await self.cluster.handle(verb, argument, input, environment)
+        result = await self.cluster.handle(verb, argument, input, environment)
+        if not self.sees and verb in ("query", "confirm"):
+            return replace(result, stdout=HIDDEN)
+        return result
 
 
 def fake() -> tuple[Cluster, FakeScheduler, FakeRunner]:

@@ -6,7 +6,7 @@ import pytest
 
 from batchspawner.jobs import JobState, JobStatus
 from batchspawner.monitor import Monitor, shared_monitor
-from tests.fakes import fake
+from tests.fakes import FakeRunner, fake
 
 
 @pytest.fixture
@@ -128,6 +128,26 @@ async def test_a_job_missing_in_the_list_that_another_source_knows_lives(setting
     cluster.ended["1"] = JobStatus("1", JobState.RUNNING, "RUNNING", host="node1")
     assert (await seen(watch, JobState.RUNNING)).host == "node1"
     assert not watch.status.is_final
+
+
+async def test_a_job_that_we_may_not_see_is_asked_for_as_its_owner():
+    cluster, scheduler, owner = fake()
+    monitor = Monitor(scheduler, FakeRunner(cluster, sees=False))
+    cluster.run("1")
+    watch = monitor.watch("1", 0.01, owner=owner)
+    assert (await seen(watch, JobState.RUNNING)).host == "node1"
+    cluster.jobs.clear()
+    assert (await asyncio.wait_for(watch.until(lambda s: s.is_final), 5)).gone
+
+
+async def test_a_job_that_nobody_may_see_is_not_gone_while_its_owner_cannot_be_asked():
+    cluster, scheduler, _ = fake()
+    down, *_ = fake()
+    monitor = Monitor(scheduler, FakeRunner(cluster, sees=False))
+    down.down = True
+    watch = monitor.watch("1", 0.01, owner=FakeRunner(down))
+    await asyncio.sleep(0.2)
+    assert watch.status is None
 
 
 async def test_an_ended_job_is_not_asked_for_again(setting):
