@@ -116,7 +116,7 @@ class BatchSpawnerBase(RequestTraits, Spawner):
         self._backend: ManagedBackend | ShellBackend | None = None
         self._submitting: asyncio.Future[Any] | None = None
         self._configured_ip: str | None = None
-        self.report = asyncio.Event()
+        self._report: asyncio.Event | None = None
         super().__init__(*args, **kwargs)
         # What the library logs comes with the Hub's log.
         logging.getLogger("batchspawner").parent = getattr(self.log, "logger", self.log)
@@ -136,6 +136,14 @@ class BatchSpawnerBase(RequestTraits, Spawner):
         return ["LC_*", "LD_LIBRARY_PATH", "SSH_AUTH_SOCK", "XDG_RUNTIME_DIR"] + [
             f"{prefix}*" for prefix in prefixes.split()
         ]
+
+    @property
+    def report(self) -> asyncio.Event:
+        """Set when the job has reported where its server listens."""
+        if self._report is None:
+            # Not before it is needed: Python 3.9 binds it to the loop that runs then.
+            self._report = asyncio.Event()
+        return self._report
 
     @property
     def backend(self) -> ManagedBackend | ShellBackend:
@@ -240,7 +248,7 @@ class BatchSpawnerBase(RequestTraits, Spawner):
         """Forget the job."""
         super().clear_state()
         restore_state(self, {})
-        self.report.clear()
+        self._report = None
         if self._backend is not None:
             self._backend.close()
             self._backend = None

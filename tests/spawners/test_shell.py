@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 
 import pytest
@@ -367,9 +366,9 @@ def test_htcondor_gets_its_quotes_doubled():
     assert spawner.cmd_formatted_for_batch() == "batchspawner-singleuser a ''b'' \"\"c\"\""
 
 
-def test_a_default_script_of_every_class_can_be_rendered():
+async def test_a_default_script_of_every_class_can_be_rendered():
     classes = (TorqueSpawner, MoabSpawner, PBSSpawner, GridengineSpawner, CondorSpawner, LsfSpawner)
     for cls in classes:
         spawner = make_spawner(cls)
-        script = asyncio.run(spawner._get_batch_script(**spawner.script_variables()))
+        script = await spawner._get_batch_script(**spawner.script_variables())
         assert "batchspawner-singleuser jupyterhub-singleuser" in script
