@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 
 from tests.sites import REAL, SITES
@@ -12,6 +14,14 @@ def pytest_collection_modifyitems(items):
         params = getattr(item, "callspec", None) and item.callspec.params
         if params and params.get("site") in REAL:
             item.add_marker(params["site"])
+
+
+@pytest.fixture(autouse=True)
+def _databases():
+    yield
+    site = sys.modules.get("tests.spawners.site")
+    if site:
+        site.close_databases()
 
 
 @pytest.fixture(scope="session", params=list(SITES))

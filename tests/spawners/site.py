@@ -11,6 +11,17 @@ from traitlets.config import Config
 OWNER = getpass.getuser()
 TOKEN = "a-secret-token"
 
+_databases: list = []
+
+
+def close_databases() -> None:
+    """Close what `make_spawner` has opened."""
+    while _databases:
+        db = _databases.pop()
+        engine = db.get_bind()
+        db.close()
+        engine.dispose()
+
 
 def make_spawner(cls, config: dict | None = None, user_options: dict | None = None, **traits):
     """Return a spawner of the user who runs the tests; config: {"ClassName": {trait: value}}."""
@@ -19,8 +30,7 @@ def make_spawner(cls, config: dict | None = None, user_options: dict | None = No
     row = orm.Spawner(name="", user=owner, server=orm.Server(base_url=f"/user/{OWNER}/"))
     db.add_all([owner, row])
     db.commit()
-    # A session ends with the last reference to it.
-    row.session_of_tests = db
+    _databases.append(db)
     spawner = restored(cls, row, config, **traits)
     spawner.user_options = user_options or {}
     return spawner
