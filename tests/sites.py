@@ -60,6 +60,7 @@ class LocalSite(Site):
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.queue_folder = folder / "queue"
+        self.filler = ""
 
     @property
     def environment(self) -> dict[str, str]:
@@ -105,7 +106,9 @@ c.Spawner.args = ["--allow-root"]
         self.filler = self.queue("submit", "--slots=3").strip()
 
     def drain(self) -> None:
-        self.queue("cancel", self.filler)
+        if self.filler:
+            self.queue("cancel", self.filler)
+            self.filler = ""
 
     def cancel(self, job_id: str) -> None:
         self.queue("cancel", job_id)
