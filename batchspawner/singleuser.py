@@ -110,7 +110,17 @@ def become(command: List[str]) -> NoReturn:
     except FileNotFoundError:
         raise Failure(explain_missing(command[0]), 127) from None
     except OSError as error:
+        if isinstance(error, PermissionError) and not is_seen(command[0]):
+            # A folder of PATH that this user may not enter hides an ordinary "not found".
+            raise Failure(explain_missing(command[0]), 127) from None
         raise Failure(f"{command[0]} cannot be started: {error.strerror}", 126) from None
+
+
+def is_seen(program: str) -> bool:
+    """Say whether there is such a file, be it one that cannot be run."""
+    if os.path.dirname(program):
+        return True
+    return any(os.path.lexists(os.path.join(folder, program)) for folder in os.get_exec_path())
 
 
 def explain_missing(program: str) -> str:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import http.server
 import json
 import os
@@ -377,6 +378,19 @@ def test_a_command_that_is_not_there_is_named_with_the_path(hub):
     done = wrap(hub().url, "no-such-server")
     assert done.returncode == 127
     assert "no-such-server is not found on this node. PATH is" in done.stderr
+
+
+def test_a_folder_of_path_that_is_closed_to_the_user_does_not_hide_that_nothing_is_there(
+    monkeypatch,
+):
+    def refuse(program, argv):
+        # What execvp says when it may not enter one folder and the others hold nothing.
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(os, "execvp", refuse)
+    with pytest.raises(singleuser.Failure, match="no-such-server is not found on") as failure:
+        singleuser.become(["no-such-server"])
+    assert failure.value.status == 127
 
 
 def test_a_command_that_cannot_be_run_is_named(hub, tmp_path):
