@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from base64 import b64encode
 from functools import lru_cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ import jinja2
 from jinja2.sandbox import SandboxedEnvironment
 
 from .errors import OptionsError, TemplateError
+from .units import native_duration, native_memory
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -68,5 +70,16 @@ def _environment() -> jinja2.Environment:
         keep_trailing_newline=True,
         autoescape=False,  # a shell script, not a page
     )
-    environment.filters["quote"] = lambda value: shlex.quote(str(value))
+    environment.filters.update(_FILTERS)
     return environment
+
+
+# What a job script's template can say: `{{ memory | memory_in("M") }}`.
+_FILTERS = {
+    "quote": lambda value: shlex.quote(str(value)),
+    "base64": lambda value: b64encode(str(value).encode()).decode(),
+    "memory_in": lambda value, unit, expressions=False: native_memory(
+        "req_memory", str(value), unit, expressions=expressions
+    ),
+    "runtime_in": lambda value, form: native_duration("req_runtime", str(value), form),
+}

@@ -1,4 +1,9 @@
-"""Read the amounts that people write: how long, how much."""
+"""Read the amounts that people write, how long and how much, and write them for a scheduler.
+
+A bare number, and a time of two parts such as ``12:00``, mean on each scheduler what they always
+meant there; they are passed on as they are. What is unambiguous is rewritten where the scheduler
+knows it only in another form.
+"""
 
 from __future__ import annotations
 
@@ -10,21 +15,76 @@ _DURATION = re.compile(
     r"(?:(?P<days>\d+)-(?P<hours>\d+)(?::(?P<m>\d+))?(?::(?P<s>\d+))?)"
     r"|(?:(?P<h3>\d+):(?P<m3>\d+):(?P<s3>\d+))|(?:(?P<m2>\d+):(?P<s2>\d+))|(?P<m1>\d+)"
 )
+_IN_WORDS = re.compile(
+    r"(?=\d)(?:(?P<days>\d+)\s*d(?:ays?)?)?\s*(?:(?P<hours>\d+)\s*h(?:ours?)?)?"
+    r"\s*(?:(?P<m>\d+)\s*m(?:in(?:utes?)?)?)?",
+    re.IGNORECASE,
+)
+_MEMORY = re.compile(r"(\d+(?:\.\d+)?)\s*(?:([kmgtp])(?:i?b)?|b)", re.IGNORECASE)
+_NATIVE_TIME = re.compile(r"\d+:\d+")
+_EXPRESSION = re.compile(r"[-+*/?()$]")
+_NO_LIMIT = frozenset({"unlimited", "infinite", "infinity"})
+_PREFIXES = "bkmgtp"
 
 
 def seconds(option: str, text: str) -> int:
-    """Read a duration: ``90`` minutes, ``MM:SS``, ``HH:MM:SS``, ``D-HH``, ``D-HH:MM:SS``.
+    """Read a duration: ``90`` minutes, ``MM:SS``, ``HH:MM:SS``, ``D-HH:MM:SS``, ``1d 12h``.
 
-    These are Slurm's forms (https://slurm.schedmd.com/sbatch.html#OPT_time). Raises OptionsError,
-    which names the option, for anything else.
+    The first ones are Slurm's (https://slurm.schedmd.com/sbatch.html#OPT_time). Raises
+    OptionsError, which names the option, for anything else.
     """
-    match = _DURATION.fullmatch(text.strip())
+    match = _DURATION.fullmatch(text.strip()) or _IN_WORDS.fullmatch(text.strip())
     if not match:
         raise OptionsError(
-            option, text, "write minutes, MM:SS, HH:MM:SS, D-HH or D-HH:MM:SS, such as 1-12:00:00"
+            option, text, "write a time such as 90 (minutes), 12:00:00, 1-12:00:00 or 1d 12h"
         )
     part = {name: int(value) for name, value in match.groupdict().items() if value}
     minutes = part.get("m", 0) + part.get("m1", 0) + part.get("m2", 0) + part.get("m3", 0)
     hours = part.get("hours", 0) + part.get("h3", 0) + 24 * part.get("days", 0)
     total = 3600 * hours + 60 * minutes
     return total + part.get("s", 0) + part.get("s2", 0) + part.get("s3", 0)
+
+
+def memory(option: str, text: str) -> int:
+    """Return bytes of an amount with a unit: ``4gb``, ``4G``, ``4 GiB``, ``1.5t``, ``512m``.
+
+    A unit is a power of 1024, as in every scheduler. Raises OptionsError, which names the option.
+    """
+    match = _MEMORY.fullmatch(text.strip())
+    if not match:
+        raise OptionsError(option, text, "write an amount such as 4000M, 4G or 1.5T")
+    power = _PREFIXES.index((match[2] or "b").lower())
+    return round(float(match[1]) * 1024**power)
+
+
+def native_memory(option: str, text: str, unit: str, *, expressions: bool = False) -> str:
+    """Return an amount in a scheduler's own form: whole ``unit``, one like ``M``, ``mb`` or ``GB``.
+
+    A bare number is returned as it is, and so is an expression where the scheduler knows them.
+    Raises OptionsError for what is no amount.
+    """
+    text = text.strip()
+    if text.isdecimal() or (expressions and _EXPRESSION.search(text)):
+        return text
+    size = 1024 ** _PREFIXES.index(unit[0].lower())
+    return f"{-(-memory(option, text) // size)}{unit}"
+
+
+def native_duration(option: str, text: str, form: str) -> str:
+    """Return a duration in a scheduler's own form: ``H:M:S``, ``H:M`` or ``S``.
+
+    A bare number, a word for no limit, and a time of two parts where the form has several, are
+    returned as they are. Raises OptionsError for what is no duration.
+    """
+    text = text.strip()
+    if text.isdecimal() or text.lower() in _NO_LIMIT:
+        return text
+    if ":" in form and _NATIVE_TIME.fullmatch(text):
+        return text
+    total = seconds(option, text)
+    if form == "S":
+        return str(total)
+    if form == "H:M":
+        total = -(-total // 60) * 60
+        return f"{total // 3600}:{total // 60 % 60:02}"
+    return f"{total // 3600}:{total // 60 % 60:02}:{total % 60:02}"

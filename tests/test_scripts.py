@@ -18,7 +18,7 @@ SCHEDULERS = sorted(path.stem for path in (ROOT / "templates").glob("*.j2") if p
 GOLDEN = Path(__file__).parent / "golden"
 NOTHING = dict.fromkeys(
     "queue host memory nprocs ngpus runtime partition account options prologue epilogue "
-    "keepvars_extra cluster qos reservation gres srun".split(),
+    "keepvars_extra cluster qos reservation gres srun parallel_environment".split(),
     "",
 )
 MINIMAL = {
@@ -46,6 +46,7 @@ EVERYTHING = {
     "reservation": "course",
     "gres": "tmp:10G",
     "srun": "srun",
+    "parallel_environment": "smp",
     "path": "/opt/the hub/bin:/usr/bin",
 }
 
@@ -84,6 +85,15 @@ def test_a_variable_that_does_not_exist_is_named():
 def test_a_template_that_does_not_exist_is_named():
     with pytest.raises(TemplateError, match=r"there is no job-script template 'slrum\.j2'"):
         render_script("slrum.j2", MINIMAL)
+
+
+@pytest.mark.parametrize("scheduler", SCHEDULERS)
+@pytest.mark.parametrize(("trait", "value"), [("memory", "lots"), ("runtime", "tomorrow")])
+def test_an_amount_that_is_none_is_refused_with_its_trait(scheduler, trait, value):
+    if (scheduler, trait) == ("local", "memory"):
+        pytest.skip("the embedded queue does not hand out memory")
+    with pytest.raises(OptionsError, match=f"req_{trait}: '{value}' is not allowed; write"):
+        render_script(f"{scheduler}.j2", {**EVERYTHING, trait: value})
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,12 @@ class GridengineSpawner(BatchSpawnerBase):
 
     scheduler_name = "gridengine"
 
+    req_parallel_environment = Unicode(
+        "",
+        help="Parallel environment, such as smp, that gives req_nprocs cores of one host. "
+        "`qconf -spl` lists them; without one a job has a single core.",
+    ).tag(config=True)
+
     batch_submit_cmd = Unicode("qsub").tag(config=True)
     batch_query_cmd = Unicode("qstat -xml").tag(config=True)
     batch_cancel_cmd = Unicode("qdel {job_id}").tag(config=True)

@@ -15,18 +15,22 @@ class RequestTraits(HasTraits):
     req_host = Unicode(
         "", help="Host to ask for: the server of the queue in PBS, the node in Slurm."
     ).tag(config=True)
-    req_memory = Unicode("", help="Memory to ask for, in the scheduler's notation.").tag(
-        config=True
-    )
+    req_memory = Unicode(
+        "",
+        help="Memory to ask for, such as 4G; a bare number means what it means to the scheduler.",
+    ).tag(config=True)
     req_nprocs = Unicode("", help="Number of processor cores to ask for.").tag(config=True)
     req_ngpus = Unicode("", help="Number of GPUs to ask for.").tag(config=True)
-    req_runtime = Unicode("", help="How long the job may run, in the scheduler's notation.").tag(
-        config=True
-    )
+    req_runtime = Unicode(
+        "",
+        help="How long the job may run, such as 12:00:00, 1-12:00:00 or 1d 12h; a bare number "
+        "means what it means to the scheduler.",
+    ).tag(config=True)
     req_partition = Unicode("", help="Partition to submit to; rules over req_queue.").tag(
         config=True
     )
     req_account = Unicode("", help="Account that pays for the job.").tag(config=True)
+    req_reservation = Unicode("", help="Reservation to run in.").tag(config=True)
     req_options = Unicode(
         "", help="More options of the submit command, one or several a line, for the job script."
     ).tag(config=True)

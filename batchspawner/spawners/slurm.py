@@ -21,7 +21,6 @@ class SlurmSpawner(UserEnvMixin, BatchSpawnerRegexStates):
         config=True
     )
     req_qos = Unicode("", help="Quality of service to ask for.").tag(config=True)
-    req_reservation = Unicode("", help="Reservation to run in.").tag(config=True)
     req_gres = Unicode("", help="Generic resources to ask for, such as gpu:1.").tag(config=True)
     req_srun = Unicode(
         "srun",

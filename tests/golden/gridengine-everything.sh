@@ -5,8 +5,10 @@
 #$ -o /home/alice/.jupyterhub.sge.out
 #$ -q day@node7
 #$ -l h_rt=12:00:00
-#$ -l h_vmem=4G
+#$ -l h_vmem=4096M
+#$ -pe smp 2
 #$ -l gpu=1
+#$ -ar course
 #$ -A physics
 #$ -v JUPYTERHUB_API_TOKEN,LANG
 #$ --exclusive

@@ -7,9 +7,10 @@
 #BSUB -q day
 #BSUB -m node7
 #BSUB -n 2
-#BSUB -M 4G
+#BSUB -M 4096MB
 #BSUB -gpu "num=1"
-#BSUB -W 12:00:00
+#BSUB -W 12:00
+#BSUB -U course
 #BSUB -P physics
 #BSUB --exclusive
 #BSUB --mail-type=END

@@ -2,9 +2,9 @@
 #PBS -N jupyterhub-singleuser
 #PBS -o /home/alice/.jupyterhub.pbs.out
 #PBS -e /home/alice/.jupyterhub.pbs.err
-#PBS -q day@node7
+#PBS -q course@node7
 #PBS -l walltime=12:00:00
-#PBS -l select=1:ncpus=2:ngpus=1:mem=4G
+#PBS -l select=1:ncpus=2:ngpus=1:mem=4096mb
 #PBS -A physics
 #PBS -v JUPYTERHUB_API_TOKEN,LANG
 #PBS --exclusive

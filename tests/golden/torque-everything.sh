@@ -3,7 +3,7 @@
 #PBS -q day@node7
 #PBS -l walltime=12:00:00
 #PBS -l nodes=1:ppn=2:gpus=1
-#PBS -l mem=4G
+#PBS -l mem=4096mb
 #PBS -A physics
 #PBS -v JUPYTERHUB_API_TOKEN,LANG
 #PBS --exclusive

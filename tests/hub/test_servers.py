@@ -80,6 +80,23 @@ def test_a_job_that_dies_at_once_is_reported_with_its_exit_status(site, tmp_path
         hub.stop()
 
 
+def test_prologue_and_epilogue_run_in_the_shell_of_the_server(site, tmp_path):
+    config = r"""
+c.Spawner.cmd = ["false"]
+c.BatchSpawnerBase.batchspawner_singleuser_cmd = ""
+c.BatchSpawnerBase.req_prologue = "MARK='7'\nif true; then\n  MARK=\"40\"\nfi"
+c.BatchSpawnerBase.req_epilogue = "exit $((MARK + status))"
+"""
+    hub = start_hub(site, tmp_path, config)
+    try:
+        user = hub.users[0]
+        hub.begin(user)
+        events = first_events(hub, user, lambda text: "failed" in text)
+        assert "exit status 41" in events[-1]["message"]
+    finally:
+        hub.stop()
+
+
 def test_a_server_that_dies_after_its_report_is_not_waited_for(site, tmp_path):
     hub = start_hub(site, tmp_path, 'c.Spawner.cmd = ["no-such-server"]\n')
     try:
