@@ -25,12 +25,10 @@ if TYPE_CHECKING:
 
 _TAG = "BatchspawnerTag"
 _LISTED = (
-    "ClusterId,ProcId,JobStatus,RemoteHost,LastRemoteHost,HoldReason,JobCurrentStartDate,"
-    "JobBatchName"
+    "ClusterId,ProcId,JobStatus,RemoteHost,LastRemoteHost,HoldReason,HoldReasonCode,"
+    "JobCurrentStartDate,JobBatchName"
 )
-_ENDED = (
-    f"{_LISTED},ExitCode,ExitBySignal,ExitSignal,RemoveReason,CompletionDate,EnteredCurrentStatus"
-)
+_ENDED = f"{_LISTED},LastHoldReasonCode,ExitCode,ExitBySignal,ExitSignal,RemoveReason,CompletionDate,EnteredCurrentStatus"
 _NO_SUCH_JOB = re.compile("couldn't find|no jobs in the queue|not found", re.IGNORECASE)
 
 # JobStatus in
@@ -45,6 +43,8 @@ STATES = {
     6: JobState.COMPLETING,
     7: JobState.SUSPENDED,
 }
+# HoldReasonCode, on the same page: these jobs do not wait, their time or memory is used up.
+_USED_UP = {34: JobState.OUT_OF_MEMORY, 46: JobState.TIMEOUT, 47: JobState.TIMEOUT}
 _NATIVE = ("unexpanded", "idle", "running", "removed", "completed", "held",
            "transferring output", "suspended")  # fmt: skip
 
@@ -126,6 +126,8 @@ def _parse_query(result: CommandResult, wanted: set[str]) -> dict[str, JobStatus
 def _status(job_id: str, ad: dict[str, Any]) -> JobStatus:
     number = ad.get("JobStatus")
     state = STATES.get(number, JobState.UNKNOWN) if isinstance(number, int) else JobState.UNKNOWN
+    if state in (JobState.HELD, JobState.CANCELLED):
+        state = _USED_UP.get(ad.get("HoldReasonCode") or ad.get("LastHoldReasonCode", 0), state)
     native = _NATIVE[number] if isinstance(number, int) and number in STATES else str(number)
     host = ad.get("RemoteHost") or (ad.get("LastRemoteHost") if state.is_final else "") or ""
     start = None if state.is_waiting else ad.get("JobCurrentStartDate")
@@ -133,7 +135,7 @@ def _status(job_id: str, ad: dict[str, Any]) -> JobStatus:
         job_id=job_id,
         state=state,
         native=native,
-        reason=_one_line(ad.get("HoldReason")) if state is JobState.HELD else "",
+        reason=_one_line(ad.get("HoldReason")) if number == 5 else "",
         # "slot1_1@node7.example.org"
         host=str(host).rpartition("@")[2],
         name=_one_line(ad.get("JobBatchName")),

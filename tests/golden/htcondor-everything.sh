@@ -2,7 +2,9 @@
 Executable = /bin/bash
 Arguments = "-c 'set -euo pipefail; eval ""`echo bW9kdWxlIGxvYWQgcHl0aG9uCnVsaW1pdCAtbiA0MDk2 | base64 -d`""; status=0; batchspawner-singleuser jupyterhub-singleuser || status=$?; eval ""`echo cm0gLXJmIC9zY3JhdGNoLyRVU0VS | base64 -d`""; exit $status'"
 RequestMemory = 4096MB
-allowed_execute_duration = 43200
+allowed_job_duration = 43200
+# HTCondor holds a job whose time is over (code 46): nobody would ever release it.
+periodic_remove = (JobStatus == 5 && HoldReasonCode == 46)
 RequestCpus = 2
 RequestGPUs = 1
 Requirements = (Machine == "node7")

@@ -36,19 +36,18 @@ def test_a_submit_without_an_answer_is_no_refusal():
 
 
 def test_one_query_tells_the_state_of_every_kind_of_job():
-    (call,) = condor.query(["1", "1.0", "2", "4", "5"])
-    start = next(
-        ad["JobCurrentStartDate"]
-        for ad in json.loads(recorded("htcondor", "condor_q").stdout)
-        if ad["ClusterId"] == 1
-    )
+    (call,) = condor.query(["1", "1.0", "2", "4", "5", "6"])
+    ads = json.loads(recorded("htcondor", "condor_q").stdout)
+    start = next(ad["JobCurrentStartDate"] for ad in ads if ad["ClusterId"] == 1)
+    over = "The job exceeded allowed job duration of 00:02"
     running = {"native": "running", "host": "node1", "start": float(start)}
     reason = "submitted on hold at user's request"
     assert answer(call, "htcondor", "condor_q") == {
         "1": JobStatus("1", JobState.RUNNING, **running),
         "1.0": JobStatus("1.0", JobState.RUNNING, **running),
         "4": JobStatus("4", JobState.HELD, "held", reason),
-        "5": JobStatus("5", JobState.PENDING, "idle"),
+        "5": JobStatus("5", JobState.TIMEOUT, "held", over, "node1", start=float(start)),
+        "6": JobStatus("6", JobState.PENDING, "idle"),
     }
 
 
@@ -76,6 +75,7 @@ def test_a_query_cut_off_in_the_middle_is_not_read(cut):
     [
         ("failing", "2", JobState.FAILED, 3, None, ""),
         ("killed", "3", JobState.FAILED, None, 9, ""),
+        ("expired", "5", JobState.TIMEOUT, None, 15, "via condor_rm (by user alice)"),
         ("removed", "3", JobState.CANCELLED, None, 15, "via condor_rm (by user alice)"),
     ],
 )
@@ -91,10 +91,12 @@ def test_the_history_does_not_know_every_job():
 
 
 def test_a_job_is_found_by_its_tag():
-    assert answer(condor.find("tag-1"), "htcondor", "find") == ["1", "4", "5"]
+    assert answer(condor.find("tag-1"), "htcondor", "find") == ["1", "4", "5", "6"]
 
 
-@pytest.mark.parametrize(("job_id", "name"), [("3", "condor_rm"), ("2", "condor_rm_ended")])
+@pytest.mark.parametrize(
+    ("job_id", "name"), [("3", "condor_rm"), ("5", "condor_rm_held"), ("2", "condor_rm_ended")]
+)
 def test_a_cancel_of_a_job_that_ended_is_no_error(job_id, name):
     assert answer(condor.cancel(job_id), "htcondor", name) is None
 

@@ -12,6 +12,7 @@ from batchspawner.jobs import JobRequest
 from batchspawner.schedulers.htcondor import HTCondor
 from tests.clusters.htcondor import HTCondorPool
 from tests.clusters.users import USERS
+from tests.hubs import wait_for
 from tests.recording import record
 
 NAMES = ("PATH", "CONDOR_CONFIG")
@@ -20,6 +21,10 @@ NAMES = ("PATH", "CONDOR_CONFIG")
 def description(command: str, *more: str) -> str:
     lines = ["executable = /bin/sh", f"arguments = \"-c '{command}'\"", *more, "queue"]
     return "\n".join(lines) + "\n"
+
+
+def is_held(pool: HTCondorPool, job_id: str) -> bool:
+    return pool.run("condor_q", job_id, "-af", "JobStatus").strip() == "5"
 
 
 def record_all(pool: HTCondorPool) -> None:
@@ -41,16 +46,21 @@ def record_all(pool: HTCondorPool) -> None:
     running, failing = submit("submit", "sleep 300"), submit("submit_failing", "exit 3")
     removed = submit("submit_removed", "sleep 300")
     held = submit("submit_held", "sleep 300", "hold = True")
+    expired = submit("submit_expired", "sleep 300", "allowed_job_duration = 2")
     waiting = submit("submit_waiting", "sleep 300", "request_cpus = 9999")
     run("submit_refused", condor.submit(JobRequest("this is no description\n", "tag-1")))
     time.sleep(4)
     run("condor_rm", condor.cancel(removed))
     time.sleep(3)
-    run("condor_q", *condor.query([running, held, waiting, failing]))
+    wait_for(lambda: is_held(pool, expired), 90, "the end of a job's time")
+    run("condor_q", *condor.query([running, held, waiting, failing, expired]))
     run("find", condor.find("tag-1"))
     for name, job_id in {"failing": failing, "removed": removed,
                          "unknown": "99999"}.items():  # fmt: skip
         run(f"history_{name}", *condor.confirm(job_id))
+    run("condor_rm_held", condor.cancel(expired))
+    time.sleep(3)
+    run("history_expired", *condor.confirm(expired))
     run("condor_rm_ended", condor.cancel(failing))
     run("condor_rm_other_user", condor.cancel(running), USERS[1])
     pool.run("condor_off", "-schedd", "-fast")
