@@ -118,9 +118,15 @@ def become(command: List[str]) -> NoReturn:
 
 def is_seen(program: str) -> bool:
     """Say whether there is such a file, be it one that cannot be run."""
-    if os.path.dirname(program):
-        return True
-    return any(os.path.lexists(os.path.join(folder, program)) for folder in os.get_exec_path())
+    return "/" in program or any(program in names(folder) for folder in os.get_exec_path())
+
+
+def names(folder: str) -> List[str]:
+    """Return what is in a folder, nothing where we may not look."""
+    try:
+        return os.listdir(folder)  # noqa: PTH208  (pathlib takes long to import)
+    except OSError:
+        return []
 
 
 def explain_missing(program: str) -> str:

@@ -53,8 +53,8 @@ def memory(option: str, text: str) -> int:
     match = _MEMORY.fullmatch(text.strip())
     if not match:
         raise OptionsError(option, text, "write an amount such as 4000M, 4G or 1.5T")
-    power = _PREFIXES.index((match[2] or "b").lower())
-    return round(float(match[1]) * 1024**power)
+    unit: int = 1024 ** _PREFIXES.index((match[2] or "b").lower())
+    return round(float(match[1]) * unit)
 
 
 def native_memory(option: str, text: str, unit: str, *, expressions: bool = False) -> str:
@@ -66,7 +66,7 @@ def native_memory(option: str, text: str, unit: str, *, expressions: bool = Fals
     text = text.strip()
     if text.isdecimal() or (expressions and _EXPRESSION.search(text)):
         return text
-    size = 1024 ** _PREFIXES.index(unit[0].lower())
+    size: int = 1024 ** _PREFIXES.index(unit[0].lower())
     return f"{-(-memory(option, text) // size)}{unit}"
 
 

@@ -28,7 +28,10 @@ _LISTED = (
     "ClusterId,ProcId,JobStatus,RemoteHost,LastRemoteHost,HoldReason,HoldReasonCode,"
     "JobCurrentStartDate,JobBatchName"
 )
-_ENDED = f"{_LISTED},LastHoldReasonCode,ExitCode,ExitBySignal,ExitSignal,RemoveReason,CompletionDate,EnteredCurrentStatus"
+_ENDED = (
+    f"{_LISTED},LastHoldReasonCode,ExitCode,ExitBySignal,ExitSignal,RemoveReason,CompletionDate,"
+    "EnteredCurrentStatus"
+)
 _NO_SUCH_JOB = re.compile("couldn't find|no jobs in the queue|not found", re.IGNORECASE)
 
 # JobStatus in
