@@ -19,6 +19,7 @@ SKIPPED $1: $2"; }
 
 make --no-print-directory proxy || exit 1
 part lint make --no-print-directory lint
+.ci/apt.sh tsp task-spooler || skip example "the example of docs/adding-a-scheduler.md needs Task Spooler"
 part unit make --no-print-directory test-unit
 part hub make --no-print-directory test-hub
 if .ci/browser.sh; then part browser make --no-print-directory test-browser

@@ -1,0 +1,79 @@
+"""Load the example configuration of each page in docs/ and compare the job scripts that it gives.
+
+`BATCHSPAWNER_GOLDEN=1 pytest tests/docs/test_examples.py` writes the scripts anew.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+from pathlib import Path
+
+import pytest
+from jupyterhub.app import JupyterHub
+
+from batchspawner.schedulers import scheduler_names
+from batchspawner.spawners.managed import ManagedBackend
+from tests.spawners.site import close_databases, make_spawner
+
+DOCS = Path(__file__).parents[2] / "docs"
+GOLDEN = Path(__file__).parents[1] / "golden"
+PAGES = {"local": "local-queue", "pbspro": "pbs"}
+
+
+@pytest.fixture(autouse=True)
+def _databases():
+    yield
+    close_databases()
+
+
+def examples(page: str) -> list[str]:
+    """Return the configurations on a page."""
+    text = (DOCS / f"{page}.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    return [block for block in blocks if re.search(r"^c\.\w+\.", block, re.MULTILINE)]
+
+
+def spawner_of(config: str, folder: Path):
+    """Return the spawner that a Hub with this configuration would make."""
+    file = folder / "jupyterhub_config.py"
+    file.write_text(config)
+    app = JupyterHub()
+    app.load_config_file(str(file))
+    return make_spawner(app.spawner_class, dict(app.config))
+
+
+@pytest.mark.parametrize("name", scheduler_names())
+async def test_the_first_example_of_a_schedulers_page_gives_its_script(
+    name, tmp_path, monkeypatch, caplog
+):
+    monkeypatch.setattr("pwd.getpwnam", lambda _: Alice)
+    caplog.set_level(logging.WARNING)
+    spawner = spawner_of(examples(PAGES.get(name, name))[0], tmp_path)
+    assert spawner.scheduler_name == name
+    assert isinstance(spawner.backend, ManagedBackend)
+    variables = {
+        **spawner.script_variables(),
+        "keepvars": "PATH",
+        "path": "",
+        "homedir": "/home/alice",
+    }
+    script = await spawner._get_batch_script(**variables)
+    file = GOLDEN / f"{name}-example.sh"
+    if os.environ.get("BATCHSPAWNER_GOLDEN"):
+        file.write_text(script)
+    assert script == file.read_text()
+    # traitlets warns of a trait that does not exist.
+    assert [record.message for record in caplog.records if "not recognized" in record.message] == []
+
+
+class Alice:
+    pw_name, pw_dir, pw_shell, pw_uid, pw_gid = "alice", "/home/alice", "/bin/bash", 1000, 1000
+
+
+async def test_the_example_of_a_subclass_renders_its_own_trait(tmp_path):
+    spawner = spawner_of(examples("configuration")[0], tmp_path)
+    script = await spawner._get_batch_script(**spawner.script_variables())
+    assert script.splitlines()[:2] == ["#!/bin/bash", "#SBATCH --constraint=avx512"]
+    assert spawner.req_homedir == f"/home/{spawner.user.name[0]}/{spawner.user.name}"

@@ -1,0 +1,14 @@
+Executable = /bin/sh
+Arguments = "-c 'exec batchspawner-singleuser jupyterhub-singleuser'"
+RequestMemory = 4096MB
+allowed_job_duration = 28800
+# HTCondor holds a job whose time is over (code 46): nobody would ever release it.
+periodic_remove = (JobStatus == 5 && HoldReasonCode == 46)
+RequestCpus = 2
+Remote_Initialdir = /home/alice
+Output = /home/alice/.jupyterhub.condor.out
+Error = /home/alice/.jupyterhub.condor.err
+ShouldTransferFiles = False
+GetEnv = True
++WantJupyter = true
+Queue

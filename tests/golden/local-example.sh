@@ -1,0 +1,13 @@
+#!/bin/bash
+#QUEUE --name=spawner-jupyterhub
+#QUEUE --output=/home/alice/jupyterhub_localspawner_%j.log
+#QUEUE --chdir=/home/alice
+#QUEUE --slots=1
+#QUEUE --walltime=8:00:00
+
+set -euo pipefail
+# It belongs to the login host and does not exist here.
+unset XDG_RUNTIME_DIR
+status=0
+batchspawner-singleuser jupyterhub-singleuser || status=$?
+exit "$status"
