@@ -99,9 +99,9 @@ c.SlurmSpawner.batch_cancel_cmd = "scancel {{ job_id }}; true"
 
 async def test_a_submit_of_several_statements_reaches_the_shell_as_it_is(tmp_path):
     seen = await commands(load(tmp_path, SHELL), "12", "PENDING", "")
+    submit = f'  sbatch --parsable --comment="$(hostname) {OWNER}"; fi | tee /dev/null'
     assert seen == [
-        '. /etc/profile && if true; then\n  sbatch --parsable --comment="$(hostname) '
-        f'{OWNER}"; fi | tee /dev/null',
+        f". /etc/profile && if true; then\n{submit}",
         "squeue -h -j 12 -o '%T %B'",
         "scancel 12; true",
     ]
@@ -217,7 +217,7 @@ def test_a_resolver_needs_no_commands_of_its_own(tmp_path):
 
 CONTAINER = """
 c.JupyterHub.spawner_class = "slurmspawner"
-c.SlurmSpawner.batchspawner_singleuser_cmd = "singularity exec /images/x.sif batchspawner-singleuser"
+c.SlurmSpawner.batchspawner_singleuser_cmd = "apptainer exec /img/x.sif batchspawner-singleuser"
 c.Spawner.cmd = ["jupyter-labhub"]
 c.Spawner.args = ["--debug"]
 c.SlurmSpawner.req_options = "--exclusive"
@@ -228,7 +228,7 @@ async def test_the_wrapper_may_stand_in_a_container(tmp_path):
     config = CONTAINER.replace('"slurmspawner"', '"slurm"')
     script = await script_of(load(tmp_path, config))
     assert "#SBATCH --exclusive\n" in script
-    command = "singularity exec /images/x.sif batchspawner-singleuser jupyter-labhub --debug"
+    command = "apptainer exec /img/x.sif batchspawner-singleuser jupyter-labhub --debug"
     assert re.search(rf"^srun {re.escape(command)} \|\| status=\$\?$", script, re.MULTILINE)
 
 
