@@ -41,11 +41,11 @@ class BatchSpawnerAPIHandler(APIHandler):
             spawner = user.spawners[name]
             scope = f"access:servers!server={user.name}/{name}"
             if scope in token.scopes or spawner.api_token == self.get_auth_token():
-                return _innermost(spawner)
+                return innermost(spawner)
         raise web.HTTPError(403, "this token belongs to no server that is starting or running")
 
 
-def _innermost(spawner: Any) -> Any:
+def innermost(spawner: Any) -> Any:
     """Return the spawner that started the job, inside whatever wraps it."""
     while getattr(spawner, "child_spawner", None) is not None:
         spawner = spawner.child_spawner

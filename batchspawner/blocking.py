@@ -7,7 +7,7 @@ import threading
 from typing import TYPE_CHECKING, TypeVar
 
 from .client import BatchClient
-from .monitor import CALM
+from .watch import CALM
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine

@@ -7,15 +7,16 @@ import logging
 from typing import TYPE_CHECKING
 
 from .errors import SchedulerError, SchedulerUnavailable
-from .monitor import CALM, shared_monitor
+from .monitor import shared_monitor
 from .runners import LocalRunner, ask
 from .schedulers import scheduler_class
+from .watch import CALM
 
 if TYPE_CHECKING:
     from .jobs import JobRequest, JobStatus
-    from .monitor import Watch
     from .runners import Runner
     from .schedulers.base import Scheduler
+    from .watch import Watch
 
 log = logging.getLogger(__name__)
 

@@ -14,89 +14,26 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
-import time
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
 from .errors import SchedulerError
 from .jobs import JobState, JobStatus
+from .pace import Pace
 from .runners import ask
+from .watch import CALM, Watch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from .runners import Runner
-    from .schedulers.base import Scheduler
+    from .schedulers.base import Listing, Scheduler
 
 log = logging.getLogger(__name__)
-
-CALM = 30.0
-"""Seconds between two queries when no watcher wishes for less."""
-
-_JITTER = 0.1
-"""Share of the interval by which it varies, so that several Hubs do not ask in step."""
-
-_BACK_OFF_LIMIT = 120.0
-"""Seconds between two queries at most while the scheduler does not answer."""
 
 _CONFIRMATIONS = 4
 """How many commands that confirm an end may run at a time."""
 
-
-class Watch:
-    """Follow one job; close it when nobody waits for the job any more.
-
-    `status` is None until the scheduler has been heard. `interval` is how old, in seconds, the
-    status may become; it can be set at any time.
-    """
-
-    def __init__(
-        self, monitor: Monitor, job_id: str, interval: float, owner: Runner | None = None
-    ) -> None:
-        self.job_id = job_id
-        self.owner = owner
-        self.status: JobStatus | None = None
-        self.since = time.monotonic()
-        self._monitor = monitor
-        self._interval = interval
-        self._changed = asyncio.Event()
-
-    @property
-    def interval(self) -> float:
-        return self._interval
-
-    @interval.setter
-    def interval(self, seconds: float) -> None:
-        self._interval = seconds
-        self._monitor.wake()
-
-    @property
-    def trouble(self) -> SchedulerError | None:
-        """The error that keeps the status from being renewed, or None."""
-        return self._monitor.trouble
-
-    async def change(self, seen: JobStatus | None = None) -> JobStatus:
-        """Wait until the status is another than the one that the caller has seen."""
-        while self.status is None or self.status == seen:
-            self._changed.clear()
-            await self._changed.wait()
-        return self.status
-
-    async def until(self, wanted: Callable[[JobStatus], bool]) -> JobStatus:
-        """Wait for a status that the caller wants."""
-        status = await self.change()
-        while not wanted(status):
-            status = await self.change(status)
-        return status
-
-    def close(self) -> None:
-        self._monitor.forget(self)
-
-    def tell(self, status: JobStatus) -> None:
-        if status != self.status:
-            self.status = status
-            self._changed.set()
+_BREATH = 500
+"""After how many jobs of a listing the event loop gets its turn."""
 
 
 class Monitor:
@@ -107,12 +44,14 @@ class Monitor:
         self.runner = runner
         self.trouble: SchedulerError | None = None
         self.queries = 0
+        self.clock = asyncio.get_running_loop().time
         self._watches: dict[str, list[Watch]] = {}
         self._missing: dict[str, int] = {}
-        self._failures = 0
+        self._pace = Pace(scheduler.floor, self.clock)
+        self._hurry = False
         self._heard: float | None = None
-        self._asked: float | None = None
-        self._wake = asyncio.Event()
+        self._answered = float("-inf")
+        self._wake, self._news = asyncio.Event(), asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._slots = asyncio.Semaphore(_CONFIRMATIONS)
 
@@ -144,10 +83,32 @@ class Monitor:
         """Reckon anew when the next query is due."""
         self._wake.set()
 
+    def hurry(self) -> None:
+        """Ask as soon as the scheduler can bear."""
+        self._hurry = True
+        self.wake()
+
+    async def round_after(self, moment: float) -> None:
+        """Wait until a query that was sent after a moment has been answered."""
+        self.hurry()
+        while self._answered < moment:
+            self._news.clear()
+            await self._news.wait()
+
     @property
     def age(self) -> float | None:
         """Seconds since the scheduler last answered, or None where it never has."""
-        return None if self._heard is None else time.monotonic() - self._heard
+        return None if self._heard is None else self.clock() - self._heard
+
+    @property
+    def failures(self) -> int:
+        """How many queries in a row have had no answer."""
+        return self._pace.failures
+
+    def statuses(self) -> list[JobStatus]:
+        """Return what is known of each watched job."""
+        groups = list(self._watches.values())
+        return [group[0].status for group in groups if group[0].status is not None]
 
     def _supervise(self) -> None:
         if self._task is None or self._task.done():
@@ -167,9 +128,10 @@ class Monitor:
             if due > 0:
                 await self._wait(due)
                 continue
-            self._asked = time.monotonic()
+            self._pace.note()
+            self._hurry = False
             try:
-                await self._round(self._asked)
+                await self._round(self.clock())
             except SchedulerError as error:
                 self._note_failure(error)
             except Exception as error:
@@ -185,29 +147,22 @@ class Monitor:
             alarm.cancel()
 
     def _due(self) -> float:
-        """Return the seconds until the next query, jitter included."""
-        if self._asked is None:
-            return 0.0
+        """Return the seconds until the next query."""
         watches = [watch for group in self._watches.values() for watch in group]
-        new = any(watch.status is None and watch.since > self._asked for watch in watches)
+        asked = self._pace.asked or 0.0
+        new = any(watch.status is None and watch.since > asked for watch in watches)
         interval = 0.0 if new else min(watch.interval for watch in watches)
-        interval = max(interval, self.scheduler.floor)
-        if self._failures:
-            pause = interval * 2.0 ** min(self._failures, 10)
-            interval = max(interval, min(pause, _BACK_OFF_LIMIT))
-        # The same number until the next query, whatever wakes us in between.
-        jitter = random.Random(self._asked).uniform(0.0, _JITTER)  # noqa: S311
-        return self._asked + interval * (1 + jitter) - time.monotonic()
+        return self._pace.due(interval, hurry=self._hurry)
 
     def _note_failure(self, error: SchedulerError) -> None:
-        self._failures += 1
+        self._pace.failures += 1
         self.trouble = error
-        if self._failures == 1:
+        if self.failures == 1:
             log.warning("%s does not answer; all its jobs stay as they are. %s",
                         self.scheduler.title, error)  # fmt: skip
-        elif self._failures % 10 == 0:
-            log.warning("%s has not answered %d times in a row. %s",
-                        self.scheduler.title, self._failures, error)  # fmt: skip
+        elif self.failures % 10 == 0:
+            log.warning("%s has not answered %d times in a row, for %.0f s. %s",
+                        self.scheduler.title, self.failures, self.age or 0, error)  # fmt: skip
 
     async def _round(self, asked: float) -> None:
         """Ask once for all jobs, and tell whoever waits."""
@@ -216,23 +171,40 @@ class Monitor:
             for job_id, watches in self._watches.items()
             if not (watches[0].status and watches[0].status.is_final)
         ]
-        found: dict[str, JobStatus] = {}
-        if job_ids:
-            self.queries += 1
-            for call in self.scheduler.query(job_ids):
-                listing = await ask(self.scheduler, call, self.runner)
-                found.update(listing)
-        if self._failures:
+        found = await self._listing(job_ids, self.runner) if job_ids else {}
+        if self.failures:
             log.warning("%s answers again", self.scheduler.title)
-        self._heard, self._failures, self.trouble = time.monotonic(), 0, None
+        self._heard, self._pace.failures, self.trouble = self.clock(), 0, None
         doubtful = []
-        for job_id in job_ids:
+        for number, job_id in enumerate(job_ids, 1):
             status = found.get(job_id)
             if status is None or status.is_final:
-                doubtful.append(self._explain(job_id, status, asked))
+                doubtful.append(job_id)
             else:
                 self._tell(job_id, status)
-        await asyncio.gather(*doubtful)
+            if number % _BREATH == 0:
+                await asyncio.sleep(0)
+        # A job that came while the query ran cannot be in its answer.
+        old = [job_id for job_id in doubtful if self._since(job_id) <= asked]
+        known = await asyncio.gather(*(self._explain(one, found.get(one)) for one in old))
+        await self._as_their_owners_see(
+            [(job_id, how is None) for job_id, how in zip(old, known) if not how]
+        )
+        self._answered = asked
+        self._news.set()
+
+    async def _listing(self, job_ids: list[str], runner: Runner) -> dict[str, JobStatus]:
+        found: dict[str, JobStatus] = {}
+        self.queries += 1
+        for call in self.scheduler.query(job_ids):
+            listing: Listing = await ask(self.scheduler, call, runner)
+            found.update(listing)
+        return found
+
+    def _since(self, job_id: str) -> float:
+        """Return since when a job is watched; a job that nobody watches is as if it came late."""
+        watches = self._watches.get(job_id)
+        return watches[0].since if watches else float("inf")
 
     def _tell(self, job_id: str, status: JobStatus) -> None:
         self._missing.pop(job_id, None)
@@ -243,52 +215,56 @@ class Monitor:
         for watch in self._watches.get(job_id, ()):
             watch.tell(status)
 
-    async def _explain(self, job_id: str, listed: JobStatus | None, asked: float) -> None:
-        """Find out how a job ended, or whether it ended at all."""
-        watches = self._watches.get(job_id)
-        if not watches or watches[0].since > asked:
-            # It came while the query ran, which cannot know it yet.
-            return
+    async def _explain(self, job_id: str, listed: JobStatus | None) -> bool | None:
+        """Find out how a job ended. False: no source knows it; None: a source did not answer."""
         async with self._slots:
             try:
                 status = await self._confirmed(job_id)
             except SchedulerError as error:
                 log.info("No word yet about the end of job %s: %s", job_id, error)
-                status = None
                 if listed is None:
-                    return
+                    return None
+                status = None
         if status is not None and (listed is None or status.is_final):
             self._tell(job_id, status)
         elif listed is not None:
             self._tell(job_id, listed)
         else:
-            self._note_missing(job_id)
+            return False
+        return True
 
     async def _confirmed(self, job_id: str) -> JobStatus | None:
-        """Ask the other sources, and the owner where none of them knows the job."""
-        failure = None
-        try:
-            for call in self.scheduler.confirm(job_id):
-                status = await ask(self.scheduler, call, self.runner)
-                if status is not None:
-                    return status
-        except SchedulerError as error:
-            failure = error
-        status = await self._as_the_owner_sees(job_id)
-        if status is None and failure is not None:
-            raise failure
-        return status
-
-    async def _as_the_owner_sees(self, job_id: str) -> JobStatus | None:
-        """Look for a job in the owner's own listing: a scheduler may hide it from all others."""
-        owners = [watch.owner for watch in self._watches.get(job_id, ()) if watch.owner]
-        if not owners or owners[0] == self.runner:
-            return None
-        for call in self.scheduler.query([job_id]):
-            listing = await ask(self.scheduler, call, owners[0])
-            if job_id in listing:
-                return listing[job_id]
+        for call in self.scheduler.confirm(job_id):
+            status = await ask(self.scheduler, call, self.runner)
+            if status is not None:
+                return status
         return None
+
+    async def _as_their_owners_see(self, jobs: list[tuple[str, bool]]) -> None:
+        """Look for jobs in their owners' listings, one each: a scheduler may hide them from us.
+
+        A job whose other sources did not answer is not given up, whatever its owner sees.
+        """
+        by_owner: dict[Runner | None, list[tuple[str, bool]]] = {}
+        for job_id, unsure in jobs:
+            by_owner.setdefault(self._owner(job_id), []).append((job_id, unsure))
+        for owner, group in by_owner.items():
+            job_ids = [job_id for job_id, _ in group]
+            try:
+                found = await self._listing(job_ids, owner) if owner else {}
+            except SchedulerError as error:
+                log.info("Cannot ask the owner of jobs %s: %s", ", ".join(job_ids), error)
+                continue
+            for job_id, unsure in group:
+                if job_id in found:
+                    self._tell(job_id, found[job_id])
+                elif not unsure:
+                    self._note_missing(job_id)
+
+    def _owner(self, job_id: str) -> Runner | None:
+        """Return who runs commands as a job's owner, where that is another than we."""
+        owners = [watch.owner for watch in self._watches.get(job_id, ()) if watch.owner]
+        return owners[0] if owners and owners[0] != self.runner else None
 
     def _note_missing(self, job_id: str) -> None:
         """Give a job up when no source knows it and two queries have not named it."""
@@ -308,4 +284,11 @@ _monitors: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[tuple[Scheduler, Ru
 def shared_monitor(scheduler: Scheduler, runner: Runner) -> Monitor:
     """Return the one monitor of this event loop for a scheduler and a way to reach it."""
     monitors = _monitors.setdefault(asyncio.get_running_loop(), {})
-    return monitors.setdefault((scheduler, runner), Monitor(scheduler, runner))
+    if (scheduler, runner) not in monitors:
+        monitors[scheduler, runner] = Monitor(scheduler, runner)
+    return monitors[scheduler, runner]
+
+
+def all_monitors() -> list[Monitor]:
+    """Return every monitor of this process, for metrics."""
+    return [one for monitors in list(_monitors.values()) for one in list(monitors.values())]

@@ -30,6 +30,9 @@ T = TypeVar("T")
 OUTPUT_LIMIT = 64 * 1024 * 1024
 """Bytes that a command may print, at most, on each of its two streams."""
 
+_LONG = 1 << 16
+"""Characters of output from which reading it is not for the thread of the event loop."""
+
 _KILL_WAIT = 2.0
 """Seconds that a killed command may take to be gone before we stop looking at it."""
 
@@ -120,6 +123,9 @@ async def ask(scheduler: Scheduler, call: Call[T], runner: Runner) -> T:
     result = await runner.run(
         call.argv, input=call.input, environment=environment, timeout=call.timeout
     )
+    if len(result.stdout) > _LONG:
+        # The event loop gets its turn while a listing of thousands of jobs is read.
+        return await asyncio.get_running_loop().run_in_executor(None, call.parse, result)
     return call.parse(result)
 
 

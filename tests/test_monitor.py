@@ -6,7 +6,7 @@ import pytest
 
 from batchspawner.jobs import JobState, JobStatus
 from batchspawner.monitor import Monitor, shared_monitor
-from tests.fakes import FakeRunner, fake
+from tests.fakes import FakeRunner, FakeScheduler, fake
 
 
 @pytest.fixture
@@ -56,6 +56,17 @@ async def test_the_shortest_wish_rules_the_interval(setting):
     hasty.close()
 
 
+async def test_news_of_a_job_has_the_scheduler_asked_at_once(setting, monkeypatch):
+    cluster, make = setting
+    monkeypatch.setattr(FakeScheduler, "floor", 30.0)
+    cluster.run("1")
+    watch = make().watch("1", 60)
+    status = await watch.change()
+    cluster.run("1", host="node2")
+    watch.hurry()
+    assert (await asyncio.wait_for(watch.change(status), 2)).host == "node2"
+
+
 async def test_queries_never_overlap(setting):
     cluster, make = setting
     cluster.delay = 0.05
@@ -72,8 +83,8 @@ async def test_queries_never_overlap(setting):
 
 async def test_no_wish_goes_below_the_floor_of_the_scheduler(setting, monkeypatch):
     cluster, make = setting
+    monkeypatch.setattr(FakeScheduler, "floor", 0.2)
     monitor = make()
-    monkeypatch.setattr(type(monitor.scheduler), "floor", 0.2)
     cluster.run("1")
     await monitor.watch("1", 0.0).change()
     await asyncio.sleep(0.5)

@@ -13,6 +13,7 @@ from traitlets import Bool, Float, Integer, List, Tuple, Unicode, default
 from .. import api  # noqa: F401  (registers the handler that jobs report to)
 from ..runners import IDENTITY, run_shell, tool_environment
 from ..templating import format_template, render_script
+from .adoption import adopt
 from .managed import ManagedBackend
 from .progress import progress_events
 from .request import RequestTraits
@@ -111,6 +112,8 @@ class BatchSpawnerBase(RequestTraits, Spawner):
     job_tag = Unicode()
     job_host = Unicode()
     job_port = Integer()
+    reported_host = Unicode()
+    reported_port = Integer()
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._backend: ManagedBackend | ShellBackend | None = None
@@ -275,7 +278,6 @@ class BatchSpawnerBase(RequestTraits, Spawner):
         if not self.job_id:
             raise RuntimeError("Jupyter batch job submission failure (no jobid in output)")
         await self.backend.until_serving()
-        self.job_host, self.job_port = self.ip or "", self.port
         commit_state(self)
         self.log.info("%s: job %s serves at %s:%s", self._log_name, self.job_id, self.ip, self.port)
         return self.ip, self.port
@@ -307,8 +309,9 @@ class BatchSpawnerBase(RequestTraits, Spawner):
 
     async def get_url(self) -> str:
         """Return the server's URL; JupyterHub asks when it has restarted."""
-        if not self.job_port and await self.backend.resume():
-            self.job_host, self.job_port = self.ip or "", self.port
+        if self.job_port and self.job_port == (self.reported_port or self.job_port):
+            self.backend.keep()
+        elif await adopt(self):
             commit_state(self)
         if self.job_port:
             self.server.ip, self.server.port = self.job_host, self.job_port
@@ -324,7 +327,7 @@ class BatchSpawnerBase(RequestTraits, Spawner):
     def receive_report(self, port: int, host: str = "") -> None:
         """Take note of where the job's server listens."""
         if self.trust_reported_host and _HOST_NAME.fullmatch(host):
-            self.job_host = host
-        self.port = self.job_port = port
+            self.reported_host = host
+        self.port = self.reported_port = port
         self.report.set()
         commit_state(self)

@@ -15,12 +15,13 @@ from ..templating import format_template
 from .answering import answers_http
 from .customised import customisations
 from .failures import SpawnFailure, exit_meaning
+from .keeper import Keeper
 from .prefix import runners_of
 from .state import JobStatus, commit_state
 
 if TYPE_CHECKING:
     from ..jobs import JobStatus as SchedulerStatus
-    from ..monitor import Watch
+    from ..watch import Watch
 
 _FIRST_ANSWER = 15.0
 """Seconds that `poll` waits for the first listing after a restart of the Hub."""
@@ -42,6 +43,7 @@ class ManagedBackend:
         self.spawner = spawner
         self.client = client
         self._watched: Watch | None = None
+        self._keeper: Keeper | None = None
         self._running_since: float | None = None
 
     @classmethod
@@ -64,6 +66,9 @@ class ManagedBackend:
 
     def close(self) -> None:
         """End the watch of the job."""
+        if self._keeper is not None:
+            self._keeper.close()
+            self._keeper = None
         if self._watched is not None:
             self._watched.close()
             self._watched = None
@@ -157,9 +162,19 @@ class ManagedBackend:
                 self._note(status)
                 self._check_alive(status)
             self._use_fixed_port()
+            if spawner.port and not self._host(status):
+                # It runs, for it has reported; the scheduler's last answer is older than that.
+                watch.hurry()
         spawner.ip = self._host(status)
+        spawner.job_host, spawner.job_port = spawner.ip, spawner.port
         await self._until_answering(watch)
-        watch.interval = spawner.poll_interval
+        self.keep()
+
+    def keep(self) -> None:
+        """Look after the server from now on: its end is told at once, its restart followed."""
+        watch = self._watch(self.spawner.poll_interval)
+        if self._keeper is None:
+            self._keeper = Keeper(self.spawner, watch)
 
     async def _until_answering(self, watch: Watch) -> None:
         """Wait until the server answers, so that JupyterHub finds it at its first try.
@@ -177,15 +192,17 @@ class ManagedBackend:
                 self._check_alive(watch.status)
             await asyncio.sleep(_ANSWER_PAUSE)
 
-    async def resume(self) -> bool:
-        """Wait for a job that an earlier Hub process had started; False where that failed."""
-        spawner = self.spawner
+    async def resume(self) -> None:
+        """Wait for a job that an earlier Hub process had submitted.
+
+        Raises SpawnFailure where its server does not come up.
+        """
         try:
-            await asyncio.wait_for(self.until_serving(), spawner.start_timeout)
-        except (SpawnFailure, asyncio.TimeoutError) as error:
-            spawner.log.warning("%s: %s", spawner._log_name, error or "no report in time")
-            return False
-        return True
+            await asyncio.wait_for(self.until_serving(), self.spawner.start_timeout)
+        except asyncio.TimeoutError:
+            waited = self.spawner.start_timeout
+            text = f"Job {self.spawner.job_id} has started no server within {waited} s."
+            raise SpawnFailure(text) from None
 
     async def until_gone(self) -> None:
         spawner = self.spawner
@@ -257,8 +274,8 @@ class ManagedBackend:
             self._running_since = time.monotonic()
 
     def _host(self, status: SchedulerStatus | None) -> str:
-        if self.spawner.job_host:
-            return str(self.spawner.job_host)
+        if self.spawner.reported_host:
+            return str(self.spawner.reported_host)
         return str(self.spawner.connect_host(status.host)) if status and status.host else ""
 
     def _check_alive(self, status: SchedulerStatus) -> None:

@@ -34,6 +34,9 @@ class ShellBackend:
     def close(self) -> None:
         """Let go of nothing: there is no watch."""
 
+    def keep(self) -> None:
+        """Leave a running server to the polling of JupyterHub."""
+
     async def submit(self) -> None:
         spawner = self.spawner
         command = self._command(spawner.batch_submit_cmd)
@@ -87,7 +90,7 @@ class ShellBackend:
         spawner = self.spawner
         while not await self._is_running():
             await asyncio.sleep(spawner.startup_poll_interval)
-        spawner.ip = self.host = spawner.job_host or spawner.state_gethost()
+        spawner.ip = self.host = spawner.reported_host or spawner.state_gethost()
         while spawner.port == 0:
             await self._pause()
             if hasattr(spawner, "mock_port"):
@@ -97,15 +100,11 @@ class ShellBackend:
                     "The Jupyter batch job started but died before launching the "
                     "single-user server."
                 )
+        spawner.job_host, spawner.job_port = spawner.ip or "", spawner.port
 
-    async def resume(self) -> bool:
-        """Wait for a job that an earlier Hub process had started; False where that failed."""
-        try:
-            await asyncio.wait_for(self.until_serving(), self.spawner.start_timeout)
-        except (RuntimeError, asyncio.TimeoutError) as error:
-            self.spawner.log.warning("%s: %s", self.spawner._log_name, error or "no report in time")
-            return False
-        return True
+    async def resume(self) -> None:
+        """Wait for a job that an earlier Hub process had started; RuntimeError where it failed."""
+        await asyncio.wait_for(self.until_serving(), self.spawner.start_timeout)
 
     async def until_gone(self) -> None:
         spawner = self.spawner

@@ -5,6 +5,8 @@ from __future__ import annotations
 from enum import Enum
 from typing import Any
 
+from .hub import hub_spawner
+
 
 class JobStatus(Enum):
     """Name the four answers of `query_job_status`, as configurations and subclasses know them."""
@@ -15,7 +17,15 @@ class JobStatus(Enum):
     UNKNOWN = 3
 
 
-STATE_KEYS = ("job_id", "job_status", "job_tag", "job_host", "job_port")
+STATE_KEYS = (
+    "job_id",
+    "job_status",
+    "job_tag",
+    "job_host",
+    "job_port",
+    "reported_host",
+    "reported_port",
+)
 """Attributes of the spawner that its saved state holds, each only where it is not empty."""
 
 
@@ -28,6 +38,9 @@ def restore_state(spawner: Any, state: dict[str, Any]) -> None:
     """Set the spawner's attributes from a saved state; a key that it lacks is emptied."""
     for key in STATE_KEYS:
         setattr(spawner, key, state.get(key, getattr(type(spawner), key).default_value))
+    if spawner.reported_port:
+        # A job reports once; who reads this is another Hub process than the one that heard it.
+        spawner.port = spawner.reported_port
 
 
 def commit_state(spawner: Any) -> None:
@@ -41,7 +54,7 @@ def commit_state(spawner: Any) -> None:
     orm_spawner = spawner.orm_spawner
     if orm_spawner is None:
         return
-    orm_spawner.state = spawner.get_state()
+    orm_spawner.state = hub_spawner(spawner).get_state()
     session = object_session(orm_spawner)
     if session is not None:
         session.commit()

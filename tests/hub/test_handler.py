@@ -38,7 +38,7 @@ def test_a_server_reports_its_port_in_the_words_of_all_releases(waiting):
     answer = report(waiting, own_token(waiting, user), json={"port": 45678})
     assert answer.status_code == 201
     assert answer.json() == {"message": "BatchSpawner data configured"}
-    assert waiting.state(user)["job_port"] == 45678
+    assert waiting.state(user)["reported_port"] == 45678
 
 
 def test_nothing_else_in_a_report_sets_anything(waiting):
@@ -47,7 +47,7 @@ def test_nothing_else_in_a_report_sets_anything(waiting):
     body = {"port": 45678, "host": "evil.example.org", "ip": "10.9.9.9", "cmd": ["evil"],
             "job_id": "999", "api_token": "x", "job_host": "10.9.9.9"}  # fmt: skip
     assert report(waiting, own_token(waiting, user), json=body).status_code == 201
-    assert waiting.state(user) == {**before, "job_port": 45678}
+    assert waiting.state(user) == {**before, "reported_port": 45678}
 
 
 BAD_BODIES = (

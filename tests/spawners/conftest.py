@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from traitlets import Float
 
-from batchspawner.spawners import BatchSpawnerBase, managed
+from batchspawner.spawners import BatchSpawnerBase, keeper, managed
 from tests.fakes import fake
 from tests.spawners.site import make_spawner
 
@@ -28,6 +28,7 @@ def cluster(monkeypatch):
         return True
 
     monkeypatch.setattr(managed, "answers_http", answers)
+    monkeypatch.setattr(keeper, "answers_http", answers)
     return cluster
 
 
