@@ -27,7 +27,7 @@ class Site:
     users = USERS
     quiet: tuple[str, ...] = ()
     refused: tuple[str, ...] = ()
-    can_signal = says_why = True
+    can_signal = says_why = can_requeue = True
 
     def script(self, body: str) -> str:
         """Return a job script that runs shell commands."""
@@ -56,6 +56,7 @@ class LocalSite(Site):
     name = "local"
     users = ("ada", "ben", "cleo")
     unavailable = ""
+    can_requeue = False
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -155,6 +156,9 @@ c.SlurmSpawner.trust_reported_host = True
     def cancel(self, job_id: str) -> None:
         self.cluster.run("scancel", job_id)
 
+    def requeue(self, job_id: str) -> None:
+        self.cluster.run("scontrol", "requeue", job_id)
+
     def client(self) -> BatchClient:
         return BatchClient(
             "slurm", LocalRunner(("sudo", "-E", "-H", "-u", USERS[0])), LocalRunner()
@@ -182,6 +186,7 @@ import os
 c.JupyterHub.spawner_class = "gridengine"
 # sudo would look for qsub in its own path only.
 c.GridengineSpawner.exec_prefix = "sudo -E -H -u {username} env PATH=" + os.environ["PATH"]
+c.GridengineSpawner.req_options = "-r y"  # may be started a second time
 """
 
     def __init__(self, folder: Path) -> None:
@@ -196,6 +201,9 @@ c.GridengineSpawner.exec_prefix = "sudo -E -H -u {username} env PATH=" + os.envi
 
     def cancel(self, job_id: str) -> None:
         self.cluster.run("qdel", job_id)
+
+    def requeue(self, job_id: str) -> None:
+        self.cluster.run("qmod", "-rj", job_id)
 
     def client(self) -> BatchClient:
         prefix = ("sudo", "-E", "-H", "-u", USERS[0], "env", f"PATH={self.environment['PATH']}")
@@ -247,6 +255,9 @@ c.CondorSpawner.exec_prefix = (
 
     def cancel(self, job_id: str) -> None:
         self.cluster.run("condor_rm", job_id)
+
+    def requeue(self, job_id: str) -> None:
+        self.cluster.run("condor_vacate_job", "-fast", job_id)
 
     def client(self) -> BatchClient:
         settings = [f"{name}={self.environment[name]}" for name in ("PATH", "CONDOR_CONFIG")]

@@ -141,7 +141,9 @@ def test_servers_survive_a_killed_hub(site, tmp_path, moment):
         hub.kill()
         hub.start()
         if moment == "waiting":
+            first_events(hub, user, lambda text: f"Job {hub.state(user)['job_id']} waits" in text)
             site.drain()
+            first_events(hub, user, lambda text: "Server ready" in text)
         hub.wait_ready(user)
         assert hub.kernels(user).status_code == 200
         assert ids(site) <= before
@@ -150,6 +152,19 @@ def test_servers_survive_a_killed_hub(site, tmp_path, moment):
         site.drain()
         hub.stop()
     no_jobs_left(site)
+
+
+def test_a_server_whose_job_is_requeued_comes_back_by_itself(hub, site):
+    if not site.can_requeue:
+        pytest.skip(f"{site.name} does not start jobs a second time")
+    user = hub.users[2]
+    hub.begin(user)
+    hub.wait_ready(user)
+    before = hub.state(user)
+    site.requeue(before["job_id"])
+    wait_for(lambda: hub.state(user)["job_port"] != before["job_port"], 60, "the second report")
+    wait_for(lambda: hub.kernels(user).status_code == 200, 20, "the route to the new server")
+    assert hub.state(user)["job_id"] == before["job_id"]
 
 
 def ids(site) -> set[str]:
