@@ -13,7 +13,7 @@ from .schedulers import scheduler_class
 from .watch import CALM
 
 if TYPE_CHECKING:
-    from .jobs import JobRequest, JobStatus
+    from .jobs import JobRequest, JobStatus, TaggedJob
     from .runners import Runner
     from .schedulers.base import Scheduler
     from .watch import Watch
@@ -62,6 +62,11 @@ class BatchClient:
     async def find(self, tag: str) -> list[str]:
         """Return the ids of our waiting and running jobs that carry this tag."""
         return await ask(self.scheduler, self.scheduler.find(tag), self.runner)
+
+    async def tagged(self) -> list[TaggedJob]:
+        """Return everybody's jobs that may carry a tag, nothing where there is no such listing."""
+        call = self.scheduler.tagged()
+        return [] if call is None else await ask(self.scheduler, call, self.query_runner)
 
     async def cancel(self, job_id: str) -> None:
         """End a job, waiting or running; one that has ended already is no error.

@@ -103,6 +103,19 @@ class JobStatus:
 
 
 @dataclass(frozen=True)
+class TaggedJob:
+    """Hold whose job it is, and the free text of it that holds its tag.
+
+    `owner` is empty where the listing only has the caller's own jobs. The text can be written by
+    the owner: what is done to a job because of it is done as the owner.
+    """
+
+    job_id: str
+    owner: str
+    text: str
+
+
+@dataclass(frozen=True)
 class JobRequest:
     """Hold what is handed to a scheduler's submit command.
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from batchspawner.commands import Call, CommandResult
 from batchspawner.errors import SchedulerUnavailable, SubmitError
-from batchspawner.jobs import JobState, JobStatus
+from batchspawner.jobs import JobState, JobStatus, TaggedJob
 from batchspawner.schedulers.base import Scheduler
 
 HIDDEN = "nothing that you may see"
@@ -105,6 +105,14 @@ class FakeScheduler(Scheduler):
             return [self.cluster.tags[tag]] if tag in self.cluster.tags else []
 
         return Call(("find", tag), parse)
+
+    def tagged(self):
+        def parse(result):
+            self._check(result)
+            tags = {job_id: tag for tag, job_id in self.cluster.tags.items()}
+            return [TaggedJob(job_id, "", f"x|{tags[job_id]}") for job_id in self.cluster.jobs]
+
+        return Call(("tagged", ""), parse)
 
     def cancel(self, job_id):
         return Call(("cancel", job_id), self._check)

@@ -183,5 +183,11 @@ class Hub:
             row = db.execute(query, (user,)).fetchone()
         return json.loads(row[0]) if row and row[0] else {}
 
+    def forget(self, user: str) -> None:
+        """Make the stopped Hub's database one that never knew the user's server."""
+        with contextlib.closing(sqlite3.connect(self.folder / "hub.sqlite")) as db, db:
+            where = "where user_id in (select id from users where name = ?)"
+            db.execute(f"update spawners set state = '{{}}', server_id = null {where}", (user,))
+
     def tail(self) -> str:
         return self.log.read_text()[-6000:]

@@ -108,6 +108,15 @@ async def test_a_job_is_found_by_its_tag(client, site):
     await client.cancel(job_id)
 
 
+async def test_all_tagged_jobs_are_listed_with_their_owners(client, site):
+    tag = f"jh-{uuid.uuid4().hex[:12]}"
+    job_id = await submit(client, site, "sleep 60", tag=tag)
+    (found,) = [one for one in await client.tagged() if tag in one.text]
+    # The embedded queue lists the caller's own jobs only.
+    assert (found.job_id, found.owner) == (job_id, site.users[0] if site.name != "local" else "")
+    await client.cancel(job_id)
+
+
 async def test_the_environment_of_a_submit_reaches_the_job(client, site, tmp_path):
     body = '[ "$SECRET" = "a b" ]'
     job_id = await submit(client, site, body, environment={"SECRET": "a b"})

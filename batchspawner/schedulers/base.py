@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
     from ..commands import Call, CommandResult
-    from ..jobs import JobRequest, JobStatus
+    from ..jobs import JobRequest, JobStatus, TaggedJob
 
     Listing = Mapping[str, JobStatus]
     """What one query says: the status of each job that it names, by job id."""
@@ -72,6 +72,13 @@ class Scheduler(ABC):
     @abstractmethod
     def find(self, tag: str) -> Call[list[str]]:
         """List the ids of the jobs, waiting or running, that carry this tag."""
+
+    def tagged(self) -> Call[list[TaggedJob]] | None:
+        """List everybody's jobs, waiting or running, with what may hold their tag.
+
+        None where the scheduler has no such listing.
+        """
+        return None
 
     @abstractmethod
     def cancel(self, job_id: str) -> Call[None]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from ..commands import Call
 from ..errors import ParseError, SchedulerUnavailable
-from ..jobs import JobState, JobStatus
+from ..jobs import JobState, JobStatus, TaggedJob
 from .base import Scheduler
 
 if TYPE_CHECKING:
@@ -61,6 +61,9 @@ class GridEngine(Scheduler):
 
     def find(self, tag: str) -> Call[list[str]]:
         return Call(("qstat", "-xml"), lambda result: _parse_find(result, tag))
+
+    def tagged(self) -> Call[list[TaggedJob]]:
+        return Call(("qstat", "-xml", "-u", "*"), _parse_tagged)
 
     def cancel(self, job_id: str) -> Call[None]:
         number, _, task = self.checked(job_id).partition(".")
@@ -213,6 +216,12 @@ def _end(failed: int, exit_status: int, facts: dict[str, str]) -> tuple[JobState
     if failed == 100:
         return JobState.CANCELLED, "killed, by qdel or over a limit"
     return JobState.FAILED, f"it could not be started: {facts['failed']}"
+
+
+def _parse_tagged(result: CommandResult) -> list[TaggedJob]:
+    names = ("JB_job_number", "JB_owner", "JB_name")
+    found = [TaggedJob(*(job.findtext(name, "") for name in names)) for job in _jobs(result)]
+    return list(dict.fromkeys(found))
 
 
 def _parse_find(result: CommandResult, tag: str) -> list[str]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..commands import Call
 from ..errors import ParseError, SchedulerUnavailable
-from ..jobs import JobState, JobStatus
+from ..jobs import JobState, JobStatus, TaggedJob
 from .base import Scheduler
 
 if TYPE_CHECKING:
@@ -89,6 +89,10 @@ class HTCondor(Scheduler):
         constraint = f'{_TAG} == "{tag}"'
         argv = ("condor_q", "-json", "-attributes", "ClusterId", "-constraint", constraint)
         return Call(argv, _parse_find)
+
+    def tagged(self) -> Call[list[TaggedJob]]:
+        argv = ("condor_q", "-allusers", "-json", "-attributes", f"ClusterId,Owner,{_TAG}")
+        return Call((*argv, "-constraint", f"{_TAG} =!= undefined"), _parse_tagged)
 
     def cancel(self, job_id: str) -> Call[None]:
         return Call(("condor_rm", self.checked(job_id)), _parse_cancel)
@@ -168,6 +172,14 @@ def _parse_history(result: CommandResult, job_id: str) -> JobStatus | None:
         exit_code=code if isinstance(code, int) else None,
         signal=number if isinstance(number, int) else None,
     )
+
+
+def _parse_tagged(result: CommandResult) -> list[TaggedJob]:
+    found = [
+        TaggedJob(str(ad["ClusterId"]), str(ad.get("Owner", "")), str(ad.get(_TAG, "")))
+        for ad in _ads(result)
+    ]
+    return list(dict.fromkeys(found))
 
 
 def _parse_find(result: CommandResult) -> list[str]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..commands import Call
 from ..errors import ParseError, SchedulerError, SchedulerUnavailable, SubmitError
-from ..jobs import JobState, JobStatus
+from ..jobs import JobState, JobStatus, TaggedJob
 from .base import Scheduler
 
 if TYPE_CHECKING:
@@ -66,6 +66,12 @@ class LocalQueue(Scheduler):
         return Call(
             (_QUEUE, "query", f"--comment={tag}"),
             lambda result: [status.job_id for status in _read(result)],
+        )
+
+    def tagged(self) -> Call[list[TaggedJob]]:
+        return Call(
+            (_QUEUE, "query"),
+            lambda result: [TaggedJob(one.job_id, "", one.comment) for one in _read(result)],
         )
 
     def cancel(self, job_id: str) -> Call[None]:

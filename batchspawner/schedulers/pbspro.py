@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..commands import Call
 from ..errors import ParseError, SchedulerError, SchedulerUnavailable
-from ..jobs import JobState, JobStatus
+from ..jobs import JobState, JobStatus, TaggedJob
 from .base import Scheduler
 
 if TYPE_CHECKING:
@@ -80,6 +80,9 @@ class PBSPro(Scheduler):
 
     def find(self, tag: str) -> Call[list[str]]:
         return Call(("qstat", "-f", "-F", "json"), lambda result: _parse_find(result, tag))
+
+    def tagged(self) -> Call[list[TaggedJob]]:
+        return Call(("qstat", "-f", "-F", "json"), _parse_tagged)
 
     def cancel(self, job_id: str) -> Call[None]:
         return Call(("qdel", self.checked(job_id)), _parse_cancel)
@@ -199,6 +202,15 @@ def _seconds(moment: object) -> float | None:
         return time.mktime(time.strptime(str(moment), "%a %b %d %H:%M:%S %Y"))
     except ValueError:
         return None
+
+
+def _parse_tagged(result: CommandResult) -> list[TaggedJob]:
+    return [
+        TaggedJob(
+            job_id, str(job.get("Job_Owner", "")).partition("@")[0], str(job.get("Job_Name", ""))
+        )
+        for job_id, job in _jobs(result).items()
+    ]
 
 
 def _parse_find(result: CommandResult, tag: str) -> list[str]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from ..commands import Call
 from ..errors import ParseError, SchedulerUnavailable
-from ..jobs import JobStatus
+from ..jobs import JobStatus, TaggedJob
 from .base import Scheduler
 from .slurm_states import SlurmId, state_of
 
@@ -89,6 +89,9 @@ class Slurm(Scheduler):
             ("squeue", "-h", "-a", "--me", "-o", "%i|%k|%j"),
             lambda result: _parse_find(result, tag),
         )
+
+    def tagged(self) -> Call[list[TaggedJob]]:
+        return Call(("squeue", "-h", "-a", "-o", "%i|%u|%k|%j"), _parse_tagged)
 
     def cancel(self, job_id: str) -> Call[None]:
         one = SlurmId.parse(self.checked(job_id))
@@ -241,6 +244,19 @@ def _status_of_account(fields: list[str], one: SlurmId) -> JobStatus:
         exit_code=code,
         signal=number,
     )
+
+
+def _parse_tagged(result: CommandResult) -> list[TaggedJob]:
+    Slurm.answered(result)
+    found = []
+    for cluster, line in _lines(result.stdout):
+        # A line break in a comment makes a line that speaks of another's job; see TaggedJob.
+        listed, _, rest = line.partition("|")
+        owner, _, text = rest.partition("|")
+        if number := re.match(r"[0-9]+", listed):
+            job_id = f"{number[0]};{cluster}" if cluster else number[0]
+            found.append(TaggedJob(job_id, owner, text))
+    return list(dict.fromkeys(found))
 
 
 def _parse_find(result: CommandResult, tag: str) -> list[str]:

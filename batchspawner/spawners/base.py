@@ -8,7 +8,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from jupyterhub.spawner import Spawner, set_user_setuid
-from traitlets import Bool, Float, Integer, List, Tuple, Unicode, default
+from traitlets import Bool, CaselessStrEnum, Float, Integer, List, Tuple, Unicode, default
 
 from .. import api  # noqa: F401  (registers the handler that jobs report to)
 from ..runners import IDENTITY, run_shell, tool_environment
@@ -100,6 +100,19 @@ class BatchSpawnerBase(RequestTraits, Spawner):
         help="Connect to the address that the job reports instead of the host that the scheduler "
         "names. For sites where the Hub cannot resolve the names of nodes; a user's job can then "
         "point the proxy of its own server to any address.",
+    ).tag(config=True)
+    submit_concurrency = Integer(
+        8,
+        min=1,
+        help="How many submits run at a time; further ones wait, users taking turns.",
+    ).tag(config=True)
+    orphan_policy = CaselessStrEnum(
+        ["cancel", "report", "ignore"],
+        "cancel",
+        help="What becomes of jobs of this Hub that no server belongs to any more.",
+    ).tag(config=True)
+    orphan_grace = Float(
+        600, help="Seconds that a job without a server is left alone before it is cancelled."
     ).tag(config=True)
     command_env_keep = List(
         Unicode(),

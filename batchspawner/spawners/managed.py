@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import secrets
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -12,12 +11,15 @@ from ..errors import BatchError, SchedulerError, SchedulerUnavailable, SubmitErr
 from ..jobs import JobRequest, JobState
 from ..schedulers import scheduler_class, scheduler_names
 from ..templating import format_template
+from .admission import Ticket, shared_gate
 from .answering import answers_http
 from .customised import customisations
 from .failures import SpawnFailure, exit_meaning
 from .keeper import Keeper
+from .orphans import look_for_orphans
 from .prefix import runners_of
 from .state import JobStatus, commit_state
+from .tags import new_tag
 
 if TYPE_CHECKING:
     from ..jobs import JobStatus as SchedulerStatus
@@ -44,6 +46,7 @@ class ManagedBackend:
         self.client = client
         self._watched: Watch | None = None
         self._keeper: Keeper | None = None
+        self._ticket: Ticket | None = None
         self._running_since: float | None = None
 
     @classmethod
@@ -82,9 +85,16 @@ class ManagedBackend:
         spawner = self.spawner
         script = await spawner._get_batch_script(**spawner.script_variables())
         spawner.log.debug("%s: job script\n%s", spawner._log_name, script)
+        look_for_orphans(self.client, spawner)
+        gate = shared_gate(spawner.scheduler_name, spawner.submit_concurrency)
+        self._ticket = gate.ticket(spawner.user.name)
+        async with gate.entered(self._ticket):
+            await self._hand_over(script)
+
+    async def _hand_over(self, script: str) -> None:
+        spawner = self.spawner
         # The tag is stored first, so that a Hub that dies now can find its job again.
-        # Fifteen characters, the most that a name of a job may have in an old PBS.
-        spawner.job_tag = f"jh-{secrets.token_hex(6)}"
+        spawner.job_tag = new_tag(spawner)
         commit_state(spawner)
         request = JobRequest(script, spawner.job_tag, spawner.get_env())
         try:
@@ -224,7 +234,9 @@ class ManagedBackend:
         """Return a percentage and a sentence about how far the start has come."""
         spawner = self.spawner
         if not spawner.job_id:
-            return 0, f"Submitting the job to {self._title}"
+            ahead = self._ticket.ahead if self._ticket else 0
+            before = f"; {ahead} other submits come first" if ahead else ""
+            return 0, f"Submitting the job to {self._title}{before}"
         status, job = self.status, f"Job {spawner.job_id}"
         if spawner.port:
             return 90, f"{job} runs, and its server is starting"

@@ -167,6 +167,26 @@ def test_a_server_whose_job_is_requeued_comes_back_by_itself(hub, site):
     assert hub.state(user)["job_id"] == before["job_id"]
 
 
+def test_a_job_that_the_hub_has_lost_is_cancelled(site, tmp_path):
+    hub = start_hub(site, tmp_path, "c.BatchSpawnerBase.orphan_grace = 2\n")
+    lost, other = hub.users[:2]
+    try:
+        hub.begin(lost)
+        hub.wait_ready(lost)
+        job_id = hub.state(lost)["job_id"]
+        hub.kill()
+        hub.forget(lost)
+        hub.start()
+        hub.begin(other)
+        hub.wait_ready(other)
+        wait_for(lambda: job_id not in ids(site), 40, "the end of the lost job")
+        assert hub.kernels(other).status_code == 200
+        hub.end(other)
+    finally:
+        hub.stop()
+    no_jobs_left(site)
+
+
 def ids(site) -> set[str]:
     return {job_id for job_id, _, _ in site.jobs()}
 
