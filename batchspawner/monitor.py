@@ -43,7 +43,7 @@ class Monitor:
         self.scheduler = scheduler
         self.runner = runner
         self.trouble: SchedulerError | None = None
-        self.queries = 0
+        self.queries = self.failed = 0
         self.clock = asyncio.get_running_loop().time
         self._watches: dict[str, list[Watch]] = {}
         self._missing: dict[str, int] = {}
@@ -105,6 +105,11 @@ class Monitor:
         """How many queries in a row have had no answer."""
         return self._pace.failures
 
+    @property
+    def watched(self) -> int:
+        """How many jobs are watched."""
+        return len(self._watches)
+
     def statuses(self) -> list[JobStatus]:
         """Return what is known of each watched job."""
         groups = list(self._watches.values())
@@ -156,6 +161,7 @@ class Monitor:
 
     def _note_failure(self, error: SchedulerError) -> None:
         self._pace.failures += 1
+        self.failed += 1
         self.trouble = error
         if self.failures == 1:
             log.warning("%s does not answer; all its jobs stay as they are. %s",
@@ -291,4 +297,9 @@ def shared_monitor(scheduler: Scheduler, runner: Runner) -> Monitor:
 
 def all_monitors() -> list[Monitor]:
     """Return every monitor of this process, for metrics."""
-    return [one for monitors in list(_monitors.values()) for one in list(monitors.values())]
+    return [
+        one
+        for loop, monitors in list(_monitors.items())
+        if not loop.is_closed()
+        for one in list(monitors.values())
+    ]

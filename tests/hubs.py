@@ -36,7 +36,7 @@ c.JupyterHub.services = [{{"name": "tests", "api_token": {token!r}}}]
 c.JupyterHub.load_roles = [
     {{"name": "tests", "services": ["tests"],
      "scopes": ["admin:users", "admin:servers", "tokens", "list:users",
-                "access:servers", "read:users"]}}
+                "access:servers", "read:users", "read:metrics"]}}
 ]
 c.Spawner.http_timeout = 40
 c.Spawner.poll_interval = 3

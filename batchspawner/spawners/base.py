@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
+import time
 from typing import TYPE_CHECKING, Any
 
 from jupyterhub.spawner import Spawner, set_user_setuid
@@ -133,6 +134,7 @@ class BatchSpawnerBase(RequestTraits, Spawner):
         self._submitting: asyncio.Future[Any] | None = None
         self._configured_ip: str | None = None
         self._report: asyncio.Event | None = None
+        self.reported_at: float | None = None
         super().__init__(*args, **kwargs)
         # What the library logs comes with the Hub's log.
         logging.getLogger("batchspawner").parent = getattr(self.log, "logger", self.log)
@@ -342,5 +344,6 @@ class BatchSpawnerBase(RequestTraits, Spawner):
         if self.trust_reported_host and _HOST_NAME.fullmatch(host):
             self.reported_host = host
         self.port = self.reported_port = port
+        self.reported_at = time.monotonic()
         self.report.set()
         commit_state(self)

@@ -11,6 +11,7 @@ from ..errors import BatchError, SchedulerError, SchedulerUnavailable, SubmitErr
 from ..jobs import JobRequest, JobState
 from ..schedulers import scheduler_class, scheduler_names
 from ..templating import format_template
+from . import metrics
 from .admission import Ticket, shared_gate
 from .answering import answers_http
 from .customised import customisations
@@ -20,8 +21,11 @@ from .orphans import look_for_orphans
 from .prefix import runners_of
 from .state import JobStatus, commit_state
 from .tags import new_tag
+from .wording import describe_start, describe_submit
 
 if TYPE_CHECKING:
+    from prometheus_client import Counter, Histogram
+
     from ..jobs import JobStatus as SchedulerStatus
     from ..watch import Watch
 
@@ -34,9 +38,6 @@ _CANCEL_PAUSES = (1.0, 5.0)
 _ANSWER_PAUSE = 0.1
 """Seconds between two looks whether the server answers."""
 
-_PATIENCE = 60.0
-"""Seconds from the start of a job until its silence is mentioned to the user."""
-
 
 class ManagedBackend:
     """Submit, watch and cancel one spawner's job."""
@@ -47,6 +48,7 @@ class ManagedBackend:
         self._watched: Watch | None = None
         self._keeper: Keeper | None = None
         self._ticket: Ticket | None = None
+        self._submitted: float | None = None
         self._running_since: float | None = None
 
     @classmethod
@@ -100,15 +102,19 @@ class ManagedBackend:
         try:
             spawner.job_id = await self.client.submit(request)
         except SubmitError as error:
+            self._count(metrics.SUBMITS, outcome="refused")
             said = error.result.text if error.result else str(error)
             spawner.log.error("%s: %s", spawner._log_name, error)
             raise SpawnFailure(f"{self._title} refused the job: {said}") from error
         except SchedulerError as error:
+            self._count(metrics.SUBMITS, outcome="no_answer")
             spawner.log.error("%s: %s", spawner._log_name, error)
             raise SpawnFailure(
                 f"The job could not be submitted to {self._title}: {error.message} "
                 "Try again later; if it stays so, tell the administrator."
             ) from error
+        self._count(metrics.SUBMITS, outcome="accepted")
+        self._submitted = time.monotonic()
         spawner.log.info("%s: submitted job %s", spawner._log_name, spawner.job_id)
 
     async def query(self) -> JobStatus:
@@ -178,6 +184,12 @@ class ManagedBackend:
         spawner.ip = self._host(status)
         spawner.job_host, spawner.job_port = spawner.ip, spawner.port
         await self._until_answering(watch)
+        for histogram, since in (
+            (metrics.STARTING, self._running_since),
+            (metrics.REPORT_TO_READY, spawner.reported_at),
+        ):
+            if since is not None:
+                self._time(histogram, since)
         self.keep()
 
     def keep(self) -> None:
@@ -232,44 +244,15 @@ class ManagedBackend:
 
     def describe(self) -> tuple[int, str]:
         """Return a percentage and a sentence about how far the start has come."""
-        spawner = self.spawner
-        if not spawner.job_id:
+        if not self.spawner.job_id:
             ahead = self._ticket.ahead if self._ticket else 0
-            before = f"; {ahead} other submits come first" if ahead else ""
-            return 0, f"Submitting the job to {self._title}{before}"
-        status, job = self.status, f"Job {spawner.job_id}"
-        if spawner.port:
-            return 90, f"{job} runs, and its server is starting"
-        if status is None:
-            return 10, f"{job} is submitted to {self._title}"
-        if status.state.is_waiting:
-            return 20, f"{job} {self._waiting(status)}"
-        if status.state is JobState.RUNNING:
-            return 60, f"{job} runs on {status.host}; {self._starting()}"
-        return 60, f"{job} is {status.describe()}"
+            return 0, describe_submit(self._title, ahead)
+        waited = time.monotonic() - (self._running_since or time.monotonic())
+        return describe_start(self.spawner, self._title, self.status, waited)
 
     @property
     def _title(self) -> str:
         return self.client.scheduler.title
-
-    def _waiting(self, status: SchedulerStatus) -> str:
-        text = "is held" if status.state is JobState.HELD else "waits in the queue"
-        if status.reason:
-            text += f": {status.reason}"
-        if status.expected_start:
-            minutes = max(1, round((status.expected_start - time.time()) / 60))
-            text += f"; expected to start in about {minutes} min"
-        return text
-
-    def _starting(self) -> str:
-        waited = time.monotonic() - (self._running_since or time.monotonic())
-        if waited < _PATIENCE:
-            return "its server is starting"
-        return (
-            "its server has not reported to the Hub yet. If it does not, look into the job's "
-            f"log: the node must reach {self.spawner.hub.api_url} and find "
-            f"{self.spawner.batchspawner_singleuser_cmd or 'the server'}"
-        )
 
     def _watch(self, interval: float | None = None) -> Watch:
         if self._watched is None:
@@ -284,6 +267,16 @@ class ManagedBackend:
             self._running_since = None
         elif self._running_since is None:
             self._running_since = time.monotonic()
+            if self._submitted is not None:
+                self._time(metrics.PENDING, self._submitted)
+                self._submitted = None
+
+    def _count(self, counter: Counter, **labels: str) -> None:
+        counter.labels(scheduler=self.client.scheduler.name, **labels).inc()
+
+    def _time(self, histogram: Histogram, since: float) -> None:
+        name = self.client.scheduler.name
+        histogram.labels(scheduler=name).observe(time.monotonic() - since)
 
     def _host(self, status: SchedulerStatus | None) -> str:
         if self.spawner.reported_host:
@@ -294,6 +287,7 @@ class ManagedBackend:
         if not status.is_final:
             return
         spawner = self.spawner
+        self._count(metrics.START_FAILURES, state=status.state.value)
         spawner.log.warning(
             "%s: job %s ended before its server came up: %s",
             spawner._log_name,

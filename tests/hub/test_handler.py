@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 import requests
 
@@ -39,6 +41,12 @@ def test_a_server_reports_its_port_in_the_words_of_all_releases(waiting):
     assert answer.status_code == 201
     assert answer.json() == {"message": "BatchSpawner data configured"}
     assert waiting.state(user)["reported_port"] == 45678
+
+
+def test_an_administrator_finds_the_scheduler_in_the_metrics_of_the_hub(waiting):
+    answer = waiting.api("GET", "metrics")
+    assert answer.status_code == 200, answer.text
+    assert re.search(r'^batchspawner_jobs\{scheduler="local",state="\w+"\} 1.0$', answer.text, re.M)
 
 
 def test_nothing_else_in_a_report_sets_anything(waiting):
