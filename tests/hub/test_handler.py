@@ -44,9 +44,8 @@ def test_a_server_reports_its_port_in_the_words_of_all_releases(waiting):
 
 
 def test_an_administrator_finds_the_scheduler_in_the_metrics_of_the_hub(waiting):
-    answer = waiting.api("GET", "metrics")
-    assert answer.status_code == 200, answer.text
-    assert re.search(r'^batchspawner_jobs\{scheduler="local",state="\w+"\} 1.0$', answer.text, re.M)
+    wanted = re.compile(r'^batchspawner_jobs\{scheduler="local",state="\w+"\} 1.0$', re.MULTILINE)
+    wait_for(lambda: wanted.search(waiting.api("GET", "metrics").text), 10, "the waiting job")
 
 
 def test_nothing_else_in_a_report_sets_anything(waiting):
