@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
@@ -46,6 +47,9 @@ class Monitor:
         self.queries = self.failed = 0
         self.clock = asyncio.get_running_loop().time
         self._watches: dict[str, list[Watch]] = {}
+        # How many watches wish for which interval: thousands of them wish for very few.
+        self._wishes: Counter[float] = Counter()
+        self._newest = float("-inf")
         self._missing: dict[str, int] = {}
         self._pace = Pace(scheduler.floor, self.clock)
         self._hurry = False
@@ -65,6 +69,9 @@ class Monitor:
         if others:
             watch.status = others[0].status
         others.append(watch)
+        self._wishes[watch.interval] += 1
+        if watch.status is None:
+            self._newest = watch.since
         self._supervise()
         self.wake()
         return watch
@@ -74,10 +81,23 @@ class Monitor:
         watches = self._watches.get(watch.job_id, [])
         if watch in watches:
             watches.remove(watch)
+            self._unwish(watch.interval)
         if not watches:
             self._watches.pop(watch.job_id, None)
             self._missing.pop(watch.job_id, None)
         self.wake()
+
+    def wishes_otherwise(self, watch: Watch, before: float) -> None:
+        """Take note of a watch's new interval."""
+        if watch in self._watches.get(watch.job_id, ()):
+            self._unwish(before)
+            self._wishes[watch.interval] += 1
+            self.wake()
+
+    def _unwish(self, interval: float) -> None:
+        self._wishes[interval] -= 1
+        if not self._wishes[interval]:
+            del self._wishes[interval]
 
     def wake(self) -> None:
         """Reckon anew when the next query is due."""
@@ -153,10 +173,9 @@ class Monitor:
 
     def _due(self) -> float:
         """Return the seconds until the next query."""
-        watches = [watch for group in self._watches.values() for watch in group]
-        asked = self._pace.asked or 0.0
-        new = any(watch.status is None and watch.since > asked for watch in watches)
-        interval = 0.0 if new else min(watch.interval for watch in watches)
+        asked = self._pace.asked
+        new = asked is not None and self._newest > asked
+        interval = 0.0 if new else min(self._wishes)
         return self._pace.due(interval, hurry=self._hurry)
 
     def _note_failure(self, error: SchedulerError) -> None:

@@ -41,8 +41,9 @@ class Watch:
 
     @interval.setter
     def interval(self, seconds: float) -> None:
-        self._interval = seconds
-        self._monitor.wake()
+        if seconds != self._interval:
+            before, self._interval = self._interval, seconds
+            self._monitor.wishes_otherwise(self, before)
 
     @property
     def trouble(self) -> SchedulerError | None:

@@ -146,10 +146,12 @@ class ManagedBackend:
         if not spawner.job_id and not await self._find_again():
             return 0
         watch = self._watch(spawner.poll_interval)
-        try:
-            status = await asyncio.wait_for(watch.change(), _FIRST_ANSWER)
-        except asyncio.TimeoutError:
-            return None
+        status = watch.status
+        if status is None:
+            try:
+                status = await asyncio.wait_for(watch.change(), _FIRST_ANSWER)
+            except asyncio.TimeoutError:
+                return None
         self._note(status)
         if not status.is_final:
             return None
