@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from importlib import import_module
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any
@@ -44,6 +45,7 @@ def scheduler_class(name: str) -> type[Scheduler]:
     return found
 
 
+@lru_cache(maxsize=1)  # a search through everything that is installed
 def _third_party() -> dict[str, EntryPoint]:
     everything: Any = entry_points()
     # Python 3.9 has a dict here.
