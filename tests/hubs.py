@@ -80,6 +80,7 @@ class Hub:
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = folder / "hub.log"
         self.environment = environment
+        self.python = sys.executable
         self.process: subprocess.Popen | None = None
         proxy = proxy_command()
         assert proxy, "configurable-http-proxy is not installed: run `make proxy`"
@@ -90,11 +91,11 @@ class Hub:
         (folder / "jupyterhub_config.py").write_text(frame + config)
 
     def start(self) -> Hub:
-        binaries = str(Path(sys.executable).parent)
+        binaries = str(Path(self.python).parent)
         path = os.pathsep.join([binaries, self.environment.get("PATH", os.environ["PATH"])])
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "jupyterhub", "-f", "jupyterhub_config.py"],
+                [self.python, "-m", "jupyterhub", "-f", "jupyterhub_config.py"],
                 cwd=self.folder, stdout=log, stderr=log, start_new_session=True,
                 env={"HOME": os.environ.get("HOME", "/"), "LANG": "C.UTF-8",
                      **self.environment, "PATH": path},

@@ -1,0 +1,129 @@
+"""Start many servers at once on a real Slurm: how the Hub answers meanwhile, and what Slurm bears.
+
+usage: python benchmarks/burst.py [STARTS [STARTS OF OURS ALONE]]
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import re
+import statistics
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import requests
+
+from benchmarks.measuring import report
+from benchmarks.slurm_hub import OURS, PEER, slurm, slurm_hub
+from tests.clusters.users import USERS
+
+CONCURRENCY = 8
+"""Submits at a time: the default of c.BatchSpawnerBase.submit_concurrency."""
+
+
+class Sampler(threading.Thread):
+    """Ask the Hub's API for a user again and again, and note how long each answer took."""
+
+    def __init__(self, hub) -> None:
+        super().__init__(daemon=True)
+        self.hub, self.times, self.over = hub, [], threading.Event()
+
+    def run(self) -> None:
+        session = requests.Session()
+        session.headers["Authorization"] = f"token {self.hub.token}"
+        while not self.over.is_set():
+            begun = time.perf_counter()
+            session.get(f"{self.hub.url}/hub/api/users/{USERS[0]}", timeout=120)
+            self.times.append(time.perf_counter() - begun)
+            time.sleep(0.02)
+
+
+def rpcs(cluster) -> int:
+    """Return how many requests of commands the controller has had since the last reset."""
+    text = cluster.run("sdiag")
+    table = text.partition("by message type")[2].partition("by user")[0]
+    counts = dict(re.findall(r"(\w+)\s+\(\s*\d+\) count:(\d+)", table))
+    nodes = ("MESSAGE_", "REQUEST_STATS", "REQUEST_COMPLETE", "REQUEST_STEP_COMPLETE",
+             "REQUEST_JOB_STEP_CREATE", "REQUEST_PERSIST", "REQUEST_BUILD")  # fmt: skip
+    return sum(int(count) for name, count in counts.items() if not name.startswith(nodes))
+
+
+def burst(cluster, which: str, starts: int) -> dict:
+    """Start servers at once with ours or the peer."""
+    names = [(USERS[n % len(USERS)], f"s{n}") for n in range(starts)]
+    with slurm_hub(cluster, which, USERS) as (hub, notes):
+        cluster.run("sdiag", "-r")
+        sampler = Sampler(hub)
+        sampler.start()
+        begun = time.time()
+
+        def ask(one: tuple[str, str]) -> int:
+            return hub.api("POST", f"users/{one[0]}/servers/{one[1]}").status_code
+
+        with concurrent.futures.ThreadPoolExecutor(16) as pool:
+            codes = set(pool.map(ask, names))
+        assert codes <= {201, 202}, codes
+        end = time.time() + 300
+        while len(list(notes.iterdir())) < starts and time.time() < end:
+            time.sleep(0.1)
+        took = max(file.stat().st_mtime for file in notes.iterdir()) - begun
+        while not everybody_ready(hub, names) and time.time() < end:
+            time.sleep(0.5)
+        ready = time.time() - begun
+        sampler.over.set()
+        sampler.join()
+        listening = len(list(notes.iterdir()))
+        requested = rpcs(cluster)
+    times = sorted(sampler.times)
+    return {
+        "starts": starts, "listening": listening,
+        "api_p50_s": round(statistics.median(times), 3),
+        "api_p99_s": round(times[int(len(times) * 0.99) - 1], 3), "api_worst_s": round(times[-1], 3),
+        "starts_per_s": round(starts / took, 1), "all_ready_s": round(ready, 1), "rpcs": requested,
+    }  # fmt: skip
+
+
+def everybody_ready(hub, names: list[tuple[str, str]]) -> bool:
+    models = {user: hub.api("GET", f"users/{user}").json()["servers"] for user in USERS}
+    return all(models[user].get(name, {}).get("ready") for user, name in names)
+
+
+def bare_sbatch(cluster, jobs: int) -> float:
+    """Return how many jobs a second sbatch itself submits, as many at a time."""
+    script = "#!/bin/sh\n#SBATCH --mem=20 --time=30 --output=/dev/null --chdir=/\nsleep 600\n"
+
+    def submit(_: int) -> None:
+        command = ["sudo", "-E", "-H", "-u", USERS[0], "sbatch", "--parsable"]
+        subprocess.run(command, input=script, text=True, check=True, capture_output=True,
+                       cwd="/", env=cluster.environment)  # fmt: skip
+
+    begun = time.perf_counter()
+    with concurrent.futures.ThreadPoolExecutor(CONCURRENCY) as pool:
+        list(pool.map(submit, range(jobs)))
+    rate = jobs / (time.perf_counter() - begun)
+    cluster.run("scancel", "-u", USERS[0])
+    return round(rate, 1)
+
+
+def main() -> None:
+    numbers = [int(word) for word in sys.argv[1:]] or [50, 500]
+    results = {}
+    with slurm() as cluster:
+        results["bare sbatch, per second"] = bare_sbatch(cluster, 200)
+        results[OURS], results[PEER] = (burst(cluster, one, numbers[0]) for one in (OURS, PEER))
+        results["ratio"] = {
+            key: round(results[PEER][key] / results[OURS][key], 1)
+            for key in ("api_p99_s", "api_worst_s", "all_ready_s", "rpcs")
+        }
+        if numbers[1:]:
+            results[f"{OURS}, {numbers[1]} starts"] = burst(cluster, OURS, numbers[1])
+    report("burst", results)
+
+
+if __name__ == "__main__":
+    main()
