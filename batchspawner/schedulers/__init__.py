@@ -20,8 +20,10 @@ _BUILT_IN: Mapping[str, str] = {
     "gridengine": ".gridengine:GridEngine",
     "htcondor": ".htcondor:HTCondor",
     "local": ".local:LocalQueue",
+    "moab": ".moab:Moab",
     "pbspro": ".pbspro:PBSPro",
     "slurm": ".slurm:Slurm",
+    "torque": ".torque:Torque",
 }
 
 

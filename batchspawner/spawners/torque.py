@@ -23,6 +23,8 @@ class TorqueSpawner(BatchSpawnerRegexStates):
 class MoabSpawner(TorqueSpawner):
     """Start servers as jobs of Moab, whose scripts are those of Torque."""
 
+    scheduler_name = "moab"
+
     batch_submit_cmd = Unicode("msub").tag(config=True)
     batch_query_cmd = Unicode("mdiag -j {job_id} --xml").tag(config=True)
     batch_cancel_cmd = Unicode("mjobctl -c {job_id}").tag(config=True)

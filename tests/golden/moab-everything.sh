@@ -1,0 +1,23 @@
+#!/bin/bash
+#PBS -N jupyterhub-singleuser
+#PBS -q day@node7
+#PBS -l walltime=12:00:00
+#PBS -l nodes=1:ppn=2:gpus=1
+#PBS -l mem=4096mb
+#PBS -A physics
+#PBS -v JUPYTERHUB_API_TOKEN,LANG
+#PBS --exclusive
+#PBS --mail-type=END
+#PBS -l advres=course
+
+set -euo pipefail
+# It belongs to the login host and does not exist here.
+unset XDG_RUNTIME_DIR
+# Where the Hub finds its commands; on the way here, sudo may have replaced it.
+export PATH="$PATH":'/opt/the hub/bin:/usr/bin'
+module load python
+ulimit -n 4096
+status=0
+batchspawner-singleuser jupyterhub-singleuser || status=$?
+rm -rf /scratch/$USER
+exit "$status"

@@ -1,0 +1,10 @@
+#!/bin/bash
+#PBS -N jupyterhub-singleuser
+#PBS -v JUPYTERHUB_API_TOKEN,LANG
+
+set -euo pipefail
+# It belongs to the login host and does not exist here.
+unset XDG_RUNTIME_DIR
+status=0
+batchspawner-singleuser jupyterhub-singleuser || status=$?
+exit "$status"

@@ -1,0 +1,14 @@
+#!/bin/bash
+#PBS -N jupyterhub-singleuser
+#PBS -q batch
+#PBS -l walltime=8:00:00
+#PBS -l nodes=1:ppn=2
+#PBS -l mem=4096mb
+#PBS -v PATH
+
+set -euo pipefail
+# It belongs to the login host and does not exist here.
+unset XDG_RUNTIME_DIR
+status=0
+batchspawner-singleuser jupyterhub-singleuser || status=$?
+exit "$status"
