@@ -83,7 +83,8 @@ def burst(cluster, which: str, starts: int) -> dict:
     return {
         "starts": starts, "listening": listening,
         "api_p50_s": round(statistics.median(times), 3),
-        "api_p99_s": round(times[int(len(times) * 0.99) - 1], 3), "api_worst_s": round(times[-1], 3),
+        "api_p99_s": round(times[int(len(times) * 0.99) - 1], 3),
+        "api_worst_s": round(times[-1], 3),
         "starts_per_s": round(starts / took, 1), "all_ready_s": round(ready, 1), "rpcs": requested,
     }  # fmt: skip
 

@@ -20,6 +20,7 @@ _BUILT_IN: Mapping[str, str] = {
     "gridengine": ".gridengine:GridEngine",
     "htcondor": ".htcondor:HTCondor",
     "local": ".local:LocalQueue",
+    "lsf": ".lsf:LSF",
     "moab": ".moab:Moab",
     "pbspro": ".pbspro:PBSPro",
     "slurm": ".slurm:Slurm",
