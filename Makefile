@@ -7,7 +7,7 @@ PYTEST = $(BIN)/python -m pytest
 EXTRAS = dev,demo,browser
 
 .DEFAULT_GOAL := help
-.PHONY: help demo venv proxy lint test test-unit test-hub test-slurm test-gridengine test-htcondor test-browser test-versions docs clean
+.PHONY: help demo venv proxy lint test test-unit test-hub test-slurm test-gridengine test-htcondor test-oar test-browser test-versions docs clean
 
 help: ## list what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -33,10 +33,10 @@ test: ## run every test that this machine can run, and say which it cannot
 	@.ci/test.sh
 
 test-unit: venv ## run the tests that need nothing but Python
-	$(PYTEST) -m "not hub and not slurm and not gridengine and not htcondor and not browser"
+	$(PYTEST) -m "not hub and not scheduler and not browser"
 
 test-hub: proxy ## run whole JupyterHubs on the embedded queue
-	$(PYTEST) -m "hub and not slurm and not gridengine and not htcondor and not browser"
+	$(PYTEST) -m "hub and not scheduler and not browser"
 
 test-slurm: proxy ## run everything that needs a Slurm, on a real one (root on Debian)
 	@.ci/slurm.sh
@@ -48,6 +48,10 @@ test-gridengine: proxy ## run everything that needs a Grid Engine, on a real one
 test-htcondor: proxy ## run everything that needs an HTCondor, on a real one (root on Debian)
 	@.ci/htcondor.sh
 	$(PYTEST) -m htcondor -rs
+
+test-oar: proxy ## run everything that needs an OAR, on a real one (root on Debian)
+	@.ci/oar.sh
+	$(PYTEST) -m oar -rs
 
 test-browser: proxy ## drive the pages in Chromium
 	@.ci/browser.sh

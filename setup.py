@@ -67,6 +67,7 @@ setup(
             "lsf = batchspawner:LsfSpawner",
             "moab = batchspawner:MoabSpawner",
             "multislurm = batchspawner:MultiSlurmSpawner",
+            "oar = batchspawner:OarSpawner",
             "pbs = batchspawner:PBSSpawner",
             "slurm = batchspawner:SlurmSpawner",
             "torque = batchspawner:TorqueSpawner",

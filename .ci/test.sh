@@ -33,6 +33,9 @@ else skip gridengine "its packages come from Debian, by apt-get"; fi
 if [ "$(id -u)" != 0 ]; then skip htcondor "an HTCondor for several users needs root"
 elif .ci/htcondor.sh; then part htcondor make --no-print-directory test-htcondor
 else skip htcondor "its packages could not be fetched"; fi
+if [ "$(id -u)" != 0 ]; then skip oar "an OAR for several users needs root"
+elif .ci/oar.sh; then part oar make --no-print-directory test-oar
+else skip oar "OAR's packages are not installed"; fi
 part versions make --no-print-directory test-versions
 
 echo "$skipped"

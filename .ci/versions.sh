@@ -20,7 +20,7 @@ run() {
     PYTHON=$python .ci/venv.sh "$folder" dev,demo "$@"
     .ci/proxy.sh "$folder"
     echo "== $name: $("$folder/bin/python" --version), JupyterHub $("$folder/bin/jupyterhub" --version)"
-    "$folder/bin/python" -m pytest -m "not slurm and not gridengine and not htcondor and not browser and not packaging"
+    "$folder/bin/python" -m pytest -m "not scheduler and not browser and not packaging"
 }
 
 run oldest "$(first python3.9 python3.10)" 'jupyterhub==4.1.*'

@@ -27,6 +27,7 @@ _HOMES = {
     "LsfSpawner": _SPAWNERS,
     "MoabSpawner": _SPAWNERS,
     "MultiSlurmSpawner": _SPAWNERS,
+    "OarSpawner": _SPAWNERS,
     "PBSSpawner": _SPAWNERS,
     "SlurmSpawner": _SPAWNERS,
     "TorqueSpawner": _SPAWNERS,

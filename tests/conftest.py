@@ -14,6 +14,7 @@ def pytest_collection_modifyitems(items):
         params = getattr(item, "callspec", None) and item.callspec.params
         if params and params.get("site") in REAL:
             item.add_marker(params["site"])
+            item.add_marker("scheduler")
 
 
 @pytest.fixture(autouse=True)

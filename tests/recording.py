@@ -7,7 +7,7 @@ import shlex
 import subprocess
 from typing import TYPE_CHECKING
 
-from tests.recorded import FOLDER
+from tests.recorded import FOLDER, shown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,7 +25,7 @@ def record(scheduler: str, name: str, call: Call, version: str, *, prefix: tuple
         (*prefix, *call.argv), input=call.input, cwd="/", env={**environment, **call.environment},
         capture_output=True, text=True,
     )  # fmt: skip
-    text = f"# recorded from {version}\n$ {shlex.join(call.argv)}\n{done.stdout}"
+    text = f"# recorded from {version}\n$ {shlex.join(shown(call.argv))}\n{done.stdout}"
     if done.stderr:
         text += f"[stderr]\n{done.stderr}"
     text += f"[exit {done.returncode}]\n"

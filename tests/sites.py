@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from batchspawner.client import BatchClient
 from batchspawner.runners import LocalRunner
-from tests.clusters import gridengine, htcondor, slurm
+from tests.clusters import gridengine, htcondor, oar, slurm
 from tests.clusters.users import USERS
 from tests.hubs import Hub, wait_for
 
@@ -281,7 +281,48 @@ c.CondorSpawner.exec_prefix = (
         return True
 
 
-SITES = {one.name: one for one in (LocalSite, SlurmSite, GridEngineSite, HTCondorSite)}
+class OARSite(Site):
+    """A real OAR; each job belongs to its user."""
+
+    name = "oar"
+    unavailable = oar.unavailable()
+    quiet = ("-O", "/dev/null", "-E", "/dev/null")
+    refused = ("-q", "nowhere")
+    can_requeue = False
+    config = """
+import os
+c.JupyterHub.spawner_class = "oar"
+c.OarSpawner.req_runtime = "0:20:00"
+# sudo would look for oarsub in its own path only.
+c.OarSpawner.exec_prefix = "sudo -E -H -u {username} env PATH=" + os.environ["PATH"]
+"""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.cluster = oar.OARCluster()
+
+    def fill(self) -> None:
+        self.cluster.run("oarnotify", "-D")
+
+    def drain(self) -> None:
+        self.cluster.run("oarnotify", "-E")
+
+    def cancel(self, job_id: str) -> None:
+        self.cluster.run("oardel", job_id)
+
+    def client(self) -> BatchClient:
+        prefix = ("sudo", "-E", "-H", "-u", USERS[0], "env", f"PATH={self.environment['PATH']}")
+        return BatchClient("oar", LocalRunner(prefix), LocalRunner())
+
+    def break_down(self) -> None:
+        """Make every command of the scheduler fail."""
+        self.cluster.script("stop-database")
+
+    def repair(self) -> None:
+        self.cluster.script("start-database")
+
+
+SITES = {one.name: one for one in (LocalSite, SlurmSite, GridEngineSite, HTCondorSite, OARSite)}
 REAL = set(SITES) - {"local"}
 
 

@@ -90,8 +90,8 @@ def test_a_template_that_does_not_exist_is_named():
 @pytest.mark.parametrize("scheduler", SCHEDULERS)
 @pytest.mark.parametrize(("trait", "value"), [("memory", "lots"), ("runtime", "tomorrow")])
 def test_an_amount_that_is_none_is_refused_with_its_trait(scheduler, trait, value):
-    if (scheduler, trait) == ("local", "memory"):
-        pytest.skip("the embedded queue does not hand out memory")
+    if (scheduler, trait) in {("local", "memory"), ("oar", "memory")}:
+        pytest.skip("this scheduler does not hand out memory")
     with pytest.raises(OptionsError, match=f"req_{trait}: '{value}' is not allowed; write"):
         render_script(f"{scheduler}.j2", {**EVERYTHING, trait: value})
 

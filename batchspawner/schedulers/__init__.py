@@ -22,6 +22,7 @@ _BUILT_IN: Mapping[str, str] = {
     "local": ".local:LocalQueue",
     "lsf": ".lsf:LSF",
     "moab": ".moab:Moab",
+    "oar": ".oar:OAR",
     "pbspro": ".pbspro:PBSPro",
     "slurm": ".slurm:Slurm",
     "torque": ".torque:Torque",

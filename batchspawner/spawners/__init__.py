@@ -7,6 +7,7 @@ from .gridengine import GridengineSpawner
 from .htcondor import CondorSpawner
 from .local import LocalQueueSpawner
 from .lsf import LsfSpawner
+from .oar import OarSpawner
 from .regexstates import BatchSpawnerRegexStates
 from .slurm import MultiSlurmSpawner, SlurmSpawner
 from .state import JobStatus
@@ -24,6 +25,7 @@ __all__ = [
     "LsfSpawner",
     "MoabSpawner",
     "MultiSlurmSpawner",
+    "OarSpawner",
     "PBSSpawner",
     "SlurmSpawner",
     "TorqueSpawner",

@@ -1,0 +1,13 @@
+#!/bin/bash
+#OAR -n spawner-jupyterhub
+#OAR -O /home/alice/.jupyterhub.oar.%jobid%.out
+#OAR -E /home/alice/.jupyterhub.oar.%jobid%.out
+#OAR -l /nodes=1/core=2,walltime=8:00:00
+#OAR -q default
+
+set -euo pipefail
+# It belongs to the login host and does not exist here.
+unset XDG_RUNTIME_DIR
+status=0
+batchspawner-singleuser jupyterhub-singleuser || status=$?
+exit "$status"
