@@ -148,7 +148,7 @@ class Hub:
         model = self.api("GET", f"users/{user}").json()
         return model.get("servers", {}).get("")
 
-    def wait_ready(self, user: str, seconds: float = 60.0) -> dict:
+    def wait_ready(self, user: str, seconds: float = 120.0) -> dict:
         def ready():
             server = self.server(user)
             if server is None:

@@ -286,6 +286,8 @@ class BatchSpawnerBase(RequestTraits, Spawner):
         self.ip, self.port = self._configured_ip, self.traits()["port"].default_value
         if self.server:
             self.server.port = self.port
+            # Another request of JupyterHub would roll back what is not committed.
+            commit_state(self)
         self._submitting = asyncio.ensure_future(self._submit())
         # A submit that was begun is finished even when nobody waits for the server any more:
         # `stop` needs the id to cancel the job.
