@@ -15,6 +15,7 @@ from batchspawner import (
     LsfSpawner,
     MoabSpawner,
     MultiSlurmSpawner,
+    OarSpawner,
     PBSSpawner,
     SlurmSpawner,
     TorqueSpawner,
@@ -319,6 +320,7 @@ GRIDENGINE = """<?xml version='1.0'?><job_info><queue_info><job_list state="runn
         (GridengineSpawner, 'Your job 12 ("x") has been submitted', "12"),
         (CondorSpawner, "Submitting job(s).\n1 job(s) submitted to cluster 12.", "12"),
         (LsfSpawner, "Job <12> is submitted to default queue <normal>.", "12"),
+        (OarSpawner, "[ADMISSION RULE] Set default walltime.\nOAR_JOB_ID=12", "12"),
     ],
 )
 def test_the_id_is_found_in_what_each_scheduler_prints(cls, submitted, job_id):
@@ -342,6 +344,14 @@ def test_the_id_is_found_in_what_each_scheduler_prints(cls, submitted, job_id):
         (LsfSpawner, "RUN 2*n1:n2", JobStatus.RUNNING, "n1"),
         (LsfSpawner, "DONE n1", JobStatus.NOTFOUND, None),
         (LsfSpawner, "", JobStatus.NOTFOUND, None),
+        (OarSpawner, '{"7" : {"state" : "toLaunch"}}', JobStatus.PENDING, None),
+        (OarSpawner, '{"7" : {"state" : "Terminated"}}', JobStatus.NOTFOUND, None),
+        (
+            OarSpawner,
+            '"state" : "Running", "assigned_network_address" : [\n "n1"\n]',
+            JobStatus.RUNNING,
+            "n1",
+        ),
     ],
 )
 async def test_what_each_scheduler_says_of_a_job_is_understood(cls, text, status, host):
