@@ -11,7 +11,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.measuring import ROOT, peers_python
 from tests.clusters.slurm import SlurmCluster, unavailable
-from tests.clusters.users import USERS
 from tests.hubs import Hub
 
 OURS, PEER = "batchspawner 2", "batchspawner 1.3.0"
@@ -27,7 +26,7 @@ c.Spawner.poll_interval = 30
 c.Spawner.environment = {{
     "BENCHMARK_FOLDER": {notes!r}, "SLURM_CONF": {conf!r}, "PATH": {path!r},
 }}
-c.BatchSpawnerBase.exec_prefix = "sudo -E -H -u {owner}"
+c.BatchSpawnerBase.exec_prefix = "sudo -E -H -u {{username}}"
 c.BatchSpawnerBase.batchspawner_singleuser_cmd = {wrapper!r}
 c.SlurmSpawner.req_memory = "20"
 c.SlurmSpawner.req_runtime = "30"
@@ -65,7 +64,7 @@ def slurm_hub(cluster: SlurmCluster, which: str, users: tuple[str, ...]):
         notes.chmod(0o1777)
         config = CONFIG.format(
             stub=str(ROOT / "benchmarks" / "stub.py"), notes=str(notes), conf=str(cluster.conf),
-            path=cluster.environment["PATH"], owner=USERS[0],
+            path=cluster.environment["PATH"],
             wrapper=str(Path(python).parent / "batchspawner-singleuser"),
         )  # fmt: skip
         hub = Hub(folder, config + MORE[which], users, **cluster.environment)
@@ -76,4 +75,5 @@ def slurm_hub(cluster: SlurmCluster, which: str, users: tuple[str, ...]):
             yield hub, notes
         finally:
             hub.stop()
-            cluster.run("scancel", "-u", USERS[0])
+            for user in users:
+                cluster.run("scancel", "-u", user)

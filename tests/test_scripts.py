@@ -87,6 +87,12 @@ def test_a_template_that_does_not_exist_is_named():
         render_script("slrum.j2", MINIMAL)
 
 
+def test_a_runtime_alone_does_not_ask_oar_for_a_whole_node():
+    script = render_script("oar.j2", {**MINIMAL, "runtime": "8:00:00"})
+    lines = [line for line in script.splitlines() if line.startswith("#OAR -l")]
+    assert lines == ["#OAR -l walltime=8:00:00"]
+
+
 @pytest.mark.parametrize("scheduler", SCHEDULERS)
 @pytest.mark.parametrize(("trait", "value"), [("memory", "lots"), ("runtime", "tomorrow")])
 def test_an_amount_that_is_none_is_refused_with_its_trait(scheduler, trait, value):
