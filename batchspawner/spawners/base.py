@@ -15,6 +15,7 @@ from .. import api  # noqa: F401  (registers the handler that jobs report to)
 from ..runners import IDENTITY, run_shell, tool_environment
 from ..templating import format_template, render_script
 from .adoption import adopt
+from .environment import COMMAND_ENV_KEEP, ENV_KEEP
 from .managed import ManagedBackend
 from .progress import progress_events
 from .request import RequestTraits
@@ -25,20 +26,6 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
 _HOST_NAME = re.compile(r"[A-Za-z0-9_.:-]{1,253}")
-
-# JupyterHub 5.2 dropped these from its own default. Jobs of existing sites find their commands
-# by this PATH.
-_ENV_KEEP = (
-    "JUPYTERHUB_SINGLEUSER_APP",
-    "PATH",
-    "PYTHONPATH",
-    "CONDA_ROOT",
-    "CONDA_DEFAULT_ENV",
-    "VIRTUAL_ENV",
-    "LANG",
-    "LC_ALL",
-)
-
 
 _NOT_FOR_USERS = frozenset({"keepvars", "keepvars_extra", "username", "homedir"})
 """Variables of the job script that a user's choices never replace; nor do they replace `cmd`."""
@@ -72,6 +59,11 @@ class BatchSpawnerBase(RequestTraits, Spawner):
         "",
         help="Template of the job script, for Jinja or `str.format`; empty: the packaged one. "
         "Every trait `req_foo` is `foo` in it; `cmd` starts the server and must be there.",
+    ).tag(config=True)
+    template_paths = List(
+        Unicode(),
+        help="Folders of the site's own job-script templates, before $BATCHSPAWNER_TEMPLATE_PATH, "
+        "/etc/batchspawner/templates and the packaged ones.",
     ).tag(config=True)
     batchspawner_singleuser_cmd = Unicode(
         "batchspawner-singleuser",
@@ -141,7 +133,7 @@ class BatchSpawnerBase(RequestTraits, Spawner):
 
     @default("env_keep")
     def _env_keep_default(self) -> list[str]:
-        return list(_ENV_KEEP)
+        return list(ENV_KEEP)
 
     @default("apply_user_options")
     def _apply_user_options_default(self) -> Callable[[Any, dict[str, Any]], None]:
@@ -150,10 +142,7 @@ class BatchSpawnerBase(RequestTraits, Spawner):
 
     @default("command_env_keep")
     def _command_env_keep_default(self) -> list[str]:
-        prefixes = "CONDOR_ _CONDOR_ KRB5 LSB_ LSF_ MOAB MUNGE_ OAR PBS_ SGE_ SLURM_"
-        return ["LC_*", "LD_LIBRARY_PATH", "SSH_AUTH_SOCK", "XDG_RUNTIME_DIR"] + [
-            f"{prefix}*" for prefix in prefixes.split()
-        ]
+        return list(COMMAND_ENV_KEEP)
 
     @property
     def report(self) -> asyncio.Event:
@@ -202,7 +191,7 @@ class BatchSpawnerBase(RequestTraits, Spawner):
         """Return the job script, from `batch_script` or the packaged template."""
         if self.batch_script or not self.scheduler_name:
             return format_template(self.batch_script, **subvars)
-        return render_script(f"{self.scheduler_name}.j2", subvars)
+        return render_script(f"{self.scheduler_name}.j2", subvars, self.template_paths)
 
     def script_variables(self) -> dict[str, Any]:
         """Return all that a job script's template can name; choices of the user come last."""

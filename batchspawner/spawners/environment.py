@@ -5,6 +5,38 @@ from __future__ import annotations
 import pwd
 from typing import Any
 
+# JupyterHub 5.2 dropped these from its own default. Jobs of existing sites find their commands
+# by this PATH.
+ENV_KEEP = (
+    "JUPYTERHUB_SINGLEUSER_APP",
+    "PATH",
+    "PYTHONPATH",
+    "CONDA_ROOT",
+    "CONDA_DEFAULT_ENV",
+    "VIRTUAL_ENV",
+    "LANG",
+    "LC_ALL",
+)
+
+# What the commands of a scheduler may need of the Hub's environment.
+COMMAND_ENV_KEEP = (
+    "LC_*",
+    "LD_LIBRARY_PATH",
+    "SSH_AUTH_SOCK",
+    "XDG_RUNTIME_DIR",
+    "CONDOR_*",
+    "_CONDOR_*",
+    "KRB5*",
+    "LSB_*",
+    "LSF_*",
+    "MOAB*",
+    "MUNGE_*",
+    "OAR*",
+    "PBS_*",
+    "SGE_*",
+    "SLURM_*",
+)
+
 
 class UserEnvMixin:
     """Add to a server's environment what a login would set."""
