@@ -70,6 +70,12 @@ def test_a_script_is_valid_bash(scheduler):
     assert (done.returncode, done.stderr) == (0, "")
 
 
+def test_moab_has_partitions_besides_queues():
+    script = render_script("moab.j2", {**EVERYTHING, "partition": "gpu"})
+    assert "#PBS -q day@node7\n" in script
+    assert "#PBS -l partition=gpu\n" in script
+
+
 @pytest.mark.parametrize("value", ["a\n#SBATCH --uid=0", "a\rb", "a\0b", "a\x1b[0m", "a\u2028b"])
 def test_a_value_cannot_break_out_of_its_line(value):
     with pytest.raises(OptionsError, match=r"queue: .* must be one line"):

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 import time
-import xml.etree.ElementTree as ET
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -15,8 +14,10 @@ from ..commands import Call
 from ..errors import ParseError, SchedulerUnavailable
 from ..jobs import JobState, JobStatus, TaggedJob
 from .base import Scheduler
+from .xmlanswer import read_xml
 
 if TYPE_CHECKING:
+    import xml.etree.ElementTree as ET
     from collections.abc import Collection, Sequence
 
     from ..commands import CommandResult
@@ -84,11 +85,7 @@ def _jobs(result: CommandResult) -> list[ET.Element]:
     # A qmaster that is down gives an exit status and no document; -xml hides nothing else.
     if not result.ok:
         raise SchedulerUnavailable("qstat failed.", result)
-    try:
-        # The document is made by qstat, which escapes what users write.
-        return ET.fromstring(result.stdout).findall(".//job_list")  # noqa: S314
-    except ET.ParseError as error:
-        raise ParseError(f"qstat printed no XML: {error}", result) from error
+    return read_xml("qstat", result).findall(".//job_list")
 
 
 def _parse_query(result: CommandResult, wanted: set[str]) -> dict[str, JobStatus]:

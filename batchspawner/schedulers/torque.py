@@ -6,28 +6,29 @@ Manual: https://github.com/adaptivecomputing/torque/tree/master/doc/man
 from __future__ import annotations
 
 import re
-import xml.etree.ElementTree as ET
+import signal
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 from ..commands import Call
 from ..errors import ParseError, SchedulerError, SchedulerUnavailable
 from ..jobs import JobState, JobStatus, TaggedJob
 from .base import Scheduler
+from .xmlanswer import read_xml
 
 if TYPE_CHECKING:
+    import xml.etree.ElementTree as ET
     from collections.abc import Collection, Sequence
 
     from ..commands import CommandResult
     from ..jobs import JobRequest
     from .base import Listing
 
-# A server hides others' jobs unless `query_other_jobs` is set: from the list without a word, of one
-# job with "Unauthorized Request". The monitor then asks the job's owner.
 _UNKNOWN_JOB = re.compile("unknown job id", re.IGNORECASE)
 _ENDED = re.compile("unknown job id|nonexistent job id|invalid state for job", re.IGNORECASE)
+_TRY_LATER = re.compile("maximum number of jobs", re.IGNORECASE)
 
-# qstat(1B), "Job State"
+# "job_state" in https://github.com/adaptivecomputing/torque/blob/master/doc/man1/qstat.1.in
 STATES = {
     "C": JobState.COMPLETED,
     "E": JobState.COMPLETING,
@@ -38,12 +39,45 @@ STATES = {
     "T": JobState.PENDING,
     "W": JobState.PENDING,
 }
-_OVER_WALLTIME = -11
+# What Torque says in place of a job's own exit status, "Torque supplied exit codes" in
+# https://docs.adaptivecomputing.com/torque/3-0-5/2.7jobexitstatus.php and, from -13 on, in
+# http://kb.adaptivecomputing.com/phpmyfaq/index.php?action=artikel&cat=1&id=212
+_OWN_ENDS = {
+    -1: (JobState.FAILED, "its node could not start it"),
+    -2: (JobState.FAILED, "its node could not start it"),
+    -3: (JobState.FAILED, "its node could not start it, and may try again"),
+    -4: (JobState.NODE_FAIL, "Torque was restarted on its node"),
+    -5: (JobState.NODE_FAIL, "Torque was restarted on its node"),
+    -6: (JobState.NODE_FAIL, "Torque was restarted on its node"),
+    -7: (JobState.FAILED, "its node could not restart it"),
+    -8: (JobState.FAILED, "its shell could not be run on its node"),
+    -9: (JobState.FAILED, "its output files could not be created on its node"),
+    -10: (JobState.OUT_OF_MEMORY, ""),
+    -11: (JobState.TIMEOUT, ""),
+    -12: (JobState.TIMEOUT, "its processor time was used up"),
+    -13: (JobState.FAILED, "its cgroups could not be created on its node"),
+    -14: (JobState.FAILED, "the prologue of its node failed"),
+}
+
+
+class Ending(NamedTuple):
+    """Hold how a job ended."""
+
+    state: JobState
+    reason: str = ""
+    exit_code: int | None = None
+    signal: int | None = None
 
 
 @dataclass(frozen=True)
 class Torque(Scheduler):
-    """Build the commands of Torque. A job id is ``12.server``, ``12[].server`` an array."""
+    """Build the commands of Torque. A job id is ``12.server``, ``12[].server`` an array.
+
+    A server lists all jobs to its operators and managers, and to everybody with
+    `query_other_jobs`. From all others it hides them: without a word in the list, with
+    "Unauthorized Request" where one is asked for. So the query is shared, and the monitor asks
+    the owner of a job that it does not name.
+    """
 
     name: ClassVar[str] = "torque"
     title: ClassVar[str] = "Torque"
@@ -52,7 +86,8 @@ class Torque(Scheduler):
         r"[0-9]+(?:\[[0-9]*\])?(?:\.[A-Za-z0-9_.-]+)?"
     )
     no_answer: ClassVar[re.Pattern[str]] = re.compile(
-        "unable to communicate|cannot connect|connection refused|timeout|end of file",
+        "unable to communicate|cannot connect|connection refused|timeout|timed out|end of file"
+        "|premature end of message",
         re.IGNORECASE,
     )
 
@@ -84,7 +119,7 @@ class Torque(Scheduler):
 
 
 def _parse_submit(result: CommandResult) -> str:
-    Torque.accepted(result)
+    Torque.accepted(result, transient=bool(_TRY_LATER.search(result.text)))
     job_id = result.stdout.strip()
     if not Torque.job_id_pattern.fullmatch(job_id):
         raise ParseError("qsub printed no job id.", result)
@@ -94,69 +129,73 @@ def _parse_submit(result: CommandResult) -> str:
 def _jobs(result: CommandResult) -> list[ET.Element]:
     if not result.ok:
         raise SchedulerUnavailable("qstat failed.", result)
-    if not result.stdout.strip():
-        return []
-    try:
-        # The document is made by qstat, which escapes what users write.
-        return ET.fromstring(result.stdout).findall("Job")  # noqa: S314
-    except ET.ParseError as error:
-        raise ParseError(f"qstat printed no XML: {error}", result) from error
+    return read_xml("qstat", result).findall("Job") if result.stdout.strip() else []
+
+
+def _number(job_id: str) -> str:
+    """Return the part of an id that tells jobs apart: a server has a short name and a long one."""
+    return job_id.partition(".")[0]
 
 
 def _parse_query(result: CommandResult, wanted: set[str]) -> dict[str, JobStatus]:
-    jobs = {job.findtext("Job_Id", "").partition(".")[0]: job for job in _jobs(result)}
+    jobs = {_number(job.findtext("Job_Id", "")): job for job in _jobs(result)}
     return {
         job_id: _status(job_id, jobs[number])
         for job_id in wanted
-        if (number := job_id.partition(".")[0]) in jobs
+        if (number := _number(job_id)) in jobs
     }
 
 
 def _parse_one(result: CommandResult, job_id: str) -> JobStatus | None:
     if not result.ok and _UNKNOWN_JOB.search(result.text):
         return None
-    jobs = _jobs(result)
-    return _status(job_id, jobs[0]) if jobs else None
+    # Asked for an array, qstat prints all jobs.
+    return _parse_query(result, {job_id}).get(job_id)
 
 
 def _status(job_id: str, job: ET.Element) -> JobStatus:
     native = job.findtext("job_state", "")
     state = STATES.get(native, JobState.UNKNOWN)
-    code = number = None
+    ending = Ending(state, _comment(job) if state.is_waiting else "")
     if state is JobState.COMPLETED:
-        state, code, number = _end(job.findtext("exit_status", ""))
-    start = _number(job.findtext("start_time", ""))
+        ending = ending_of(job.findtext("exit_status", ""))
+    start = _seconds(job.findtext("start_time", ""))
     # "node1/0-3+node2/0": the first one runs the script.
     host = job.findtext("exec_host", "").partition("+")[0].partition("/")[0]
     return JobStatus(
         job_id=job_id,
-        state=state,
+        state=ending.state,
         native=native,
-        reason=" ".join(job.findtext("comment", "").split()) if state.is_waiting else "",
+        reason=ending.reason,
         host=host,
         queue=job.findtext("queue", ""),
         name=job.findtext("Job_Name", ""),
         start=start,
-        end=_number(job.findtext("comp_time", "")) if state.is_final else _deadline(job, start),
-        exit_code=code,
-        signal=number,
+        end=_seconds(job.findtext("comp_time", "")) if state.is_final else _deadline(job, start),
+        exit_code=ending.exit_code,
+        signal=ending.signal,
     )
 
 
-def _end(text: str) -> tuple[JobState, int | None, int | None]:
-    """Return how a job ended: its state, exit status and signal."""
-    if not re.fullmatch(r"-?\d+", text):
+def _comment(job: ET.Element) -> str:
+    return " ".join(job.findtext("comment", "").split())
+
+
+def ending_of(exit_status: str) -> Ending:
+    """Read an exit status: the job's own, 256 + n for a signal, below 0 for Torque's reasons."""
+    if not re.fullmatch(r"-?\d+", exit_status):
         # Deleted before it ran.
-        return JobState.CANCELLED, None, None
-    status = int(text)
-    if status == _OVER_WALLTIME:
-        return JobState.TIMEOUT, None, None
-    if status > 256:
-        # Killed by Torque itself, which qdel asks for.
-        return JobState.CANCELLED, None, status - 256
+        return Ending(JobState.CANCELLED)
+    status = int(exit_status)
+    if status < 0:
+        unknown = JobState.FAILED, f"Torque ended it, for its reason {status}"
+        return Ending(*_OWN_ENDS.get(status, unknown))
     if status > 128:
-        return JobState.FAILED, None, status - 128
-    return (JobState.FAILED if status else JobState.COMPLETED), status, None
+        number = status - (256 if status > 256 else 128)
+        # qdel sends this one; a job may get any other from its user or from its node.
+        deleted = status > 256 and number == signal.SIGTERM
+        return Ending(JobState.CANCELLED if deleted else JobState.FAILED, signal=number)
+    return Ending(JobState.FAILED if status else JobState.COMPLETED, exit_code=status)
 
 
 def _deadline(job: ET.Element, start: float | None) -> float | None:
@@ -167,8 +206,8 @@ def _deadline(job: ET.Element, start: float | None) -> float | None:
     return start + 3600 * hours + 60 * minutes + seconds
 
 
-def _number(text: str) -> float | None:
-    return float(text) if text.isdigit() else None
+def _seconds(text: str) -> float | None:
+    return float(text) if text.isdecimal() else None
 
 
 def _parse_find(result: CommandResult, tag: str) -> list[str]:
@@ -191,6 +230,7 @@ def _parse_tagged(result: CommandResult) -> list[TaggedJob]:
             job.findtext("Job_Name", ""),
         )
         for job in _jobs(result)
+        if job.findtext("job_state") != "C"
     ]
 
 

@@ -25,6 +25,8 @@ class MoabSpawner(TorqueSpawner):
 
     scheduler_name = "moab"
 
+    req_qos = Unicode("", help="Quality of service to ask for.").tag(config=True)
+
     batch_submit_cmd = Unicode("msub").tag(config=True)
     batch_query_cmd = Unicode("mdiag -j {job_id} --xml").tag(config=True)
     batch_cancel_cmd = Unicode("mjobctl -c {job_id}").tag(config=True)

@@ -1,14 +1,18 @@
 #!/bin/bash
 #PBS -N jupyterhub-singleuser
+#PBS -o /home/alice/.jupyterhub.torque.out
+#PBS -e /home/alice/.jupyterhub.torque.err
 #PBS -q day@node7
 #PBS -l walltime=12:00:00
 #PBS -l nodes=1:ppn=2:gpus=1
 #PBS -l mem=4096mb
 #PBS -A physics
+#PBS -d /home/alice
+#PBS -l qos=high
+#PBS -l advres=course
 #PBS -v JUPYTERHUB_API_TOKEN,LANG
 #PBS --exclusive
 #PBS --mail-type=END
-#PBS -l advres=course
 
 set -euo pipefail
 # It belongs to the login host and does not exist here.

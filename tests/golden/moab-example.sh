@@ -1,8 +1,11 @@
 #!/bin/bash
 #PBS -N jupyterhub-singleuser
+#PBS -o /home/alice/.jupyterhub.torque.out
+#PBS -e /home/alice/.jupyterhub.torque.err
 #PBS -l walltime=8:00:00
-#PBS -v PATH
+#PBS -d /home/alice
 #PBS -l advres=course.12
+#PBS -v PATH
 
 set -euo pipefail
 # It belongs to the login host and does not exist here.

@@ -1,5 +1,7 @@
 #!/bin/bash
 #PBS -N jupyterhub-singleuser
+#PBS -o /home/alice/.jupyterhub.torque.out
+#PBS -e /home/alice/.jupyterhub.torque.err
 #PBS -q day@node7
 #PBS -l walltime=12:00:00
 #PBS -l nodes=1:ppn=2:gpus=1

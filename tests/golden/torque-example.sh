@@ -1,5 +1,7 @@
 #!/bin/bash
 #PBS -N jupyterhub-singleuser
+#PBS -o /home/alice/.jupyterhub.torque.out
+#PBS -e /home/alice/.jupyterhub.torque.err
 #PBS -q batch
 #PBS -l walltime=8:00:00
 #PBS -l nodes=1:ppn=2

@@ -1,5 +1,7 @@
 #!/bin/bash
 #PBS -N jupyterhub-singleuser
+#PBS -o /home/alice/.jupyterhub.torque.out
+#PBS -e /home/alice/.jupyterhub.torque.err
 #PBS -v JUPYTERHUB_API_TOKEN,LANG
 
 set -euo pipefail

@@ -80,6 +80,16 @@ def test_a_sites_own_commands_are_seen(config, because):
     assert isinstance(spawner.backend, ShellBackend if because else ManagedBackend)
 
 
+@pytest.mark.parametrize("cls", [TorqueSpawner, MoabSpawner])
+def test_torque_and_moab_keep_the_commands_of_a_site_that_has_its_own(cls):
+    for name in ("batch_submit_cmd", "batch_query_cmd", "batch_cancel_cmd", "state_running_re"):
+        spawner = make_spawner(cls, {"TorqueSpawner": {name: "own"}})
+        assert isinstance(spawner.backend, ShellBackend)
+    spawner = make_spawner(cls, {"TorqueSpawner": {"batch_script": "{cmd}", "req_queue": "day"}})
+    assert isinstance(spawner.backend, ManagedBackend)
+    assert spawner.backend.client.scheduler.name == cls.scheduler_name
+
+
 @pytest.mark.parametrize(
     "prefix", ["sudo -E -u {username} PATH=$PATH", "ssh login 'sudo -u {username}' |", "a; b"]
 )
