@@ -167,6 +167,25 @@ def test_a_server_whose_job_is_requeued_comes_back_by_itself(hub, site):
     assert hub.state(user)["job_id"] == before["job_id"]
 
 
+def test_a_scheduler_that_is_down_for_many_polls_ends_no_server(hub, site):
+    user = hub.users[1]
+    hub.begin(user)
+    hub.wait_ready(user)
+    before = hub.state(user)["job_id"]
+    site.break_down()
+    try:
+        said = len(hub.log.read_text())
+        wait_for(lambda: "does not answer" in hub.log.read_text()[said:], 60, "the Hub to notice")
+        time.sleep(10)  # three polls of JupyterHub
+        assert hub.server(user)["ready"]
+        assert hub.kernels(user).status_code == 200
+    finally:
+        site.repair()
+    wait_for(lambda: "answers again" in hub.log.read_text()[said:], 150, "the Hub to be answered")
+    assert hub.server(user)["ready"]
+    assert hub.state(user)["job_id"] == before
+
+
 def test_a_job_that_the_hub_has_lost_is_cancelled(site, tmp_path):
     hub = start_hub(site, tmp_path, "c.BatchSpawnerBase.orphan_grace = 2\n")
     lost, other = hub.users[:2]
