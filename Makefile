@@ -7,7 +7,7 @@ PYTEST = $(BIN)/python -m pytest
 EXTRAS = dev,demo,browser
 
 .DEFAULT_GOAL := help
-.PHONY: help demo venv proxy lint test test-unit test-hub test-slurm test-gridengine test-htcondor test-oar test-browser test-versions docs clean
+.PHONY: help demo venv proxy lint test test-unit test-hub test-slurm test-gridengine test-htcondor test-oar test-browser test-versions bench docs clean
 
 help: ## list what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -59,6 +59,9 @@ test-browser: proxy ## drive the pages in Chromium
 
 test-versions: ## repeat unit and Hub tests on the oldest and the newest Python and JupyterHub
 	@.ci/versions.sh
+
+bench: proxy ## measure everything against its peers, and write docs/benchmarks.md
+	$(BIN)/python benchmarks/run.py
 
 docs: venv ## build the documentation
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check -e ".[docs]"
