@@ -77,3 +77,10 @@ async def test_the_example_of_a_subclass_renders_its_own_trait(tmp_path):
     script = await spawner._get_batch_script(**spawner.script_variables())
     assert script.splitlines()[:2] == ["#!/bin/bash", "#SBATCH --constraint=avx512"]
     assert spawner.req_homedir == f"/home/{spawner.user.name[0]}/{spawner.user.name}"
+
+
+def test_every_test_that_the_page_on_failures_names_exists():
+    page = (DOCS / "reliability.md").read_text(encoding="utf-8")
+    tests = "\n".join(file.read_text() for file in Path(__file__).parents[1].rglob("test_*.py"))
+    named = set(re.findall(r"`(test_\w+)`", page))
+    assert {name for name in named if f"def {name}(" not in tests} == set()
