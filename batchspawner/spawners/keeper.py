@@ -5,24 +5,34 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
+from ..errors import SchedulerError
 from .answering import answers_http
 from .hub import hub_spawner, in_background, move_server, notify_of_end
 from .state import commit_state
 
 if TYPE_CHECKING:
+    from ..client import BatchClient
     from ..jobs import JobStatus
     from ..watch import Watch
 
 _LOOK = 0.2
 """Seconds between two looks whether a server that restarted answers."""
 
+_SILENCE = 120.0
+"""Seconds that a job which was started again may be silent before we ask whether it is ours."""
+
 
 class Keeper:
     """Follow the job of one running server, as long as its watch is open."""
 
-    def __init__(self, spawner: Any, watch: Watch) -> None:
+    def __init__(self, spawner: Any, watch: Watch, client: BatchClient) -> None:
         self._spawner = spawner
         self._watch = watch
+        self._client = client
+        # When the run began from which the server reported.
+        self._run = watch.status.start if watch.status else None
+        self.lost = False
+        """Whether the job's id belongs to a job of somebody else by now."""
         # What comes from now on is news of a job that was restarted.
         spawner.report.clear()
         self._task = asyncio.ensure_future(self._follow())
@@ -32,22 +42,41 @@ class Keeper:
         self._task.cancel()
 
     async def _follow(self) -> None:
-        spawner, seen = self._spawner, self._watch.status
-        while not (seen and seen.is_final):
-            news = asyncio.ensure_future(self._watch.change(seen))
-            report = asyncio.ensure_future(spawner.report.wait())
-            try:
-                await asyncio.wait([news, report], return_when=asyncio.FIRST_COMPLETED)
-                if spawner.report.is_set():
-                    spawner.report.clear()
-                    await self._move()
-            finally:
-                news.cancel()
-                report.cancel()
+        seen = self._watch.status
+        while not (seen and seen.is_final) and not self.lost:
+            silent = self._is_silent(seen)
+            if not await self._news(seen, _SILENCE if silent else None):
+                self.lost = not await self._is_ours()
+                self._run = seen.start if seen else None
+            elif self._spawner.report.is_set():
+                self._spawner.report.clear()
+                await self._move()
+                self._run = self._watch.status.start if self._watch.status else None
             self._tell_waiting(seen, self._watch.status)
             seen = self._watch.status
         # Not in this task: what follows closes the watch, and so cancels us.
-        in_background(notify_of_end(spawner))
+        in_background(notify_of_end(self._spawner))
+
+    async def _news(self, seen: JobStatus | None, timeout: float | None) -> bool:
+        """Wait for another status or for a report; False where neither came in time."""
+        news = asyncio.ensure_future(self._watch.change(seen))
+        report = asyncio.ensure_future(self._spawner.report.wait())
+        try:
+            done, _ = await asyncio.wait(
+                [news, report], timeout=timeout, return_when=asyncio.FIRST_COMPLETED
+            )
+        finally:
+            news.cancel()
+            report.cancel()
+        return bool(done)
+
+    def _is_silent(self, status: JobStatus | None) -> bool:
+        """Tell whether the job runs anew, and nobody has reported from this run."""
+        if status is None or status.start is None:
+            return False
+        if self._run is None:
+            self._run = status.start
+        return status.start != self._run
 
     def _tell_waiting(self, before: JobStatus | None, now: JobStatus | None) -> None:
         if now and now.state.is_waiting and not (before and before.state.is_waiting):
@@ -55,6 +84,25 @@ class Keeper:
                 "%s: job %s was put back into the queue: %s",
                 self._spawner._log_name, self._spawner.job_id, now.describe(),
             )  # fmt: skip
+
+    async def _is_ours(self) -> bool:
+        """Ask whether the job still carries our tag: a scheduler that lost its state may have
+        given the id to another one.
+        """
+        spawner = self._spawner
+        if not spawner.job_tag or ";" in spawner.job_id:
+            return True
+        try:
+            found = await self._client.find(spawner.job_tag)
+        except SchedulerError as error:
+            spawner.log.info("%s: cannot look for its job: %s", spawner._log_name, error)
+            return True
+        if spawner.job_id not in found:
+            spawner.log.error(
+                "%s: job %s is another one now; the scheduler has lost ours",
+                spawner._log_name, spawner.job_id,
+            )  # fmt: skip
+        return spawner.job_id in found
 
     async def _move(self) -> None:
         """Point Hub and proxy at a server that its job has started anew."""

@@ -153,6 +153,8 @@ class ManagedBackend:
             except asyncio.TimeoutError:
                 return None
         self._note(status)
+        if self._keeper is not None and self._keeper.lost:
+            return 1
         if not status.is_final:
             return None
         spawner.log.warning(
@@ -198,7 +200,7 @@ class ManagedBackend:
         """Look after the server from now on: its end is told at once, its restart followed."""
         watch = self._watch(self.spawner.poll_interval)
         if self._keeper is None:
-            self._keeper = Keeper(self.spawner, watch)
+            self._keeper = Keeper(self.spawner, watch, self.client)
 
     async def _until_answering(self, watch: Watch) -> None:
         """Wait until the server answers, so that JupyterHub finds it at its first try.

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from batchspawner.jobs import JobState
+from batchspawner.spawners import keeper
 from batchspawner.spawners.failures import SpawnFailure
 from tests.spawners.conftest import FakeSpawner
 from tests.spawners.site import restored, stored_state
@@ -107,6 +108,33 @@ async def test_a_job_that_reported_just_before_the_hub_died_is_not_asked_to_repo
     cluster.run("1")
     assert (await asyncio.wait_for(again.get_url(), 5)).startswith("http://node1:4444/")
     again.clear_state()
+
+
+async def test_an_id_that_the_scheduler_has_given_to_another_job_is_not_our_server(
+    spawner, cluster, monkeypatch, caplog
+):
+    monkeypatch.setattr(keeper, "_SILENCE", 0.05)
+    told = []
+    await serve(spawner, cluster)
+    spawner.add_poll_callback(told.append, "ended")
+    cluster.tags.clear()
+    cluster.set("1", JobState.RUNNING, host="node9", start=999.0)
+    await until(lambda: told == ["ended"])
+    assert "job 1 is another one now" in caplog.text
+
+
+async def test_a_restarted_job_that_is_slow_to_report_stays_our_server(
+    spawner, cluster, monkeypatch
+):
+    monkeypatch.setattr(keeper, "_SILENCE", 0.05)
+    told = []
+    await serve(spawner, cluster)
+    spawner.add_poll_callback(told.append, "ended")
+    cluster.set("1", JobState.RUNNING, host="node9", start=999.0)
+    await asyncio.sleep(0.3)
+    assert told == []
+    assert cluster.commands.count("find") == 1
+    assert await spawner.poll() is None
 
 
 async def adopted(spawner):
