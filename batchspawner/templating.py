@@ -1,4 +1,4 @@
-"""Find and render job-script templates, and the old template strings too."""
+"""Find and render job scripts and pages from templates, a site's own before the packaged ones."""
 
 from __future__ import annotations
 
@@ -12,19 +12,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import jinja2
+from jinja2 import meta
 from jinja2.sandbox import SandboxedEnvironment
 
 from .errors import OptionsError, TemplateError
 from .units import native_duration, native_memory
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
 MULTI_LINE = frozenset({"cmd", "prologue", "epilogue", "options"})
 """Variables of a job script whose value may have several lines; the administrator sets them."""
 
 PATH_VARIABLE = "BATCHSPAWNER_TEMPLATE_PATH"
 SITE_FOLDER = "/etc/batchspawner/templates"
+PACKAGED = "packaged"
+"""What goes before a template's name to say that the packaged one is meant."""
 
 
 def format_template(template: str | jinja2.Template, *args: Any, **kwargs: Any) -> str:
@@ -39,50 +42,65 @@ def format_template(template: str | jinja2.Template, *args: Any, **kwargs: Any) 
     return str(jinja.render(*args, **kwargs))
 
 
-def search_path(paths: Iterable[str] = ()) -> tuple[str, ...]:
-    """Return the folders of a site's own templates, the first one that has a file wins.
-
-    They are `paths`, those in $BATCHSPAWNER_TEMPLATE_PATH, and /etc/batchspawner/templates.
-    """
+def search_path(configured: Sequence[str] = ()) -> tuple[str, ...]:
+    """Return the folders of a site's templates, best first; the packaged ones come after them."""
     named = os.environ.get(PATH_VARIABLE, "").split(os.pathsep)
-    return (*paths, *(path for path in named if path), SITE_FOLDER)
+    return (*map(str, configured), *filter(None, named), SITE_FOLDER)
 
 
-def render_script(name: str, variables: Mapping[str, object], paths: Iterable[str] = ()) -> str:
-    """Render a job-script template such as ``slurm.j2``, a site's own or the packaged one.
+def render_script(
+    name: str,
+    variables: Mapping[str, object],
+    folders: Sequence[str] | None = None,
+    front_end: str = "spawner",
+) -> str:
+    """Render a job-script template such as ``slurm.j2``.
 
-    A site's template may extend ours, `{% extends "packaged/slurm.j2" %}`. Raises TemplateError,
-    which names file and line, for a template or variable that does not exist; OptionsError for a
-    value that would break out of its line.
+    A site's ``spawner/slurm.j2`` is for the front end of this name only. Raises TemplateError for
+    a template or variable that does not exist, OptionsError for a value that would break out of
+    its line.
     """
     for variable, value in variables.items():
         if variable not in MULTI_LINE:
             check_one_line(variable, value)
-    try:
-        return _environment(search_path(paths)).get_template(name).render(variables)
-    except jinja2.TemplateNotFound as error:
-        raise TemplateError(f"there is no job-script template {error.name!r}") from error
-    except jinja2.TemplateError as error:
-        raise TemplateError(f"{_place(error, name)}: {error}") from error
+    environment = _environment(tuple(search_path() if folders is None else folders), page=False)
+    return _render(environment, [f"{front_end}/{name}", name], variables)
 
 
-def find_template(name: str, paths: Iterable[str] = ()) -> tuple[str, str]:
-    """Return where a template is and what it holds. Raises TemplateError where there is none."""
-    environment = _environment(search_path(paths))
-    try:
-        assert environment.loader is not None  # noqa: S101  (set below)
-        source, filename, _ = environment.loader.get_source(environment, name)
-    except jinja2.TemplateNotFound as error:
-        raise TemplateError(f"there is no job-script template {error.name!r}") from error
-    return filename or name, source
+def render_page(name: str, variables: Mapping[str, object], folders: Sequence[str] = ()) -> str:
+    """Render a template of a page, where every value is escaped. Raises TemplateError."""
+    return _render(_environment(tuple(folders), page=True), [name], variables)
 
 
-def template_names(paths: Iterable[str] = ()) -> list[str]:
-    """Return the names of all job-script templates, a site's and ours."""
-    folders = [Path(path) for path in search_path(paths)]
-    own = {file.name for folder in folders if folder.is_dir() for file in folder.glob("*.j2")}
-    packaged = {file.name for file in _packaged().iterdir() if file.name.endswith(".j2")}
-    return sorted(own | packaged)
+def find_template(
+    name: str, folders: Sequence[str] | None = None, front_end: str = ""
+) -> tuple[str, str]:
+    """Return the file that is used for a template's name, and its text. Raises TemplateError."""
+    environment = _environment(tuple(search_path() if folders is None else folders), page=False)
+    for candidate in filter(None, [front_end and f"{front_end}/{name}", name]):
+        try:
+            text, file, _ = _loader(environment).get_source(environment, candidate)
+        except jinja2.TemplateNotFound:
+            continue
+        return str(file), text
+    raise TemplateError(f"there is no template {name!r}")
+
+
+def template_names(folders: Sequence[str] | None = None) -> list[str]:
+    """Return the names of all templates, a site's own and the packaged ones."""
+    environment = _environment(tuple(search_path() if folders is None else folders), page=False)
+    return [name for name in environment.list_templates() if not name.startswith(f"{PACKAGED}/")]
+
+
+def variables_of(name: str, folders: Sequence[str] | None = None) -> frozenset[str]:
+    """Return the variables that a template and those that it extends name."""
+    environment = _environment(tuple(search_path() if folders is None else folders), page=False)
+    tree = environment.parse(find_template(name, folders)[1])
+    found = frozenset(meta.find_undeclared_variables(tree))
+    for parent in meta.find_referenced_templates(tree):
+        if parent is not None and parent != name:
+            found |= variables_of(parent, folders)
+    return found
 
 
 def check_one_line(name: str, value: object) -> None:
@@ -91,40 +109,64 @@ def check_one_line(name: str, value: object) -> None:
         raise OptionsError(name, value, "it must be one line without control characters")
 
 
-def _place(error: jinja2.TemplateError, name: str) -> str:
-    """Return file and line of the template in which an error arose."""
-    if isinstance(error, jinja2.TemplateSyntaxError):
-        return f"{error.filename or error.name or name}, line {error.lineno}"
+def _render(
+    environment: jinja2.Environment, names: Sequence[str], variables: Mapping[str, object]
+) -> str:
+    try:
+        return environment.select_template(list(names)).render(variables)
+    except jinja2.TemplatesNotFound as error:
+        raise TemplateError(f"there is no template {names[-1]!r}") from error
+    except jinja2.TemplateNotFound as error:
+        raise TemplateError(f"there is no template {error.name!r}") from error
+    except jinja2.TemplateSyntaxError as error:
+        raise TemplateError(f"{error.filename}:{error.lineno}: {error.message}") from error
+    except jinja2.TemplateError as error:
+        raise TemplateError(f"{_place(error)}: {error}") from error
+
+
+def _place(error: Exception) -> str:
+    """Return the file and the line of a template at which rendering failed."""
     frames = traceback.extract_tb(error.__traceback__)
-    places = [frame for frame in frames if frame.filename.endswith(".j2")]
-    return f"{places[-1].filename}, line {places[-1].lineno}" if places else name
+    inside = [frame for frame in frames if frame.filename.endswith((".j2", ".html"))]
+    return f"{inside[-1].filename}:{inside[-1].lineno}" if inside else "a template"
 
 
-def _packaged() -> Any:
-    return files("batchspawner.templates")
+class _PackagedLoader(jinja2.BaseLoader):
+    """Load the templates that come with the library."""
+
+    def get_source(
+        self, environment: jinja2.Environment, template: str
+    ) -> tuple[str, str, Callable[[], bool]]:
+        del environment
+        file = files("batchspawner.templates").joinpath(template)
+        if ".." in template or not file.is_file():
+            raise jinja2.TemplateNotFound(template)
+        return file.read_text(encoding="utf-8"), str(file), lambda: True
+
+    def list_templates(self) -> list[str]:
+        root = files("batchspawner.templates")
+        pages = [f"forms/{file.name}" for file in root.joinpath("forms").iterdir()]
+        names = [*(file.name for file in root.iterdir()), *pages]
+        return sorted(name for name in names if name.endswith((".j2", ".html")))
 
 
-def _load_packaged(name: str) -> tuple[str, str, None] | None:
-    file = _packaged().joinpath(name)
-    return (file.read_text(encoding="utf-8"), str(file), None) if file.is_file() else None
+def _loader(environment: jinja2.Environment) -> jinja2.BaseLoader:
+    assert environment.loader is not None  # noqa: S101  (every environment of ours has one)
+    return environment.loader
 
 
-@lru_cache(maxsize=16)
-def _environment(folders: tuple[str, ...]) -> jinja2.Environment:
-    packaged: Any = jinja2.FunctionLoader(_load_packaged)
+@lru_cache(maxsize=32)
+def _environment(folders: tuple[str, ...], *, page: bool) -> jinja2.Environment:
+    packaged = _PackagedLoader()
+    sites = [jinja2.FileSystemLoader(Path(folder)) for folder in folders]
+    loaders = [*sites, jinja2.PrefixLoader({PACKAGED: packaged}), packaged]
     environment = SandboxedEnvironment(
-        loader=jinja2.ChoiceLoader(
-            [
-                jinja2.PrefixLoader({"packaged": packaged}),
-                jinja2.FileSystemLoader(folders),
-                packaged,
-            ]
-        ),
+        loader=jinja2.ChoiceLoader(loaders),
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
-        autoescape=False,  # a shell script, not a page
+        autoescape=page,
     )
     environment.filters.update(_FILTERS)
     return environment

@@ -84,12 +84,12 @@ def test_a_value_cannot_break_out_of_its_line(value):
 
 def test_a_variable_that_does_not_exist_is_named():
     values = {name: value for name, value in MINIMAL.items() if name != "qos"}
-    with pytest.raises(TemplateError, match=r"slurm\.j2, line \d+: 'qos' is undefined"):
+    with pytest.raises(TemplateError, match=r"slurm\.j2:\d+: 'qos' is undefined"):
         render_script("slurm.j2", values)
 
 
 def test_a_template_that_does_not_exist_is_named():
-    with pytest.raises(TemplateError, match=r"there is no job-script template 'slrum\.j2'"):
+    with pytest.raises(TemplateError, match=r"there is no template 'slrum\.j2'"):
         render_script("slrum.j2", MINIMAL)
 
 

@@ -61,10 +61,10 @@ def test_a_template_that_changes_is_read_anew(site):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("#!/bin/sh\n\n{{ memmory }}\n", "slurm.j2, line 3: 'memmory' is undefined"),
-        ("#!/bin/sh\n{% if queue %}\n", "slurm.j2, line 2: Unexpected end of template"),
-        ("{% extends 'packaged/slrum.j2' %}", "no job-script template 'packaged/slrum.j2'"),
-        ("{{ cmd.__class__.__mro__ }}\n", "slurm.j2, line 1: access to attribute '__class__'"),
+        ("#!/bin/sh\n\n{{ memmory }}\n", "slurm.j2:3: 'memmory' is undefined"),
+        ("#!/bin/sh\n{% if queue %}\n", "slurm.j2:2: Unexpected end of template"),
+        ("{% extends 'packaged/slrum.j2' %}", "there is no template 'packaged/slrum.j2'"),
+        ("{{ cmd.__class__.__mro__ }}\n", "slurm.j2:1: access to attribute '__class__'"),
     ],
 )
 def test_a_mistake_is_named_with_file_and_line(site, text, said):
@@ -78,7 +78,7 @@ def test_all_templates_are_listed_and_found(site):
     folder = site("ours.j2", "x")
     assert {"base.j2", "slurm.j2", "ours.j2"} <= set(template_names([folder]))
     assert find_template("ours.j2", [folder]) == (f"{folder}/ours.j2", "x")
-    with pytest.raises(TemplateError, match=r"no job-script template 'theirs\.j2'"):
+    with pytest.raises(TemplateError, match=r"no template 'theirs\.j2'"):
         find_template("theirs.j2", [folder])
 
 
@@ -125,7 +125,7 @@ def test_the_command_renders_the_script_of_a_user(config):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["show", "slrum"], "there is no job-script template 'slrum.j2'"),
+        (["show", "slrum"], "there is no template 'slrum.j2'"),
         (["render", "--user", "x", "-o", "nprocs"], "--option 'nprocs' is not like queue=day"),
     ],
 )

@@ -6,7 +6,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from ..errors import BatchError
-from ..templating import find_template, template_names
+from ..templating import find_template, search_path, template_names
 
 if TYPE_CHECKING:
     import argparse
@@ -51,16 +51,16 @@ def _told(run: Callable[[argparse.Namespace], int], arguments: argparse.Namespac
 
 def list_all(arguments: argparse.Namespace) -> int:
     """Print each template's name and where it is."""
-    paths = _paths(arguments.config)
-    for name in template_names(paths):
-        sys.stdout.write(f"{name:16} {find_template(name, paths)[0]}\n")
+    folders = _folders(arguments.config)
+    for name in template_names(folders):
+        sys.stdout.write(f"{name:16} {find_template(name, folders)[0]}\n")
     return 0
 
 
 def show_one(arguments: argparse.Namespace) -> int:
     """Print the text of a template."""
-    name = arguments.name if arguments.name.endswith(".j2") else f"{arguments.name}.j2"
-    where, text = find_template(name, _paths(arguments.config))
+    name = arguments.name if "." in arguments.name else f"{arguments.name}.j2"
+    where, text = find_template(name, _folders(arguments.config))
     sys.stderr.write(f"{where}:\n")
     sys.stdout.write(text)
     return 0
@@ -80,10 +80,10 @@ def render_one(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _paths(config_file: str) -> list[str]:
-    """Return c.BatchSpawnerBase.template_paths of a configuration."""
+def _folders(config_file: str) -> tuple[str, ...]:
+    """Return where the Hub with a configuration looks for a site's templates."""
     if not config_file:
-        return []
+        return search_path()
     from jupyterhub.app import JupyterHub
 
     from ..spawners import BatchSpawnerBase
@@ -91,4 +91,4 @@ def _paths(config_file: str) -> list[str]:
     app = JupyterHub()
     app.load_config_file(config_file)
     cls = app.spawner_class if issubclass(app.spawner_class, BatchSpawnerBase) else BatchSpawnerBase
-    return list(cls(config=app.config, user=None, orm_spawner=None).template_paths)
+    return cls(config=app.config, user=None, orm_spawner=None).template_folders

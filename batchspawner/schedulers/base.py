@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from ..commands import Call, CommandResult
     from ..jobs import JobRequest, JobStatus, TaggedJob
+    from ..queues import Queue
 
     Listing = Mapping[str, JobStatus]
     """What one query says: the status of each job that it names, by job id."""
@@ -77,6 +78,13 @@ class Scheduler(ABC):
         """List everybody's jobs, waiting or running, with what may hold their tag.
 
         None where the scheduler has no such listing.
+        """
+        return None
+
+    def availability(self) -> Call[list[Queue]] | None:
+        """List the queues, their limits and what is free in them.
+
+        None where this is not known of the scheduler.
         """
         return None
 

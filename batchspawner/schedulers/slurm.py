@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, ClassVar
 from ..commands import Call
 from ..errors import ParseError, SchedulerUnavailable
 from ..jobs import JobStatus, TaggedJob
+from . import slurm_queues
 from .base import Scheduler
 from .slurm_states import SlurmId, state_of
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from ..commands import CommandResult
     from ..jobs import JobRequest
+    from ..queues import Queue
     from .base import Listing
 
 # Only fields in which no user can write: a job's name may hold line breaks, and a forged line
@@ -92,6 +94,9 @@ class Slurm(Scheduler):
 
     def tagged(self) -> Call[list[TaggedJob]]:
         return Call(("squeue", "-h", "-a", "-o", "%i|%u|%k|%j"), _parse_tagged)
+
+    def availability(self) -> Call[list[Queue]]:
+        return Call(slurm_queues.COMMAND, slurm_queues.parse_queues)
 
     def cancel(self, job_id: str) -> Call[None]:
         one = SlurmId.parse(self.checked(job_id))

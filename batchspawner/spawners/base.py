@@ -15,6 +15,7 @@ from .. import api  # noqa: F401  (registers the handler that jobs report to)
 from ..runners import IDENTITY, run_shell, tool_environment
 from ..templating import format_template, render_script
 from .adoption import adopt
+from .choosing import ChoiceTraits
 from .environment import COMMAND_ENV_KEEP, ENV_KEEP
 from .managed import ManagedBackend
 from .progress import progress_events
@@ -27,11 +28,8 @@ if TYPE_CHECKING:
 
 _HOST_NAME = re.compile(r"[A-Za-z0-9_.:-]{1,253}")
 
-_NOT_FOR_USERS = frozenset({"keepvars", "keepvars_extra", "username", "homedir"})
-"""Variables of the job script that a user's choices never replace; nor do they replace `cmd`."""
 
-
-class BatchSpawnerBase(RequestTraits, Spawner):
+class BatchSpawnerBase(ChoiceTraits, RequestTraits, Spawner):
     """Be the base of all spawners whose server is a batch job.
 
     A subclass either names a scheduler of `batchspawner.schedulers` in `scheduler_name`, or gives
@@ -59,11 +57,6 @@ class BatchSpawnerBase(RequestTraits, Spawner):
         "",
         help="Template of the job script, for Jinja or `str.format`; empty: the packaged one. "
         "Every trait `req_foo` is `foo` in it; `cmd` starts the server and must be there.",
-    ).tag(config=True)
-    template_paths = List(
-        Unicode(),
-        help="Folders of the site's own job-script templates, before $BATCHSPAWNER_TEMPLATE_PATH, "
-        "/etc/batchspawner/templates and the packaged ones.",
     ).tag(config=True)
     batchspawner_singleuser_cmd = Unicode(
         "batchspawner-singleuser",
@@ -135,11 +128,6 @@ class BatchSpawnerBase(RequestTraits, Spawner):
     def _env_keep_default(self) -> list[str]:
         return list(ENV_KEEP)
 
-    @default("apply_user_options")
-    def _apply_user_options_default(self) -> Callable[[Any, dict[str, Any]], None]:
-        # They are variables of the job script. JupyterHub >= 5.3 warns where nobody takes them.
-        return lambda _spawner, _options: None
-
     @default("command_env_keep")
     def _command_env_keep_default(self) -> list[str]:
         return list(COMMAND_ENV_KEEP)
@@ -191,14 +179,13 @@ class BatchSpawnerBase(RequestTraits, Spawner):
         """Return the job script, from `batch_script` or the packaged template."""
         if self.batch_script or not self.scheduler_name:
             return format_template(self.batch_script, **subvars)
-        return render_script(f"{self.scheduler_name}.j2", subvars, self.template_paths)
+        return render_script(f"{self.scheduler_name}.j2", subvars, self.template_folders)
 
     def script_variables(self) -> dict[str, Any]:
         """Return all that a job script's template can name; choices of the user come last."""
-        chosen = getattr(self, "user_options", None) or {}
         return {
             **self.get_req_subvars(),
-            **{name: value for name, value in chosen.items() if name not in _NOT_FOR_USERS},
+            **self.chosen_variables(),
             "cmd": self.cmd_formatted_for_batch(),
             "path": self.get_env().get("PATH", ""),
         }
@@ -255,6 +242,7 @@ class BatchSpawnerBase(RequestTraits, Spawner):
         """Forget the job."""
         super().clear_state()
         restore_state(self, {})
+        self.chosen = None
         self._report = None
         if self._backend is not None:
             self._backend.close()
@@ -270,6 +258,9 @@ class BatchSpawnerBase(RequestTraits, Spawner):
 
     async def start(self) -> tuple[str, int]:
         """Submit the job and wait until its server has reported; return host and port."""
+        if self.chosen is None:
+            # JupyterHub < 5.3 has not asked before.
+            await self.take_options(self.user_options)
         if self._configured_ip is None:
             self._configured_ip = self.ip
         self.ip, self.port = self._configured_ip, self.traits()["port"].default_value

@@ -72,11 +72,13 @@ def record_jobs(recorder: Recorder, slurm: Slurm) -> None:
     run("scancel_unknown", slurm.cancel("99999"))
     run("scancel_other_user", slurm.cancel(running), USERS[1])
     run("signal", slurm.signal(running, 15))
+    run("sinfo", slurm.availability())
     cluster.run("scancel", running, held, array)
     cluster.controller("KILL")
     for name, call in {
         "squeue_down": slurm.query([running])[0], "sbatch_down": slurm.submit(JobRequest(HOLD)),
         "scancel_down": slurm.cancel(running), "scontrol_down": slurm.confirm(running)[0],
+        "sinfo_down": slurm.availability(),
     }.items():  # fmt: skip
         run(name, call)
 

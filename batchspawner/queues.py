@@ -1,0 +1,57 @@
+"""Describe what a scheduler offers: its queues, their limits, and what is free in them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+
+@dataclass(frozen=True)
+class Queue:
+    """Describe one queue. None stands for what is not known, or for no limit.
+
+    `cores`, `memory` (bytes) and `gpus` are those of the largest node; `runtime` is in seconds.
+    """
+
+    name: str
+    is_default: bool = False
+    is_open: bool = True
+    runtime: int | None = None
+    cores: int | None = None
+    memory: int | None = None
+    gpus: int | None = None
+    free_cores: int | None = None
+    all_cores: int | None = None
+    free_nodes: int | None = None
+    all_nodes: int | None = None
+
+    def merged(self, other: Queue) -> Queue:
+        """Return this queue with the nodes of another line about it."""
+        return replace(
+            self,
+            is_open=self.is_open or other.is_open,
+            cores=_largest(self.cores, other.cores),
+            memory=_largest(self.memory, other.memory),
+            gpus=_largest(self.gpus, other.gpus),
+            free_cores=_sum(self.free_cores, other.free_cores),
+            all_cores=_sum(self.all_cores, other.all_cores),
+            free_nodes=_sum(self.free_nodes, other.free_nodes),
+            all_nodes=_sum(self.all_nodes, other.all_nodes),
+        )
+
+
+def merge_lines(lines: list[Queue]) -> list[Queue]:
+    """Return one queue for all lines of its name, in the order of the first ones."""
+    merged: dict[str, Queue] = {}
+    for line in lines:
+        known = merged.get(line.name)
+        merged[line.name] = line if known is None else known.merged(line)
+    return list(merged.values())
+
+
+def _largest(one: int | None, other: int | None) -> int | None:
+    known = [number for number in (one, other) if number is not None]
+    return max(known, default=None)
+
+
+def _sum(one: int | None, other: int | None) -> int | None:
+    return None if one is None or other is None else one + other

@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+import pytest
+
+from batchspawner.commands import CommandResult
+from batchspawner.errors import ParseError, SchedulerUnavailable
+from batchspawner.queues import Queue
+from batchspawner.schedulers.slurm import Slurm
+from tests.recorded import answer
+
+SIZE = {"cores": 256, "memory": 262144 * 2**20}
+
+
+def test_the_partitions_are_read_from_sinfo():
+    assert answer(Slurm().availability(), "slurm", "sinfo") == [
+        Queue("normal", True, True, None, **SIZE, gpus=0,
+              free_cores=766, all_cores=768, free_nodes=2, all_nodes=3),
+        Queue("debug", False, True, 600, **SIZE, gpus=0,
+              free_cores=254, all_cores=256, free_nodes=0, all_nodes=1),
+        Queue("gpu", False, True, 3600, **SIZE, gpus=2,
+              free_cores=256, all_cores=256, free_nodes=1, all_nodes=1),
+        Queue("low", False, True, None, **SIZE, gpus=2,
+              free_cores=1022, all_cores=1024, free_nodes=3, all_nodes=4),
+    ]  # fmt: skip
+
+
+def test_a_controller_that_does_not_answer_is_told_as_such():
+    with pytest.raises(SchedulerUnavailable, match="sinfo failed"):
+        answer(Slurm().availability(), "slurm", "sinfo_down")
+
+
+def read(line: str) -> list[Queue]:
+    call = Slurm().availability()
+    return call.parse(CommandResult(call.argv, 0, line))
+
+
+@pytest.mark.parametrize(
+    ("gres", "gpus"),
+    [
+        ("(null)", 0),
+        ("gpu:4", 4),
+        ("gpu:a100:4(S:0-1),gpu:v100:2(S:0),shard:8", 6),
+        ("shard:a:8,nic:2", 0),
+    ],
+)
+def test_gpus_of_all_types_are_counted(gres, gpus):
+    assert read(f"p|up|1-00:00:00|4+|1000+|{gres}|0/4/0/4|0/1/0/1\n")[0].gpus == gpus
+
+
+def test_a_line_of_an_unknown_form_is_an_error_and_no_guess():
+    with pytest.raises(ParseError, match="unknown form"):
+        read("p|up\n")
