@@ -60,7 +60,9 @@ def test_a_job_hears_signals_that_its_submitter_ignores(queue):
         text=True,
     )  # fmt: skip
     job_id = done.stdout.strip()
-    wait_for(lambda: queue.output(job_id), 10, "the script")
+    wait_for(
+        lambda: queue.job(job_id)["state"] == "RUNNING" and queue.output(job_id), 10, "the script"
+    )
     assert queue.run("signal", job_id, "INT").returncode == 0
     assert queue.until(job_id)["signal"] == signal.SIGINT
 
