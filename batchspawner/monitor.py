@@ -164,7 +164,7 @@ class Monitor:
                 self._note_failure(SchedulerError(f"{type(error).__name__}: {error}"))
 
     async def _wait(self, seconds: float) -> None:
-        # Not asyncio.wait_for: before Python 3.12 it could swallow our own cancellation.
+        # Neither a task nor a timeout: this runs between any two queries.
         alarm = asyncio.get_running_loop().call_later(seconds, self._wake.set)
         try:
             await self._wake.wait()

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from .commands import CommandResult
 from .errors import CommandNotFound, SchedulerUnavailable
+from .waiting import within
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -192,7 +193,7 @@ async def _run(
             result,
         ) from error
     try:
-        stdout, stderr = await asyncio.wait_for(_communicate(process, text.encode()), timeout)
+        stdout, stderr = await within(timeout, _communicate(process, text.encode()))
     except asyncio.TimeoutError as error:
         await _end(process)
         result = CommandResult(argv, 124, "", f"no answer after {timeout:g} s, ended")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 
+from ..waiting import within
+
 _TIMEOUT = 2.0
 
 
@@ -14,7 +16,7 @@ async def answers_http(host: str, port: int) -> bool:
     That the port is open is not enough: the wrapper in the job holds it open while it reports.
     """
     try:
-        return await asyncio.wait_for(_first_word(host, port), _TIMEOUT) == b"HTTP/"
+        return await within(_TIMEOUT, _first_word(host, port)) == b"HTTP/"
     except (OSError, asyncio.TimeoutError, asyncio.IncompleteReadError):
         return False
 

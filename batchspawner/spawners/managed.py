@@ -11,6 +11,7 @@ from ..errors import BatchError, SchedulerError, SchedulerUnavailable, SubmitErr
 from ..jobs import JobRequest, JobState
 from ..schedulers import scheduler_class, scheduler_names
 from ..templating import format_template
+from ..waiting import within
 from . import metrics
 from .admission import Ticket, shared_gate
 from .answering import answers_http
@@ -149,7 +150,7 @@ class ManagedBackend:
         status = watch.status
         if status is None:
             try:
-                status = await asyncio.wait_for(watch.change(), _FIRST_ANSWER)
+                status = await within(_FIRST_ANSWER, watch.change())
             except asyncio.TimeoutError:
                 return None
         self._note(status)
@@ -224,7 +225,7 @@ class ManagedBackend:
         Raises SpawnFailure where its server does not come up.
         """
         try:
-            await asyncio.wait_for(self.until_serving(), self.spawner.start_timeout)
+            await within(self.spawner.start_timeout, self.until_serving())
         except asyncio.TimeoutError:
             waited = self.spawner.start_timeout
             text = f"Job {self.spawner.job_id} has started no server within {waited} s."
@@ -238,7 +239,7 @@ class ManagedBackend:
             return status.is_final or status.state is JobState.COMPLETING
 
         try:
-            await asyncio.wait_for(watch.until(ended), 10)
+            await within(10, watch.until(ended))
         except asyncio.TimeoutError:
             spawner.log.warning(
                 "%s: job %s still runs 10 s after it was cancelled",

@@ -11,6 +11,7 @@ import re
 from typing import Any
 
 from ..templating import format_template
+from ..waiting import within
 from .state import JobStatus
 
 _DOUBTS = 3
@@ -104,7 +105,7 @@ class ShellBackend:
 
     async def resume(self) -> None:
         """Wait for a job that an earlier Hub process had started; RuntimeError where it failed."""
-        await asyncio.wait_for(self.until_serving(), self.spawner.start_timeout)
+        await within(self.spawner.start_timeout, self.until_serving())
 
     async def until_gone(self) -> None:
         spawner = self.spawner

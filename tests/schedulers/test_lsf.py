@@ -17,7 +17,7 @@ lsf = LSF()
 
 def clock(text: str) -> tuple[int, ...]:
     """Return month, day, hour and minute: LSF does not say the year."""
-    return time.strptime(text, "%b %d %H:%M")[1:5]
+    return time.strptime(f"2024 {text}", "%Y %b %d %H:%M")[1:5]
 
 
 def local(moment: float) -> tuple[int, ...]:
