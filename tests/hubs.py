@@ -126,10 +126,11 @@ class Hub:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self.process.pid, signal.SIGTERM)
             try:
-                self.process.wait(20)
+                self.process.wait(30)
             except subprocess.TimeoutExpired:
                 os.killpg(self.process.pid, signal.SIGKILL)
                 self.process.wait()
+                raise AssertionError(f"the Hub did not end: {self.tail()}") from None
         pid = self.folder / "proxy.pid"
         if pid.exists():
             with contextlib.suppress(ProcessLookupError, ValueError):
