@@ -206,6 +206,27 @@ def test_a_job_that_the_hub_has_lost_is_cancelled(site, tmp_path):
     no_jobs_left(site)
 
 
+def test_nodes_whose_names_nothing_resolves_are_found_by_the_sites_table(site, tmp_path):
+    if site.name != "slurm":
+        pytest.skip("MultiSlurmSpawner is for Slurm")
+    config = """
+c.JupyterHub.spawner_class = "multislurm"
+c.SlurmSpawner.trust_reported_host = False
+c.MultiSlurmSpawner.daemon_resolver = dict.fromkeys(["n1", "n2", "n3", "g1"], "127.0.0.1")
+"""
+    hub = start_hub(site, tmp_path, config)
+    user = hub.users[0]
+    try:
+        hub.begin(user)
+        hub.wait_ready(user)
+        assert hub.kernels(user).status_code == 200
+        assert hub.state(user)["job_host"] == "127.0.0.1"
+        hub.end(user)
+    finally:
+        hub.stop()
+    no_jobs_left(site)
+
+
 def ids(site) -> set[str]:
     return {job_id for job_id, _, _ in site.jobs()}
 
