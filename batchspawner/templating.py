@@ -163,7 +163,8 @@ def _environment(folders: tuple[str, ...], *, page: bool) -> jinja2.Environment:
     environment = SandboxedEnvironment(
         loader=jinja2.ChoiceLoader(loaders),
         undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
+        # In a page, a line break may be all that is between two attributes.
+        trim_blocks=not page,
         lstrip_blocks=True,
         keep_trailing_newline=True,
         autoescape=page,
