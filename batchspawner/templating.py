@@ -92,10 +92,12 @@ def template_names(folders: Sequence[str] | None = None) -> list[str]:
     return [name for name in environment.list_templates() if not name.startswith(f"{PACKAGED}/")]
 
 
-def variables_of(name: str, folders: Sequence[str] | None = None) -> frozenset[str]:
+def variables_of(
+    name: str, folders: Sequence[str] | None = None, front_end: str = ""
+) -> frozenset[str]:
     """Return the variables that a template and those that it extends name."""
     environment = _environment(tuple(search_path() if folders is None else folders), page=False)
-    tree = environment.parse(find_template(name, folders)[1])
+    tree = environment.parse(find_template(name, folders, front_end)[1])
     found = frozenset(meta.find_undeclared_variables(tree))
     for parent in meta.find_referenced_templates(tree):
         if parent is not None and parent != name:

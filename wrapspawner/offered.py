@@ -105,15 +105,15 @@ class OfferedProfile:
 
     async def _hand_over(self, child: Any, options: dict[str, Any]) -> None:
         """Let the spawner take its options as it would without a wrapper."""
-        child.user_options = options
+        child.user_options = {"profile": self.slug, **options}
         if getattr(child, "apply_user_options", None):
-            await maybe_future(child._run_apply_user_options(options))
+            await maybe_future(child._run_apply_user_options(child.user_options))
 
     def _apply(self, child: Any, values: Mapping[str, Any]) -> None:
         effects = self.profile.effects
         plain = {name: one for name, one in values.items() if name not in effects}
         if hasattr(child, "script_variables"):
-            child.chosen = plain
+            child.chosen = {"profile": self.slug, **plain}
             return
         for name, value in plain.items():
             trait = child.traits()[name]

@@ -120,7 +120,9 @@ async def test_the_options_of_a_profile_come_from_an_address_by_their_names_alon
 async def test_a_chosen_option_is_a_variable_of_the_script():
     child = await take(profiles(SMALL, LARGE), profile="large", nprocs=3, account="phys")
     variables = child.script_variables()
-    assert [variables[name] for name in ("nprocs", "account", "memory")] == ["3", "phys", "9G"]
+    assert [variables[name] for name in ("nprocs", "account", "memory", "profile")] == [
+        "3", "phys", "9G", "large",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -270,7 +272,7 @@ async def test_a_form_of_the_sites_own_works_inside_a_tuples_profile():
     options = await read(spawner, form(profile="own", colour="red"))
     assert options == {"profile": "own", "colour": "red"}
     child = await take(spawner, **options)
-    assert (child.user_options, child.script_variables()["colour"]) == ({"colour": "red"}, "red")
+    assert (child.user_options, child.script_variables()["colour"]) == (options, "red")
 
 
 async def test_a_subclass_that_reads_the_form_itself_adds_options_as_ever():
