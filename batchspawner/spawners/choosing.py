@@ -143,7 +143,7 @@ class ChoiceTraits(HasTraits):
         text = getattr(self, "batch_script", "")
         scheduler = getattr(self, "scheduler_name", "")
         if not text and scheduler:
-            return variables_of(f"{scheduler}.j2", self.template_folders)
+            return variables_of(f"{scheduler}.j2", self.template_folders, "spawner")
         if "{{" in text or "{%" in text:
             return frozenset(meta.find_undeclared_variables(Environment().parse(text)))  # noqa: S701
         return frozenset(name for _, name, _, _ in Formatter().parse(text) if name)

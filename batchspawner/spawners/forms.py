@@ -28,12 +28,17 @@ def render_options(
 
 
 def shown_fields(
-    schema: Schema, values: Mapping[str, Any], prefix: str = ""
+    schema: Schema, values: Mapping[str, Any], prefix: str = "", anchor: str = "bs-"
 ) -> list[dict[str, Any]]:
-    """Return the fields as the templates show them; `prefix` keeps several forms apart."""
-    return [
-        shown_field(schema, field, values.get(field.name, ""), prefix) for field in schema.fields
+    """Return the fields as the templates show them.
+
+    `prefix` keeps the names of several forms in one page apart, `anchor` their ids.
+    """
+    shown = [
+        (shown_field(schema, field, values.get(field.name, ""), prefix), field)
+        for field in schema.fields
     ]
+    return [{**one, "id": f"{anchor}{field.name}"} for one, field in shown]
 
 
 def shown_field(schema: Schema, field: Field, value: Any, prefix: str) -> dict[str, Any]:
@@ -41,7 +46,6 @@ def shown_field(schema: Schema, field: Field, value: Any, prefix: str) -> dict[s
     shown = {
         "name": field.name,
         "input": f"{prefix}{field.name}",
-        "id": f"bs-{prefix}{field.name}",
         "kind": field.kind,
         "label": field.label,
         "help": field.help,

@@ -24,7 +24,7 @@ async def look_at_queues(spawner: Any) -> Offer:
         prefix = format_template(spawner.exec_prefix, username=spawner.user.name)
     except KeyError:
         return Offer()
-    runners = runners_of(prefix, shared=True)
+    runners = runners_of(prefix, shared=scheduler.shared)
     return await shared_availability(scheduler, runners[1]).look() if runners else Offer()
 
 
