@@ -65,8 +65,10 @@ class Demo:
         self.port, self.folder = free_port(), folder / "demo"
         command = [sys.executable, "-m", "batchspawner.cli", "demo", "--port", str(self.port)]
         self.process = subprocess.Popen(
-            [*command, "--folder", str(self.folder)], stdout=subprocess.PIPE, text=True
-        )
+            [*command, "--folder", str(self.folder)], stdout=subprocess.PIPE, text=True,
+            # A shell lets its background jobs ignore Ctrl-C, and so their children.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        )  # fmt: skip
         text = ""
         while "Ctrl-C" not in text:
             line = self.process.stdout.readline()

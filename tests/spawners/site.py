@@ -60,3 +60,11 @@ def stored_state(spawner) -> dict:
     session = object_session(spawner.orm_spawner)
     session.rollback()
     return session.get(orm.Spawner, spawner.orm_spawner.id).state or {}
+
+
+async def apply_options(spawner, options: dict) -> None:
+    """Do with a user's options what JupyterHub does, or, before 5.3, our own start."""
+    if hasattr(spawner, "apply_user_options"):
+        await spawner.apply_user_options(spawner, options)
+    else:
+        await spawner.take_options(options)

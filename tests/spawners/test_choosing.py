@@ -14,7 +14,7 @@ from batchspawner.queues import Queue
 from batchspawner.spawners import choosing
 from batchspawner.spawners.options import Integer, Text
 from batchspawner.spawners.schema import OptionsRefused
-from tests.spawners.site import make_spawner
+from tests.spawners.site import apply_options, make_spawner
 
 QUEUES = {
     "debug": {"runtime": "1:00:00", "nprocs": 4, "memory": "16G", "ngpus": 0, "label": "Debug"},
@@ -137,7 +137,7 @@ async def test_form_address_and_rest_are_refused_with_the_same_words(options, me
     for refuse in (
         lambda: spawner.run_options_from_form(form(**options)),
         lambda: spawner.options_from_query(form(**options)),
-        lambda: spawner.apply_user_options(spawner, options),
+        lambda: apply_options(spawner, options),
     ):
         with pytest.raises(OptionsRefused) as refused:
             await maybe_future(refuse())
