@@ -76,7 +76,7 @@ def test_the_script_of_a_user_and_options_is_shown(site, capsys):
     ("arguments", "message"),
     [
         (["--group", "physics", "-o", "nprocs=9"],
-         "nprocs: '9' is not allowed; choose from 1 to 4"),
+         "Cores (nprocs): '9' is not allowed; choose from 1 to 4"),
         (["-o", "profile=queue"], "there is no profile 'queue'; choose one of here"),
         (["-o", "profile=here"], "LocalProcessSpawner has no job script"),
         (["-o", "nprocs"], "--option 'nprocs' has not the form NAME=VALUE"),

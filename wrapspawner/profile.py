@@ -13,7 +13,8 @@ from jupyterhub.spawner import Spawner
 from jupyterhub.utils import maybe_future
 from traitlets import import_item
 
-from batchspawner.spawners.options import NAME, Choice, Field, Limit, Option, Text, field_of
+from batchspawner.spawners.declarations import field_of
+from batchspawner.spawners.options import NAME, Choice, Field, Limit, Option, Text
 
 from .surroundings import check_surroundings
 

@@ -12,9 +12,9 @@ from traitlets import Bool, Dict, HasTraits, List, Unicode, default, validate
 from ..availability import Offer
 from ..errors import OptionsError
 from ..templating import search_path, variables_of
+from .declarations import field_of
 from .forms import render_options
 from .offers import look_at_queues, shown_offer
-from .options import field_of
 from .resources import resource_fields
 from .schema import OptionsRefused, Schema
 

@@ -100,6 +100,7 @@ def _limits(field: Field, limit: Limit | None = None) -> dict[str, Any]:
     """Return the limits in force, for the script in the page."""
     low, high, allowed = None, None, ""
     if isinstance(field, Amount):
-        low, high, allowed = field.bound("min"), field.bound("max"), field.allowed
+        low, high = field.bound("min"), field.bound("max")
+        allowed = field.allowed and f"{field.allowed[0].upper()}{field.allowed[1:]}."
     values = None if limit is None or limit.values is None else list(limit.values)
     return {"min": low, "max": high, "allowed": allowed, "values": values}
