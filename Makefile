@@ -68,4 +68,4 @@ docs: venv ## build the documentation
 	$(BIN)/python -m sphinx -W --keep-going -q docs docs/_build
 
 clean: ## remove what the other targets made
-	rm -rf .venv .venv-* .demo build dist docs/_build *.egg-info .mypy_cache .ruff_cache
+	rm -rf .venv .venv-* .demo build dist docs/_build *.egg-info .mypy_cache .ruff_cache .hypothesis

@@ -16,7 +16,7 @@ EXTRAS = {
 }
 EXTRAS["all"] = sorted({one for needs in EXTRAS.values() for one in needs})
 EXTRAS["demo"] = ["jupyterlab>=4"]
-EXTRAS["browser"] = ["playwright"]
+EXTRAS["browser"] = ["axe-playwright-python", "playwright"]
 EXTRAS["docs"] = ["furo", "myst-parser", "sphinx"]
 EXTRAS["dev"] = [
     "build",

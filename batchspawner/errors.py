@@ -129,14 +129,16 @@ class TemplateError(BatchError):
 class OptionsError(BatchError):
     """Report a value that is not allowed."""
 
-    def __init__(self, option: str, given: object, allowed: str) -> None:
+    def __init__(self, option: str, given: object, allowed: str, label: str = "") -> None:
         self.option = option
         self.given = given
         self.allowed = allowed
-        super().__init__(option, given, allowed)
+        self.label = label
+        super().__init__(option, given, allowed, label)
 
     def __str__(self) -> str:
-        return f"{self.option}: {self.given!r} is not allowed; {self.allowed}"
+        name = f"{self.label} ({self.option})" if self.label else self.option
+        return f"{name}: {self.given!r} is not allowed; {self.allowed}"
 
 
 def failure_of(status: JobStatus, log_tail: str = "") -> BatchError | None:

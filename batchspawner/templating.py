@@ -92,10 +92,12 @@ def template_names(folders: Sequence[str] | None = None) -> list[str]:
     return [name for name in environment.list_templates() if not name.startswith(f"{PACKAGED}/")]
 
 
-def variables_of(name: str, folders: Sequence[str] | None = None) -> frozenset[str]:
+def variables_of(
+    name: str, folders: Sequence[str] | None = None, front_end: str = ""
+) -> frozenset[str]:
     """Return the variables that a template and those that it extends name."""
     environment = _environment(tuple(search_path() if folders is None else folders), page=False)
-    tree = environment.parse(find_template(name, folders)[1])
+    tree = environment.parse(find_template(name, folders, front_end)[1])
     found = frozenset(meta.find_undeclared_variables(tree))
     for parent in meta.find_referenced_templates(tree):
         if parent is not None and parent != name:
@@ -163,7 +165,8 @@ def _environment(folders: tuple[str, ...], *, page: bool) -> jinja2.Environment:
     environment = SandboxedEnvironment(
         loader=jinja2.ChoiceLoader(loaders),
         undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
+        # In a page, a line break may be all that is between two attributes.
+        trim_blocks=not page,
         lstrip_blocks=True,
         keep_trailing_newline=True,
         autoescape=page,

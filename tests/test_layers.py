@@ -72,7 +72,7 @@ def test_front_ends_do_not_import_each_other(module):
     [
         name
         for name in MODULES
-        if name.split(".")[1] in {"schedulers", "jobs", "errors", "commands", "units"}
+        if name.split(".")[1] in {"schedulers", "jobs", "queues", "errors", "commands", "units"}
     ],
 )
 def test_schedulers_only_build_and_read_text(module):

@@ -16,7 +16,7 @@ else:
     from async_generator import aclosing
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable
+    from collections.abc import AsyncIterator, Awaitable, Mapping
 
 _OWN = frozenset(
     {"child_class", "child_config", "child_state", "child_spawner", "config", "parent", "log"}
@@ -69,25 +69,32 @@ class WrapSpawner(Spawner):
     def construct_child(self) -> Spawner:
         """Make the child if there is none, with its saved state, and return it."""
         if self.child_spawner is None:
-            names = {*self._given, *self._set_on_wrapper()}
-            traits = {name: getattr(self, name) for name in names if self._has_child_trait(name)}
-            child = self.child_class(config=self.config, **{**traits, **self.child_config})
-            child.clear_state()
-            child.api_token = self.api_token
-            child.load_state(dict(self.child_state))
-            self.child_spawner = child
-            self._take_over_times(child)
-        return self.child_spawner
+            self.adopt_child(self.make_child(self.child_class, self.child_config))
+        child: Spawner = self.child_spawner
+        return child
 
-    def _has_child_trait(self, name: str) -> bool:
-        traits = self.child_class.class_traits()
-        return name in traits and name not in _OWN and name not in self.child_config
+    def make_child(self, child_class: type[Spawner], child_config: Mapping[str, Any]) -> Spawner:
+        """Return a new spawner of this class, which is not ours yet."""
+        names = {*self._given, *self._set_on_wrapper(child_class)}
+        traits = {
+            name: getattr(self, name)
+            for name in names - _OWN - child_config.keys()
+            if name in child_class.class_traits()
+        }
+        child = child_class(config=self.config, **{**traits, **child_config})
+        child.clear_state()
+        child.api_token = self.api_token
+        return child
 
-    def _set_on_wrapper(self) -> set[str]:
+    def adopt_child(self, child: Spawner) -> None:
+        """Make a spawner the one that starts the server."""
+        child.load_state(dict(self.child_state))
+        self.child_spawner = child
+        self._take_over_times(child)
+
+    def _set_on_wrapper(self, child_class: type[Spawner]) -> set[str]:
         """Return what the configuration sets on the wrapper's classes and not on the child's."""
-        sections = [
-            cls.__name__ for cls in type(self).__mro__ if cls not in self.child_class.__mro__
-        ]
+        sections = [cls.__name__ for cls in type(self).__mro__ if cls not in child_class.__mro__]
         return {name for section in sections for name in self.config.get(section, {})}
 
     def _take_over_times(self, child: Spawner) -> None:

@@ -1,94 +1,114 @@
-"""Show which job-script templates there are, where they come from, and what becomes of them."""
+"""Show which templates are used, and what comes of them."""
 
 from __future__ import annotations
 
+import argparse
+import asyncio
+import json
+import os
 import sys
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from ..errors import BatchError
-from ..templating import find_template, search_path, template_names
-
-if TYPE_CHECKING:
-    import argparse
-    from collections.abc import Callable
+from ..templating import PACKAGED, PATH_VARIABLE, SITE_FOLDER, find_template, template_names
 
 
-def add_to(commands: Any) -> None:
-    """Add `templates` with its verbs to the command line."""
-    help_ = "list, show and render the job scripts' templates"
-    verbs = commands.add_parser("templates", help=help_, description=help_).add_subparsers(
-        metavar="VERB", required=True
+def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add `templates` and its verbs to the command line."""
+    top = commands.add_parser(
+        "templates",
+        help="show which templates are used, and what comes of them",
+        description="Templates are looked for in c.BatchSpawnerBase.template_paths, then in "
+        f"${PATH_VARIABLE}, in {SITE_FOLDER}, and among the packaged ones.",
     )
-    _verb(verbs, "list", list_all, "list all templates and the file that wins for each")
-    show = _verb(verbs, "show", show_one, "print a template")
-    show.add_argument("name", help="such as slurm, or packaged/slurm for ours")
-    render = _verb(verbs, "render", render_one, "print the job script of a user")
-    render.add_argument("--user", required=True, help="for whom the job would be")
-    render.add_argument(
-        "-o", "--option", action="append", default=[], metavar="NAME=VALUE",
-        help="what the user chose; can be repeated",
+    verbs = top.add_subparsers(metavar="VERB", required=True)
+
+    one = verbs.add_parser("list", help="print each template and the file that is used for it")
+    _add_folders(one)
+    one.set_defaults(run=_list)
+
+    one = verbs.add_parser("show", help="print the text of a template")
+    one.add_argument("name", help=f"such as slurm.j2, or {PACKAGED}/slurm.j2 for the packaged one")
+    _add_folders(one)
+    one.set_defaults(run=_show)
+
+    one = verbs.add_parser(
+        "render", help="print the job script that a user's server would be submitted with"
+    )
+    one.add_argument("--config", "-f", default="jupyterhub_config.py", metavar="FILE",
+                     help="configuration of the Hub (%(default)s)")  # fmt: skip
+    one.add_argument("--user", required=True, help="name of the user")
+    one.add_argument("--group", action="append", default=[], dest="groups", metavar="GROUP",
+                     help="a group of the user in JupyterHub; may be repeated")  # fmt: skip
+    one.add_argument("--option", "-o", action="append", default=[], dest="options",
+                     metavar="NAME=VALUE", help="an option; may be repeated")  # fmt: skip
+    one.add_argument("--options", type=_object, default={}, metavar="JSON", dest="json",
+                     help="options as the REST API takes them")  # fmt: skip
+    one.set_defaults(run=_render)
+
+
+def _add_folders(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--path", action="append", default=[], metavar="FOLDER",
+        help="a folder of c.BatchSpawnerBase.template_paths; may be repeated",
     )  # fmt: skip
 
 
-def _verb(
-    verbs: Any, name: str, run: Callable[[argparse.Namespace], int], help_: str
-) -> argparse.ArgumentParser:
-    parser: argparse.ArgumentParser = verbs.add_parser(name, help=help_, description=help_)
-    parser.add_argument(
-        "-f", "--config", default="", metavar="FILE", help="jupyterhub_config.py of the Hub"
-    )
-    parser.set_defaults(run=lambda arguments: _told(run, arguments))
-    return parser
+def _folders(arguments: argparse.Namespace) -> tuple[str, ...]:
+    named = os.environ.get(PATH_VARIABLE, "").split(os.pathsep)
+    return (*arguments.path, *filter(None, named), SITE_FOLDER)
 
 
-def _told(run: Callable[[argparse.Namespace], int], arguments: argparse.Namespace) -> int:
+def _list(arguments: argparse.Namespace) -> int:
+    folders = _folders(arguments)
+    names = template_names(folders)
+    width = max(map(len, names))
+    for name in names:
+        print(f"{name:{width}}  {find_template(name, folders)[0]}")
+    return 0
+
+
+def _show(arguments: argparse.Namespace) -> int:
     try:
-        return run(arguments)
-    except (BatchError, ValueError, OSError, KeyError) as error:
-        sys.stderr.write(f"batchspawner templates: {error}\n")
-        return 1
-
-
-def list_all(arguments: argparse.Namespace) -> int:
-    """Print each template's name and where it is."""
-    folders = _folders(arguments.config)
-    for name in template_names(folders):
-        sys.stdout.write(f"{name:16} {find_template(name, folders)[0]}\n")
+        file, text = find_template(arguments.name, _folders(arguments))
+    except BatchError as error:
+        return _fail(error)
+    print(f"# {file}", file=sys.stderr)
+    print(text, end="")
     return 0
 
 
-def show_one(arguments: argparse.Namespace) -> int:
-    """Print the text of a template."""
-    name = arguments.name if "." in arguments.name else f"{arguments.name}.j2"
-    where, text = find_template(name, _folders(arguments.config))
-    sys.stderr.write(f"{where}:\n")
-    sys.stdout.write(text)
-    return 0
+def _render(arguments: argparse.Namespace) -> int:
+    from ..spawners.preview import PreviewError, preview
 
-
-def render_one(arguments: argparse.Namespace) -> int:
-    """Print the script as it would be submitted."""
-    from ..spawners.preview import script_of, spawner_for
-
-    options = {}
-    for text in arguments.option:
-        name, equals, value = text.partition("=")
+    if not Path(arguments.config).is_file():
+        return _fail(f"there is no file {arguments.config}; name the Hub's with --config")
+    options: dict[str, Any] = dict(arguments.json)
+    for option in arguments.options:
+        name, equals, value = option.partition("=")
         if not equals:
-            raise ValueError(f"--option {text!r} is not like queue=day")
+            return _fail(f"--option {option!r} has not the form NAME=VALUE")
         options[name] = value
-    sys.stdout.write(script_of(spawner_for(arguments.config, arguments.user), options))
+    try:
+        shown = asyncio.run(preview(arguments.config, arguments.user, arguments.groups, options))
+    except (BatchError, PreviewError) as error:
+        return _fail(error)
+    print(f"# {shown.source}", file=sys.stderr)
+    print(shown.script, end="")
     return 0
 
 
-def _folders(config_file: str) -> tuple[str, ...]:
-    """Return where the Hub with a configuration looks for a site's templates."""
-    if not config_file:
-        return search_path()
-    from jupyterhub.app import JupyterHub
+def _object(text: str) -> dict[str, Any]:
+    try:
+        value = json.loads(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"this is no JSON: {error}") from None
+    if not isinstance(value, dict):
+        raise argparse.ArgumentTypeError("give a JSON object, such as '{\"nprocs\": 2}'")
+    return value
 
-    from ..spawners import BatchSpawnerBase
 
-    app = JupyterHub()
-    app.load_config_file(config_file)
-    cls = app.spawner_class if issubclass(app.spawner_class, BatchSpawnerBase) else BatchSpawnerBase
-    return cls(config=app.config, user=None, orm_spawner=None).template_folders
+def _fail(error: object) -> int:
+    print(f"batchspawner templates: {error}", file=sys.stderr)
+    return 1

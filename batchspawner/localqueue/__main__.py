@@ -17,7 +17,7 @@ from pathlib import Path
 from . import actions
 from .folder import QueueError, state_folder
 from .options import add_options, job_options
-from .scheduling import schedule
+from .scheduling import LIVE, schedule
 from .store import FINAL, Store
 
 EX_TIMEOUT = 124
@@ -77,6 +77,17 @@ def query(store: Store, arguments: argparse.Namespace) -> int:
     return 0
 
 
+def info(store: Store, arguments: argparse.Namespace) -> int:  # noqa: ARG001  (as all commands)
+    """Print as JSON how many slots there are, and how many are free."""
+    schedule(store)
+    with store.locked():
+        store.use_environment(os.environ)
+        slots = store.slots
+        taken = sum(row["slots"] for row in store.jobs(*LIVE))
+    print(json.dumps({"slots": slots, "free": max(slots - taken, 0)}))
+    return 0
+
+
 def cancel(store: Store, arguments: argparse.Namespace) -> int:
     """End jobs, waiting or running."""
     schedule(store)
@@ -133,6 +144,9 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--all", action="store_true", help="also those that ended in the last day")
     one.add_argument("--comment", help="only those with this comment")
     one.set_defaults(run=query)
+
+    one = commands.add_parser("info", help="print how many slots there are, as JSON")
+    one.set_defaults(run=info)
 
     one = commands.add_parser("cancel", help="end jobs, waiting or running")
     one.add_argument("ids", nargs="+", type=_job_id, metavar="ID")

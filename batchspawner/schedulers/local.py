@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from ..commands import Call
 from ..errors import ParseError, SchedulerError, SchedulerUnavailable, SubmitError
 from ..jobs import JobState, JobStatus, TaggedJob
+from ..queues import Queue
 from .base import Scheduler
 
 if TYPE_CHECKING:
@@ -74,6 +75,9 @@ class LocalQueue(Scheduler):
             lambda result: [TaggedJob(one.job_id, "", one.comment) for one in _read(result)],
         )
 
+    def availability(self) -> Call[list[Queue]]:
+        return Call((_QUEUE, "info"), _parse_info)
+
     def cancel(self, job_id: str) -> Call[None]:
         return Call((_QUEUE, "cancel", self.checked(job_id)), _check)
 
@@ -88,6 +92,17 @@ def _parse_submit(result: CommandResult) -> str:
     if not LocalQueue.job_id_pattern.fullmatch(job_id):
         raise ParseError("batchspawner-queue submit printed no job id.", result)
     return job_id
+
+
+def _parse_info(result: CommandResult) -> list[Queue]:
+    if not result.ok:
+        raise SchedulerUnavailable("The local queue did not answer.", result)
+    try:
+        told = json.loads(result.stdout)
+        slots, free = int(told["slots"]), int(told["free"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise ParseError(f"batchspawner-queue info printed no JSON: {error!r}", result) from error
+    return [Queue("", True, cores=slots, gpus=0, free_cores=free, all_cores=slots)]
 
 
 def _check(result: CommandResult) -> None:

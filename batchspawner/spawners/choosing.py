@@ -12,9 +12,9 @@ from traitlets import Bool, Dict, HasTraits, List, Unicode, default, validate
 from ..availability import Offer
 from ..errors import OptionsError
 from ..templating import search_path, variables_of
+from .declarations import field_of
 from .forms import render_options
 from .offers import look_at_queues, shown_offer
-from .options import field_of
 from .resources import resource_fields
 from .schema import OptionsRefused, Schema
 
@@ -143,7 +143,7 @@ class ChoiceTraits(HasTraits):
         text = getattr(self, "batch_script", "")
         scheduler = getattr(self, "scheduler_name", "")
         if not text and scheduler:
-            return variables_of(f"{scheduler}.j2", self.template_folders)
+            return variables_of(f"{scheduler}.j2", self.template_folders, "spawner")
         if "{{" in text or "{%" in text:
             return frozenset(meta.find_undeclared_variables(Environment().parse(text)))  # noqa: S701
         return frozenset(name for _, name, _, _ in Formatter().parse(text) if name)

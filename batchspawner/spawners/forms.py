@@ -28,12 +28,17 @@ def render_options(
 
 
 def shown_fields(
-    schema: Schema, values: Mapping[str, Any], prefix: str = ""
+    schema: Schema, values: Mapping[str, Any], prefix: str = "", anchor: str = "bs-"
 ) -> list[dict[str, Any]]:
-    """Return the fields as the templates show them; `prefix` keeps several forms apart."""
-    return [
-        shown_field(schema, field, values.get(field.name, ""), prefix) for field in schema.fields
+    """Return the fields as the templates show them.
+
+    `prefix` keeps the names of several forms in one page apart, `anchor` their ids.
+    """
+    shown = [
+        (shown_field(schema, field, values.get(field.name, ""), prefix), field)
+        for field in schema.fields
     ]
+    return [{**one, "id": f"{anchor}{field.name}"} for one, field in shown]
 
 
 def shown_field(schema: Schema, field: Field, value: Any, prefix: str) -> dict[str, Any]:
@@ -41,7 +46,6 @@ def shown_field(schema: Schema, field: Field, value: Any, prefix: str) -> dict[s
     shown = {
         "name": field.name,
         "input": f"{prefix}{field.name}",
-        "id": f"bs-{prefix}{field.name}",
         "kind": field.kind,
         "label": field.label,
         "help": field.help,
@@ -96,6 +100,7 @@ def _limits(field: Field, limit: Limit | None = None) -> dict[str, Any]:
     """Return the limits in force, for the script in the page."""
     low, high, allowed = None, None, ""
     if isinstance(field, Amount):
-        low, high, allowed = field.bound("min"), field.bound("max"), field.allowed
+        low, high = field.bound("min"), field.bound("max")
+        allowed = field.allowed and f"{field.allowed[0].upper()}{field.allowed[1:]}."
     values = None if limit is None or limit.values is None else list(limit.values)
     return {"min": low, "max": high, "allowed": allowed, "values": values}

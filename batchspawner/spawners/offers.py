@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from ..availability import Offer, shared_availability
 from ..schedulers import scheduler_class, scheduler_names
 from ..templating import format_template
+from .options import say_duration
 from .prefix import runners_of
 from .resources import native_limits
 
@@ -24,7 +25,7 @@ async def look_at_queues(spawner: Any) -> Offer:
         prefix = format_template(spawner.exec_prefix, username=spawner.user.name)
     except KeyError:
         return Offer()
-    runners = runners_of(prefix, shared=True)
+    runners = runners_of(prefix, shared=scheduler.shared)
     return await shared_availability(scheduler, runners[1]).look() if runners else Offer()
 
 
@@ -52,7 +53,7 @@ def _shown_queue(queue: Queue) -> dict[str, str]:
         "node_cores": limits.get("nprocs", ""),
         "node_memory": limits.get("memory", ""),
         "node_gpus": limits.get("ngpus", ""),
-        "runtime": limits.get("runtime", "no limit"),
+        "runtime": "no limit" if queue.runtime is None else say_duration(queue.runtime),
     }
 
 

@@ -8,7 +8,7 @@ form, except those of `Bool`.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, Union
 
 from .. import units
@@ -99,7 +99,8 @@ class Field:
             shown = "a very large number"
         if isinstance(shown, str) and len(shown) > _SHOWN:
             shown = f"{shown[:_SHOWN]}…"
-        return OptionsError(self.name, shown, allowed)
+        plain = self.label.lower().replace(" ", "_") == self.name
+        return OptionsError(self.name, shown, allowed, "" if plain else self.label)
 
     def within(self: F, limit: Limit) -> F:  # noqa: ARG002  (for those that can be narrowed)
         """Return this field as it is while a limit holds."""
@@ -164,6 +165,10 @@ class Amount(Field):
         """Return an amount as text that every scheduler's template takes."""
         return str(number)
 
+    def say(self, number: int) -> str:
+        """Return an amount as people write it."""
+        return self.show(number)
+
     def bound(self, which: str) -> int | None:
         """Return the limit `min` or `max` in the smallest unit, None where there is none."""
         limit = getattr(self, which)
@@ -203,7 +208,7 @@ class Amount(Field):
     @property
     def allowed(self) -> str:
         low, high = (
-            None if number is None else self.show(number)
+            None if number is None else self.say(number)
             for number in (self.bound("min"), self.bound("max"))
         )
         unit = f" {self.unit}" if self.unit else ""
@@ -262,7 +267,22 @@ class Duration(Amount):
         return seconds
 
     def show(self, number: int) -> str:
-        return f"{number // 3600}:{number // 60 % 60:02}:{number % 60:02}"
+        return _clock(number)
+
+    def say(self, number: int) -> str:
+        return say_duration(number)
+
+
+def say_duration(seconds: int) -> str:
+    """Return a time as people write it: ``1d 12h``."""
+    if seconds % 60 or not seconds:
+        return _clock(seconds)
+    parts = ((seconds // 86400, "d"), (seconds // 3600 % 24, "h"), (seconds // 60 % 60, "m"))
+    return " ".join(f"{count}{unit}" for count, unit in parts if count)
+
+
+def _clock(seconds: int) -> str:
+    return f"{seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02}"
 
 
 @dataclass(frozen=True)
@@ -333,38 +353,3 @@ class Choice(Field):
     def allowed(self) -> str:
         names = [option.value for option in self.choices]
         return f"choose one of {', '.join(names)}" if names else "there is nothing to choose"
-
-
-_KINDS = {cls.kind: cls for cls in (Text, Integer, Memory, Duration, Bool, Choice)}
-
-
-def field_of(declaration: object) -> Field:
-    """Return the field that a configuration declares, as a `Field` or as a dictionary.
-
-    A dictionary names its `type`, ``integer`` for example. Raises ValueError for what is neither.
-    """
-    if isinstance(declaration, Field):
-        return declaration
-    if not isinstance(declaration, dict):
-        raise ValueError(f"an option is a field or a dictionary, not {declaration!r}")
-    given = dict(declaration)
-    cls: Any = _KINDS.get(given.pop("type", "text"))
-    if cls is None:
-        raise ValueError(f"the option {declaration!r}: `type` is one of {', '.join(_KINDS)}")
-    known = {one.name for one in fields(cls)}
-    if not {"name"} <= given.keys() <= known:
-        wrong = ", ".join(sorted(given.keys() - known)) or "no name"
-        raise ValueError(f"the option {declaration!r} has {wrong}; known: {sorted(known)}")
-    if "choices" in given:
-        given["choices"] = tuple(map(_option_of, given["choices"]))
-    if isinstance(given.get("other"), dict):
-        given["other"] = Text(given["name"], **given["other"])
-    made: Field = cls(**given)
-    return made
-
-
-def _option_of(declaration: object) -> object:
-    if not isinstance(declaration, dict):
-        return declaration
-    limits = {name: Limit(**limit) for name, limit in declaration.get("limits", {}).items()}
-    return Option(**{**declaration, "limits": limits})

@@ -1,46 +1,89 @@
-"""Make the job script that a Hub with a configuration would submit, without a Hub."""
+"""Show the job script of a server without starting it."""
 
 from __future__ import annotations
 
-import asyncio
+import logging
+from contextlib import contextmanager
+from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+from jupyterhub import orm
 from jupyterhub.app import JupyterHub
+from jupyterhub.utils import maybe_future
+from tornado import web
 
-from .base import BatchSpawnerBase
+from ..templating import find_template
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
 
-def spawner_for(config_file: str, user: str) -> BatchSpawnerBase:
-    """Return the spawner that a Hub would make for a user. Raises ValueError for another kind."""
-    app = JupyterHub()
-    if config_file:
-        app.load_config_file(config_file)
-    cls = app.spawner_class
-    if not issubclass(cls, BatchSpawnerBase):
-        raise ValueError(
-            f"c.JupyterHub.spawner_class is {cls.__name__}, which starts no batch job itself; "
-            "name the spawner with --spawner"
+class PreviewError(Exception):
+    """Report a server for which there is no job script."""
+
+
+@dataclass(frozen=True)
+class Preview:
+    """Hold a job script, and say which template or trait it comes from."""
+
+    script: str
+    source: str
+
+
+async def preview(
+    config_file: str, user: str, groups: Sequence[str], options: Mapping[str, Any]
+) -> Preview:
+    """Return the script for a user's options, as it would be submitted.
+
+    Raises PreviewError for options that are refused and for a spawner without a job script.
+    """
+    with _spawner(config_file, user, groups) as spawner:
+        spawner.user_options = dict(options)
+        try:
+            if hasattr(spawner, "take_options"):
+                await maybe_future(spawner.take_options(spawner.user_options))
+            child = getattr(spawner, "child_spawner", None) or spawner
+            if not hasattr(child, "script_variables"):
+                raise PreviewError(f"{type(child).__name__} has no job script")
+            script = await child._get_batch_script(**child.script_variables())
+        except web.HTTPError as error:
+            raise PreviewError(error.log_message) from error
+        except KeyError as error:
+            raise PreviewError(f"unknown here: {error}") from error
+        return Preview(script, _source(child))
+
+
+def _source(child: Any) -> str:
+    if child.batch_script or not child.scheduler_name:
+        return f"{type(child).__name__}.batch_script"
+    name = f"{child.scheduler_name}.j2"
+    return find_template(name, child.template_folders, "spawner")[0]
+
+
+@contextmanager
+def _spawner(config_file: str, name: str, groups: Sequence[str]) -> Iterator[Any]:
+    """Make the configured spawner as the Hub would, with a database in memory behind it."""
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    app = JupyterHub(log_level="WARN")
+    app.load_config_file(config_file)
+    db = orm.new_session_factory("sqlite:///:memory:")()
+    try:
+        owner = orm.User(name=name, groups=[orm.Group(name=group) for group in groups])
+        row = orm.Spawner(name="", user=owner, server=orm.Server(base_url=f"/user/{name}/"))
+        db.add_all([owner, row])
+        db.commit()
+        url = "http://127.0.0.1:8081/hub/"
+        hub = SimpleNamespace(
+            public_host="", api_url=f"{url}api", base_url="/hub/", routespec="/hub/", url=url
         )
-    return make(cls, app.config, user)
-
-
-def make(cls: type[BatchSpawnerBase], config: Any, user: str) -> BatchSpawnerBase:
-    """Make a spawner that is good for nothing but looking at its script."""
-    hub = SimpleNamespace(
-        public_host="", api_url="http://hub:8081/hub/api", base_url="/hub/", routespec="/hub/",
-        url="http://hub:8081/hub/", server=SimpleNamespace(base_url="/hub/"),
-    )  # fmt: skip
-    owner = SimpleNamespace(
-        name=user, escaped_name=user, url=f"/user/{user}/", id=1, settings={}, admin=False,
-    )  # fmt: skip
-    return cls(config=config, user=owner, hub=hub, orm_spawner=None, api_token="")
-
-
-def script_of(spawner: BatchSpawnerBase, options: Mapping[str, object]) -> str:
-    """Return the script of a user's job with these options."""
-    spawner.user_options = dict(options)
-    return asyncio.run(spawner._get_batch_script(**spawner.script_variables()))
+        user = SimpleNamespace(
+            name=name, escaped_name=name, url=f"/user/{name}/", id=1, settings={}, admin=False,
+            groups=owner.groups,
+        )  # fmt: skip
+        yield app.spawner_class(
+            config=app.config, user=user, hub=hub, orm_spawner=row, oauth_client_id="client"
+        )
+    finally:
+        db.close()
+        db.get_bind().dispose()

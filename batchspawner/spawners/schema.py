@@ -52,7 +52,7 @@ class Schema:
             if value != "":
                 values[field.name] = value
             elif field.required:
-                raise OptionsError(field.name, "", field.allowed or "a value is needed")
+                raise field.refusal("", field.allowed or "a value is needed")
         return {field.name: values[field.name] for field in self.fields if field.name in values}
 
     def _check_names(self, given: Mapping[Any, Any]) -> None:
@@ -70,7 +70,8 @@ class Schema:
         try:
             value = "" if given is None else narrowed.read(given)
         except OptionsError as error:
-            raise OptionsError(error.option, error.given, f"{error.allowed}{because}") from None
+            allowed = f"{error.allowed}{because}"
+            raise OptionsError(error.option, error.given, allowed, error.label) from None
         if value == "" and field.default != "":
             value = narrowed.cut(field.read(field.default))
         return value

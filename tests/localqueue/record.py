@@ -37,6 +37,7 @@ def main() -> None:
     time.sleep(1)
     options = ("--name=x", "--walltime=10")
     run("submit", queue.submit(JobRequest(HOLD, "tag-2", {}, options)))
+    run("info", queue.availability())
     run("submit_waiting", queue.submit(JobRequest(HOLD, "tag-3")))
     run("submit_refused", queue.submit(JobRequest("#!/bin/sh\n#QUEUE --slots=9\n", "tag-4")))
     time.sleep(0.5)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -20,6 +21,16 @@ def test_a_job_runs_and_its_end_is_known(queue):
     assert (job["name"], job["host"], job["slots"]) == ("x", "127.0.0.1", 1)
     assert job["submitted"] <= job["started"] <= job["ended"]
     assert queue.output(job_id) == "out\nerr\n"
+
+
+def test_how_many_slots_are_free_is_told_before_and_while_jobs_run(queue):
+    before = json.loads(queue.run("info").stdout)
+    job_id = queue.submit("sleep 60")
+    queue.until(job_id, "RUNNING")
+    now = json.loads(queue.run("info").stdout)
+    assert (before["free"], now) == (
+        before["slots"], {"slots": before["slots"], "free": before["slots"] - 1},
+    )  # fmt: skip
 
 
 def test_a_job_has_the_environment_and_the_folder_of_its_submit(queue, tmp_path):

@@ -5,6 +5,7 @@ import pytest
 from batchspawner.commands import CommandResult
 from batchspawner.errors import ParseError, SchedulerError, SchedulerUnavailable, SubmitError
 from batchspawner.jobs import JobRequest, JobState, JobStatus
+from batchspawner.queues import Queue
 from batchspawner.schedulers.local import LocalQueue
 from tests.recorded import answer
 
@@ -24,6 +25,25 @@ def test_a_submit_returns_the_id():
 def test_a_refused_submit_says_why():
     with pytest.raises(SubmitError, match="asks for 9 slots"):
         answer(queue.submit(JobRequest("", "tag-4")), "local", "submit_refused")
+
+
+def test_the_machine_is_one_queue_without_a_name():
+    assert answer(queue.availability(), "local", "info") == [
+        Queue("", True, cores=1, gpus=0, free_cores=0, all_cores=1)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("result", "error"),
+    [
+        (CommandResult((), 1, "", "broken"), SchedulerUnavailable),
+        (CommandResult((), 0, "hello"), ParseError),
+        (CommandResult((), 0, "{}"), ParseError),
+    ],
+)
+def test_a_queue_that_does_not_tell_its_slots_is_an_error(result, error):
+    with pytest.raises(error):
+        queue.availability().parse(result)
 
 
 def test_one_query_tells_the_state_of_the_jobs_that_are_wanted():

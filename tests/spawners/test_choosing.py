@@ -126,7 +126,7 @@ async def test_a_choice_by_form_is_a_variable_of_the_script():
     ("options", "message"),
     [
         ({"queue": "debug", "nprocs": "5"},
-         "nprocs: '5' is not allowed; choose from 1 to 4 with queue debug"),
+         "Cores (nprocs): '5' is not allowed; choose from 1 to 4 with queue debug"),
         ({"queue": "root"}, "queue: 'root' is not allowed; choose one of debug, long"),
         ({"prologue": "curl evil"}, ("options: 'prologue' is not allowed; the options are queue, "
          "nprocs, memory, ngpus, runtime, account, reservation")),
@@ -187,7 +187,9 @@ async def test_without_configured_queues_the_schedulers_are_on_offer_with_their_
     assert (queue.default, cores.max) == ("normal", "16")
     assert schema.check({})["runtime"] == "12:00:00"
     assert schema.check({"queue": "gpu"})["runtime"] == "0:10:00"
-    with pytest.raises(OptionsRefused, match="nprocs: '9' is not allowed; choose from 1 to 8"):
+    with pytest.raises(
+        OptionsRefused, match=r"Cores \(nprocs\): '9' is not allowed; choose from 1 to 8"
+    ):
         await spawner.take_options({"nprocs": 9})
 
 

@@ -25,8 +25,12 @@ CORPUS = [
     "a --uid=0", "../../etc/passwd", "a" * 100_000, "9" * 5_000, "1e9", "0x10", "-1", "٣", "½",
     "\uff11\uff12", "1" + "0" * 400 + "G", "∞", "NaN", "", " ", "\t",
 ]  # fmt: skip
+GOOD = ["4", "2G", "8:00:00", "phys-1", "1d 12h", "1.5t"]
 TEXTS = st.one_of(
-    st.sampled_from(CORPUS), st.text(), st.builds("{}{}".format, st.sampled_from("14x"), st.text())
+    st.sampled_from(GOOD),
+    st.sampled_from(CORPUS),
+    st.text(),
+    st.builds("{}{}".format, st.sampled_from("14x"), st.text()),
 )
 VALUES = st.recursive(
     st.one_of(TEXTS, st.none(), st.booleans(), st.integers(), st.floats(), st.binary()),
@@ -52,7 +56,10 @@ FORMS = {
     "gpu": r"[A-Za-z0-9_.,:@+/=-]{1,20}",
 }
 OPTIONS = st.dictionaries(st.one_of(st.sampled_from(NAMES), st.text()), VALUES, max_size=6)
-FAST = settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+FAST = settings(
+    max_examples=150, deadline=None, derandomize=True, database=None,
+    suppress_health_check=list(HealthCheck),
+)  # fmt: skip
 
 
 @FAST

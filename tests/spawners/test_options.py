@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from batchspawner.errors import OptionsError
+from batchspawner.spawners.declarations import field_of
 from batchspawner.spawners.options import (
     Bool,
     Choice,
@@ -14,7 +15,6 @@ from batchspawner.spawners.options import (
     Memory,
     Option,
     Text,
-    field_of,
 )
 from batchspawner.spawners.schema import OTHER, Schema
 
@@ -85,7 +85,7 @@ def test_what_is_allowed_gets_the_one_form_that_scripts_know(field, given, value
         ({"memory": "4"}, ("memory: '4' is not allowed; write an amount such as 4000M, 4G or 1.5T; "
          "choose from 1M to 64G")),
         ({"memory": "65G"}, "memory: '65G' is not allowed; choose from 1M to 64G"),
-        ({"runtime": "0"}, "runtime: '0' is not allowed; choose from 0:01:00 to 24:00:00"),
+        ({"runtime": "0"}, "runtime: '0' is not allowed; choose from 1m to 1d"),
         ({"exclusive": "perhaps"}, "exclusive: 'perhaps' is not allowed; choose true or false"),
         ({"queue": "long\n#SBATCH --uid=0"}, (r"queue: 'long\n#SBATCH --uid=0' is not allowed; "
          "it must be one line without control characters")),

@@ -144,5 +144,6 @@ async def test_a_restarted_hub_makes_the_child_as_it_was(cluster):  # noqa: F811
 async def test_the_progress_is_the_childs(cluster):  # noqa: F811
     spawner = profiles()
     events = spawner.progress()
+    await spawner.take_options({})
     assert (await events.__anext__())["message"] == "Submitting the job to Fake"
     await events.aclose()

@@ -1,0 +1,93 @@
+"""One Hub whose users have servers on the embedded queue, on a real Slurm and on its own host."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.clusters.slurm import SlurmCluster
+from tests.hubs import Hub
+from tests.sites import SlurmSite, no_jobs_left
+
+pytestmark = [pytest.mark.slurm, pytest.mark.scheduler]
+
+CONFIG = """
+c.JupyterHub.spawner_class = "wrapspawner.ProfilesSpawner"
+c.ProfilesSpawner.profiles = [
+    {"display_name": "Queue", "spawner": "batchspawner.LocalQueueSpawner",
+     "override": {"req_homedir": {folder!r}}},
+    {"display_name": "Cluster", "spawner": "batchspawner.SlurmSpawner",
+     "override": {"trust_reported_host": True, "resource_form": True, "req_memory": "400M"}},
+    {"display_name": "Host", "spawner": "jupyterhub.spawner.LocalProcessSpawner"},
+]
+c.Spawner.args = ["--allow-root"]
+c.JupyterHub.tornado_settings = {"slow_spawn_timeout": 5}
+"""
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory):
+    if SlurmSite.unavailable:
+        pytest.skip(f"no slurm: {SlurmSite.unavailable}")
+    one = SlurmSite(tmp_path_factory.mktemp("cluster"))
+    # The one that other tests of a session share may be running.
+    one.cluster = SlurmCluster(portbase=17500)
+    one.start()
+    yield one
+    one.stop()
+
+
+@pytest.fixture
+def hub(cluster, tmp_path):
+    environment = {
+        **cluster.environment, "BATCHSPAWNER_QUEUE_DIR": str(tmp_path / "queue"),
+        "BATCHSPAWNER_QUEUE_GRACE": "1",
+    }  # fmt: skip
+    config = CONFIG.replace("{folder!r}", repr(str(tmp_path)))
+    one = Hub(tmp_path, config, cluster.users, **environment).start()
+    one.add_users()
+    yield one
+    for user in one.users:
+        if one.server(user):
+            one.end(user)
+    one.stop()
+    no_jobs_left(cluster)
+
+
+def test_servers_of_three_kinds_outlive_a_restart_of_the_hub(hub, cluster):
+    wishes = {
+        "jhalice": {"profile": "queue"},
+        "jhbob": {"profile": "cluster", "queue": "debug", "runtime": "5", "nprocs": 2},
+        "jhcarol": {"profile": "host"},
+    }
+    for user, options in wishes.items():
+        assert hub.begin(user, options).status_code in (201, 202)
+    before = {user: hub.wait_ready(user)["url"] and hub.state(user) for user in wishes}
+    (job,) = (before["jhbob"]["child_state"]["job_id"],)
+    assert cluster.jobs() == [(job, "jhbob", "RUNNING")]
+    told = cluster.cluster.run("scontrol", "-o", "show", "job", job)
+    assert "Partition=debug" in told
+    assert "NumCPUs=2" in told
+
+    hub.kill()
+    hub.start()
+    for user in wishes:
+        hub.wait_ready(user)
+        assert hub.kernels(user).status_code == 200
+    after = {user: hub.state(user) for user in wishes}
+    assert after == before
+
+    for user in wishes:
+        hub.end(user)
+        assert not hub.kernels(user).ok
+
+
+def test_the_queues_and_limits_of_the_real_scheduler_are_those_of_the_form(hub):
+    answer = hub.begin("jhbob", {"profile": "cluster", "queue": "debug", "runtime": "1h"})
+    assert (answer.status_code, answer.json()["message"]) == (
+        400,
+        "Time (runtime): '1h' is not allowed; choose from 1m to 10m with queue debug",
+    )
+    answer = hub.begin("jhbob", {"profile": "cluster", "queue": "nowhere"})
+    assert answer.json()["message"] == (
+        "queue: 'nowhere' is not allowed; choose one of normal, debug, gpu, low"
+    )
