@@ -12,8 +12,8 @@ from .options import Amount, Choice, Duration, Field, Integer, Limit, Memory, Op
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from ..availability import Offer
     from ..queues import Queue
+    from .offers import Offer
 
 _LIMITED: tuple[Amount, ...] = (
     Integer("nprocs", "Cores", min=1),
@@ -32,8 +32,8 @@ def resource_fields(spawner: Any, offer: Offer) -> list[Field]:
     made = [
         _queue_field(spawner, queues, offer),
         *_amounts(spawner, queues),
-        _with_default(spawner, Text("account", "Account", "Who pays for the job.", advanced=True)),
-        _with_default(spawner, Text("reservation", "Reservation", advanced=True)),
+        _named(spawner, Text("account", "Account", "Who pays for the job."), offer.accounts),
+        _named(spawner, Text("reservation", "Reservation"), offer.reservations),
     ]
     return [field for field in made if field.name in names]
 
@@ -101,6 +101,15 @@ def _queue_field(spawner: Any, queues: list[Option], offer: Offer) -> Field:
         if candidate in names:
             return Choice("queue", "Queue", default=candidate, choices=tuple(queues), required=True)
     return Choice("queue", "Queue", default=names[0], choices=tuple(queues), required=True)
+
+
+def _named(spawner: Any, field: Text, known: tuple[str, ...] | None) -> Field:
+    """Return a field for one of the names that the scheduler knows for the user, if it does."""
+    field = replace(field, advanced=True)
+    if known:
+        choice = Choice(field.name, field.label, field.help, advanced=True, choices=known)
+        return _with_default(spawner, choice)
+    return _with_default(spawner, field)
 
 
 def _with_default(spawner: Any, field: Field) -> Field:

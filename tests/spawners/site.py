@@ -60,3 +60,8 @@ def stored_state(spawner) -> dict:
     session = object_session(spawner.orm_spawner)
     session.rollback()
     return session.get(orm.Spawner, spawner.orm_spawner.id).state or {}
+
+
+async def apply_options(spawner, options: object) -> None:
+    """Hand over a user's options as JupyterHub >= 5.3 does, or as our hook does on older ones."""
+    await getattr(spawner, "_run_apply_user_options", spawner.take_options)(options)

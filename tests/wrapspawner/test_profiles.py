@@ -17,7 +17,7 @@ from traitlets.config import Config
 from batchspawner.spawners.options import Integer as IntegerOption
 from batchspawner.spawners.options import Text
 from tests.spawners.conftest import FakeSpawner, cluster  # noqa: F401
-from tests.spawners.site import make_spawner, restored
+from tests.spawners.site import apply_options, make_spawner, restored
 from tests.wrapspawner.test_wrapspawner import begin
 from wrapspawner import ProfilesSpawner
 
@@ -84,7 +84,7 @@ async def read(spawner, fields):
 
 
 async def take(spawner, **options):
-    await spawner.apply_user_options(spawner, options)
+    await apply_options(spawner, options)
     return spawner.child_spawner
 
 
@@ -156,7 +156,7 @@ async def test_a_choice_changes_traits_and_surroundings(software, account, prolo
 )  # fmt: skip
 async def test_form_address_and_rest_are_refused_with_the_same_words(options, message):
     spawner = profiles(SMALL, LARGE)
-    forms = [lambda: spawner.apply_user_options(spawner, options)]
+    forms = [lambda: apply_options(spawner, options)]
     if isinstance(options["profile"], str):
         key = options["profile"]
         prefixed = {(f"{key}--{name}" if name != "profile" else name): [value]
@@ -372,9 +372,9 @@ async def test_what_no_database_can_hold_does_not_stop_a_server(cluster):  # noq
     task.cancel()
 
 
-def test_the_configuration_of_the_administrator_is_never_changed():
+async def test_the_configuration_of_the_administrator_is_never_changed():
     config = Config({"ProfilesSpawner": Config({"profiles": [LARGE]})})
     before = repr(LARGE)
     spawner = make_spawner(ProfilesSpawner, config)
-    asyncio.run(take(spawner, software="/home/ada"))
+    await take(spawner, software="/home/ada")
     assert repr(LARGE) == before
