@@ -97,10 +97,11 @@ def _queue_field(spawner: Any, queues: list[Option], offer: Offer) -> Field:
     names = [option.value for option in queues]
     if not any(names):
         return _with_default(spawner, Text("queue", "Queue", default=default, advanced=True))
-    for candidate in (default, *(queue.name for queue in offer.queues if queue.is_default)):
-        if candidate in names:
-            return Choice("queue", "Queue", default=candidate, choices=tuple(queues), required=True)
-    return Choice("queue", "Queue", default=names[0], choices=tuple(queues), required=True)
+    told = [queue.name for queue in offer.queues if queue.is_default]
+    first = names[0] if spawner.queue_limits else ""
+    default = next((one for one in (default, *told, first) if one in names), "")
+    # Where the scheduler itself chooses among its queues, users may leave it to that.
+    return Choice("queue", "Queue", default=default, choices=tuple(queues), required=bool(default))
 
 
 def _named(spawner: Any, field: Text, known: tuple[str, ...] | None) -> Field:

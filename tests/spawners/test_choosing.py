@@ -222,6 +222,17 @@ async def test_what_is_free_is_shown_with_its_age_and_old_news_as_such(offers):
     assert "As of 10 minutes ago. The scheduler does not answer now" in html
 
 
+async def test_where_the_scheduler_chooses_among_its_queues_users_may_leave_it_to_that(offers):
+    offers["offer"] = Offer((Queue("a", runtime=600), Queue("b", runtime=60)), 1.0)
+    spawner = slurm(queue_limits={})
+    queue, *_ = (await spawner.option_schema()).fields
+    assert (queue.default, queue.required) == ("", False)
+    await spawner.take_options({"runtime": "10m"})
+    assert spawner.chosen == {"runtime": "0:10:00"}
+    with pytest.raises(OptionsRefused, match="choose from 1m to 10m"):
+        await spawner.take_options({"runtime": "11m"})
+
+
 async def test_accounts_and_reservations_of_the_user_are_a_list_to_choose_from(offers):
     offers["offer"] = Offer(accounts=("phys", "chem"), reservations=("course",))
     spawner = slurm(req_account="chem")
