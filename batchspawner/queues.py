@@ -1,8 +1,12 @@
-"""Describe what a scheduler offers: its queues, their limits, and what is free in them."""
+"""Describe what a scheduler offers: queues, their limits, what is free in them, reservations."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
 
 
 @dataclass(frozen=True)
@@ -37,6 +41,22 @@ class Queue:
             free_nodes=_sum(self.free_nodes, other.free_nodes),
             all_nodes=_sum(self.all_nodes, other.all_nodes),
         )
+
+
+@dataclass(frozen=True)
+class Reservation:
+    """Describe a reservation: whose it is, by user or by account, and until when (epoch)."""
+
+    name: str
+    users: frozenset[str] = frozenset()
+    accounts: frozenset[str] = frozenset()
+    end: float | None = None
+
+    def is_for(self, user: str, accounts: Collection[str], now: float) -> bool:
+        """Tell whether a user can still use it."""
+        if self.end is not None and self.end <= now:
+            return False
+        return user in self.users or not self.accounts.isdisjoint(accounts)
 
 
 def merge_lines(lines: list[Queue]) -> list[Queue]:

@@ -5,8 +5,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from batchspawner import availability
-from batchspawner.availability import Offer, shared_availability
+from batchspawner.availability import FRESH, Answer, kept
 from batchspawner.commands import Call
 from batchspawner.errors import SchedulerUnavailable
 from batchspawner.queues import Queue
@@ -31,7 +30,7 @@ def cluster():
 
 @pytest.fixture
 def shared(cluster):
-    return lambda: shared_availability(WithQueues(cluster), FakeRunner(cluster))
+    return lambda: kept(WithQueues(cluster), FakeRunner(cluster))
 
 
 @pytest.fixture
@@ -50,16 +49,16 @@ def clock(monkeypatch):
 async def test_many_forms_at_a_time_ask_once(cluster, shared):
     offers = await asyncio.gather(*(shared().look() for _ in range(50)))
     assert cluster.commands == ["queues"]
-    assert {offer.queues for offer in offers} == {(Queue("main", free_cores=1),)}
+    assert [offer.value for offer in offers] == 50 * [[Queue("main", free_cores=1)]]
 
 
 async def test_an_answer_is_used_for_a_while_and_then_asked_for_anew(cluster, shared, clock):
     shared().clock = clock
     await shared().look()
-    clock.now += availability.FRESH - 1
-    assert await shared().look() == Offer((Queue("main", free_cores=1),), availability.FRESH - 1)
+    clock.now += FRESH["availability"] - 1
+    assert await shared().look() == Answer([Queue("main", free_cores=1)], FRESH["availability"] - 1)
     clock.now += 2
-    assert await shared().look() == Offer((Queue("main", free_cores=2),), 0.0)
+    assert await shared().look() == Answer([Queue("main", free_cores=2)], 0.0)
 
 
 async def test_while_the_scheduler_is_down_the_last_answer_is_shown_as_old(cluster, shared, clock):
@@ -68,25 +67,25 @@ async def test_while_the_scheduler_is_down_the_last_answer_is_shown_as_old(clust
     cluster.down = True
     clock.now += 100
     offer = await shared().look()
-    assert (offer.queues, offer.age, offer.is_stale) == (
-        (Queue("main", free_cores=1),), 100.0, True,
+    assert (offer.value, offer.age, offer.is_stale) == (
+        [Queue("main", free_cores=1)], 100.0, True,
     )  # fmt: skip
 
 
 async def test_a_scheduler_that_is_down_is_not_asked_for_each_form(cluster, shared):
     cluster.down = True
     for _ in range(5):
-        assert await shared().look() == Offer((), None)
+        assert await shared().look() == Answer()
     assert cluster.commands == ["queues"]
 
 
 async def test_a_slow_scheduler_does_not_hold_up_the_form(cluster, shared):
     cluster.delay = 0.2
-    assert await shared().look(patience=0.01) == Offer((), None)
+    assert await shared().look(patience=0.01) == Answer()
     offer = await shared().look(patience=5)
-    assert (offer.queues, cluster.commands) == ((Queue("main", free_cores=1),), ["queues"])
+    assert (offer.value, cluster.commands) == ([Queue("main", free_cores=1)], ["queues"])
 
 
 async def test_a_scheduler_without_queues_is_never_asked(cluster):
-    look = shared_availability(FakeScheduler(cluster), FakeRunner(cluster)).look
-    assert (await look(), cluster.commands) == (Offer((), None), [])
+    look = kept(FakeScheduler(cluster), FakeRunner(cluster)).look
+    assert (await look(), cluster.commands) == (Answer(), [])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -35,9 +36,10 @@ def site(tmp_path, monkeypatch):
 
 def render(site, *arguments: str) -> int:
     config = str(site.parent / "config.py")
-    return main(
-        ["templates", "render", "--config", config, "--user", getpass.getuser(), *arguments]
-    )
+    argv = ["templates", "render", "--config", config, "--user", getpass.getuser(), *arguments]
+    # The command has an event loop of its own, and this thread has one already.
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(main, argv).result()
 
 
 def test_the_list_says_which_file_is_used(site, capsys):

@@ -65,6 +65,10 @@ class ProfilesSpawner(WrapSpawner):
     def _apply_user_options_default(self) -> Any:
         return _apply
 
+    @default("template_paths")
+    def _template_paths_default(self) -> list[str]:
+        return list(self.config.get("BatchSpawnerBase", {}).get("template_paths", []))
+
     async def known_profiles(self) -> list[Profile]:
         """Return all profiles, those of other users too."""
         listed = self.profiles

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from ..commands import Call, CommandResult
     from ..jobs import JobRequest, JobStatus, TaggedJob
-    from ..queues import Queue
+    from ..queues import Queue, Reservation
 
     Listing = Mapping[str, JobStatus]
     """What one query says: the status of each job that it names, by job id."""
@@ -86,6 +86,14 @@ class Scheduler(ABC):
 
         None where this is not known of the scheduler.
         """
+        return None
+
+    def accounts(self) -> Call[Mapping[str, tuple[str, ...]]] | None:
+        """List the accounts of every user, by the user's name; None where that is not known."""
+        return None
+
+    def reservations(self) -> Call[list[Reservation]] | None:
+        """List all reservations; None where that is not known."""
         return None
 
     @abstractmethod

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, ClassVar
 from ..commands import Call
 from ..errors import ParseError, SchedulerUnavailable
 from ..jobs import JobState, JobStatus, TaggedJob
+from . import gridengine_queues
 from .base import Scheduler
 from .xmlanswer import read_xml
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from ..commands import CommandResult
     from ..jobs import JobRequest
+    from ..queues import Queue
     from .base import Listing
 
 _ENDED = re.compile(r"does not exist|already in deletion|registered the job|has deleted job")
@@ -65,6 +67,9 @@ class GridEngine(Scheduler):
 
     def tagged(self) -> Call[list[TaggedJob]]:
         return Call(("qstat", "-xml", "-u", "*"), _parse_tagged)
+
+    def availability(self) -> Call[list[Queue]]:
+        return Call(gridengine_queues.QUEUES, gridengine_queues.parse_queues)
 
     def cancel(self, job_id: str) -> Call[None]:
         number, _, task = self.checked(job_id).partition(".")

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from ..commands import Call
 from ..errors import ParseError, SchedulerUnavailable
 from ..jobs import JobState, JobStatus, TaggedJob
+from . import htcondor_slots
 from .base import Scheduler
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from ..commands import CommandResult
     from ..jobs import JobRequest
+    from ..queues import Queue
     from .base import Listing
 
 _TAG = "BatchspawnerTag"
@@ -93,6 +95,9 @@ class HTCondor(Scheduler):
     def tagged(self) -> Call[list[TaggedJob]]:
         argv = ("condor_q", "-allusers", "-json", "-attributes", f"ClusterId,Owner,{_TAG}")
         return Call((*argv, "-constraint", f"{_TAG} =!= undefined"), _parse_tagged)
+
+    def availability(self) -> Call[list[Queue]]:
+        return Call(htcondor_slots.SLOTS, htcondor_slots.parse_slots)
 
     def cancel(self, job_id: str) -> Call[None]:
         return Call(("condor_rm", self.checked(job_id)), _parse_cancel)

@@ -17,11 +17,11 @@ from .base import Scheduler
 from .slurm_states import SlurmId, state_of
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from ..commands import CommandResult
     from ..jobs import JobRequest
-    from ..queues import Queue
+    from ..queues import Queue, Reservation
     from .base import Listing
 
 # Only fields in which no user can write: a job's name may hold line breaks, and a forged line
@@ -96,7 +96,13 @@ class Slurm(Scheduler):
         return Call(("squeue", "-h", "-a", "-o", "%i|%u|%k|%j"), _parse_tagged)
 
     def availability(self) -> Call[list[Queue]]:
-        return Call(slurm_queues.COMMAND, slurm_queues.parse_queues)
+        return Call(slurm_queues.QUEUES, slurm_queues.parse_queues)
+
+    def accounts(self) -> Call[Mapping[str, tuple[str, ...]]]:
+        return Call(slurm_queues.ACCOUNTS, slurm_queues.parse_accounts)
+
+    def reservations(self) -> Call[list[Reservation]]:
+        return Call(slurm_queues.RESERVATIONS, slurm_queues.parse_reservations, environment=_EPOCH)
 
     def cancel(self, job_id: str) -> Call[None]:
         one = SlurmId.parse(self.checked(job_id))

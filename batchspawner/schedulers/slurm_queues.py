@@ -1,4 +1,7 @@
-"""Read Slurm's partitions from sinfo: https://slurm.schedmd.com/sinfo.html"""
+"""Read what Slurm offers: partitions, everybody's accounts, reservations.
+
+Manuals: https://slurm.schedmd.com/sinfo.html, sacctmgr.html and scontrol.html there
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import re
 from typing import TYPE_CHECKING
 
 from ..errors import OptionsError, ParseError, SchedulerUnavailable
-from ..queues import Queue, merge_lines
+from ..queues import Queue, Reservation, merge_lines
 from ..units import seconds
 
 if TYPE_CHECKING:
@@ -14,7 +17,12 @@ if TYPE_CHECKING:
 
 # Partition, its state and time limit; of each kind of node: cores, memory in MB, GRES; and the
 # numbers of cores and nodes as allocated/idle/other/total.
-COMMAND = ("sinfo", "-h", "--exact", "-o", "%P|%a|%l|%c|%m|%G|%C|%F")
+QUEUES = ("sinfo", "-h", "--exact", "-o", "%P|%a|%l|%c|%m|%G|%C|%F")
+ACCOUNTS = ("sacctmgr", "-nP", "show", "associations", "format=User,Account")
+RESERVATIONS = ("scontrol", "-o", "show", "reservations")
+
+_NO_ACCOUNTING = re.compile("not running a supported accounting_storage", re.IGNORECASE)
+_FIELD = re.compile(r"(ReservationName|EndTime|Users|Accounts)=(\S*)")
 
 _GPUS = re.compile(r"(?:^|,)gpu(?::[^:,()]+)?:(\d+)")
 
@@ -53,3 +61,43 @@ def _time_limit(text: str) -> int | None:
         return seconds("timelimit", text)
     except OptionsError:
         return None  # infinite, n/a
+
+
+def parse_accounts(result: CommandResult) -> dict[str, tuple[str, ...]]:
+    """Return the accounts of each user, none without accounting. Raises SchedulerUnavailable."""
+    if _NO_ACCOUNTING.search(result.text):
+        return {}
+    if not result.ok:
+        raise SchedulerUnavailable("sacctmgr failed.", result)
+    found: dict[str, dict[str, None]] = {}
+    for line in result.stdout.splitlines():
+        user, _, account = line.partition("|")
+        if user and account:
+            found.setdefault(user, {})[account] = None
+    return {user: tuple(accounts) for user, accounts in found.items()}
+
+
+def parse_reservations(result: CommandResult) -> list[Reservation]:
+    """Return the reservations. Raises SchedulerUnavailable."""
+    if not result.ok:
+        raise SchedulerUnavailable("scontrol failed.", result)
+    found = []
+    for line in result.stdout.splitlines():
+        told = dict(_FIELD.findall(line))
+        if "ReservationName" in told:
+            end = told.get("EndTime", "")
+            found.append(
+                Reservation(
+                    told["ReservationName"],
+                    _names(told.get("Users", "")),
+                    _names(told.get("Accounts", "")),
+                    float(end) if end.isdecimal() else None,
+                )
+            )
+    return found
+
+
+def _names(text: str) -> frozenset[str]:
+    # A list of those who may not use it, "-bob", allows nobody by name.
+    names = [] if text == "(null)" else text.split(",")
+    return frozenset(name for name in names if name and not name.startswith("-"))

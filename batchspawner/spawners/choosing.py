@@ -9,12 +9,11 @@ from jinja2 import Environment, meta
 from jupyterhub.utils import maybe_future
 from traitlets import Bool, Dict, HasTraits, List, Unicode, default, validate
 
-from ..availability import Offer
 from ..errors import OptionsError
 from ..templating import search_path, variables_of
 from .declarations import field_of
 from .forms import render_options
-from .offers import look_at_queues, shown_offer
+from .offers import Offer, look_at_offer, shown_offer
 from .resources import resource_fields
 from .schema import OptionsRefused, Schema
 
@@ -93,7 +92,7 @@ class ChoiceTraits(HasTraits):
 
     async def offer(self) -> Offer:
         """Return what the scheduler offers, as far as that is known."""
-        return await look_at_queues(self) if self.resource_form else Offer()
+        return await look_at_offer(self) if self.resource_form else Offer()
 
     async def take_options(self, given: object) -> None:
         """Check a user's choice. Raises OptionsRefused, which says what is allowed."""

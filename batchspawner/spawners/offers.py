@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ..availability import Offer, shared_availability
+from ..availability import FRESH, kept
 from ..schedulers import scheduler_class, scheduler_names
 from ..templating import format_template
 from .options import say_duration
@@ -12,11 +15,25 @@ from .prefix import runners_of
 from .resources import native_limits
 
 if TYPE_CHECKING:
-    from ..queues import Queue
+    from collections.abc import Mapping
+
+    from ..availability import Answer
+    from ..queues import Queue, Reservation
 
 
-async def look_at_queues(spawner: Any) -> Offer:
-    """Return what is known of the queues, at once or after a moment; nothing where that fails."""
+@dataclass(frozen=True)
+class Offer:
+    """Hold what is known of a scheduler, for one user; None stands for what is not known."""
+
+    queues: tuple[Queue, ...] = ()
+    age: float | None = None
+    is_stale: bool = False
+    accounts: tuple[str, ...] | None = None
+    reservations: tuple[str, ...] | None = None
+
+
+async def look_at_offer(spawner: Any) -> Offer:
+    """Return what is known, at once or after a moment; nothing where that fails."""
     if spawner.scheduler_name not in scheduler_names():
         return Offer()
     scheduler = scheduler_class(spawner.scheduler_name)()
@@ -26,7 +43,24 @@ async def look_at_queues(spawner: Any) -> Offer:
     except KeyError:
         return Offer()
     runners = runners_of(prefix, shared=scheduler.shared)
-    return await shared_availability(scheduler, runners[1]).look() if runners else Offer()
+    if runners is None:
+        return Offer()
+    looks = [kept(scheduler, runners[1], method).look() for method in FRESH]
+    return _offer(spawner.user.name, *await asyncio.gather(*looks))
+
+
+def _offer(
+    user: str,
+    queues: Answer[list[Queue]],
+    accounts: Answer[Mapping[str, tuple[str, ...]]],
+    reservations: Answer[list[Reservation]],
+) -> Offer:
+    mine = None if accounts.value is None else accounts.value.get(user)
+    usable = None
+    if reservations.value is not None:
+        now = time.time()
+        usable = tuple(one.name for one in reservations.value if one.is_for(user, mine or (), now))
+    return Offer(tuple(queues.value or ()), queues.age, queues.is_stale, mine, usable)
 
 
 def shown_offer(offer: Offer) -> dict[str, Any] | None:

@@ -12,8 +12,8 @@ from .options import Amount, Choice, Duration, Field, Integer, Limit, Memory, Op
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from ..availability import Offer
     from ..queues import Queue
+    from .offers import Offer
 
 _LIMITED: tuple[Amount, ...] = (
     Integer("nprocs", "Cores", min=1),
@@ -32,8 +32,8 @@ def resource_fields(spawner: Any, offer: Offer) -> list[Field]:
     made = [
         _queue_field(spawner, queues, offer),
         *_amounts(spawner, queues),
-        _with_default(spawner, Text("account", "Account", "Who pays for the job.", advanced=True)),
-        _with_default(spawner, Text("reservation", "Reservation", advanced=True)),
+        _named(spawner, Text("account", "Account", "Who pays for the job."), offer.accounts),
+        _named(spawner, Text("reservation", "Reservation"), offer.reservations),
     ]
     return [field for field in made if field.name in names]
 
@@ -97,10 +97,20 @@ def _queue_field(spawner: Any, queues: list[Option], offer: Offer) -> Field:
     names = [option.value for option in queues]
     if not any(names):
         return _with_default(spawner, Text("queue", "Queue", default=default, advanced=True))
-    for candidate in (default, *(queue.name for queue in offer.queues if queue.is_default)):
-        if candidate in names:
-            return Choice("queue", "Queue", default=candidate, choices=tuple(queues), required=True)
-    return Choice("queue", "Queue", default=names[0], choices=tuple(queues), required=True)
+    told = [queue.name for queue in offer.queues if queue.is_default]
+    first = names[0] if spawner.queue_limits else ""
+    default = next((one for one in (default, *told, first) if one in names), "")
+    # Where the scheduler itself chooses among its queues, users may leave it to that.
+    return Choice("queue", "Queue", default=default, choices=tuple(queues), required=bool(default))
+
+
+def _named(spawner: Any, field: Text, known: tuple[str, ...] | None) -> Field:
+    """Return a field for one of the names that the scheduler knows for the user, if it does."""
+    field = replace(field, advanced=True)
+    if known:
+        choice = Choice(field.name, field.label, field.help, advanced=True, choices=known)
+        return _with_default(spawner, choice)
+    return _with_default(spawner, field)
 
 
 def _with_default(spawner: Any, field: Field) -> Field:

@@ -25,6 +25,10 @@ class OptionsRefused(web.HTTPError):
         super().__init__(400, str(error))
         self.jupyterhub_message = str(error)
 
+    def __str__(self) -> str:
+        # JupyterHub 4 shows this.
+        return self.jupyterhub_message
+
 
 @dataclass(frozen=True)
 class Schema:

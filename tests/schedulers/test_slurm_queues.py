@@ -4,7 +4,7 @@ import pytest
 
 from batchspawner.commands import CommandResult
 from batchspawner.errors import ParseError, SchedulerUnavailable
-from batchspawner.queues import Queue
+from batchspawner.queues import Queue, Reservation
 from batchspawner.schedulers.slurm import Slurm
 from tests.recorded import answer
 
@@ -50,3 +50,53 @@ def test_gpus_of_all_types_are_counted(gres, gpus):
 def test_a_line_of_an_unknown_form_is_an_error_and_no_guess():
     with pytest.raises(ParseError, match="unknown form"):
         read("p|up\n")
+
+
+def test_the_accounts_of_each_user_are_read_from_sacctmgr():
+    assert answer(Slurm().accounts(), "slurm", "accounts") == {"root": ("root",)}
+    call = Slurm().accounts()
+    told = "|root\nann|phys\nann|chem\nbob|phys\nann|phys\n"
+    assert call.parse(CommandResult(call.argv, 0, told)) == {
+        "ann": ("phys", "chem"), "bob": ("phys",),
+    }  # fmt: skip
+
+
+def test_without_accounting_nobody_has_accounts():
+    assert answer(Slurm().accounts(), "slurm", "accounts_disabled") == {}
+
+
+def test_accounting_that_does_not_answer_is_told_as_such():
+    call = Slurm().accounts()
+    with pytest.raises(SchedulerUnavailable, match="sacctmgr failed"):
+        call.parse(CommandResult(call.argv, 1, "", "sacctmgr: error: Connection refused"))
+
+
+def test_the_reservations_are_read_from_scontrol():
+    assert answer(Slurm().reservations(), "slurm", "reservations") == [
+        Reservation("course", frozenset({"alice", "root"}), frozenset(), 1795238330.0)
+    ]
+    assert answer(Slurm().reservations(), "slurm", "reservations_none") == []
+    with pytest.raises(SchedulerUnavailable, match="scontrol failed"):
+        answer(Slurm().reservations(), "slurm", "reservations_down")
+
+
+@pytest.mark.parametrize(
+    ("user", "accounts", "now", "is_for"),
+    [
+        ("ann", (), 50.0, True),
+        ("bob", ("phys",), 50.0, True),
+        ("bob", ("chem",), 50.0, False),
+        ("ann", ("phys",), 100.0, False),
+    ],
+)
+def test_a_reservation_is_for_its_users_and_accounts_until_its_end(user, accounts, now, is_for):
+    one = Reservation("course", frozenset({"ann"}), frozenset({"phys"}), 100.0)
+    assert one.is_for(user, accounts, now) is is_for
+
+
+def test_a_list_of_those_who_may_not_use_a_reservation_names_nobody_who_may():
+    call = Slurm().reservations()
+    line = "ReservationName=x StartTime=1 EndTime=2 Users=-bob Accounts=phys,-chem\n"
+    assert call.parse(CommandResult(call.argv, 0, line)) == [
+        Reservation("x", frozenset(), frozenset({"phys"}), 2.0)
+    ]

@@ -62,9 +62,6 @@ def stored_state(spawner) -> dict:
     return session.get(orm.Spawner, spawner.orm_spawner.id).state or {}
 
 
-async def apply_options(spawner, options: dict) -> None:
-    """Do with a user's options what JupyterHub does, or, before 5.3, our own start."""
-    if hasattr(spawner, "apply_user_options"):
-        await spawner.apply_user_options(spawner, options)
-    else:
-        await spawner.take_options(options)
+async def apply_options(spawner, options: object) -> None:
+    """Hand over a user's options as JupyterHub >= 5.3 does, or as our hook does on older ones."""
+    await getattr(spawner, "_run_apply_user_options", spawner.take_options)(options)

@@ -9,9 +9,9 @@ from jupyterhub.utils import maybe_future
 from traitlets import Unicode
 
 from batchspawner import LocalQueueSpawner, SlurmSpawner
-from batchspawner.availability import Offer
 from batchspawner.queues import Queue
 from batchspawner.spawners import choosing
+from batchspawner.spawners.offers import Offer
 from batchspawner.spawners.options import Integer, Text
 from batchspawner.spawners.schema import OptionsRefused
 from tests.spawners.site import apply_options, make_spawner
@@ -38,7 +38,7 @@ def offers(monkeypatch):
         return said["offer"]
 
     said = {"offer": Offer()}
-    monkeypatch.setattr(choosing, "look_at_queues", look)
+    monkeypatch.setattr(choosing, "look_at_offer", look)
     return said
 
 
@@ -217,9 +217,30 @@ async def test_what_is_free_is_shown_with_its_age_and_old_news_as_such(offers):
     html = await html_of(spawner)
     assert "As of 3 s ago." in html
     assert '<th scope="row">old (closed)</th>' in html
-    offers["offer"] = Offer(LIVE.queues, 600.0)
+    offers["offer"] = Offer(LIVE.queues, 600.0, is_stale=True)
     html = await html_of(spawner)
     assert "As of 10 minutes ago. The scheduler does not answer now" in html
+
+
+async def test_where_the_scheduler_chooses_among_its_queues_users_may_leave_it_to_that(offers):
+    offers["offer"] = Offer((Queue("a", runtime=600), Queue("b", runtime=60)), 1.0)
+    spawner = slurm(queue_limits={})
+    queue, *_ = (await spawner.option_schema()).fields
+    assert (queue.default, queue.required) == ("", False)
+    await spawner.take_options({"runtime": "10m"})
+    assert spawner.chosen == {"runtime": "0:10:00"}
+    with pytest.raises(OptionsRefused, match="choose from 1m to 10m"):
+        await spawner.take_options({"runtime": "11m"})
+
+
+async def test_accounts_and_reservations_of_the_user_are_a_list_to_choose_from(offers):
+    offers["offer"] = Offer(accounts=("phys", "chem"), reservations=("course",))
+    spawner = slurm(req_account="chem")
+    account, reservation = (await spawner.option_schema()).fields[-2:]
+    assert ([one.value for one in account.choices], account.default) == (["phys", "chem"], "chem")
+    assert [one.value for one in reservation.choices] == ["course"]
+    with pytest.raises(OptionsRefused, match="account: 'math' is not allowed; choose one of phys"):
+        await spawner.take_options({"account": "math"})
 
 
 async def test_gpus_are_not_asked_for_where_no_queue_has_any():

@@ -372,9 +372,9 @@ async def test_what_no_database_can_hold_does_not_stop_a_server(cluster):  # noq
     task.cancel()
 
 
-def test_the_configuration_of_the_administrator_is_never_changed():
+async def test_the_configuration_of_the_administrator_is_never_changed():
     config = Config({"ProfilesSpawner": Config({"profiles": [LARGE]})})
     before = repr(LARGE)
     spawner = make_spawner(ProfilesSpawner, config)
-    asyncio.run(take(spawner, software="/home/ada"))
+    await take(spawner, software="/home/ada")
     assert repr(LARGE) == before

@@ -44,6 +44,7 @@ def record_all(cluster: GridEngineCluster) -> None:
     wanted = [running, held, array, f"{array}.2", broken, waiting, failing]
     run("qstat", *engine.query(wanted))
     run("find", engine.find("tag-1"))
+    run("queues", engine.availability())
     for name, job_id in {"failing": failing, "killed": killed, "limited": limited,
                          "unknown": "99999"}.items():  # fmt: skip
         run(f"qacct_{name}", *engine.confirm(job_id))
@@ -53,6 +54,7 @@ def record_all(cluster: GridEngineCluster) -> None:
     run("qstat_down", *engine.query([running]))
     run("qsub_down", engine.submit(JobRequest(HOLD)))
     run("qdel_down", engine.cancel(running))
+    run("queues_down", engine.availability())
     cluster.script("start-master")
 
 

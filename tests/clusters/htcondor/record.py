@@ -55,6 +55,7 @@ def record_all(pool: HTCondorPool) -> None:
     wait_for(lambda: is_held(pool, expired), 90, "the end of a job's time")
     run("condor_q", *condor.query([running, held, waiting, failing, expired]))
     run("find", condor.find("tag-1"))
+    run("slots", condor.availability())
     for name, job_id in {"failing": failing, "removed": removed,
                          "unknown": "99999"}.items():  # fmt: skip
         run(f"history_{name}", *condor.confirm(job_id))
@@ -68,6 +69,9 @@ def record_all(pool: HTCondorPool) -> None:
     run("condor_q_down", *condor.query([running]))
     run("submit_down", condor.submit(JobRequest(description("true"))))
     run("condor_rm_down", condor.cancel(running))
+    pool.run("condor_off", "-collector", "-fast")
+    time.sleep(3)
+    run("slots_down", condor.availability())
     pool.run("condor_on", "-schedd")
     time.sleep(5)
 

@@ -73,17 +73,24 @@ def record_jobs(recorder: Recorder, slurm: Slurm) -> None:
     run("scancel_other_user", slurm.cancel(running), USERS[1])
     run("signal", slurm.signal(running, 15))
     run("sinfo", slurm.availability())
+    run("accounts_disabled", slurm.accounts())
+    run("reservations_none", slurm.reservations())
+    cluster.run("scontrol", "create", "reservation", "reservationname=course", "starttime=now",
+                "duration=60", "nodes=n3", f"users={USERS[0]},root")  # fmt: skip
+    run("reservations", slurm.reservations())
     cluster.run("scancel", running, held, array)
     cluster.controller("KILL")
     for name, call in {
         "squeue_down": slurm.query([running])[0], "sbatch_down": slurm.submit(JobRequest(HOLD)),
         "scancel_down": slurm.cancel(running), "scontrol_down": slurm.confirm(running)[0],
         "sinfo_down": slurm.availability(),
+        "reservations_down": slurm.reservations(),
     }.items():  # fmt: skip
         run(name, call)
 
 
 def record_accounting(recorder: Recorder, slurm: Slurm) -> None:
+    recorder.run("accounts", slurm.accounts())
     ids = {}
     for name, script in {"failed": "#!/bin/sh\nexit 7\n", "done": "#!/bin/sh\ntrue\n"}.items():
         request = JobRequest(script, "", {}, ("-o", "/dev/null"))
