@@ -18,7 +18,7 @@ SHORT = {
 """The walltimes of jobs that are to reach theirs; Slurm counts whole minutes."""
 
 HUNGRY = """
-c.Spawner.cmd = ["python3", "-c", "x = b'x' * 900_000_000; import time; time.sleep(60)"]
+c.Spawner.cmd = ["tail", "/dev/zero"]
 c.BatchSpawnerBase.batchspawner_singleuser_cmd = ""
 """
 

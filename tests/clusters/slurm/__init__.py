@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import random
+import signal
 import socket
 import subprocess
 import tempfile
@@ -88,4 +89,6 @@ class SlurmCluster:
             step = command.startswith(f"slurmstepd: [{job_id}.")
             if (step and ours in Path(f"/proc/{pid}/environ").read_bytes()) or parent in doomed:
                 doomed.add(pid)
-        subprocess.run(["kill", "-KILL", *doomed], check=True)
+        for pid in doomed:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(int(pid), signal.SIGKILL)
