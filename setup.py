@@ -28,6 +28,19 @@ EXTRAS["dev"] = [
     "ruff",
 ]
 
+SCHEDULERS = [
+    *("gridengine", "htcondor", "local", "lsf", "moab", "oar", "pbspro", "slurm", "torque"),
+]
+
+
+def launchers(kind: str, word: str) -> list[str]:
+    """Return ipyparallel's names for what starts controllers or engines as jobs."""
+    module = "batchspawner.clusters"
+    names = [f"batch-{name} = {module}.by_name:{name}_{word}" for name in SCHEDULERS]
+    general = f"{module}.launchers:Job{kind}Launcher"
+    return [f"batch = {general}", f"batchspawner = {general}", *names]
+
+
 setup(
     name="batchspawner",
     version=VERSION["__version__"],
@@ -73,6 +86,8 @@ setup(
             "torque = batchspawner:TorqueSpawner",
             "localqueue = batchspawner:LocalQueueSpawner",
         ],
+        "ipyparallel.controller_launchers": launchers("Controller", "controller"),
+        "ipyparallel.engine_launchers": launchers("EngineSet", "engines"),
     },
     classifiers=[
         "Development Status :: 3 - Alpha",

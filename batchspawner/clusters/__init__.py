@@ -1,0 +1,6 @@
+"""Run ipyparallel clusters as batch jobs, and reach them from anywhere over ssh.
+
+`launchers` has what ipyparallel's own `Cluster` and `ipcluster` start by the name ``batch``.
+"""
+
+from __future__ import annotations
