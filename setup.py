@@ -21,6 +21,7 @@ EXTRAS["docs"] = ["furo", "myst-parser", "sphinx"]
 EXTRAS["dev"] = [
     "build",
     "hypothesis",
+    "ipyparallel>=8.4",
     "mypy",
     "pytest",
     "pytest-asyncio",
