@@ -4,3 +4,7 @@
 """
 
 from __future__ import annotations
+
+from .cluster import Cluster
+
+__all__ = ["Cluster"]

@@ -14,8 +14,8 @@ from ..blocking import run
 from ..client import BatchClient
 from ..errors import BatchError, OptionsError
 from ..scripts import find_scheduler
-from .folders import JobFolder, all_folders
-from .job import Job, plain
+from .folders import JobFolder, plain, records
+from .job import Job
 from .program import Program, launch_command, listening
 
 if TYPE_CHECKING:
@@ -30,6 +30,10 @@ READY = 300.0
 
 NOTEBOOKS = {"lab": "jupyterlab", "notebook": "notebook", "server": "jupyter_server"}
 """The modules that can be a job's Jupyter server, by what people call them."""
+
+
+_QUICK = ("--HeartMonitor.period=1000", "--HeartMonitor.max_heartmonitor_misses=30")
+"""An engine has joined after its second heartbeat: more often, and as patient as ever."""
 
 
 class Cluster:
@@ -82,15 +86,17 @@ class Cluster:
 
     @classmethod
     def attach(cls, job_id: str) -> Cluster:
-        """Return a running cluster by its job's id. Raises LookupError for an unknown one."""
-        for folder in all_folders():
-            record = folder.record() or {}
-            if record.get("job_id") == job_id and record.get("n"):
-                cluster = cls(record["n"], scheduler=record["scheduler"])
-                cluster._profiles = Path(record["profiles"])
-                cluster._job = run(_take_up(cluster, job_id, folder))
+        """Return a cluster that another process has started. Raises BatchError for an unknown one.
+
+        Its job may have ended; `stop` removes what is left of it then.
+        """
+        for one in records():
+            if one.job_id == job_id and one.n:
+                cluster = cls(one.n, scheduler=one.scheduler)
+                cluster._profiles = Path(one.profiles)
+                cluster._job = run(_take_up(cluster, job_id, one.folder))
                 return cluster
-        raise LookupError(f"there is no cluster in job {job_id}; see: batchspawner cluster list")
+        raise BatchError(f"there is no cluster in job {job_id}; see: batchspawner cluster list")
 
     @property
     def job_id(self) -> str:
@@ -141,6 +147,12 @@ class Cluster:
     def connection_file(self) -> Path:
         return self.profile_dir / "security" / "ipcontroller-client.json"
 
+    def detach(self) -> None:
+        """Leave the job to itself; `attach` takes it up again, also in another process."""
+        if self._job is not None:
+            run(self._job.close())
+            self._job = None
+
     def stop(self) -> None:
         """Cancel the job, wait for its end, and remove what it has left."""
         if self._job is None:
@@ -175,12 +187,12 @@ class Cluster:
         return own if mpi or self.nodes > 1 else ""
 
     def _program(self) -> Program:
-        reachable = listening(self.controller_args)
+        how = (*listening(self.controller_args), *_QUICK, *self.controller_args)
         module = (self.python, "-m")
         flags = ("--mpi",) if self._mpi else ()
         return Program(
             n=self.n,
-            controller=(*module, "ipyparallel.controller", *reachable, *self.controller_args),
+            controller=(*module, "ipyparallel.controller", *how),
             engine=(*module, "ipyparallel.engine", "--timeout=60", *flags, *self.engine_args),
             notebook=(*module, self.notebook) if self.notebook else (),
             launch=launch_command(self._launch, self.n),
@@ -196,7 +208,8 @@ class Cluster:
                 folder,
                 scheduler=self.scheduler,
                 name="ipcluster",
-                about={"n": self.n, "profiles": str(self._profiles)},
+                n=self.n,
+                profiles=str(self._profiles),
                 resources={**self.resources, "nodes": self.nodes if self.nodes > 1 else None},
                 variables={"tasks": self.n if self._launch else ""},
             )

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import secrets
 import shutil
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from ..errors import BatchError
 
 LOG = "log.txt"
 _RECORD = "record.json"
 _JOB_ID = "job_id"
+_TEXTS = ("scheduler", "tag", "profiles", "job_id")
 
 
 def data_folder() -> Path:
@@ -61,21 +63,14 @@ class JobFolder:
         part.replace(path)
         return path
 
-    def tell_job_id(self, name: str) -> None:
-        """Let the job know under which name it is known."""
-        self.write(_JOB_ID, f"{name}\n")
-
-    def remember(self, record: dict[str, Any]) -> None:
-        """Keep what has to be known of the job by who did not submit it."""
-        self.write(_RECORD, json.dumps(record))
-
-    def record(self) -> dict[str, Any] | None:
-        """Return what `remember` kept, or None where there is nothing that can be read."""
+    def record(self) -> Record:
+        """Return what its `Record` kept; of what cannot be read, nothing is known."""
         try:
             found = json.loads((self.path / _RECORD).read_text())
         except (OSError, ValueError):
-            return None
-        return found if isinstance(found, dict) else None
+            found = {}
+        texts = {name: str(found.get(name, "")) for name in _TEXTS}
+        return Record(self, n=int(found.get("n", 0)), **texts)
 
     def log_tail(self, lines: int = 20) -> str:
         """Return the last lines that the job printed."""
@@ -89,13 +84,46 @@ class JobFolder:
         shutil.rmtree(self.path, ignore_errors=True)
 
 
-def all_folders() -> list[JobFolder]:
-    """Return the folders of all jobs of this user, oldest first."""
+@dataclass(frozen=True)
+class Record:
+    """Say what is known of a job by the folder that it was submitted with.
+
+    A job without an id was being submitted when its submitter ended; its tag can find it. Only
+    whole clusters have a number of engines.
+    """
+
+    folder: JobFolder
+    scheduler: str
+    tag: str
+    n: int = 0
+    profiles: str = ""
+    job_id: str = ""
+
+    def keep(self) -> None:
+        """Write it into the folder, for who has not submitted the job."""
+        values = {name: getattr(self, name) for name in _TEXTS}
+        self.folder.write(_RECORD, json.dumps({**values, "n": self.n}))
+
+    def submitted(self, job_id: str) -> Record:
+        """Keep the job's id, and tell it to the job itself."""
+        record = replace(self, job_id=job_id)
+        record.keep()
+        self.folder.write(_JOB_ID, f"{plain(job_id)}\n")
+        return record
+
+
+def records() -> list[Record]:
+    """Return what is known of all jobs of this user, oldest first."""
     try:
         found = [path for path in data_folder().iterdir() if path.is_dir()]
     except FileNotFoundError:
         return []
-    return [JobFolder(path) for path in sorted(found, key=lambda path: path.stat().st_mtime)]
+    return [JobFolder(path).record() for path in sorted(found, key=lambda one: one.stat().st_mtime)]
+
+
+def plain(job_id: str) -> str:
+    """Return a job's id as part of the name of a file, and of an IPython profile."""
+    return re.sub(r"[^A-Za-z0-9_.-]+", "-", job_id)
 
 
 def _private(path: str, flags: int) -> int:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import re
 from typing import TYPE_CHECKING, Any
 
 from ..client import BatchClient
@@ -16,6 +15,7 @@ from ..errors import BatchError, failure_of
 from ..jobs import JobState
 from ..scripts import find_scheduler, job_request
 from ..waiting import within
+from .folders import Record
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -60,11 +60,15 @@ class Job:
         *,
         scheduler: str | Scheduler = "auto",
         name: str,
-        about: Mapping[str, object] | None = None,
+        n: int = 0,
+        profiles: str = "",
         variables: Mapping[str, object] | None = None,
         resources: Mapping[str, Any],
     ) -> Job:
-        """Hand the program over. Raises what `job_request` and `BatchClient.submit` raise."""
+        """Hand the program over. Raises what `job_request` and `BatchClient.submit` raise.
+
+        `n` and `profiles` (the folder of the job's profile) are for a whole cluster.
+        """
         client = BatchClient(find_scheduler(scheduler))
         path = folder.write(PROGRAM, program.render(folder))
         wanted = {**resources, "prologue": f"{_LIVE_ON}\n{resources.get('prologue', '')}".strip()}
@@ -77,11 +81,10 @@ class Job:
             variables=variables,
             **wanted,
         )
-        record = {"scheduler": client.scheduler.name, "tag": request.tag, **(about or {})}
-        folder.remember(record)
+        record = Record(folder, client.scheduler.name, request.tag, n, profiles)
+        record.keep()
         job_id = await client.submit(request)
-        folder.remember({**record, "job_id": job_id})
-        folder.tell_job_id(plain(job_id))
+        record.submitted(job_id)
         return cls(client, job_id, folder)
 
     @property
@@ -158,8 +161,3 @@ class Job:
 
 def _has_started(status: JobStatus) -> bool:
     return status.is_final or not (status.state.is_waiting or status.state is JobState.UNKNOWN)
-
-
-def plain(job_id: str) -> str:
-    """Return a job's id as part of the name of a file, and of an IPython profile."""
-    return re.sub(r"[^A-Za-z0-9_.-]+", "-", job_id)
