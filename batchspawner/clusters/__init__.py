@@ -6,5 +6,6 @@
 from __future__ import annotations
 
 from .cluster import Cluster
+from .connection import Connection, connect
 
-__all__ = ["Cluster"]
+__all__ = ["Cluster", "Connection", "connect"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import shutil
 import sys
 from pathlib import Path
@@ -14,7 +13,7 @@ from ..blocking import run
 from ..client import BatchClient
 from ..errors import BatchError, OptionsError
 from ..scripts import find_scheduler
-from .folders import JobFolder, plain, records
+from .folders import JobFolder, ipython_folder, plain, records
 from .job import Job
 from .program import Program, launch_command, listening
 
@@ -254,11 +253,6 @@ class Cluster:
         await asyncio.get_running_loop().run_in_executor(None, _remove, self.profile_dir)
         if job.folder and status is not None and status.is_final:
             job.folder.remove()
-
-
-def ipython_folder() -> Path:
-    """Return the folder of the user's IPython profiles."""
-    return Path(os.environ.get("IPYTHONDIR") or Path.home() / ".ipython").expanduser().absolute()
 
 
 def _notebook(wanted: bool | str) -> str:

@@ -9,8 +9,12 @@ import secrets
 import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from ..errors import BatchError
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 LOG = "log.txt"
 _RECORD = "record.json"
@@ -18,31 +22,73 @@ _JOB_ID = "job_id"
 _TEXTS = ("scheduler", "tag", "profiles", "job_id")
 
 
-def data_folder() -> Path:
-    """Return where the folders of all clusters are."""
+def data_folder(kind: str) -> Path:
+    """Return where the folders of all clusters, or of all connections, are."""
     base = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
-    return Path(base) / "batchspawner" / "clusters"
+    return Path(base) / "batchspawner" / kind
 
 
-class JobFolder:
-    """Hold the files of one job: its program, its log, and what has to be known to end it."""
+def ipython_folder() -> Path:
+    """Return the folder of the user's IPython profiles."""
+    return Path(os.environ.get("IPYTHONDIR") or Path.home() / ".ipython").expanduser().absolute()
+
+
+class PrivateFolder:
+    """Hold files that only their owner can read."""
+
+    kind = ""
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
     @classmethod
-    def create(cls) -> JobFolder:
+    def create(cls) -> Self:
         """Make a new folder of mode 0700. Raises BatchError where that is impossible."""
-        path = data_folder() / secrets.token_hex(8)
+        path = data_folder(cls.kind) / secrets.token_hex(8)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.mkdir(mode=0o700)
         except OSError as error:
             raise BatchError(
-                f"cannot make the folder {path} for the job's files: {error.strerror}. "
+                f"cannot make the folder {path}: {error.strerror}. "
                 "Free some space, or set XDG_DATA_HOME to a folder that all nodes can see."
             ) from error
         return cls(path)
+
+    @classmethod
+    def all(cls) -> list[Self]:
+        """Return all folders of this kind, oldest first."""
+        try:
+            found = [path for path in data_folder(cls.kind).iterdir() if path.is_dir()]
+        except FileNotFoundError:
+            return []
+        return [cls(path) for path in sorted(found, key=lambda one: one.stat().st_mtime)]
+
+    def write(self, name: str, text: str) -> Path:
+        """Write a file of mode 0600, whole or not at all."""
+        return write_private(self.path / name, text)
+
+    def remember(self, values: dict[str, Any]) -> None:
+        """Keep what has to be known by who did not make the folder."""
+        self.write(_RECORD, json.dumps(values))
+
+    def remembered(self) -> dict[str, Any]:
+        """Return what `remember` kept; of what cannot be read, nothing is known."""
+        try:
+            found = json.loads((self.path / _RECORD).read_text())
+        except (OSError, ValueError):
+            return {}
+        return found if isinstance(found, dict) else {}
+
+    def remove(self) -> None:
+        """Remove the folder with all that is in it."""
+        shutil.rmtree(self.path, ignore_errors=True)
+
+
+class JobFolder(PrivateFolder):
+    """Hold the files of one job: its program, its log, and what has to be known to end it."""
+
+    kind = "clusters"
 
     @classmethod
     def existing(cls, path: str) -> JobFolder | None:
@@ -54,21 +100,9 @@ class JobFolder:
         """The file with all that the job prints."""
         return self.path / LOG
 
-    def write(self, name: str, text: str) -> Path:
-        """Write a file of mode 0600, whole or not at all."""
-        path = self.path / name
-        part = path.with_suffix(".part")
-        with open(part, "w", opener=_private) as file:
-            file.write(text)
-        part.replace(path)
-        return path
-
     def record(self) -> Record:
         """Return what its `Record` kept; of what cannot be read, nothing is known."""
-        try:
-            found = json.loads((self.path / _RECORD).read_text())
-        except (OSError, ValueError):
-            found = {}
+        found = self.remembered()
         texts = {name: str(found.get(name, "")) for name in _TEXTS}
         return Record(self, n=int(found.get("n", 0)), **texts)
 
@@ -78,10 +112,6 @@ class JobFolder:
             return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
         except OSError:
             return ""
-
-    def remove(self) -> None:
-        """Remove the folder with all that is in it."""
-        shutil.rmtree(self.path, ignore_errors=True)
 
 
 @dataclass(frozen=True)
@@ -101,8 +131,7 @@ class Record:
 
     def keep(self) -> None:
         """Write it into the folder, for who has not submitted the job."""
-        values = {name: getattr(self, name) for name in _TEXTS}
-        self.folder.write(_RECORD, json.dumps({**values, "n": self.n}))
+        self.folder.remember({"n": self.n, **{name: getattr(self, name) for name in _TEXTS}})
 
     def submitted(self, job_id: str) -> Record:
         """Keep the job's id, and tell it to the job itself."""
@@ -114,16 +143,20 @@ class Record:
 
 def records() -> list[Record]:
     """Return what is known of all jobs of this user, oldest first."""
-    try:
-        found = [path for path in data_folder().iterdir() if path.is_dir()]
-    except FileNotFoundError:
-        return []
-    return [JobFolder(path).record() for path in sorted(found, key=lambda one: one.stat().st_mtime)]
+    return [folder.record() for folder in JobFolder.all()]
 
 
 def plain(job_id: str) -> str:
     """Return a job's id as part of the name of a file, and of an IPython profile."""
     return re.sub(r"[^A-Za-z0-9_.-]+", "-", job_id)
+
+
+def write_private(path: Path, text: str) -> Path:
+    """Write a file of mode 0600, whole or not at all."""
+    part = path.with_suffix(".part")
+    with open(part, "w", opener=_private) as file:
+        file.write(text)
+    return part.replace(path)
 
 
 def _private(path: str, flags: int) -> int:

@@ -13,8 +13,8 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..errors import ConnectionFailed
-from ..runners import LocalRunner, begin, tool_environment
+from ..errors import BatchError, ConnectionFailed
+from ..runners import IDENTITY, LocalRunner, begin, tool_environment
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -58,9 +58,7 @@ class Ssh:
         self._said = bytearray()
         self._reader: asyncio.Task[None] | None = None
         self._runner = LocalRunner()
-        self._environment = tool_environment(
-            ("HOME", "USER", "LOGNAME", "SSH_*", "KRB5*", "DISPLAY", "TERM", "XDG_RUNTIME_DIR")
-        )
+        self._environment = _environment(terminal=terminal)
 
     async def open(self) -> None:
         """Connect. Raises ConnectionFailed with what ssh said."""
@@ -83,7 +81,10 @@ class Ssh:
         await self._control("cancel", _forward(port, host, remote))
 
     async def is_alive(self) -> bool:
-        return (await self._control("check")).ok
+        try:
+            return (await self._control("check")).ok
+        except BatchError:
+            return False
 
     async def lost(self) -> None:
         """Wait until the connection is lost."""
@@ -172,6 +173,28 @@ class Ssh:
     async def _ssh(self, *words: str, timeout: float = 30.0) -> CommandResult:
         command = ("ssh", *_THROUGH, "-S", str(self.socket), *words)
         return await self._runner.run(command, environment=self._environment, timeout=timeout)
+
+
+async def end_master(socket: Path) -> None:
+    """End a connection that a process of ours has left, with its forwards."""
+    await _left(socket, "-O", "exit")
+
+
+async def end_forward(socket: Path, port: int, host: str, remote: int) -> None:
+    """End a forward that a process of ours has left in somebody's connection."""
+    await _left(socket, "-O", "cancel", _forward(port, host, remote))
+
+
+async def _left(socket: Path, *words: str) -> None:
+    command = ("ssh", *_THROUGH, "-S", str(socket), *words, "left")
+    with contextlib.suppress(BatchError):
+        await LocalRunner().run(command, environment=_environment())
+
+
+def _environment(*, terminal: bool = False) -> dict[str, str]:
+    never = {} if terminal else {"SSH_ASKPASS_REQUIRE": "never"}
+    names = ("SSH_*", "KRB5*", "DISPLAY", "TERM", "XDG_RUNTIME_DIR")
+    return tool_environment((*IDENTITY, *names), never)
 
 
 def _forward(port: int, host: str, remote: int) -> str:
