@@ -54,7 +54,7 @@ class Place:
         """Return the files and folders of jobs that are still there."""
         places = (self.data / "clusters", self.data / "connections")
         found = [path for place in places if place.exists() for path in place.iterdir()]
-        return sorted(map(str, [*found, *self.profiles.glob("profile_*")]))
+        return sorted(map(str, [*found, *self.profiles.glob("profile_job_*")]))
 
 
 @contextlib.contextmanager
