@@ -7,6 +7,7 @@ import os
 import shutil
 import socket
 import subprocess
+import sys
 from contextlib import suppress
 from pathlib import Path
 
@@ -32,7 +33,10 @@ def make_key(path: Path) -> Path:
 
 
 class Sshd:
-    """Be one sshd, which lets the owner of a key in; `environment` is what its sessions get."""
+    """Be one sshd, which lets the owner of a key in.
+
+    `environment` is what its sessions get; `inside` is the command that runs it elsewhere.
+    """
 
     def __init__(
         self, folder: Path, key: Path, environment: dict[str, str], inside: tuple[str, ...] = ()
@@ -60,14 +64,13 @@ class Sshd:
         command = [*self.inside, PROGRAM, "-D", "-e", "-f", str(self.folder / "sshd_config")]
         self.process = subprocess.Popen(command, stderr=log, stdin=subprocess.DEVNULL)
         log.close()
-        if not self.inside:
-            wait_for(self.answers, 10, f"an sshd; see {self.folder}/log")
+        wait_for(self.answers, 10, f"an sshd; see {self.folder}/log")
         return self
 
     def answers(self) -> bool:
-        with suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1):
-            return True
-        return False
+        look = f"import socket; socket.create_connection(('127.0.0.1', {self.port}), 1)"
+        command = [*self.inside, sys.executable, "-c", look]
+        return not subprocess.run(command, stderr=subprocess.DEVNULL, timeout=10).returncode
 
     def cut(self) -> None:
         """End all connections, and let new ones in."""
