@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import signal
 import sys
 from typing import TYPE_CHECKING
 
@@ -58,6 +59,8 @@ def _run(arguments: argparse.Namespace) -> int:
     from ..clusters import connect
 
     logging.basicConfig(format="batchspawner connect: %(message)s")
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)
     given = [(letter, value) for letter in _SSH for value in getattr(arguments, letter[1])]
     try:
         link = connect(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shlex
 import shutil
 import sys
 from pathlib import Path
@@ -43,8 +44,8 @@ class Cluster:
 
     `mpi` starts the engines as MPI ranks: True, or the command, such as ``srun`` or
     ``mpiexec --oversubscribe``. `notebook` adds a Jupyter server: ``lab``, ``notebook`` or
-    ``server``. `resources` are what a job can ask for: queue, account, runtime, memory, nprocs
-    (cores of an engine), gpus, reservation, prologue, options and so on.
+    ``server``, with options of its own. `resources` are what a job can ask for: queue, account,
+    runtime, memory, nprocs (cores of an engine), gpus, reservation, prologue, options and so on.
     """
 
     def __init__(
@@ -193,7 +194,7 @@ class Cluster:
             n=self.n,
             controller=(*module, "ipyparallel.controller", *how),
             engine=(*module, "ipyparallel.engine", "--timeout=60", *flags, *self.engine_args),
-            notebook=(*module, self.notebook) if self.notebook else (),
+            notebook=(*module, *self.notebook) if self.notebook else (),
             launch=launch_command(self._launch, self.n),
             ipython_folder=str(self._profiles),
             environment=self.environment,
@@ -255,13 +256,13 @@ class Cluster:
             job.folder.remove()
 
 
-def _notebook(wanted: bool | str) -> str:
+def _notebook(wanted: bool | str) -> tuple[str, ...]:
     if not wanted:
-        return ""
-    name = "lab" if wanted is True else wanted
-    if name not in NOTEBOOKS:
-        raise OptionsError("notebook", wanted, f"choose one of {', '.join(sorted(NOTEBOOKS))}")
-    return NOTEBOOKS[name]
+        return ()
+    kind, *words = ["lab"] if wanted is True else shlex.split(wanted) or [""]
+    if kind not in NOTEBOOKS:
+        raise OptionsError("notebook", kind, f"choose one of {', '.join(sorted(NOTEBOOKS))}")
+    return (NOTEBOOKS[kind], *words)
 
 
 def _is_json(path: Path) -> bool:

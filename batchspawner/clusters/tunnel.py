@@ -26,7 +26,7 @@ _TRIES = 10
 _BACK_OFF = (1.0, 2.0, 5.0, 10.0, 30.0)
 """Seconds before each try to connect again; the last one for ever."""
 
-_PROBE = 10.0
+_PROBE = 5.0
 """Seconds between two looks whether the controller still answers, and for its answer."""
 
 _SILENT = 3

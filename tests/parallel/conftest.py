@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from pathlib import Path
 
 import pytest
 
@@ -15,6 +16,15 @@ pytest.importorskip("ipyparallel")
 
 from batchspawner.clusters import Cluster, connect
 from tests.parallel.sshd import Sshd, make_key, unavailable
+
+
+HERE = Path(__file__).parent
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if HERE in item.path.parents:
+            item.add_marker("clusters")
 
 
 class Place:
@@ -134,6 +144,18 @@ class Far:
     def stop(self):
         self.login.stop()
         self.jump.stop()
+
+    @contextlib.contextmanager
+    def own_cluster(self, n, **kwargs):
+        """Run one more cluster there."""
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in self.place.environment.items():
+                patch.setenv(name, value)
+            cluster = Cluster(n, **kwargs).start()
+        try:
+            yield cluster
+        finally:
+            cluster.stop()
 
     def connect(self, where="", **kwargs):
         kwargs = {"options": self.options, **kwargs}
