@@ -57,13 +57,14 @@ class Found:
 
     @property
     def notebook(self) -> Endpoint | None:
-        """Where the Jupyter server of the job listens, if there is one."""
-        port = self.server.get("port")
+        """Where the Jupyter server of the job listens, if there is one that can be reached."""
+        port, name = self.server.get("port"), str(self.server.get("hostname", ""))
         if not isinstance(port, int) or not port:
             return None
-        here = self.client.get("location") in (None, "", self.hostname)
-        name = str(self.server.get("hostname") or LOCAL)
-        return Endpoint(LOCAL if here and name in (LOCAL, "localhost") else name, port)
+        location = self.client.get("location") or self.hostname
+        if name in ("localhost", LOCAL):
+            return Endpoint(LOCAL, port) if location == self.hostname else None
+        return Endpoint(location if name in _EVERYWHERE else name, port)
 
     def _host(self, info: dict[str, Any]) -> str:
         interface, location = str(info.get("interface", "")), str(info.get("location") or "")

@@ -17,7 +17,6 @@ pytest.importorskip("ipyparallel")
 from batchspawner.clusters import Cluster, connect
 from tests.parallel.sshd import Sshd, make_key, unavailable
 
-
 HERE = Path(__file__).parent
 
 
