@@ -143,6 +143,26 @@ async def run_shell(
     return replace(result, argv=(command,))
 
 
+async def begin(
+    argv: Sequence[str], *, environment: Mapping[str, str], terminal: bool = False
+) -> asyncio.subprocess.Process:
+    """Start a command that goes on, with a pipe for what it says on standard error.
+
+    With `terminal` it may ask its questions there. Raises CommandNotFound.
+    """
+    try:
+        return await asyncio.create_subprocess_exec(
+            *argv,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.PIPE,
+            env=environment,
+            start_new_session=not terminal,
+        )
+    except (FileNotFoundError, PermissionError, NotADirectoryError) as error:
+        raise _not_found(tuple(argv), error) from error
+
+
 def tool_environment(
     names: Iterable[str] = (), extra: Mapping[str, str] | None = None
 ) -> dict[str, str]:
@@ -187,11 +207,7 @@ async def _run(
             start_new_session=True,
         )
     except (FileNotFoundError, PermissionError, NotADirectoryError) as error:
-        result = CommandResult(argv, 127, "", f"{argv[0]}: {error.strerror}")
-        raise CommandNotFound(
-            f"{argv[0]} cannot be run on this machine. Install it, or put its folder on PATH.",
-            result,
-        ) from error
+        raise _not_found(argv, error) from error
     try:
         stdout, stderr = await within(timeout, _communicate(process, text.encode()))
     except asyncio.TimeoutError as error:
@@ -208,6 +224,13 @@ async def _run(
         raise
     code = process.returncode if process.returncode is not None else 1
     return CommandResult(argv, code, stdout, stderr)
+
+
+def _not_found(argv: tuple[str, ...], error: OSError) -> CommandNotFound:
+    result = CommandResult(argv, 127, "", f"{argv[0]}: {error.strerror}")
+    return CommandNotFound(
+        f"{argv[0]} cannot be run on this machine. Install it, or put its folder on PATH.", result
+    )
 
 
 class _TooMuch(Exception):
