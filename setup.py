@@ -20,8 +20,11 @@ EXTRAS["browser"] = ["axe-playwright-python", "playwright"]
 EXTRAS["docs"] = ["furo", "myst-parser", "sphinx"]
 EXTRAS["dev"] = [
     "build",
+    "cloudpickle>=2",
     "hypothesis",
+    "ipykernel",
     "mypy",
+    "nbclient",
     "pytest",
     "pytest-asyncio",
     "requests",

@@ -11,6 +11,7 @@ from .watch import CALM
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
+    from concurrent.futures import Future
 
     from .jobs import JobRequest, JobStatus
     from .runners import Runner
@@ -27,12 +28,17 @@ def run(coroutine: Coroutine[object, object, T]) -> T:
 
     It works where an event loop runs already, as in a notebook. An interrupt (Ctrl-C) cancels it.
     """
-    future = asyncio.run_coroutine_threadsafe(coroutine, _background_loop())
+    future = start(coroutine)
     try:
         return future.result()
     except BaseException:
         future.cancel()
         raise
+
+
+def start(coroutine: Coroutine[object, object, T]) -> Future[T]:
+    """Run a coroutine in the library's own thread, and return without waiting for it."""
+    return asyncio.run_coroutine_threadsafe(coroutine, _background_loop())
 
 
 def _background_loop() -> asyncio.AbstractEventLoop:

@@ -22,6 +22,7 @@ WITH_JUPYTERHUB = ("batchspawner.spawners", "batchspawner.api", "batchspawner.ba
 NOT_IMPORTED = ("batchspawner.cli.demo_config",)
 NO_INPUT_OUTPUT = {"asyncio", "os", "pathlib", "shutil", "socket", "subprocess", "threading"}
 STARTS_PROCESSES = {
+    "batchspawner.process",
     "batchspawner.runners",
     # Programs of their own, not part of the library.
     "batchspawner.cli.demo",
