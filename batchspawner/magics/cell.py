@@ -133,8 +133,7 @@ class Cell:
                 follower.step()
             except KeyboardInterrupt:  # noqa: PERF203  (a handler costs nothing beside a wait)
                 interrupts += 1
-                start(self.place.cancel(now=interrupts > 1))
-                self.record.remarked("cancelling; interrupt again to end it at once")
+                start(self._interrupt(now=interrupts > 1))
                 if interrupts > 1:
                     follower.hurry()
         if show:
@@ -155,18 +154,18 @@ class Cell:
         except KeyboardInterrupt:
             return
 
-    def line(self, *, live: bool) -> str:
-        """Return what the cell does now, for the line that shows its progress."""
-        line = progress_line(self.record, live=live)
-        if live and self.record.remark and not self.record.ended:
-            return f"{line}, {self.record.remark}"
-        return line
-
     def _show_end(self) -> None:
-        line = self.line(live=False) if self.place.shows_progress else ""
+        line = progress_line(self.record, live=False) if self.place.shows_progress else ""
         status = self.status
         ended = status is not None and status.is_final
         self.screen.end(line, self.place.farewell(status) if status and ended else "")
+
+    async def _interrupt(self, *, now: bool) -> None:
+        self.record.remarked("cancelling; interrupt again to end it at once")
+        try:
+            await self.place.cancel(now=now)
+        except BatchError as error:
+            self.record.remarked(f"cannot cancel it: {error}")
 
     async def _live(self) -> None:
         record = self.record
@@ -183,6 +182,8 @@ class _Follower:
 
     def __init__(self, cell: Cell, show: bool, output: bool) -> None:
         self._cell = cell
+        self._show = show
+        self._remark = ""
         self._progress = show and cell.place.shows_progress
         self._output = show and output
         self._reader = Reader(cell.record)
@@ -195,10 +196,15 @@ class _Follower:
     def step(self) -> None:
         """Wait for news, and show them."""
         pieces = self._reader.read(_TICK)
+        record, screen = self._cell.record, self._cell.screen
+        if self._show and record.remark != self._remark:
+            self._remark = record.remark
+            screen.remark(record.remark)
         if self._progress:
-            self._cell.screen.progress(self._cell.line(live=True))
+            lines = (progress_line(record, live=live) for live in (True, False))
+            screen.progress(*lines)
         if self._output:
-            self._cell.screen.output(pieces)
+            screen.output(pieces)
 
     def hurry(self) -> None:
         """Do not wait much longer."""

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from ..allocation import client_for
 from ..errors import OptionsError
 from ..schedulers import scheduler_names
+from .job import JobPlace
 from .shell import ShellPlace
 from .ssh import SshPlace
 
@@ -21,5 +24,7 @@ def place_for(options: Options) -> Place:
         return ShellPlace(shell, options.others)
     if options.wlm == "ssh":
         return SshPlace(options.host or "localhost", shell, options.others)
+    with suppress(LookupError):
+        return JobPlace(client_for(options.wlm), shell, options.others)
     known = ["auto", "ssh", *scheduler_names()]
     raise OptionsError("--wlm", options.wlm, f"known are {', '.join(known)} and '' (this machine)")

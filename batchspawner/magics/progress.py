@@ -80,9 +80,17 @@ class Screen:
         """Say that the cell has been handed over."""
         self._print(text)
 
-    def progress(self, text: str) -> None:
-        """Say what the cell does now, in place of what was said before."""
-        self._line = text
+    def progress(self, text: str, lasting: str) -> None:  # noqa: ARG002
+        """Say what the cell does now, in place of what was said before.
+
+        `lasting` is that without what will be of no interest later.
+        """
+        self._line = lasting
+
+    def remark(self, text: str) -> None:
+        """Say what the person who waits should know right now."""
+        sys.stderr.write(f"{text}\n")
+        sys.stderr.flush()
 
     def output(self, pieces: list[Piece]) -> None:
         """Show what the cell printed."""
@@ -130,11 +138,15 @@ class Screen:
 class TerminalScreen(Screen):
     """Rewrite the progress line in a terminal."""
 
-    def progress(self, text: str) -> None:
-        super().progress(text)
+    def progress(self, text: str, lasting: str) -> None:
+        super().progress(text, lasting)
         if not self._streaming:
             sys.stdout.write(f"\r\x1b[K{text}")
             sys.stdout.flush()
+
+    def remark(self, text: str) -> None:
+        # Behind the ^C that the terminal has printed.
+        super().remark(f"\n{text}")
 
     def _settle(self) -> None:
         sys.stdout.write("\r\x1b[K")
@@ -148,14 +160,17 @@ class NotebookScreen(Screen):
         super().__init__()
         self._head = ""
         self._handle: Any = None
-        self._shown = ""
+        self._shown = self._remark = ""
 
     def headline(self, text: str) -> None:
         self._head = text
         self._show(text)
 
-    def progress(self, text: str) -> None:
-        self._show("\n".join(one for one in (self._head, text) if one))
+    def progress(self, text: str, lasting: str) -> None:  # noqa: ARG002
+        self._show("\n".join(one for one in (self._head, text, self._remark) if one))
+
+    def remark(self, text: str) -> None:
+        self._remark = text
 
     def output(self, pieces: list[Piece]) -> None:
         self._held, self._streaming = pieces, True

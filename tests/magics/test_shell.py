@@ -99,7 +99,10 @@ def test_an_interrupt_ends_the_cell_with_all_its_processes(notebook, tmp_path):
         "sleep 600", f"touch {started}; sleep 600"))  # fmt: skip
     thread.join()
     assert (out, notebook["cell"].state) == ("cancelled\n", JobState.CANCELLED)
-    assert err == f"UsageError: {notebook['cell'].ident} was interrupted\n"
+    assert err == (
+        "cancelling; interrupt again to end it at once\n"
+        f"UsageError: {notebook['cell'].ident} was interrupted\n"
+    )
     with pytest.raises(ProcessLookupError):
         os.killpg(int(notebook["cell"].ident), 0)
 

@@ -1,0 +1,184 @@
+"""Cells as jobs, on every scheduler that there is."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from tests.hubs import wait_for
+
+ROOT = Path(__file__).parents[2]
+
+
+class User:
+    """A user with a notebook, which is a process of the user's own."""
+
+    def __init__(self, site, folder: Path) -> None:
+        self.site, self.folder = site, folder
+        runner = site.client().runner
+        prefix = runner.prefix
+        self.name = getpass.getuser() if not prefix else site.users[0]
+        shutil.chown(folder, self.name)
+        self.calls = folder / "calls"
+        settings = {
+            "PYTHONPATH": str(ROOT),
+            "BATCHSPAWNER_CALL_DIR": str(self.calls),
+            "IPYTHONDIR": str(folder / "ipython"),
+            "BATCHSPAWNER_SCHEDULER": site.name,
+        }
+        assigned = [f"{name}={value}" for name, value in settings.items()]
+        self.process = subprocess.Popen(
+            [*prefix, "env", *assigned, sys.executable, "-m", "tests.magics.driver"],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=folder,
+            env={**os.environ, **site.environment},
+        )  # fmt: skip
+        self.pid = int(self.process.stdout.readline())
+        self.run("%load_ext batchspawner.magics")
+
+    def run(self, text: str) -> tuple[str, str]:
+        """Run a cell in the notebook; return what it printed."""
+        self.process.stdin.write(json.dumps(text) + "\n")
+        self.process.stdin.flush()
+        out, err = json.loads(self.process.stdout.readline())
+        return out, err
+
+    def value(self, expression: str):
+        """Return what an expression is worth in the notebook."""
+        out, err = self.run(f"import json; print(json.dumps({expression}))")
+        assert err == ""
+        return json.loads(out)
+
+    def becomes(self, expression: str, wanted) -> None:
+        wait_for(lambda: self.value(expression) == wanted, 60, f"{expression} == {wanted!r}")
+
+    def interrupt_when(self, exists: Path) -> threading.Thread:
+        def send() -> None:
+            wait_for(exists.exists, 60, str(exists))
+            os.kill(self.pid, signal.SIGINT)
+
+        thread = threading.Thread(target=send)
+        thread.start()
+        return thread
+
+    def leave(self) -> None:
+        """Close the notebook."""
+        self.process.stdin.close()
+        self.process.stdout.close()
+        self.process.wait(30)
+
+
+@pytest.fixture
+def user(site, tmp_path):
+    for folder in (tmp_path, *tmp_path.parents[:2]):
+        folder.chmod(0o755)
+    folder = tmp_path / "work"
+    folder.mkdir()
+    one = User(site, folder)
+    yield one
+    one.leave()
+
+
+@pytest.fixture
+def execute(site):
+    return f"%%execute --wlm={site.name} --amgr=cell --jobid=job "
+
+
+def test_the_transcript_reads_as_ever(user, execute):
+    out, err = user.run(f"{execute}\necho Hello")
+    job = user.value("job")
+    assert (re.sub(r"\.+\n", ".\n", out), err) == (
+        f"Submitted batch job {job}\nRunning .\nEnd batch job {job} Status:  COMPLETED\n\nHello\n",
+        "",
+    )
+
+
+def test_the_exit_status_of_the_cell_is_told(user, execute):
+    out, err = user.run(f"{execute} --check\necho error >&2; exit 3")
+    job = user.value("job")
+    assert out.splitlines()[2] == f"End batch job {job} Status:  FAILED (exit status 3)"
+    assert err == f"error\nUsageError: job {job} ended: failed (exit status 3)\n"
+    assert user.value("cell.get_output()") == ["", "error\n"]
+
+
+def test_a_cell_begins_where_the_notebook_is_and_has_its_variables(user, execute):
+    user.run("import os; os.environ['COLOUR'] = 'sky blue'; os.environ['JUPYTERHUB_API_TOKEN']='x'")
+    user.run(
+        f'{execute}\npwd; echo "$COLOUR ${{host}} {{folder}}" ${{JUPYTERHUB_API_TOKEN:-none}}; cat'
+    )
+    assert user.value("cell.log()") == f"{user.folder}\nsky blue  {{folder}} none\n"
+
+
+def test_output_comes_while_the_job_runs(user, execute):
+    gate = user.folder / "gate"
+    body = f"echo first; until [ -e {gate} ]; do sleep 0.1; done; echo second >&2"
+    out, _ = user.run(f"{execute} --bg\n{body}")
+    assert out == f"Submitted batch job {user.value('job')}\n"
+    user.becomes("cell.log()", "first\n")
+    assert user.value("[cell.state.name, cell.finished]") == ["RUNNING", False]
+    gate.touch()
+    user.run("cell.wait_progress()")
+    assert user.value("[cell.state.name, *cell.get_output()]") == [
+        "COMPLETED",
+        "first\n",
+        "second\n",
+    ]
+
+
+def test_an_interrupt_cancels_the_job(user, execute, site):
+    started = user.folder / "started"
+    thread = user.interrupt_when(started)
+    out, err = user.run(f"{execute}\ntouch {started}; sleep 600")
+    thread.join()
+    job = user.value("job")
+    assert out.splitlines()[2].startswith(f"End batch job {job} Status:  CANCELLED")
+    assert err == (
+        "cancelling; interrupt again to end it at once\n"
+        f"UsageError: {job} was interrupted\n"
+    )  # fmt: skip
+    wait_for(lambda: not site.jobs(), 40, "the end of the job")
+
+
+def test_a_job_that_somebody_else_cancels_ends_the_wait(user, execute, site):
+    started = user.folder / "started"
+    user.run(f"{execute} --bg\necho before; touch {started}; sleep 600")
+    wait_for(started.exists, 60, "the job")
+    site.cancel(str(user.value("job")))
+    user.run("cell.wait_progress()")
+    assert user.value("[cell.state.name, cell.log()]") == ["CANCELLED", "before\n"]
+
+
+def test_a_job_that_waits_can_be_cancelled(user, execute, site):
+    site.fill()
+    try:
+        user.run(f"{execute} --bg\necho never")
+        assert user.value("cell.state.name") == "PENDING"
+        assert user.run(f"%jobcancel {user.value('job')}") == ("", "")
+        user.run("cell.wait_progress()")
+        # Not every accounting remembers a job that never ran.
+        assert user.value("cell.state.name == 'CANCELLED' or cell.status.gone")
+        assert user.value("cell.log()") == ""
+    finally:
+        site.drain()
+
+
+def test_a_refused_job_says_why(user, execute):
+    _, err = user.run(f"{execute} --no-such-option\ntrue")
+    assert err.startswith("UsageError: ")
+    assert "--no-such-option" in err
+
+
+def test_nothing_is_left_behind(user, execute):
+    user.run(f"{execute}\necho Hello")
+    user.process.stdin.close()
+    user.process.wait(30)
+    assert list(user.calls.iterdir()) == []
