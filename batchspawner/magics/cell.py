@@ -94,6 +94,8 @@ class Cell:
 
     def wait_progress(self, silent: bool = False) -> None:
         """Wait for the end, and show how it gets on; an interrupt (Ctrl-C) cancels the cell."""
+        # The place to show it is below the cell that waits.
+        self.screen = type(self.screen)()
         self.follow(show=not silent, output=False)
 
     def get_output(self) -> tuple[str, str] | tuple[None, None]:

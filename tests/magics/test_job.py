@@ -28,6 +28,7 @@ class User:
         runner = site.client().runner
         prefix = runner.prefix
         self.name = getpass.getuser() if not prefix else site.users[0]
+        self._check_python(prefix)
         shutil.chown(folder, self.name)
         self.calls = folder / "calls"
         settings = {
@@ -44,6 +45,12 @@ class User:
         )  # fmt: skip
         self.pid = int(self.process.stdout.readline())
         self.run("%load_ext batchspawner.magics")
+
+    def _check_python(self, prefix) -> None:
+        try:
+            subprocess.run([*prefix, sys.executable, "-c", ""], check=True, capture_output=True)
+        except subprocess.CalledProcessError as error:
+            pytest.skip(f"{self.name} cannot run {sys.executable}: {error.stderr.decode()}")
 
     def run(self, text: str) -> tuple[str, str]:
         """Run a cell in the notebook; return what it printed."""
