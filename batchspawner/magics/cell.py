@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from ..jobs import JobStatus
     from .place import Place
+    from .program import Program
     from .progress import Screen
 
 _TICK = 0.5
@@ -33,13 +34,13 @@ class Interrupted(BatchError):
 class Cell:
     """Follow, wait for, read and cancel a cell that was handed to a place."""
 
-    def __init__(self, place: Place, script: bytes, screen: Screen, title: str = "") -> None:
+    def __init__(self, place: Place, program: Program, text: str, screen: Screen) -> None:
         self.place = place
-        self.script = script
+        self.program = program
+        self.text = text
         self.screen = screen
         if not place.shows_progress:
             screen.hold = 0.0
-        self.title = title
         self.record = Record()
         self._future: Future[None] | None = None
 
@@ -47,6 +48,11 @@ class Cell:
         status = self.status
         words = status.describe() if status is not None else "not submitted"
         return f"<Cell {self.ident or '-'}: {words}>"
+
+    @property
+    def title(self) -> str:
+        """What the cell is called in a list: its first line."""
+        return next((one.strip() for one in self.text.splitlines() if one.strip()), "")
 
     @property
     def ident(self) -> str:
@@ -73,14 +79,14 @@ class Cell:
     def submit(self, content: str | None = None) -> tuple[str, str]:
         """Hand the cell over, and return what there is to say of that: output and errors.
 
-        Raises BatchError where it was refused.
+        Raises BatchError where it was refused, SyntaxError for a cell in Python that is none.
         """
         if self._future is not None and not self.finished:
             raise BatchError(f"cell {self.ident} is under way; wait for it or cancel it first")
-        if content is not None:
-            self.script = content.encode()
-        self.record = Record()
-        self._future = start(self._live())
+        self.text = self.text if content is None else content
+        script = self.program.script(self.text)
+        self.record = Record(self.program.sieve)
+        self._future = start(self._live(script))
         seen = -1
         try:
             while self.record.headline is None and not self.record.finished:
@@ -122,6 +128,11 @@ class Cell:
             return None
         return failure_of(self.status)
 
+    def deliver(self) -> None:
+        """Have the results of a cell that succeeded put where they belong. Raises BatchError."""
+        if self.finished and self.status is not None and self.status.succeeded:
+            self.program.deliver(self.record)
+
     def follow(self, *, show: bool = True, output: bool = True) -> None:
         """Show the cell until it ends.
 
@@ -144,6 +155,7 @@ class Cell:
             raise Interrupted(f"{self.ident or 'the cell'} was interrupted")
         if self.record.error is not None:
             raise self.record.error
+        self.deliver()
 
     def show_log(self) -> None:
         """Print what the cell has printed and prints, until it ends or somebody interrupts."""
@@ -169,10 +181,10 @@ class Cell:
         except BatchError as error:
             self.record.remarked(f"cannot cancel it: {error}")
 
-    async def _live(self) -> None:
+    async def _live(self, script: bytes) -> None:
         record = self.record
         try:
-            await self.place.run(self.script, record)
+            await self.place.run(script, record)
         except BaseException as error:
             record.finish(error)
             raise

@@ -14,7 +14,9 @@ from ..errors import BatchError
 from .cell import Cell
 from .options import Options, parse_line
 from .places import place_for
+from .program import Program
 from .progress import screen_for
+from .python import PythonProgram
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -47,6 +49,7 @@ class ExecuteMagics(Magics):  # type: ignore[misc, unused-ignore]
         super().__init__(shell, **kwargs)
         self.user_ns: dict[str, Any] = shell.user_ns
         self.cells: list[Cell] = []
+        shell.events.register("pre_run_cell", self._deliver)
 
     @cell_magic
     def execute(self, line: str, cell: str) -> None:
@@ -70,6 +73,9 @@ class ExecuteMagics(Magics):  # type: ignore[misc, unused-ignore]
           --amgr=VAR       put the running cell into this variable: VAR.state, VAR.log(),
                            VAR.wait_progress(), VAR.get_output(), VAR.cancel()
           --check          fail this cell where the job fails, so that "Run All" stops
+          --python         the cell is Python, not a script of a shell; it fails if the job does
+          --in=A,B         with --python: the cell gets these variables of the notebook
+          --out=C,D        with --python: the notebook gets these variables of the cell
           --jobid=VAR      put the job's id into this variable
           --host=HOST      with --wlm=ssh: the machine; other options go to ssh
           --pid=VAR        with --wlm=ssh: put the number of the ssh process into this variable
@@ -86,7 +92,8 @@ class ExecuteMagics(Magics):  # type: ignore[misc, unused-ignore]
             running = self._submit(options, cell)
             if not options.bg:
                 running.follow()
-                failure = running.failure() if options.check else None
+                must_succeed = options.check or running.program.must_succeed
+                failure = running.failure() if must_succeed else None
                 if failure is not None:
                     raise failure
         except BatchError as error:
@@ -136,9 +143,9 @@ class ExecuteMagics(Magics):  # type: ignore[misc, unused-ignore]
         return options.completed(wlm, self.default_shell, parse_line(more, wlm))
 
     def _submit(self, options: Options, text: str) -> Cell:
-        place = place_for(options)
-        title = next((one.strip() for one in text.splitlines() if one.strip()), "")
-        cell = Cell(place, options.script(text), screen_for(self.shell), title)
+        program = self._program(options)
+        place = place_for(options, program.shell)
+        cell = Cell(place, program, text, screen_for(self.shell))
         headline, _ = cell.submit()
         self.cells.append(cell)
         cell.screen.headline(headline.rstrip("\n"))
@@ -146,6 +153,20 @@ class ExecuteMagics(Magics):  # type: ignore[misc, unused-ignore]
         values[options.pid] = _number(cell.ident)
         self.user_ns.update({name: value for name, value in values.items() if name})
         return cell
+
+    def _program(self, options: Options) -> Program:
+        if options.python:
+            variables = self.user_ns
+            return PythonProgram(options.shell, variables, options.inputs, options.outputs)
+        return Program(options.shell or self.default_shell)
+
+    def _deliver(self, _: object) -> None:
+        """Bring what cells in the background have given; IPython calls it before each cell."""
+        for cell in self.cells:
+            try:
+                cell.deliver()
+            except BatchError as error:  # noqa: PERF203  (there are few)
+                sys.stderr.write(f"cell {cell.ident}: {error}\n")
 
     def _find(self, words: list[str], usage: str) -> Cell:
         if len(words) != 1:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import re
 import shlex
 import signal
@@ -122,6 +123,7 @@ class JobPlace(Place):
 
     async def _serve(self, agent: Agent, script: bytes, record: Record) -> None:
         record.tell(JobStatus(self.ident, JobState.RUNNING, host=agent.host))
+        source = record.source(agent.index)
         # How the job ends is for the scheduler to say where it has a hand in it.
         doubtful = bool(agent.index)
 
@@ -136,11 +138,11 @@ class JobPlace(Place):
             process = agent.begin(argv, stdin=script, files={"cell": ""})
             self._processes[agent] = process
             async for stream, data in process.output():
-                record.say(stream, data)
+                source.say(stream, data)
             code = await process.wait()
             agent.finish(tell_failure=True)
             if process.error:
-                record.say("stderr", f"{agent.host}: {process.error}\n".encode())
+                source.say("stderr", f"{agent.host}: {process.error}\n".encode())
             self._code = code if not self._code else self._code
             if not (doubtful or self._cancelled or code < 0 or code > 128):
                 self._settled.set()
@@ -160,7 +162,7 @@ class JobPlace(Place):
             host = next(iter(self._processes)).host
             status = JobStatus(self.ident, JobState.COMPLETED, host=host)
         elif not self._processes:
-            record.say("stderr", allocation.log_tail().encode())
+            record.printed("stderr", allocation.log_tail())
         if self._code and status.state in (JobState.COMPLETED, JobState.FAILED):
             number = -self._code if self._code < 0 else None
             code = self._code if self._code > 0 else None
@@ -174,7 +176,8 @@ def directives(scheduler: str, script: bytes) -> list[str]:
     """Return the lines of a cell, before its first command, that are for the scheduler."""
     pattern = re.compile(_DIRECTIVE.get(scheduler, "(?!)") + r"\s")
     found = []
-    for line in script.decode(errors="replace").splitlines():
+    for raw in io.BytesIO(script):
+        line = raw.decode(errors="replace").rstrip("\n")
         if line.strip() and not line.startswith("#"):
             break
         if pattern.match(line):

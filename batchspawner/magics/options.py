@@ -32,22 +32,18 @@ class Options:
     outputs: tuple[str, ...] = ()
     others: tuple[str, ...] = ()
 
-    def completed(self, wlm: str, shell: str, defaults: Options) -> Options:
+    def completed(self, wlm: str, shell: str | None, defaults: Options) -> Options:
         """Return these options with the defaults of a profile where they say nothing."""
         missing = {
             one.name: getattr(defaults, one.name)
             for one in fields(self)
             if getattr(self, one.name) in (None, "", False, ())
         }
-        shell = self.shell or defaults.shell or shell
+        # A profile's shell is not for cells in Python.
+        shell = self.shell or (None if self.python else defaults.shell or shell)
         # The last word counts with most submit commands, and it is to be the cell's.
         others = (*defaults.others, *self.others)
         return replace(self, **{**missing, "wlm": wlm, "shell": shell, "others": others})
-
-    def script(self, text: str) -> bytes:
-        """Return a cell as the script that it is."""
-        end = "" if text.endswith("\n") else "\n"
-        return f"#!{self.shell}\n{text}{end}".encode()
 
 
 def parse_line(line: str, wlm: str | None = None) -> Options:
@@ -67,6 +63,7 @@ def parse(words: list[str], wlm: str | None = None) -> Options:
     found: dict[str, Any] = {}
     others: list[str] = []
     wlm = _chosen(words, wlm)
+    python = "--python" in words
     rest = list(words)
     while rest:
         word = rest.pop(0)
@@ -75,7 +72,7 @@ def parse(words: list[str], wlm: str | None = None) -> Options:
             break
         name, has_value, value = word[2:].partition("=")
         name = ALIASES.get(name, name)
-        if not word.startswith("--") or not _is_ours(name, wlm):
+        if not word.startswith("--") or not _is_ours(name, wlm, python):
             others.append(word)
         elif name in FLAGS:
             found[name] = _flag(name, has_value, value)
@@ -96,10 +93,12 @@ def _chosen(words: list[str], wlm: str | None) -> str | None:
     return wlm
 
 
-def _is_ours(name: str, wlm: str | None) -> bool:
+def _is_ours(name: str, wlm: str | None, python: bool) -> bool:
     if name in ONLY_SSH:
         return wlm == "ssh" or (name == "pid" and wlm == "")
-    return name in FLAGS or name in LISTS or name in {"wlm", "shell", "amgr", "jobid"}
+    if name in LISTS:
+        return python
+    return name in FLAGS or name in {"wlm", "shell", "amgr", "jobid"}
 
 
 def _field(name: str) -> str:

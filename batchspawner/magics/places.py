@@ -17,9 +17,8 @@ if TYPE_CHECKING:
     from .place import Place
 
 
-def place_for(options: Options) -> Place:
+def place_for(options: Options, shell: str) -> Place:
     """Return a place for one cell. Raises OptionsError for a name that nothing has."""
-    shell = options.shell or "/bin/bash"
     if not options.wlm:
         return ShellPlace(shell, options.others)
     if options.wlm == "ssh":

@@ -8,6 +8,8 @@ import time
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ..jobs import JobStatus
 
     Piece = tuple[str, str]
@@ -22,7 +24,7 @@ class Record:
     `finished` comes last: nothing changes after it.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, new_sieve: Callable[[], Sieve | None] = lambda: None) -> None:
         self.headline: str | None = None
         self.status: JobStatus | None = None
         self.error: BaseException | None = None
@@ -30,9 +32,10 @@ class Record:
         self.finished = False
         self.remark = ""
         self.pieces: list[Piece] = []
+        self.sources: list[Source] = []
+        self._new_sieve = new_sieve
         self._changes = 0
         self._news = threading.Condition()
-        self._decoders: dict[str, codecs.IncrementalDecoder] = {}
 
     def accept(self, headline: str) -> None:
         """Note that the cell has been handed over."""
@@ -50,12 +53,14 @@ class Record:
                 self.ended = time.time()
             self._tell()
 
-    def say(self, stream: str, data: bytes) -> None:
-        """Note what the cell printed; a character may come in parts."""
+    def source(self, name: str = "") -> Source:
+        """Return what takes the output of one run of the cell, such as an array's element."""
+        self.sources.append(Source(self, name, self._new_sieve()))
+        return self.sources[-1]
+
+    def printed(self, stream: str, text: str) -> None:
+        """Note what the cell printed."""
         with self._news:
-            if stream not in self._decoders:
-                self._decoders[stream] = codecs.getincrementaldecoder("utf-8")("replace")
-            text = self._decoders[stream].decode(data)
             if text:
                 self.pieces.append((stream, text))
                 self._tell()
@@ -69,9 +74,8 @@ class Record:
     def finish(self, error: BaseException | None = None) -> None:
         """Note that there is nothing more to come."""
         with self._news:
-            for stream, decoder in self._decoders.items():
-                if rest := decoder.decode(b"", final=True):
-                    self.pieces.append((stream, rest))
+            for source in self.sources:
+                source.end()
             self.error, self.finished = error, True
             self._tell()
 
@@ -89,6 +93,76 @@ class Record:
     def _tell(self) -> None:
         self._changes += 1
         self._news.notify_all()
+
+
+class Source:
+    """Take what one run of a cell prints; a character may come in parts."""
+
+    def __init__(self, record: Record, name: str, sieve: Sieve | None) -> None:
+        self.name = name
+        self.sieve = sieve
+        self._record = record
+        decoder = codecs.getincrementaldecoder("utf-8")
+        self._decoders = {stream: decoder("replace") for stream in ("stdout", "stderr")}
+
+    def say(self, stream: str, data: bytes) -> None:
+        """Take a piece of output."""
+        if stream == "stdout" and self.sieve is not None:
+            data = self.sieve.feed(data)
+        self._record.printed(stream, self._decoders[stream].decode(data))
+
+    def end(self) -> None:
+        """Take the end of the output."""
+        if self.sieve is not None:
+            self._record.printed("stdout", self._decoders["stdout"].decode(self.sieve.end()))
+        for stream, decoder in self._decoders.items():
+            self._record.printed(stream, decoder.decode(b"", final=True))
+
+
+class Sieve:
+    """Keep back the result that stands in an output, behind a mark and its length.
+
+    `result` is there when it is whole; `extra` bytes before it do not count for the length.
+    """
+
+    def __init__(self, mark: bytes, extra: int) -> None:
+        self.result: bytes | None = None
+        self._mark = mark
+        self._extra = extra
+        self._kept = bytearray()
+        self._found = False
+
+    def feed(self, data: bytes) -> bytes:
+        """Take a piece of the output, and return what of it is for people."""
+        if self.result is not None:
+            return data
+        self._kept += data
+        return self._seek() if not self._found else self._take()
+
+    def end(self) -> bytes:
+        """Return what looked like a mark and was none."""
+        return b"" if self._found else bytes(self._kept)
+
+    def _seek(self) -> bytes:
+        before, mark, after = self._kept.partition(self._mark)
+        if mark:
+            self._kept, self._found = after, True
+            return bytes(before) + self._take()
+        begin = len(self._kept)
+        # The mark may come in parts.
+        for size in range(1, min(len(self._mark), begin + 1)):
+            if self._kept.endswith(self._mark[:size]):
+                begin = len(self._kept) - size
+        fresh, self._kept = bytes(self._kept[:begin]), self._kept[begin:]
+        return fresh
+
+    def _take(self) -> bytes:
+        end = 8 + self._extra + int.from_bytes(self._kept[:8], "big")
+        if len(self._kept) < 8 or len(self._kept) < end:
+            return b""
+        self.result, rest = bytes(self._kept[8:end]), bytes(self._kept[end:])
+        self._kept = bytearray()
+        return rest
 
 
 class Reader:

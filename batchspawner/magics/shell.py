@@ -46,9 +46,10 @@ class ShellPlace(Place):
         self.ident = str(self.process.pid)
         record.tell(JobStatus(self.ident, JobState.RUNNING, host=socket.gethostname()))
         record.accept("")
+        source = record.source()
         try:
             async for stream, data in self.process.output:
-                record.say(stream, data)
+                source.say(stream, data)
         except asyncio.CancelledError:
             self.process.send(signal.SIGKILL)
             raise

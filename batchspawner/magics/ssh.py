@@ -101,17 +101,17 @@ class SshPlace(Place):
         return "Done" if status.succeeded else f"Done: {how_it_ended(status)}"
 
     async def _follow(self, process: Process, record: Record) -> None:
-        early = b""
+        early, source = b"", record.source()
         async for stream, data in process.output:
             if self._reached or stream == "stderr":
-                record.say(stream, data)
+                source.say(stream, data)
                 continue
             # What comes before the mark was printed by the login itself.
             early += data
             _, found, rest = early.partition(self._mark.encode() + b"\n")
             if found:
                 self._reached = True
-                record.say("stdout", rest)
+                source.say("stdout", rest)
         code = await process.wait()
         if not self._reached and not self._cancelled:
             raise BatchError(

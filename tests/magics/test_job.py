@@ -184,6 +184,16 @@ def test_a_refused_job_says_why(user, execute):
     assert "--no-such-option" in err
 
 
+def test_a_cell_in_python_runs_in_a_job_with_variables_of_the_notebook(user, execute):
+    user.run("import os; numbers = [3, 4]")
+    _, err = user.run(
+        f"{execute} --python --in numbers --out total,pid\n"
+        "import os\ntotal = sum(numbers)\npid = os.getpid()\nprint('done')"
+    )
+    assert err == ""
+    assert user.value("[total, pid != os.getpid(), *cell.get_output()]") == [7, True, "done\n", ""]
+
+
 def test_nothing_is_left_behind(user, execute):
     user.run(f"{execute}\necho Hello")
     user.process.stdin.close()

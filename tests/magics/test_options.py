@@ -4,6 +4,7 @@ import pytest
 
 from batchspawner.errors import OptionsError
 from batchspawner.magics.options import Options, parse_line
+from batchspawner.magics.program import Program
 
 
 def test_what_is_not_ours_goes_to_the_submit_command_in_order():
@@ -64,5 +65,17 @@ def test_the_defaults_of_a_profile_come_first_and_give_way():
     )
 
 
+def test_variables_go_in_and_out_of_python_only():
+    assert parse_line("--python --in a,b --out=c") == Options(
+        python=True, inputs=("a", "b"), outputs=("c",)
+    )
+    assert parse_line("--in a --out=c").others == ("--in", "a", "--out=c")
+
+
+def test_the_shell_of_a_profile_is_not_for_python():
+    line = parse_line("--python")
+    assert line.completed("slurm", "/bin/bash", parse_line("--shell=/bin/zsh")).shell is None
+
+
 def test_a_cell_is_a_script_of_its_shell():
-    assert Options(shell="/bin/sh").script("true") == b"#!/bin/sh\ntrue\n"
+    assert Program("/bin/sh").script("true") == b"#!/bin/sh\ntrue\n"
