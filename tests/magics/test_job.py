@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 from pathlib import Path
 
@@ -62,7 +63,7 @@ class User:
     def value(self, expression: str):
         """Return what an expression is worth in the notebook."""
         out, err = self.run(f"import json; print(json.dumps({expression}))")
-        assert err == ""
+        assert out[:1] in '"[{0123456789tfn', out + err
         return json.loads(out)
 
     def becomes(self, expression: str, wanted) -> None:
@@ -85,14 +86,12 @@ class User:
 
 
 @pytest.fixture
-def user(site, tmp_path):
-    for folder in (tmp_path, *tmp_path.parents[:2]):
-        folder.chmod(0o755)
-    folder = tmp_path / "work"
-    folder.mkdir()
-    one = User(site, folder)
-    yield one
-    one.leave()
+def user(site):
+    # Not below tmp_path: each start of pytest closes that for others.
+    with tempfile.TemporaryDirectory(prefix="batchspawner-cells-") as folder:
+        one = User(site, Path(folder))
+        yield one
+        one.leave()
 
 
 @pytest.fixture
@@ -199,3 +198,20 @@ def test_nothing_is_left_behind(user, execute):
     user.process.stdin.close()
     user.process.wait(30)
     assert list(user.calls.iterdir()) == []
+
+
+@pytest.mark.parametrize("site", ["slurm"], indirect=True)
+def test_each_element_of_an_array_runs_the_cell(user, execute):
+    user.run(
+        f"{execute} --python --array=3-4 --out index\n"
+        "import os\nindex = os.environ['SLURM_ARRAY_TASK_ID']"
+    )
+    assert user.value("[cell.state.name, cell.log(), index]") == [
+        "COMPLETED", "", {"3": "3", "4": "4"}
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("site", ["slurm"], indirect=True)
+def test_lines_for_the_scheduler_count(user, execute):
+    user.run(f"{execute}\n#SBATCH --comment=hello\nscontrol show job $SLURM_JOB_ID -o")
+    assert "Comment=hello" in user.value("cell.log()")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import nbformat
 import pytest
@@ -13,9 +14,7 @@ from nbclient import NotebookClient
 
 from tests.sites import LocalSite
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
+DOCS = Path(__file__).parents[2] / "docs"
 PATIENCE = 60
 
 
@@ -123,3 +122,28 @@ async def test_a_cell_in_the_background_lets_the_next_one_run(queue, tmp_path):
     progress, output = run.texts(3)
     assert progress.splitlines()[-1] == "End batch job 1 Status:  COMPLETED"
     assert output == "done\n"
+
+
+def examples() -> nbformat.NotebookNode:
+    return nbformat.read(DOCS / "examples" / "cells.ipynb", as_version=4)
+
+
+def settled(outputs) -> str:
+    """Return outputs without what is different each time: ids, times, sizes of pieces."""
+    texts = [one.text if "text" in one else one.data["text/plain"] + "\n" for one in outputs]
+    text = re.sub(r"(Running|resources) \.+", r"\1", "".join(texts))
+    return re.sub(r"^(\d+ *)|(?<=job )\d+", "N ", text, flags=re.MULTILINE)
+
+
+def test_the_notebook_of_the_documentation_holds_every_example():
+    page = (DOCS / "cells.md").read_text()
+    shown = re.findall(r"^```(?:text|python) cell\n(.*?)\n```$", page, re.MULTILINE | re.DOTALL)
+    assert [one.source for one in examples().cells if one.cell_type == "code"] == shown
+
+
+async def test_the_notebook_of_the_documentation_prints_what_it_shows(queue):
+    notebook = examples()
+    wanted = [settled(one.get("outputs", [])) for one in notebook.cells]
+    client = NotebookClient(notebook, kernel_manager_class=Manager, timeout=PATIENCE)
+    await client.async_execute()
+    assert [settled(one.get("outputs", [])) for one in notebook.cells] == wanted
