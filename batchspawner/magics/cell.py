@@ -13,6 +13,7 @@ from .progress import progress_line
 from .record import Reader, Record
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from concurrent.futures import Future
 
     from ..jobs import JobStatus
@@ -34,12 +35,15 @@ class Interrupted(BatchError):
 class Cell:
     """Follow, wait for, read and cancel a cell that was handed to a place."""
 
-    def __init__(self, place: Place, program: Program, text: str, screen: Screen) -> None:
-        self.place = place
+    def __init__(
+        self, new_place: Callable[[], Place], program: Program, text: str, screen: Screen
+    ) -> None:
+        self.place = new_place()
+        self._new_place = new_place
         self.program = program
         self.text = text
         self.screen = screen
-        if not place.shows_progress:
+        if not self.place.shows_progress:
             screen.hold = 0.0
         self.record = Record()
         self._future: Future[None] | None = None
@@ -81,8 +85,10 @@ class Cell:
 
         Raises BatchError where it was refused, SyntaxError for a cell in Python that is none.
         """
-        if self._future is not None and not self.finished:
-            raise BatchError(f"cell {self.ident} is under way; wait for it or cancel it first")
+        if self._future is not None:
+            if not self.finished:
+                raise BatchError(f"cell {self.ident} is under way; wait for it or cancel it first")
+            self.place = self._new_place()
         self.text = self.text if content is None else content
         script = self.program.script(self.text)
         self.record = Record(self.program.sieve)
@@ -91,8 +97,9 @@ class Cell:
         try:
             while self.record.headline is None and not self.record.finished:
                 seen = self.record.wait(seen, 60)
-        except BaseException:
-            self._future.cancel()
+        except KeyboardInterrupt:
+            # The job may exist already, without an id that we know.
+            start(self.place.cancel(now=True))
             raise
         if self.record.headline is None and self.record.error is not None:
             raise self.record.error

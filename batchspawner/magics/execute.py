@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.error import UsageError
@@ -144,8 +145,8 @@ class ExecuteMagics(Magics):  # type: ignore[misc, unused-ignore]
 
     def _submit(self, options: Options, text: str) -> Cell:
         program = self._program(options)
-        place = place_for(options, program.shell)
-        cell = Cell(place, program, text, screen_for(self.shell))
+        new_place = partial(place_for, options, program.shell)
+        cell = Cell(new_place, program, text, screen_for(self.shell))
         headline, _ = cell.submit()
         self.cells.append(cell)
         cell.screen.headline(headline.rstrip("\n"))

@@ -58,7 +58,6 @@ class JobPlace(Place):
         self._processes: dict[Agent, Process] = {}
         self._code: int | None = None
         self._cancelled = False
-        self._settled = asyncio.Event()
 
     async def run(self, script: bytes, record: Record) -> None:
         self._settled = asyncio.Event()
@@ -73,12 +72,16 @@ class JobPlace(Place):
             options="\n".join(directives(self.title, script)),
         )
         self.ident = allocation.job_id
+        leftovers.take_note(allocation)
+        leftovers.sweep(self.client)
         record.accept(f"Submitted batch job {allocation.job_id}")
         allocation.on_status = lambda status: self._heard(status, record)
         accepting = asyncio.ensure_future(self._accept(allocation, script, record))
         ending = asyncio.ensure_future(allocation.ended())
         settling = asyncio.ensure_future(self._settled.wait())
         try:
+            if self._cancelled:
+                await allocation.cancel()
             await asyncio.wait([ending, settling], return_when=asyncio.FIRST_COMPLETED)
             if ending.done():
                 await accepting
@@ -89,9 +92,9 @@ class JobPlace(Place):
             leftovers.clean_up(allocation)
 
     async def cancel(self, *, now: bool) -> None:
+        self._cancelled = True
         if self._allocation is None:
             return
-        self._cancelled = True
         if now:
             for process in self._processes.values():
                 process.send_signal(signal.SIGKILL)

@@ -47,6 +47,8 @@ class ShellPlace(Place):
         record.tell(JobStatus(self.ident, JobState.RUNNING, host=socket.gethostname()))
         record.accept("")
         source = record.source()
+        if self._cancelled:
+            self.process.send(signal.SIGKILL)
         try:
             async for stream, data in self.process.output:
                 source.say(stream, data)
@@ -58,9 +60,9 @@ class ShellPlace(Place):
 
     async def cancel(self, *, now: bool) -> None:
         """End the cell as Ctrl-C does in a terminal, or for good."""
+        self._cancelled = True
         if self.process is None:
             return
-        self._cancelled = True
         if not now:
             self.process.send(signal.SIGINT)
             await self.process.ends_within(_POLITE)

@@ -76,6 +76,8 @@ class SshPlace(Place):
         self.ident = str(self.process.pid)
         record.tell(JobStatus(self.ident, JobState.RUNNING, host=self.host))
         record.accept(f"SSH started with pid: {self.process.pid}")
+        if self._cancelled:
+            self.process.send(signal.SIGKILL)
         self.process.write(_REMOTE.encode() + b"%d\n" % len(script) + script)
         try:
             await self._follow(self.process, record)
@@ -84,9 +86,9 @@ class SshPlace(Place):
             raise
 
     async def cancel(self, *, now: bool) -> None:
+        self._cancelled = True
         if self.process is None:
             return
-        self._cancelled = True
         if not self._reached:
             self.process.send(signal.SIGTERM)
         elif not now:

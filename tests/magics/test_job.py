@@ -26,23 +26,27 @@ class User:
 
     def __init__(self, site, folder: Path) -> None:
         self.site, self.folder = site, folder
-        runner = site.client().runner
-        prefix = runner.prefix
+        prefix = site.client().runner.prefix
         self.name = getpass.getuser() if not prefix else site.users[0]
         self._check_python(prefix)
         shutil.chown(folder, self.name)
         self.calls = folder / "calls"
+        self.open()
+
+    def open(self) -> None:
+        """Open the notebook."""
+        prefix = self.site.client().runner.prefix
         settings = {
             "PYTHONPATH": str(ROOT),
             "BATCHSPAWNER_CALL_DIR": str(self.calls),
-            "IPYTHONDIR": str(folder / "ipython"),
-            "BATCHSPAWNER_SCHEDULER": site.name,
+            "IPYTHONDIR": str(self.folder / "ipython"),
+            "BATCHSPAWNER_SCHEDULER": self.site.name,
         }
         assigned = [f"{name}={value}" for name, value in settings.items()]
         self.process = subprocess.Popen(
             [*prefix, "env", *assigned, sys.executable, "-m", "tests.magics.driver"],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=folder,
-            env={**os.environ, **site.environment},
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=self.folder,
+            env={**os.environ, **self.site.environment},
         )  # fmt: skip
         self.pid = int(self.process.stdout.readline())
         self.run("%load_ext batchspawner.magics")
@@ -80,9 +84,9 @@ class User:
 
     def leave(self) -> None:
         """Close the notebook."""
-        self.process.stdin.close()
-        self.process.stdout.close()
-        self.process.wait(30)
+        with self.process:
+            self.process.stdin.close()
+            self.process.wait(30)
 
 
 @pytest.fixture
@@ -191,6 +195,44 @@ def test_a_cell_in_python_runs_in_a_job_with_variables_of_the_notebook(user, exe
     )
     assert err == ""
     assert user.value("[total, pid != os.getpid(), *cell.get_output()]") == [7, True, "done\n", ""]
+
+
+def test_a_cell_that_failed_can_be_submitted_again(user, execute):
+    user.run(f"{execute}\nexit 3")
+    user.run("cell.submit('echo again'); cell.wait_progress()")
+    assert user.value("[cell.state.name, cell.log()]") == ["COMPLETED", "again\n"]
+
+
+def test_an_interrupt_while_the_job_is_submitted_cancels_it(user, execute, site):
+    user.run(
+        "import asyncio, batchspawner.client, pathlib\n"
+        "submit = batchspawner.client.BatchClient.submit\n"
+        "async def slow(self, request):\n"
+        "    job_id = await submit(self, request)\n"
+        "    pathlib.Path('submitted').touch()\n"
+        "    await asyncio.sleep(1)\n"
+        "    return job_id\n"
+        "batchspawner.client.BatchClient.submit = slow"
+    )
+    thread = user.interrupt_when(user.folder / "submitted")
+    user.run(f"{execute}\nsleep 600")
+    thread.join()
+    wait_for(lambda: not site.jobs(), 40, "the end of the job")
+
+
+def test_a_notebook_removes_what_an_earlier_one_had_to_leave(user, execute, site):
+    started = user.folder / "started"
+    user.run(f"{execute} --bg\ntouch {started}; sleep 600")
+    wait_for(started.exists, 60, "the job")
+    site.cancel(str(user.value("job")))
+    os.kill(user.pid, signal.SIGKILL)
+    user.process.wait(30)
+    wait_for(lambda: not site.jobs(), 40, "the end of the job")
+    user.leave()
+    (left,) = user.calls.iterdir()
+    user.open()
+    user.run(f"{execute}\ntrue")
+    wait_for(lambda: not left.exists(), 40, "the end of the folder")
 
 
 def test_nothing_is_left_behind(user, execute):
