@@ -25,6 +25,7 @@ EXTRAS["dev"] = [
     "ipykernel",
     "mypy",
     "nbclient",
+    "pexpect",
     "pytest",
     "pytest-asyncio",
     "requests",

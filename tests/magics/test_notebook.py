@@ -89,7 +89,7 @@ async def test_output_appears_below_the_cell_while_the_job_runs(queue, tmp_path)
 async def test_the_progress_is_one_output_that_changes(queue, tmp_path):
     gate, wait = gated(tmp_path)
     async with Run(f"%%execute --wlm=local\n{wait}") as run:
-        await run.until(1, lambda texts: "Running ..." in "".join(texts))
+        await run.until(1, lambda texts: "Running .." in "".join(texts))
         assert len(run.texts()) == 1
         gate.touch()
     (end,) = run.texts()

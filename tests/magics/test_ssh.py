@@ -68,6 +68,14 @@ def test_another_shell_reads_the_cell(notebook, ssh):
     assert notebook["cell"].get_output() == ("42\n", "")
 
 
+def test_a_cell_in_python_runs_over_there(notebook, ssh):
+    notebook.run("numbers = [1, 2]")
+    line = f"{ssh} --python --in numbers --out total"
+    out, err = notebook.run(f"{line}\ntotal = sum(numbers)\nprint('over there')")
+    assert (out.splitlines()[1:], err) == (["Running .", "Done", "", "over there"], "")
+    assert notebook["total"] == 3
+
+
 def test_a_key_that_is_refused_is_an_error_and_no_question(notebook, server):
     line = f"%%execute --wlm=ssh --host=locked -F {server.config}"
     _, err = notebook.run(f"{line}\ntrue")
