@@ -20,9 +20,13 @@ EXTRAS["browser"] = ["axe-playwright-python", "playwright"]
 EXTRAS["docs"] = ["furo", "myst-parser", "sphinx"]
 EXTRAS["dev"] = [
     "build",
+    "cloudpickle>=2",
     "hypothesis",
     "ipyparallel>=8.4",
+    "ipykernel",
     "mypy",
+    "nbclient",
+    "pexpect",
     "pytest",
     "pytest-asyncio",
     "requests",

@@ -37,7 +37,7 @@ def run(coroutine: Coroutine[object, object, T]) -> T:
 
 
 def start(coroutine: Coroutine[object, object, T]) -> Future[T]:
-    """Start a coroutine in the library's own thread."""
+    """Run a coroutine in the library's own thread, and return without waiting for it."""
     return asyncio.run_coroutine_threadsafe(coroutine, _background_loop())
 
 
