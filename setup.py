@@ -73,6 +73,10 @@ setup(
             "torque = batchspawner:TorqueSpawner",
             "localqueue = batchspawner:LocalQueueSpawner",
         ],
+        "jupyter_client.kernel_provisioners": [
+            "batch-provisioner = batchspawner.kernels:BatchProvisioner",
+            "slurm-provisioner = batchspawner.kernels:SlurmProvisioner",
+        ],
     },
     classifiers=[
         "Development Status :: 3 - Alpha",

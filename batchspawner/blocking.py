@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from .client import BatchClient
 from .watch import CALM
@@ -33,6 +33,16 @@ def run(coroutine: Coroutine[object, object, T]) -> T:
     except BaseException:
         future.cancel()
         raise
+
+
+async def elsewhere(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine in the library's own thread, and await its result from any event loop.
+
+    What it leaves running goes on while the caller's loop stands still or has ended.
+    """
+    return await asyncio.wrap_future(
+        asyncio.run_coroutine_threadsafe(coroutine, _background_loop())
+    )
 
 
 def _background_loop() -> asyncio.AbstractEventLoop:

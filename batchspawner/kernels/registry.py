@@ -1,0 +1,120 @@
+"""Keep on disk which jobs hold kernels, for every server process of a user.
+
+Each allocation has a folder of its own, which only its user can read, with ``allocation.json`` in
+it. One lock is held while entries are looked for or changed; another one, in the folder, is held
+by the process that speaks with the job for as long as that process lives.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import secrets
+import shutil
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import IO
+
+FOLDER_VARIABLE = "BATCHSPAWNER_KERNELS_DIR"
+"""Names another folder for the registry, which the nodes must be able to read."""
+
+_ENTRY = "allocation.json"
+_OWNER = "owner"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Hold what other processes have to know of an allocation.
+
+    `name` is what kernels name that wish to share it, empty for the allocation of one kernel.
+    `host` and `pid` say which process speaks with its job.
+    """
+
+    id: str
+    scheduler: str
+    name: str = ""
+    job_id: str = ""
+    tag: str = ""
+    host: str = ""
+    pid: int = 0
+
+
+class Registry:
+    """Read and write the folder of all allocations of this user."""
+
+    def __init__(self, root: Path | None = None) -> None:
+        self.root = root or _default_root()
+        self._held: dict[str, IO[str]] = {}
+
+    def folder(self, entry_id: str) -> Path:
+        return self.root / entry_id
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep every other process from changing the registry; never for long."""
+        self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with (self.root / "lock").open("a") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+    def entries(self) -> list[Entry]:
+        """Return all allocations, oldest first."""
+        found = []
+        for file in self.root.glob(f"*/{_ENTRY}"):
+            # It may be removed at this moment.
+            with contextlib.suppress(FileNotFoundError):
+                found.append((file.stat().st_mtime, Entry(**json.loads(file.read_text()))))
+        return [entry for _, entry in sorted(found, key=lambda one: (one[0], one[1].id))]
+
+    def new_id(self) -> str:
+        """Make the folder of a new allocation, and return its name."""
+        entry_id = secrets.token_hex(6)
+        self.folder(entry_id).mkdir(mode=0o700, parents=True)
+        return entry_id
+
+    def write(self, entry: Entry) -> None:
+        """Put an entry in the place of what was there, at once for every reader."""
+        file = self.folder(entry.id) / _ENTRY
+        fresh = file.with_suffix(f".{os.getpid()}")
+        fresh.write_text(json.dumps(asdict(entry)))
+        fresh.replace(file)
+
+    def remove(self, entry_id: str) -> None:
+        """Forget an allocation, and delete its folder."""
+        with contextlib.suppress(FileNotFoundError):
+            (self.folder(entry_id) / _ENTRY).unlink()
+        shutil.rmtree(self.folder(entry_id), ignore_errors=True)
+        self.leave(entry_id)
+
+    def hold(self, entry_id: str) -> bool:
+        """Become the process that speaks with a job; False where another one is that."""
+        if entry_id in self._held:
+            return True
+        lock = (self.folder(entry_id) / _OWNER).open("a")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            lock.close()
+            return False
+        self._held[entry_id] = lock
+        return True
+
+    def leave(self, entry_id: str) -> None:
+        """Let another process speak with a job."""
+        lock = self._held.pop(entry_id, None)
+        if lock is not None:
+            lock.close()
+
+
+def _default_root() -> Path:
+    named = os.environ.get(FOLDER_VARIABLE)
+    if named:
+        return Path(named)
+    data = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
+    return Path(data) / "batchspawner" / "kernels"
