@@ -148,7 +148,7 @@ class Allocation:
             if self.agent is not None:
                 self._arrived.set()
                 await self._announce()
-                await self.agent.gone
+                await asyncio.wait([self.agent.gone])
                 self.failure = await self._reason()
         except BatchError as error:
             self.failure = error
@@ -208,7 +208,7 @@ class Allocation:
     async def _release(self) -> None:
         if self.agent is not None and not self.ended.is_set():
             self.agent.finish()
-            done, _ = await asyncio.wait([asyncio.ensure_future(self._gone())], timeout=_FAREWELL)
+            done, _ = await asyncio.wait([self.agent.gone], timeout=_FAREWELL)
             if done:
                 return
         # A submit that is under way cannot be taken back, only what comes of it.
@@ -217,6 +217,3 @@ class Allocation:
             await self.client.cancel(self.job_id)
         if self._following:
             await asyncio.wait([self._following], timeout=_FAREWELL)
-
-    async def _gone(self) -> None:
-        await self.agent.gone

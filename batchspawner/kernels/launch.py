@@ -144,9 +144,7 @@ class Launch:
     async def _end_of(self, agent: Any) -> int:
         """Return how the kernel's process ended. Raises BatchError where its job is over."""
         ending = asyncio.ensure_future(self._process.wait())
-        losing = asyncio.ensure_future(_gone(agent))
-        await asyncio.wait((ending, losing), return_when=asyncio.FIRST_COMPLETED)
-        losing.cancel()
+        await asyncio.wait((ending, agent.gone), return_when=asyncio.FIRST_COMPLETED)
         if ending.done() and not ending.cancelled() and ending.exception() is None:
             return int(ending.result())
         ending.cancel()
@@ -172,7 +170,3 @@ class Launch:
 
 def _how(code: int) -> str:
     return f"exit status {code}" if code > 0 else f"signal {-code}"
-
-
-async def _gone(agent: Any) -> None:
-    await agent.gone

@@ -7,6 +7,8 @@ import sys
 
 import pytest
 from jupyter_client.kernelspec import KernelSpecManager
+from jupyter_client.manager import AsyncKernelManager
+from jupyter_client.multikernelmanager import AsyncMultiKernelManager
 
 from batchspawner.kernels import keeper
 from tests.sites import LocalSite, no_jobs_left
@@ -51,3 +53,58 @@ def specs(tmp_path):
         return KernelSpecManager(kernel_dirs=[str(folder)])
 
     return write
+
+
+@pytest.fixture
+async def started(site, specs, tmp_path):
+    """Start kernels as a program does that waits for them: nbclient, papermill, a console."""
+    managers = []
+
+    async def start(name="batch", **config):
+        manager = AsyncKernelManager(
+            kernel_name=name, kernel_spec_manager=specs(name, **config),
+            connection_file=str(tmp_path / f"{name}.json"),
+        )  # fmt: skip
+        await manager.start_kernel()
+        managers.append((manager, await _client(manager)))
+        return managers[-1]
+
+    yield start
+    for manager, client in managers:
+        client.stop_channels()
+        if manager.has_kernel:
+            await manager.shutdown_kernel(now=True)
+        manager.context.destroy(linger=0)
+
+
+@pytest.fixture
+async def served(site, specs, tmp_path):
+    """Start kernels as a notebook server does, which watches them."""
+    server = AsyncMultiKernelManager(
+        connection_dir=str(tmp_path),
+        kernel_manager_class="jupyter_client.ioloop.AsyncIOLoopKernelManager",
+    )
+    clients = []
+
+    async def start(name="batch", **config):
+        server.kernel_spec_manager = specs(name, **config)
+        kernel_id = await server.start_kernel(kernel_name=name)
+        manager = server.get_kernel(kernel_id)
+        manager._restarter.time_to_dead = 0.2
+        manager.stop_restarter()
+        manager.start_restarter()
+        clients.append(await _client(manager))
+        return manager, clients[-1]
+
+    yield start
+    for client in clients:
+        client.stop_channels()
+    await server.shutdown_all(now=True)
+    server.context.destroy(linger=0)
+
+
+async def _client(manager):
+    client = manager.client()
+    client.start_channels()
+    await client.wait_for_ready(timeout=30)
+    return client

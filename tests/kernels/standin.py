@@ -24,9 +24,10 @@ class Call:
     def __init__(self, folder):
         self.folder = folder
 
-    def request(self, scheduler, **_):
+    def request(self, scheduler, nprocs="1", **_):
         f = self.folder
         script = f"""#!/bin/bash
+#QUEUE --slots={nprocs}
 #QUEUE --output={f}/job.log
 trap 'touch {f}/gone' EXIT
 trap 'exit 1' TERM

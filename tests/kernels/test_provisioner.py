@@ -1,55 +1,172 @@
 from __future__ import annotations
 
+import asyncio
+import time
+
 import pytest
-from jupyter_client.manager import AsyncKernelManager
 
-from tests.sites import no_jobs_left
+from batchspawner.errors import JobCancelled, OptionsError, SubmitError
 
-
-@pytest.fixture
-async def started(site, specs, tmp_path):
-    managers = []
-
-    async def start(name="batch", **config):
-        manager = AsyncKernelManager(
-            kernel_name=name, kernel_spec_manager=specs(name, **config),
-            connection_file=str(tmp_path / f"{name}.json"),
-        )  # fmt: skip
-        await manager.start_kernel()
-        client = manager.client()
-        client.start_channels()
-        managers.append((manager, client))
-        await client.wait_for_ready(timeout=30)
-        return manager, client
-
-    yield start
-    for manager, client in managers:
-        client.stop_channels()
-        if manager.has_kernel:
-            await manager.shutdown_kernel(now=True)
-
-
-async def value(client, code, timeout=30):
-    """Run code and return what it prints."""
-    printed = []
-
-    def output(message):
-        if message["msg_type"] == "stream":
-            printed.append(message["content"]["text"])
-
-    reply = await client.execute_interactive(code, timeout=timeout, output_hook=output)
-    return reply["content"]["status"], "".join(printed)
+from .driving import eventually, value
 
 
 async def test_a_kernel_runs_in_a_job(started, site):
     _, client = await started()
-    jobs = site.jobs()
     assert await value(client, "import os; print(6 * 7)") == ("ok", "42\n")
-    assert [state for _, _, state in jobs] == ["RUNNING"]
+    assert [state for _, _, state in site.jobs()] == ["RUNNING"]
 
 
 async def test_a_kernel_that_is_shut_down_gives_its_job_back(started, site):
     manager, _ = await started()
     await manager.shutdown_kernel()
     assert not await manager.is_alive()
-    no_jobs_left(site)
+    await eventually(lambda: site.jobs() == [])
+
+
+async def test_an_interrupt_ends_the_cell_and_not_the_kernel(started):
+    manager, client = await started()
+    await value(client, "x = 7")
+    running = asyncio.ensure_future(value(client, "print('here'); import time; time.sleep(60)"))
+    await asyncio.sleep(0.3)
+    before = time.monotonic()
+    await manager.interrupt_kernel()
+    assert await running == ("error", "here\n")
+    assert time.monotonic() - before < 1
+    assert await value(client, "print(x)") == ("ok", "7\n")
+
+
+@pytest.mark.parametrize("now", [False, True])
+async def test_a_restart_keeps_the_job_and_the_connection(started, site, now):
+    manager, client = await started()
+    await value(client, "x = 7")
+    before = site.jobs()
+    await manager.restart_kernel(now=now)
+    assert await value(client, "print('x' in globals())") == ("ok", "False\n")
+    assert site.jobs() == before
+
+
+async def test_the_answer_to_input_comes_to_the_kernel(started):
+    _, client = await started()
+    asking = asyncio.ensure_future(
+        client.execute_interactive("print(input('who? '))", allow_stdin=True, timeout=20,
+                                   stdin_hook=lambda _: client.input("ada"))
+    )  # fmt: skip
+    assert (await asking)["content"]["status"] == "ok"
+
+
+async def test_two_kernels_that_name_the_same_allocation_share_its_job(started, site):
+    first, _ = await started("one", allocation="work")
+    second, client = await started("two", allocation="work")
+    assert len(site.jobs()) == 1
+    await first.shutdown_kernel()
+    assert await value(client, "print(1)") == ("ok", "1\n")
+    await second.shutdown_kernel()
+    await eventually(lambda: site.jobs() == [])
+
+
+async def test_a_kernel_joins_a_job_by_its_id(started, site):
+    await started("one")
+    ((job_id, _, _),) = site.jobs()
+    await started("two", jobid=job_id)
+    assert [job for job, _, _ in site.jobs()] == [job_id]
+
+
+async def test_a_job_without_kernels_lingers_for_the_next_one(started, site):
+    manager, _ = await started("one", allocation="work", linger=30)
+    before = site.jobs()
+    await manager.shutdown_kernel()
+    await started("two", allocation="work", linger=0)
+    assert site.jobs() == before
+
+
+async def test_a_job_id_that_holds_no_kernels_is_refused(started):
+    with pytest.raises(OptionsError, match="jobid: '77' is not allowed"):
+        await started(jobid="77")
+
+
+async def test_a_refused_job_fails_the_start_in_the_words_of_the_scheduler(started):
+    with pytest.raises(SubmitError, match="refused the job"):
+        await started(nprocs="40")
+
+
+async def test_a_kernel_waits_for_its_job_as_long_as_it_takes(served, site):
+    site.fill()
+    manager, client = await served()
+    assert await manager.is_alive()
+    running = asyncio.ensure_future(value(client, "print(1)", waits=True))
+    await asyncio.sleep(0.5)
+    site.drain()
+    status, printed, cleared = await running
+    assert (status, printed) == ("ok", "1\n")
+    assert cleared.startswith("Job 2 is pending (needs 1 of the slots, 0 free).\n")
+
+
+async def test_stopping_a_kernel_that_waits_cancels_its_job(served, site):
+    site.fill()
+    manager, _ = await served()
+    assert len(site.jobs()) == 2
+    await manager.shutdown_kernel()
+    await eventually(lambda: len(site.jobs()) == 1)
+
+
+async def test_restarting_a_kernel_that_waits_keeps_its_place(served, site):
+    site.fill()
+    manager, client = await served()
+    before = site.jobs()
+    await manager.restart_kernel()
+    assert site.jobs() == before
+    site.drain()
+    assert await value(client, "print(1)") == ("ok", "1\n")
+
+
+async def test_interrupting_a_kernel_that_waits_gives_its_cells_up(served, site):
+    site.fill()
+    manager, client = await served()
+    running = asyncio.ensure_future(value(client, "print(1)"))
+    await asyncio.sleep(0.2)
+    await manager.interrupt_kernel()
+    assert (await running)[0] == "error"
+    assert await manager.is_alive()
+
+
+async def test_a_kernel_whose_job_is_cancelled_is_dead_and_its_cell_says_why(started, site):
+    manager, client = await started()
+    running = asyncio.ensure_future(client.execute_interactive("import time; time.sleep(60)"))
+    await asyncio.sleep(0.3)
+    ((job_id, _, _),) = site.jobs()
+    site.cancel(job_id)
+    reply = (await asyncio.wait_for(running, 20))["content"]
+    assert reply["ename"] == JobCancelled.__name__
+    assert f"job {job_id} ended: cancelled" in reply["evalue"]
+    assert not await manager.is_alive()
+
+
+async def test_a_kernel_whose_job_is_gone_is_not_started_into_the_queue_again(served, site):
+    manager, _ = await served()
+    await eventually(lambda: [state for _, _, state in site.jobs()] == ["RUNNING"])
+    dead = asyncio.Event()
+    manager.add_restart_callback(dead.set, "dead")
+    site.cancel(site.jobs()[0][0])
+    await asyncio.wait_for(dead.wait(), 20)
+    assert site.jobs() == []
+
+
+async def test_a_person_may_restart_a_kernel_whose_job_is_gone(served, site):
+    manager, client = await served()
+    await eventually(lambda: [state for _, _, state in site.jobs()] == ["RUNNING"])
+    site.cancel(site.jobs()[0][0])
+    await eventually(lambda: site.jobs() == [])
+    await manager.restart_kernel()
+    assert await value(client, "print(1)") == ("ok", "1\n")
+
+
+async def test_a_kernel_that_crashes_is_started_again_in_the_same_job(served, site):
+    manager, client = await served()
+    await value(client, "x = 7")
+    before = site.jobs()
+    restarted = asyncio.Event()
+    manager.add_restart_callback(restarted.set, "restart")
+    client.execute("import os; os.kill(os.getpid(), 9)")
+    await asyncio.wait_for(restarted.wait(), 20)
+    assert await value(client, "print('x' in globals())") == ("ok", "False\n")
+    assert site.jobs() == before
