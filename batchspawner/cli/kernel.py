@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import importlib
 import sys
 from typing import TYPE_CHECKING, Any
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import BatchError
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Callable
 
 _OPTIONS = {
@@ -30,6 +30,7 @@ _OPTIONS = {
     "jobid": "a job to join that holds kernels already",
     "node": "the node to run on",
     "linger": "seconds that a job is kept after its last kernel has ended",
+    "patience": "seconds that a kernel lives on after its server is gone",
     "wait": "true where starting the kernel waits for the job",
     "python": "the Python that starts the kernel in the job",
     "tunnel": "ssh, or its command line, where the nodes' ports cannot be reached",

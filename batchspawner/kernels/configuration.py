@@ -32,11 +32,11 @@ class Settings:
 
     `resources` are for the job. `argv` is the kernel's command where it is not the kernel spec's
     own. `allocation` names a job that kernels share; `job_id` names one that runs already, and
-    `node` a node of it. `linger` is how many seconds a job without kernels is kept. `wait` says
-    whether a start waits for the job: by default only where nobody could watch it wait. `python`
-    runs the agent in the job. `tunnel` is ``ssh`` where the node's ports cannot be reached, or
-    the command of ssh with its options. `keepvars` names variables of the server's environment
-    for the kernel.
+    `node` a node of it. `linger` is how many seconds a job without kernels is kept, `patience`
+    how many a kernel whose server is gone. `wait` says whether a start waits for the job: by
+    default only where nobody could watch it wait. `python` runs the agent in the job. `tunnel` is
+    ``ssh`` where the node's ports cannot be reached, or the command of ssh with its options.
+    `keepvars` names variables of the server's environment for the kernel.
     """
 
     scheduler: str = "auto"
@@ -46,6 +46,7 @@ class Settings:
     job_id: str = ""
     node: str = ""
     linger: float = 10.0
+    patience: float = 3600.0
     wait: bool | None = None
     python: str = "python3"
     tunnel: str = ""
@@ -77,6 +78,7 @@ def read(config: Mapping[str, Any], scheduler: str = "auto") -> Settings:
         job_id=_text("jobid", given.get("jobid", "")),
         node=_text("node", given.get("node", "")),
         linger=_number("linger", given.get("linger", Settings.linger)),
+        patience=_number("patience", given.get("patience", Settings.patience)),
         wait=_yes_or_no("wait", given.get("wait")),
         python=_text("python", given.get("python", Settings.python)),
         tunnel=_text("tunnel", given.get("tunnel", "")),

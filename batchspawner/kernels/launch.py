@@ -16,8 +16,9 @@ from .sockets import CHANNELS
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from .allocation import Allocation
+    from ..remote import Agent, Process
     from .room import Room
+    from .shared import SharedJob
     from .sockets import Curve
 
 log = logging.getLogger(__name__)
@@ -39,14 +40,13 @@ class Command:
     argv: tuple[str, ...]
     connection: Mapping[str, str]
     env: Mapping[str, str] = field(default_factory=dict)
-    cwd: str | None = None
+    cwd: str = ""
     curve: Curve | None = None
 
-    @property
-    def file(self) -> str:
-        """The connection file, with names for what only the node can know."""
+    def file(self, ip: str) -> str:
+        """Return the connection file, with names for ports that only the node can know."""
         ports = {f"{name}_port": f"{{port{number}}}" for number, name in enumerate(CHANNELS)}
-        text = json.dumps({**self.connection, "ip": "{host}", "transport": "tcp", **ports})
+        text = json.dumps({**self.connection, "ip": ip, "transport": "tcp", **ports})
         for place in ports.values():
             text = text.replace(f'"{place}"', place)
         return text
@@ -58,16 +58,16 @@ class Launch:
     `code` is None while it lives, and while it waits. `failure` says that its job is over.
     """
 
-    def __init__(self, allocation: Allocation, room: Room, command: Command) -> None:
-        self.allocation = allocation
+    def __init__(self, job: SharedJob, room: Room, command: Command) -> None:
+        self.job = job
         self.room = room
         self.command = command
         self.code: int | None = None
         self.failure: BatchError | None = None
         self.ended, self.answers = asyncio.Event(), asyncio.Event()
-        self._process: Any = None
+        self._process: Process | None = None
         self._words: deque[str] = deque(maxlen=_LAST_WORDS)
-        self._stop_listening = allocation.listen(room.tell)
+        self._stop_listening = job.listen(room.tell)
         room.asked_to_end = self.give_up
         self._life = asyncio.ensure_future(self._live())
 
@@ -87,7 +87,7 @@ class Launch:
         if self.code is not None:
             return
         if self._process is not None:
-            self._process.send(number)
+            self._process.send_signal(number)
         elif number == signal.SIGINT:
             await self.room.interrupt()
         else:
@@ -101,11 +101,11 @@ class Launch:
 
     async def _live(self) -> None:
         try:
-            await self.room.tell(self.allocation.description)
-            agent = await self.allocation.ready()
-            code = await self._run(agent)
+            await self.room.tell(self.job.description)
+            code = await self._run(await self.job.ready())
         except BatchError as error:
-            self.failure, code = error, 1
+            self.failure = error
+            self.code = code = 1
             log.warning("%s", error)
             await self.room.fail(type(error).__name__, str(error))
         self._end(code)
@@ -116,23 +116,28 @@ class Launch:
         self.code = code
         self.ended.set()
 
-    async def _run(self, agent: Any) -> int:
-        command = self.command
-        self._process = await agent.start(
+    async def _run(self, agent: Agent) -> int:
+        command, ip = self.command, agent.address
+        self._process = agent.begin(
             command.argv,
-            env=dict(command.env),
+            env=command.env,
             cwd=command.cwd,
-            files={CONNECTION_FILE: command.file.encode()},
+            stdin=b"",
+            files={CONNECTION_FILE: command.file(ip)},
             ports=len(CHANNELS),
         )
+        await self._process.started()
         ports = {f"{name}_port": port for name, port in zip(CHANNELS, self._process.ports)}
-        listening = asyncio.ensure_future(self._listen())
-        connecting = asyncio.ensure_future(self._connect({"ip": agent.host, **ports}))
+        listening = asyncio.ensure_future(self._listen(self._process))
+        connecting = asyncio.ensure_future(self._connect({"ip": ip, **ports}))
         try:
-            code = await self._end_of(agent)
+            code = await self._process.wait()
+            await listening
         finally:
             connecting.cancel()
-        await listening
+            listening.cancel()
+        if self.job.ending:
+            await self._explain()
         if code and not self.answers.is_set():
             log.warning("%s", self._last_words(code))
         return code
@@ -141,28 +146,23 @@ class Launch:
         await self.room.connect(info, self.command.curve)
         self.answers.set()
 
-    async def _end_of(self, agent: Any) -> int:
-        """Return how the kernel's process ended. Raises BatchError where its job is over."""
-        ending = asyncio.ensure_future(self._process.wait())
-        await asyncio.wait((ending, agent.gone), return_when=asyncio.FIRST_COMPLETED)
-        if ending.done() and not ending.cancelled() and ending.exception() is None:
-            return int(ending.result())
-        ending.cancel()
-        over = asyncio.ensure_future(self.allocation.ended.wait())
+    async def _explain(self) -> None:
+        """Raise why the job has ended, as soon as the scheduler says it."""
+        over = asyncio.ensure_future(self.job.ended.wait())
         await asyncio.wait([over], timeout=_EXPLANATION)
         over.cancel()
-        raise self.allocation.failure or BatchError(
-            f"job {self.allocation.job_id} does not answer any more, and its kernels are gone"
+        raise self.job.failure or BatchError(
+            f"job {self.job.job_id} was told to end, and its kernels with it"
         )
 
-    async def _listen(self) -> None:
-        async for stream, data in self._process.output:
+    async def _listen(self, process: Process) -> None:
+        async for stream, data in process.output():
             for line in data.decode(errors="replace").splitlines():
                 log.info("%s: %s", stream, line)
                 self._words.append(line)
 
     def _last_words(self, code: int = 0) -> str:
-        text = f"the kernel in job {self.allocation.job_id} ended before it answered"
+        text = f"the kernel in job {self.job.job_id} ended before it answered"
         if code:
             text += f" ({_how(code)})"
         return "\n".join([text, *self._words])

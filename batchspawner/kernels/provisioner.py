@@ -21,8 +21,8 @@ from .room import Room
 if TYPE_CHECKING:
     from jupyter_client.connect import KernelConnectionInfo
 
-    from .allocation import Allocation
     from .configuration import Settings
+    from .shared import SharedJob
 
 _PYTHON = re.compile(rf"python({sys.version_info[0]}(\.{sys.version_info[1]})?)?")
 _PLACE = re.compile(r"\{([A-Za-z0-9_]+)\}")
@@ -53,7 +53,7 @@ class BatchProvisioner(KernelProvisionerBase):
                   "kernel_id", "kernel_spec"}}  # fmt: skip
         super().__init__(**kwargs)
         self.settings = read(config, self.scheduler)
-        self._allocation: Allocation | None = None
+        self._job: SharedJob | None = None
         self._room: Room | None = None
         self._launch: Launch | None = None
         self._address: dict[str, Any] = {}
@@ -131,16 +131,12 @@ class BatchProvisioner(KernelProvisionerBase):
         job is refused, or where it was waited for and the kernel did not start.
         """
         self._may_restart()
-        cwd = kwargs.get("cwd")
-        connected = await elsewhere(
-            self._begin(cmd, kwargs.get("env", {}), None if cwd is None else str(cwd))
-        )
+        folder = str(kwargs.get("cwd") or "")
+        connected = await elsewhere(self._begin(cmd, kwargs.get("env", {}), folder))
         self.connection_info = connected
         return connected
 
-    async def _begin(
-        self, cmd: list[str], env: dict[str, str], cwd: str | None
-    ) -> KernelConnectionInfo:
+    async def _begin(self, cmd: list[str], env: dict[str, str], cwd: str) -> KernelConnectionInfo:
         """Do what `launch_kernel` does, in the library's event loop."""
         manager: Any = self.parent
         connection = {
@@ -154,9 +150,8 @@ class BatchProvisioner(KernelProvisionerBase):
             self._address = {"transport": manager.transport, "ip": manager.ip}
             self._address.update(self._room.open(**self._address))
         try:
-            allocation = await self._joined()
-            self._launch = Launch(allocation, self._room, Command(tuple(cmd), connection, env, cwd))
-            await allocation.submitted()
+            job = await self._joined()
+            self._launch = Launch(job, self._room, Command(tuple(cmd), connection, env, cwd))
             if self._waits:
                 await self._launch.started()
         except BaseException:
@@ -166,13 +161,12 @@ class BatchProvisioner(KernelProvisionerBase):
             "KernelConnectionInfo", {**self._address, **connection, "key": manager.session.key}
         )
 
-    async def _joined(self) -> Allocation:
+    async def _joined(self) -> SharedJob:
         """Return the job that the kernel has, or gets."""
-        if self._allocation is None or not self._allocation.is_open:
+        if self._job is None or not self._job.is_open:
             name = f"kernel {self.kernel_spec.display_name}"
-            self._allocation = await shared_keeper().allocation(self.settings, name)
-            self._allocation.join(self.kernel_id)
-        return self._allocation
+            self._job = await shared_keeper().join(self.kernel_id, self.settings, name)
+        return self._job
 
     @property
     def _waits(self) -> bool:
@@ -186,9 +180,9 @@ class BatchProvisioner(KernelProvisionerBase):
         if self._launch is not None:
             await self._launch.send(signal.SIGKILL)
             self._launch = None
-        if self._allocation is not None:
-            self._allocation.leave(self.kernel_id)
-            self._allocation = None
+        if self._job is not None:
+            self._job.leave(self.kernel_id)
+            self._job = None
         if self._room is not None:
             self._room.close()
             self._room = None

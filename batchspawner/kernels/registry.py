@@ -14,15 +14,14 @@ import os
 import secrets
 import shutil
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
+
+from ..calls import calls_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
     from typing import IO
-
-FOLDER_VARIABLE = "BATCHSPAWNER_KERNELS_DIR"
-"""Names another folder for the registry, which the nodes must be able to read."""
 
 _ENTRY = "allocation.json"
 _OWNER = "owner"
@@ -33,14 +32,13 @@ class Entry:
     """Hold what other processes have to know of an allocation.
 
     `name` is what kernels name that wish to share it, empty for the allocation of one kernel.
-    `host` and `pid` say which process speaks with its job.
+    `job_id` is empty while it is submitted. `host` and `pid` say which process speaks with it.
     """
 
     id: str
     scheduler: str
     name: str = ""
     job_id: str = ""
-    tag: str = ""
     host: str = ""
     pid: int = 0
 
@@ -49,7 +47,7 @@ class Registry:
     """Read and write the folder of all allocations of this user."""
 
     def __init__(self, root: Path | None = None) -> None:
-        self.root = root or _default_root()
+        self.root = root or calls_folder() / "kernels"
         self._held: dict[str, IO[str]] = {}
 
     def folder(self, entry_id: str) -> Path:
@@ -110,11 +108,3 @@ class Registry:
         lock = self._held.pop(entry_id, None)
         if lock is not None:
             lock.close()
-
-
-def _default_root() -> Path:
-    named = os.environ.get(FOLDER_VARIABLE)
-    if named:
-        return Path(named)
-    data = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
-    return Path(data) / "batchspawner" / "kernels"

@@ -104,7 +104,7 @@ def listing() -> list[BatchSpec]:
     for name, folder in sorted(manager.find_kernel_specs().items()):
         spec = json.loads(Path(folder, "kernel.json").read_text())
         provisioner = (spec.get("metadata") or {}).get("kernel_provisioner") or {}
-        scheduler = PROVISIONERS.get(provisioner.get("provisioner_name"))
+        scheduler = PROVISIONERS.get(str(provisioner.get("provisioner_name")))
         if scheduler is None:
             continue
         config = provisioner.get("config") or {}

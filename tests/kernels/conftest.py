@@ -13,14 +13,11 @@ from jupyter_client.multikernelmanager import AsyncMultiKernelManager
 from batchspawner.kernels import keeper
 from tests.sites import LocalSite, no_jobs_left
 
-from . import standin
-
 
 @pytest.fixture
 def site(tmp_path, monkeypatch):
-    monkeypatch.setattr(keeper, "open_listener", standin.Listener.open)
     monkeypatch.setattr(keeper, "_keeper", None)
-    monkeypatch.setenv("BATCHSPAWNER_KERNELS_DIR", str(tmp_path / "kernels"))
+    monkeypatch.setenv("BATCHSPAWNER_CALL_DIR", str(tmp_path / "calls"))
     site = LocalSite(tmp_path / "site")
     for name, value in site.environment.items():
         monkeypatch.setenv(name, value)
