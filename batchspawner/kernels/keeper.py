@@ -88,7 +88,7 @@ class Keeper:
             self._forget(entry.id)
             raise
         self.registry.write(replace(entry, job_id=allocation.job_id))
-        job = SharedJob(allocation, settings.linger)
+        job = SharedJob(allocation)
         goodbye = asyncio.ensure_future(self._say_goodbye(entry.id, job))
         self._goodbyes.add(goodbye)
         goodbye.add_done_callback(self._goodbyes.discard)

@@ -181,7 +181,7 @@ class BatchProvisioner(KernelProvisionerBase):
             await self._launch.send(signal.SIGKILL)
             self._launch = None
         if self._job is not None:
-            self._job.leave(self.kernel_id)
+            self._job.leave(self.kernel_id, self.settings.linger)
             self._job = None
         if self._room is not None:
             self._room.close()

@@ -26,13 +26,12 @@ _FAREWELL = 10.0
 class SharedJob:
     """Count the kernels of one job, and give it back after the last one.
 
-    `failure` says why the job has ended, when it has. `linger` is how many seconds it is kept
-    without kernels. `guests` are the agents of other processes in it, which keep it, too.
+    `failure` says why the job has ended, when it has. `guests` are the agents of other processes
+    in it, which keep it, too.
     """
 
-    def __init__(self, allocation: Allocation, linger: float) -> None:
+    def __init__(self, allocation: Allocation) -> None:
         self.allocation = allocation
-        self.linger = linger
         self.agent: Agent | None = None
         self.failure: BatchError | None = None
         self.ending = False
@@ -67,15 +66,15 @@ class SharedJob:
             self._leaving.cancel()
             self._leaving = None
 
-    def leave(self, kernel_id: str) -> None:
-        """Let a kernel go; the last one gives the job back, after a while."""
+    def leave(self, kernel_id: str, linger: float) -> None:
+        """Let a kernel go; the last one gives the job back, `linger` seconds later."""
         self._kernels.discard(kernel_id)
         if not self._kernels and self.is_open and self._leaving is None:
-            if not self.linger:
+            if not linger:
                 self.release()
                 return
             loop = asyncio.get_running_loop()
-            self._leaving = loop.call_later(self.linger, self.release)
+            self._leaving = loop.call_later(linger, self.release)
 
     def release(self) -> asyncio.Task[None]:
         """Give the job back."""

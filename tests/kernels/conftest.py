@@ -11,24 +11,37 @@ from jupyter_client.manager import AsyncKernelManager
 from jupyter_client.multikernelmanager import AsyncMultiKernelManager
 
 from batchspawner.kernels import keeper
-from tests.sites import LocalSite, no_jobs_left
+from tests.sites import SITES, no_jobs_left
+
+_SMALL = {"local": {}, "slurm": {"memory": "300M", "runtime": "10m"}, "oar": {"runtime": "10m"}}
+
+
+@pytest.fixture(scope="session", params=["local", "slurm", "oar"])
+def site(request, tmp_path_factory):
+    """A site that can run jobs, for the whole session."""
+    kind = SITES[request.param]
+    if kind.unavailable:
+        pytest.skip(f"no {request.param}: {kind.unavailable}")
+    one = kind(tmp_path_factory.mktemp(request.param))
+    one.start()
+    yield one
+    one.stop()
 
 
 @pytest.fixture
-def site(tmp_path, monkeypatch):
+def jobs(site, tmp_path, monkeypatch):
+    """The jobs of a site that this process can reach, as a function; none are left."""
     monkeypatch.setattr(keeper, "_keeper", None)
     monkeypatch.setenv("BATCHSPAWNER_CALL_DIR", str(tmp_path / "calls"))
-    site = LocalSite(tmp_path / "site")
     for name, value in site.environment.items():
         monkeypatch.setenv(name, value)
-    site.start()
-    yield site
-    site.stop()
+    yield lambda: [(job_id, state) for job_id, _, state in site.jobs()]
+    site.drain()
     no_jobs_left(site)
 
 
 @pytest.fixture
-def specs(tmp_path):
+def specs(site, tmp_path):
     """Write kernel.json files, and return the manager that finds them."""
     folder = tmp_path / "specs"
 
@@ -42,7 +55,7 @@ def specs(tmp_path):
             "metadata": {
                 "kernel_provisioner": {
                     "provisioner_name": "batch-provisioner",
-                    "config": {"scheduler": "local", "linger": 0, **config},
+                    "config": {"scheduler": site.name, **_SMALL[site.name], "linger": 0, **config},
                 }
             },
         }
@@ -53,7 +66,7 @@ def specs(tmp_path):
 
 
 @pytest.fixture
-async def started(site, specs, tmp_path):
+async def started(jobs, specs, tmp_path):
     """Start kernels as a program does that waits for them: nbclient, papermill, a console."""
     managers = []
 
@@ -75,7 +88,7 @@ async def started(site, specs, tmp_path):
 
 
 @pytest.fixture
-async def served(site, specs, tmp_path):
+async def served(jobs, specs, tmp_path):
     """Start kernels as a notebook server does, which watches them."""
     server = AsyncMultiKernelManager(
         connection_dir=str(tmp_path),
