@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import signal
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ..errors import BatchError
-from .sockets import CHANNELS
+from .records import forget
+from .sockets import CHANNELS, Curve
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ..remote import Agent, Process
+    from .records import Record
     from .room import Room
     from .shared import SharedJob
-    from .sockets import Curve
 
 log = logging.getLogger(__name__)
 
@@ -33,35 +33,21 @@ _EXPLANATION = 5.0
 """Seconds that a scheduler may take to say why a job is gone, before its kernels are dead."""
 
 
-@dataclass(frozen=True)
-class Command:
-    """Hold what a kernel is started with. `connection` has its keys, not yet its ports."""
-
-    argv: tuple[str, ...]
-    connection: Mapping[str, str]
-    env: Mapping[str, str] = field(default_factory=dict)
-    cwd: str = ""
-    curve: Curve | None = None
-
-    def file(self, ip: str) -> str:
-        """Return the connection file, with names for ports that only the node can know."""
-        ports = {f"{name}_port": f"{{port{number}}}" for number, name in enumerate(CHANNELS)}
-        text = json.dumps({**self.connection, "ip": ip, "transport": "tcp", **ports})
-        for place in ports.values():
-            text = text.replace(f'"{place}"', place)
-        return text
+_REPLAY = 2.0
+"""Seconds in which an agent tells a new driver what it has missed."""
 
 
 class Launch:
     """Start a kernel in a job as soon as the job runs, and stay with it until it ends.
 
-    `code` is None while it lives, and while it waits. `failure` says that its job is over.
+    Where the record names a process already, go on with that. `code` is None while the kernel
+    lives, and while it waits. `failure` says that its job is over.
     """
 
-    def __init__(self, job: SharedJob, room: Room, command: Command) -> None:
+    def __init__(self, job: SharedJob, room: Room, record: Record) -> None:
         self.job = job
         self.room = room
-        self.command = command
+        self.record = record
         self.code: int | None = None
         self.failure: BatchError | None = None
         self.ended, self.answers = asyncio.Event(), asyncio.Event()
@@ -69,6 +55,7 @@ class Launch:
         self._words: deque[str] = deque(maxlen=_LAST_WORDS)
         self._stop_listening = job.listen(room.tell)
         room.asked_to_end = self.give_up
+        record.write(job.folder)
         self._life = asyncio.ensure_future(self._live())
 
     async def started(self) -> None:
@@ -112,26 +99,20 @@ class Launch:
 
     def _end(self, code: int) -> None:
         self._stop_listening()
+        forget(self.job.folder, self.record.kernel)
         self.room.disconnect()
         self.code = code
         self.ended.set()
 
     async def _run(self, agent: Agent) -> int:
-        command, ip = self.command, agent.address
-        self._process = agent.begin(
-            command.argv,
-            env=command.env,
-            cwd=command.cwd,
-            stdin=b"",
-            files={CONNECTION_FILE: command.file(ip)},
-            ports=len(CHANNELS),
-        )
-        await self._process.started()
-        ports = {f"{name}_port": port for name, port in zip(CHANNELS, self._process.ports)}
-        listening = asyncio.ensure_future(self._listen(self._process))
-        connecting = asyncio.ensure_future(self._connect({"ip": ip, **ports}))
+        known = bool(self.record.process)
+        self._process = process = self._go_on(agent) if known else self._begin(agent)
+        await process.started()
+        ports = {f"{name}_port": port for name, port in zip(CHANNELS, process.ports)}
+        listening = asyncio.ensure_future(self._listen(process))
+        connecting = asyncio.ensure_future(self._connect({"ip": agent.address, **ports}, known))
         try:
-            code = await self._process.wait()
+            code = await process.wait()
             await listening
         finally:
             connecting.cancel()
@@ -142,8 +123,31 @@ class Launch:
             log.warning("%s", self._last_words(code))
         return code
 
-    async def _connect(self, info: Mapping[str, Any]) -> None:
-        await self.room.connect(info, self.command.curve)
+    def _begin(self, agent: Agent) -> Process:
+        command = self.record.command
+        process = agent.begin(
+            command.argv,
+            env={**command.env, **_time_left(agent)},
+            cwd=command.cwd,
+            stdin=b"",
+            files={CONNECTION_FILE: command.file(agent.address)},
+            ports=len(CHANNELS),
+        )
+        self.record = replace(self.record, process=process.id)
+        self.record.write(self.job.folder)
+        return process
+
+    def _go_on(self, agent: Agent) -> Process:
+        """Return the process of a kernel that was started before; it may have ended since."""
+        process = agent.process(self.record.process)
+        if process.pid is None:
+            loop = asyncio.get_running_loop()
+            gone = BatchError("the kernel has ended while its server was away")
+            loop.call_later(_REPLAY, process.lost, gone)
+        return process
+
+    async def _connect(self, info: Mapping[str, Any], known: bool) -> None:
+        await self.room.connect(info, Curve.of(self.record.command.connection), known=known)
         self.answers.set()
 
     async def _explain(self) -> None:
@@ -166,6 +170,15 @@ class Launch:
         if code:
             text += f" ({_how(code)})"
         return "\n".join([text, *self._words])
+
+
+def _time_left(agent: Agent) -> dict[str, str]:
+    """Return the variables by which extensions of JupyterLab show how long a job may run on."""
+    began = float(agent.facts["began"])
+    times = {"JOB_START_TIME": f"{began:.0f}"}
+    if agent.ends is not None:
+        times["JOB_RUN_TIME"] = f"{agent.ends - began:.0f}"
+    return times
 
 
 def _how(code: int) -> str:

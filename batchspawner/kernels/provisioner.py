@@ -13,18 +13,25 @@ from jupyter_client.provisioning.provisioner_base import KernelProvisionerBase
 from traitlets import Callable, Unicode
 
 from ..blocking import elsewhere
+from ..errors import BatchError
+from . import encryption
 from .configuration import read
 from .keeper import shared_keeper
-from .launch import CONNECTION_FILE, Command, Launch
+from .launch import CONNECTION_FILE, Launch
+from .records import Command, Record, find
 from .room import Room
+from .sockets import Curve
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from jupyter_client.connect import KernelConnectionInfo
 
     from .configuration import Settings
     from .shared import SharedJob
 
 _PYTHON = re.compile(rf"python({sys.version_info[0]}(\.{sys.version_info[1]})?)?")
+_KEYS = ("key", "curve_publickey", "curve_secretkey")
 _PLACE = re.compile(r"\{([A-Za-z0-9_]+)\}")
 
 
@@ -138,28 +145,68 @@ class BatchProvisioner(KernelProvisionerBase):
 
     async def _begin(self, cmd: list[str], env: dict[str, str], cwd: str) -> KernelConnectionInfo:
         """Do what `launch_kernel` does, in the library's event loop."""
-        manager: Any = self.parent
-        connection = {
-            "key": manager.session.key.decode(),
-            "signature_scheme": manager.session.signature_scheme,
-            "kernel_name": manager.kernel_name,
-        }
-        if self._room is None:
-            self._room = Room(manager.session.key, manager.session.signature_scheme,
-                              self.kernel_spec.language)  # fmt: skip
-            self._address = {"transport": manager.transport, "ip": manager.ip}
-            self._address.update(self._room.open(**self._address))
+        connection = encryption.connection_of(self.parent)
+        room = self._opened_room(connection)
         try:
             job = await self._joined()
-            self._launch = Launch(job, self._room, Command(tuple(cmd), connection, env, cwd))
+            command = Command(tuple(cmd), connection, env, cwd)
+            self._launch = Launch(job, room, Record(self.kernel_id, command))
             if self._waits:
                 await self._launch.started()
         except BaseException:
             await self._let_go()
             raise
-        return cast(
-            "KernelConnectionInfo", {**self._address, **connection, "key": manager.session.key}
-        )
+        return _in_bytes({**self._address, **connection})
+
+    def _opened_room(self, connection: Mapping[str, str]) -> Room:
+        if self._room is None:
+            key, scheme = connection["key"].encode(), connection["signature_scheme"]
+            self._room = Room(key, scheme, self.kernel_spec.language)
+            manager: Any = self.parent
+            address = self._address or {"transport": manager.transport, "ip": manager.ip}
+            ports = self._room.open(
+                address["transport"], address["ip"], Curve.of(connection),
+                {name: port for name, port in address.items() if name.endswith("_port")},
+            )  # fmt: skip
+            self._address = {**address, **ports}
+        return self._room
+
+    async def get_provisioner_info(self) -> dict[str, Any]:
+        """Return what another process needs to go on with the kernel, ready for JSON."""
+        info = await super().get_provisioner_info()
+        info["connection_info"] = _in_text(self.connection_info)
+        info["allocation"] = self._job.folder.name if self._job else ""
+        return info
+
+    async def load_provisioner_info(self, provisioner_info: dict[str, Any]) -> None:
+        """Go on with a kernel of another process that has ended.
+
+        Its clients find it where it was. Where its job has ended meanwhile, it is dead.
+        """
+        info = {
+            **provisioner_info,
+            "connection_info": _in_bytes(provisioner_info["connection_info"]),
+        }
+        await super().load_provisioner_info(info)
+        await elsewhere(self._resume(provisioner_info["allocation"]))
+
+    async def _resume(self, allocation: str) -> None:
+        connection = _in_text(self.connection_info)
+        self._address = {name: connection.pop(name) for name in list(connection)
+                         if name in ("transport", "ip") or name.endswith("_port")}  # fmt: skip
+        try:
+            self._job = await shared_keeper().rejoin(
+                self.kernel_id, allocation, self.settings.patience
+            )
+        except BatchError as error:
+            self.log.warning("Kernel %s is gone: %s", self.kernel_id, error)
+            return
+        known = {one.kernel: one for one in find(self._job.folder)}
+        if self.kernel_id not in known:
+            await self._let_go()
+            return
+        self._launch = Launch(self._job, self._opened_room(connection), known[self.kernel_id])
+        self.connection_info = _in_bytes({**self._address, **connection})
 
     async def _joined(self) -> SharedJob:
         """Return the job that the kernel has, or gets."""
@@ -198,6 +245,19 @@ class BatchProvisioner(KernelProvisionerBase):
         restarter = getattr(self.parent, "_restarter", None)
         if restarter is not None and self._restarts is not None:
             restarter.restart_limit, self._restarts = self._restarts, None
+
+
+def _in_text(connection: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what stands in a connection file."""
+    return {name: value.decode() if isinstance(value, bytes) else value
+            for name, value in connection.items()}  # fmt: skip
+
+
+def _in_bytes(connection: Mapping[str, Any]) -> KernelConnectionInfo:
+    """Return what a kernel manager knows of a connection."""
+    info = {name: value.encode() if name in _KEYS and isinstance(value, str) else value
+            for name, value in connection.items()}  # fmt: skip
+    return cast("KernelConnectionInfo", info)
 
 
 class SlurmProvisioner(BatchProvisioner):

@@ -13,7 +13,8 @@ import json
 import os
 import secrets
 import shutil
-from dataclasses import asdict, dataclass
+import socket
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
 from ..calls import calls_folder
@@ -32,15 +33,25 @@ class Entry:
     """Hold what other processes have to know of an allocation.
 
     `name` is what kernels name that wish to share it, empty for the allocation of one kernel.
-    `job_id` is empty while it is submitted. `host` and `pid` say which process speaks with it.
+    `job_id` is empty while it is submitted. `guest_of` is the allocation of the process that has
+    submitted the job, where that is another one. `host` and `pid` say who speaks with it.
     """
 
     id: str
     scheduler: str
     name: str = ""
     job_id: str = ""
+    guest_of: str = ""
     host: str = ""
     pid: int = 0
+
+    @classmethod
+    def fresh(cls, scheduler: str, name: str, guest_of: str) -> Entry:
+        return cls(secrets.token_hex(6), scheduler, name, guest_of=guest_of).moved()
+
+    def moved(self) -> Entry:
+        """Return the same allocation, of this process."""
+        return replace(self, host=socket.gethostname(), pid=os.getpid())
 
 
 class Registry:
@@ -70,23 +81,28 @@ class Registry:
                 found.append((file.stat().st_mtime, Entry(**json.loads(file.read_text()))))
         return [entry for _, entry in sorted(found, key=lambda one: (one[0], one[1].id))]
 
-    def new_id(self) -> str:
-        """Make the folder of a new allocation, and return its name."""
-        entry_id = secrets.token_hex(6)
-        self.folder(entry_id).mkdir(mode=0o700, parents=True)
-        return entry_id
+    def entry(self, entry_id: str) -> Entry | None:
+        """Return one allocation, None where no kernel can be put into it any more."""
+        with contextlib.suppress(FileNotFoundError):
+            return Entry(**json.loads((self.folder(entry_id) / _ENTRY).read_text()))
+        return None
 
     def write(self, entry: Entry) -> None:
         """Put an entry in the place of what was there, at once for every reader."""
         file = self.folder(entry.id) / _ENTRY
+        file.parent.mkdir(mode=0o700, exist_ok=True)
         fresh = file.with_suffix(f".{os.getpid()}")
         fresh.write_text(json.dumps(asdict(entry)))
         fresh.replace(file)
 
+    def close(self, entry_id: str) -> None:
+        """Let no process find an allocation any more."""
+        with self.locked():
+            (self.folder(entry_id) / _ENTRY).unlink(missing_ok=True)
+
     def remove(self, entry_id: str) -> None:
         """Forget an allocation, and delete its folder."""
-        with contextlib.suppress(FileNotFoundError):
-            (self.folder(entry_id) / _ENTRY).unlink()
+        (self.folder(entry_id) / _ENTRY).unlink(missing_ok=True)
         shutil.rmtree(self.folder(entry_id), ignore_errors=True)
         self.leave(entry_id)
 
@@ -94,7 +110,10 @@ class Registry:
         """Become the process that speaks with a job; False where another one is that."""
         if entry_id in self._held:
             return True
-        lock = (self.folder(entry_id) / _OWNER).open("a")
+        try:
+            lock = (self.folder(entry_id) / _OWNER).open("a")
+        except FileNotFoundError:
+            return False
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:

@@ -53,20 +53,35 @@ class Room:
         self._notice = ""
         self._answered, self._heard = asyncio.Event(), asyncio.Event()
 
-    def open(self, transport: str, ip: str, curve: Curve | None = None) -> dict[str, int]:
-        """Bind the five sockets and return their ports by their names in a connection file."""
-        ports: dict[str, int] = {}
+    def open(
+        self, transport: str, ip: str, curve: Curve | None, ports: Mapping[str, int]
+    ) -> dict[str, int]:
+        """Bind the five sockets and return their ports by their names in a connection file.
+
+        `ports` are those of an earlier process, whose clients look for us there.
+        """
+        ports = dict(ports)
         self._fronts = serve(transport, ip, ports, curve)
         self._tasks = [asyncio.ensure_future(self._receive(name)) for name in self._fronts
                        if name != "iopub"]  # fmt: skip
         return ports
 
-    async def connect(self, info: Mapping[str, Any], curve: Curve | None = None) -> None:
-        """Wait until the kernel answers, hand it what waits, and pass everything on from now on."""
+    async def connect(
+        self, info: Mapping[str, Any], curve: Curve | None, *, known: bool = False
+    ) -> None:
+        """Wait until the kernel answers, hand it what waits, and pass everything on from now on.
+
+        One that is `known` to run may be busy, and cannot answer at once.
+        """
         self._answered.clear()
         self._heard.clear()
         self._backs = connect(info, _OURS, curve)
         self._pumps = [asyncio.ensure_future(self._pass_on(name)) for name in self._backs]
+        if not known:
+            await self._ask()
+        await self._hand_over()
+
+    async def _ask(self) -> None:
         question = self._messages.write("kernel_info_request", {}, identities=[_OURS])
         await self._backs["shell"].send_multipart(question)
         await self._answered.wait()
@@ -77,7 +92,6 @@ class Room:
             )
             with contextlib.suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(self._heard.wait(), _PATIENCE)
-        await self._hand_over()
 
     async def _hand_over(self) -> None:
         while self._waiting:

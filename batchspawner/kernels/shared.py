@@ -3,31 +3,32 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import signal
 import time
 from typing import TYPE_CHECKING
 
-from ..errors import BatchError, SchedulerError
+from ..errors import BatchError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+    from pathlib import Path
 
     from ..allocation import Allocation
     from ..jobs import JobStatus
-    from ..remote import Agent, Process
+    from ..remote import Agent
 
 log = logging.getLogger(__name__)
 
-_FAREWELL = 10.0
+FAREWELL = 10.0
 """Seconds that a job may take to end by itself before it is cancelled."""
 
 
 class SharedJob:
-    """Count the kernels of one job, and give it back after the last one.
+    """Count the kernels that this process has in a job; after the last one, `_release` it.
 
-    `failure` says why the job has ended, when it has. `guests` are the agents of other processes
-    in it, which keep it, too.
+    `failure` says why the job has ended, when it has.
     """
 
     def __init__(self, allocation: Allocation) -> None:
@@ -35,9 +36,8 @@ class SharedJob:
         self.agent: Agent | None = None
         self.failure: BatchError | None = None
         self.ending = False
-        self.guests: list[Process] = []
         self.ended = asyncio.Event()
-        self._arrived = asyncio.Event()
+        self._arrived, self._heard = asyncio.Event(), asyncio.Event()
         self._kernels: set[str] = set()
         self._listeners: list[Callable[[str], Awaitable[None]]] = []
         self._leaving: asyncio.TimerHandle | None = None
@@ -48,6 +48,11 @@ class SharedJob:
     @property
     def job_id(self) -> str:
         return self.allocation.job_id
+
+    @property
+    def folder(self) -> Path:
+        """The folder that only this process and the job write into."""
+        return self.allocation.call.folder
 
     @property
     def is_open(self) -> bool:
@@ -90,6 +95,12 @@ class SharedJob:
         assert self.agent is not None  # noqa: S101  (one of the two has arrived)
         return self.agent
 
+    async def settled(self) -> None:
+        """Wait until it is known whether the job waits, runs or has ended."""
+        await self._heard.wait()
+        if self.allocation.status is not None and self.allocation.status.is_final:
+            await self.ended.wait()
+
     def listen(self, listener: Callable[[str], Awaitable[None]]) -> Callable[[], None]:
         """Call somebody with each new `description`; what is returned ends that."""
         self._listeners.append(listener)
@@ -118,12 +129,13 @@ class SharedJob:
             self.agent = await self.allocation.next_agent()
             self.agent.on_signal = self._warned
             self._arrived.set()
+            self._heard.set()
             await self._announce()
             self.failure = await self.allocation.ended()
         except BatchError as error:
             self.failure = error
-        self.ended.set()
-        self._arrived.set()
+        for event in (self.ended, self._arrived, self._heard):
+            event.set()
 
     def _warned(self, number: int) -> None:
         """Take note that the scheduler ends the job."""
@@ -132,6 +144,7 @@ class SharedJob:
             self.allocation.suspect()
 
     def _note(self, _: JobStatus) -> None:
+        self._heard.set()
         task = asyncio.ensure_future(self._announce())
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -142,21 +155,15 @@ class SharedJob:
             await listener(self.description)
 
     async def _release(self) -> None:
-        """End the job: by itself where it runs, else through the scheduler."""
-        if self.agent is not None:
-            self.agent.finish()
-            if any(not one.is_over for one in self.guests) or await self._is_over():
-                return
-        if not self.ended.is_set():
-            try:
-                await self.allocation.cancel()
-                await self._is_over()
-            except SchedulerError as error:
-                log.error("Job %s cannot be given back: %s", self.job_id, error)
+        raise NotImplementedError
 
     async def _is_over(self) -> bool:
         """Wait a moment for the end of the job."""
-        waiting = asyncio.ensure_future(self.ended.wait())
-        done, _ = await asyncio.wait([waiting], timeout=_FAREWELL)
-        waiting.cancel()
-        return bool(done)
+        return await happens(self.ended, FAREWELL)
+
+
+async def happens(event: asyncio.Event, seconds: float) -> bool:
+    """Wait for an event, and return whether it came in time."""
+    with contextlib.suppress(asyncio.TimeoutError):
+        return await asyncio.wait_for(event.wait(), seconds)
+    return False

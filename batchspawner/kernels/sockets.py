@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, NamedTuple
 
 import zmq
@@ -35,8 +36,10 @@ class Curve(NamedTuple):
     secret: bytes
 
     @classmethod
-    def fresh(cls) -> Curve:
-        return cls(*zmq.curve_keypair())
+    def of(cls, connection: Mapping[str, Any]) -> Curve | None:
+        """Return the keys that a connection file has, if any."""
+        public, secret = (connection.get(f"curve_{name}key") for name in ("public", "secret"))
+        return cls(str(public).encode(), str(secret).encode()) if public and secret else None
 
 
 def serve(
@@ -45,7 +48,10 @@ def serve(
     ports: dict[str, int],
     curve: Curve | None,
 ) -> dict[str, zmq.asyncio.Socket]:
-    """Bind a socket for each channel, and add its port to `ports`, as in ``shell_port``."""
+    """Bind a socket for each channel, and add its port to `ports`, as in ``shell_port``.
+
+    A port that is there already is tried first.
+    """
     sockets = {}
     for number, name in enumerate(CHANNELS, 1):
         socket = _socket(_SERVING[name])
@@ -53,12 +59,20 @@ def serve(
             socket.curve_server = True
             socket.curve_publickey, socket.curve_secretkey = curve
         if transport == "tcp":
-            ports[f"{name}_port"] = socket.bind_to_random_port(f"tcp://{ip}")
+            ports[f"{name}_port"] = _bound(socket, ip, ports.get(f"{name}_port", 0))
         else:
             ports[f"{name}_port"] = number
             socket.bind(f"{transport}://{ip}-{number}")
         sockets[name] = socket
     return sockets
+
+
+def _bound(socket: zmq.asyncio.Socket, ip: str, port: int) -> int:
+    if port:
+        with contextlib.suppress(zmq.ZMQError):
+            socket.bind(f"tcp://{ip}:{port}")
+            return port
+    return socket.bind_to_random_port(f"tcp://{ip}")
 
 
 def connect(

@@ -10,6 +10,7 @@ from jupyter_client.kernelspec import KernelSpecManager
 from jupyter_client.manager import AsyncKernelManager
 from jupyter_client.multikernelmanager import AsyncMultiKernelManager
 
+from batchspawner import blocking
 from batchspawner.kernels import keeper
 from tests.sites import SITES, no_jobs_left
 
@@ -36,6 +37,8 @@ def jobs(site, tmp_path, monkeypatch):
     for name, value in site.environment.items():
         monkeypatch.setenv(name, value)
     yield lambda: [(job_id, state) for job_id, _, state in site.jobs()]
+    if keeper._keeper:
+        blocking.run(keeper._keeper.release_idle())
     site.drain()
     no_jobs_left(site)
 
