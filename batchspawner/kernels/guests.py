@@ -90,6 +90,7 @@ class HostedJob(SharedJob):
         if self._letters():
             await self._arrived.wait()
         if self.agent is not None:
+            self.end_unclaimed()
             self._let_in(self.agent)
             guests = [one for one in self._guests if not one.is_over]
             self.agent.finish(unattended=bool(guests))

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import subprocess
 import sys
 
 import pytest
 from jupyter_client.kernelspec import KernelSpecManager
 from jupyter_client.manager import AsyncKernelManager
 from jupyter_client.multikernelmanager import AsyncMultiKernelManager
+from jupyter_client.provisioning import KernelProvisionerFactory
 
 from batchspawner import blocking
 from batchspawner.kernels import keeper
@@ -85,6 +88,78 @@ async def started(jobs, specs, tmp_path):
     yield start
     for manager, client in managers:
         client.stop_channels()
+        if manager.has_kernel:
+            await manager.shutdown_kernel(now=True)
+        manager.context.destroy(linger=0)
+
+
+class Another:
+    """A server process of its own, which has a kernel."""
+
+    def __init__(self, folder, name):
+        self.name = name
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "tests.kernels.another", str(folder), name],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        )  # fmt: skip
+
+    async def info(self):
+        """What another process needs to go on with its kernel."""
+        line = await asyncio.get_running_loop().run_in_executor(None, self.process.stdout.readline)
+        return json.loads(line)
+
+    def shut_down(self):
+        self.process.stdin.write("shutdown\n")
+        self.process.stdin.flush()
+        assert self.process.wait(30) == 0
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait(10)
+        self.process.stdin.close()
+        self.process.stdout.close()
+
+
+@pytest.fixture
+async def another(jobs, specs):
+    """Start kernels in other server processes."""
+    running = []
+
+    async def start(name="another", **config):
+        (folder,) = specs(name, **config).kernel_dirs
+        running.append(Another(folder, name))
+        return running[-1], await running[-1].info()
+
+    yield start
+    for one in running:
+        one.kill()
+
+
+@pytest.fixture
+async def resumed(specs, tmp_path):
+    """Go on with a kernel of another process, as a server does that has restarted."""
+    managers = []
+
+    async def resume(one, info, **config):
+        found = KernelSpecManager(kernel_dirs=[str(tmp_path / "specs")])
+        manager = AsyncKernelManager(kernel_name=one.name, kernel_spec_manager=found,
+                                     connection_file=str(tmp_path / "resumed.json"))  # fmt: skip
+        manager.load_connection_info(info["connection_info"])
+        manager.provisioner = KernelProvisionerFactory.instance().create_provisioner_instance(
+            info["kernel_id"], manager.kernel_spec, parent=manager
+        )
+        await manager.provisioner.load_provisioner_info(info)
+        client = None
+        if manager.has_kernel:
+            client = manager.client()
+            client.start_channels()
+        managers.append((manager, client))
+        return manager, client
+
+    yield resume
+    for manager, client in managers:
+        if client:
+            client.stop_channels()
         if manager.has_kernel:
             await manager.shutdown_kernel(now=True)
         manager.context.destroy(linger=0)

@@ -85,9 +85,10 @@ async def test_a_job_id_that_holds_no_kernels_is_refused(started):
         await started(jobid="77")
 
 
-async def test_a_refused_job_fails_the_start_in_the_words_of_the_scheduler(started):
+async def test_a_refused_job_fails_the_start_in_the_words_of_the_scheduler(started, site):
+    too_much = {"nprocs": "40"} if site.name == "local" else {"queue": "nowhere"}
     with pytest.raises(SubmitError, match="refused the job"):
-        await started(nprocs="40")
+        await started(**too_much)
 
 
 async def test_a_kernel_waits_for_its_job_as_long_as_it_takes(served, site):
