@@ -41,7 +41,7 @@ class Launch:
     """Start a kernel in a job as soon as the job runs, and stay with it until it ends.
 
     Where the record names a process already, go on with that. `code` is None while the kernel
-    lives, and while it waits. `failure` says that its job is over.
+    lives, and while it waits. `failure` says why it is useless to start it again.
     """
 
     def __init__(self, job: SharedJob, room: Room, record: Record) -> None:
@@ -119,8 +119,8 @@ class Launch:
             listening.cancel()
         if self.job.ending:
             await self._explain()
-        if code and not self.answers.is_set():
-            log.warning("%s", self._last_words(code))
+        if code > 0 and not self.answers.is_set():
+            raise BatchError(self._last_words(code))
         return code
 
     def _begin(self, agent: Agent) -> Process:
