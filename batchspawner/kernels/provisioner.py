@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from .shared import SharedJob
 
 _PYTHON = re.compile(rf"python({sys.version_info[0]}(\.{sys.version_info[1]})?)?")
-_KEYS = ("key", "curve_publickey", "curve_secretkey")
 _PLACE = re.compile(r"\{([A-Za-z0-9_]+)\}")
 
 
@@ -149,7 +148,8 @@ class BatchProvisioner(KernelProvisionerBase):
         room = self._opened_room(connection)
         try:
             job = await self._joined()
-            command = Command(tuple(cmd), connection, env, cwd)
+            secured = encryption.encrypted(connection, self.kernel_spec)
+            command = Command(tuple(cmd), secured, env, cwd)
             self._launch = Launch(job, room, Record(self.kernel_id, command))
             if self._waits:
                 await self._launch.started()
@@ -254,10 +254,12 @@ def _in_text(connection: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _in_bytes(connection: Mapping[str, Any]) -> KernelConnectionInfo:
-    """Return what a kernel manager knows of a connection."""
-    info = {name: value.encode() if name in _KEYS and isinstance(value, str) else value
-            for name, value in connection.items()}  # fmt: skip
-    return cast("KernelConnectionInfo", info)
+    """Return what a kernel manager knows of a connection: only that key is no text there."""
+    key = connection["key"]
+    return cast(
+        "KernelConnectionInfo",
+        {**connection, "key": key.encode() if isinstance(key, str) else key},
+    )
 
 
 class SlurmProvisioner(BatchProvisioner):

@@ -51,7 +51,7 @@ def specs(site, tmp_path):
     """Write kernel.json files, and return the manager that finds them."""
     folder = tmp_path / "specs"
 
-    def write(name="batch", **config):
+    def write(name="batch", metadata=(), **config):
         place = folder / name
         place.mkdir(parents=True)
         spec = {
@@ -59,10 +59,11 @@ def specs(site, tmp_path):
             "display_name": name,
             "language": "python",
             "metadata": {
+                **dict(metadata),
                 "kernel_provisioner": {
                     "provisioner_name": "batch-provisioner",
                     "config": {"scheduler": site.name, **_SMALL[site.name], "linger": 0, **config},
-                }
+                },
             },
         }
         (place / "kernel.json").write_text(json.dumps(spec))
@@ -76,10 +77,10 @@ async def started(jobs, specs, tmp_path):
     """Start kernels as a program does that waits for them: nbclient, papermill, a console."""
     managers = []
 
-    async def start(name="batch", **config):
+    async def start(name="batch", traits=(), **config):
         manager = AsyncKernelManager(
             kernel_name=name, kernel_spec_manager=specs(name, **config),
-            connection_file=str(tmp_path / f"{name}.json"),
+            connection_file=str(tmp_path / f"{name}.json"), **dict(traits),
         )  # fmt: skip
         await manager.start_kernel()
         managers.append((manager, await _client(manager)))
