@@ -36,7 +36,8 @@ class Settings:
     how many a kernel whose server is gone. `wait` says whether a start waits for the job: by
     default only where nobody could watch it wait. `python` runs the agent in the job. `tunnel` is
     ``ssh`` where the node's ports cannot be reached, or the command of ssh with its options.
-    `keepvars` names variables of the server's environment for the kernel.
+    `keepvars` names variables of the server's environment for the kernel. `project` is what pays,
+    where a site has a name for that besides the account.
     """
 
     scheduler: str = "auto"

@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 from jupyter_client.multikernelmanager import MultiKernelManager
@@ -59,6 +60,10 @@ class BatchProvisioner(KernelProvisionerBase):
                   "kernel_id", "kernel_spec"}}  # fmt: skip
         super().__init__(**kwargs)
         self.settings = read(config, self.scheduler)
+        if self.settings.project and self.account_of_project is not None:
+            account = str(self.account_of_project(self.settings.project))
+            resources = {**self.settings.resources, "account": account}
+            self.settings = replace(self.settings, resources=resources)
         self._job: SharedJob | None = None
         self._room: Room | None = None
         self._launch: Launch | None = None
