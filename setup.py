@@ -19,6 +19,7 @@ EXTRAS["demo"] = ["jupyterlab>=4"]
 EXTRAS["browser"] = ["axe-playwright-python", "playwright"]
 EXTRAS["docs"] = ["furo", "myst-parser", "sphinx"]
 EXTRAS["dev"] = [
+    "bash_kernel",
     "build",
     "hypothesis",
     "mypy",
