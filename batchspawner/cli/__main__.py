@@ -6,7 +6,7 @@ import argparse
 import sys
 
 from .._version import __version__
-from . import cluster, connect, demo, templates
+from . import cluster, connect, demo, kernel, templates
 
 
 def parser() -> argparse.ArgumentParser:
@@ -20,6 +20,7 @@ def parser() -> argparse.ArgumentParser:
     connect.add_to(commands)
     demo.add_to(commands)
     templates.add_to(commands)
+    kernel.add_to(commands)
     return top
 
 
