@@ -20,6 +20,7 @@ EXTRAS["browser"] = ["axe-playwright-python", "playwright"]
 EXTRAS["docs"] = ["furo", "myst-parser", "sphinx"]
 EXTRAS["dev"] = [
     "build",
+    "cloudpickle>=2",
     "hypothesis",
     "mypy",
     "pytest",

@@ -27,7 +27,7 @@ def run(coroutine: Coroutine[object, object, T]) -> T:
 
     It works where an event loop runs already, as in a notebook. An interrupt (Ctrl-C) cancels it.
     """
-    future = asyncio.run_coroutine_threadsafe(coroutine, _background_loop())
+    future = asyncio.run_coroutine_threadsafe(coroutine, background_loop())
     try:
         return future.result()
     except BaseException:
@@ -35,7 +35,7 @@ def run(coroutine: Coroutine[object, object, T]) -> T:
         raise
 
 
-def _background_loop() -> asyncio.AbstractEventLoop:
+def background_loop() -> asyncio.AbstractEventLoop:
     """Return the loop of one thread that all blocking clients share, and so their queries."""
     global _loop
     with _lock:

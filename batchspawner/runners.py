@@ -130,6 +130,28 @@ async def ask(scheduler: Scheduler, call: Call[T], runner: Runner) -> T:
     return call.parse(result)
 
 
+async def start_process(
+    argv: Sequence[str], environment: Mapping[str, str] | None = None
+) -> asyncio.subprocess.Process:
+    """Start a program of our own that is spoken with, in a session of its own.
+
+    `environment` is put on top of ours. Raises CommandNotFound.
+    """
+    try:
+        return await asyncio.create_subprocess_exec(
+            *argv,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            env={**os.environ, **(environment or {})},
+            start_new_session=True,
+            limit=1 << 20,
+        )
+    except (FileNotFoundError, PermissionError, NotADirectoryError) as error:
+        result = CommandResult(tuple(argv), 127, "", f"{argv[0]}: {error.strerror}")
+        raise CommandNotFound(f"{argv[0]} cannot be run on this machine.", result) from error
+
+
 async def run_shell(
     command: str,
     *,

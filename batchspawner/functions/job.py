@@ -1,0 +1,94 @@
+"""Hold one job that runs calls: where it is, what it has printed, how to end it."""
+
+from __future__ import annotations
+
+import signal
+import time
+from typing import TYPE_CHECKING, Any
+
+from ..blocking import run
+from ..jobs import JobState
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ..client import BatchClient
+    from ..jobs import JobStatus
+
+TAIL = 4096
+"""Bytes of a log that an error quotes at most."""
+
+
+class Job:
+    """Hold a job and the private folder in which its calls, results and log lie."""
+
+    def __init__(self, client: BatchClient, folder: Path, job_id: str = "", calls: int = 0) -> None:
+        self.client = client
+        self.folder = folder
+        self.job_id = job_id
+        self.calls = calls
+        self.status: JobStatus | None = None
+        self.started = False
+        self.submitted = time.time()
+
+    @property
+    def state(self) -> JobState:
+        """The last known state."""
+        if self.status is not None:
+            return self.status.state
+        return JobState.RUNNING if self.started else JobState.PENDING
+
+    @property
+    def reason(self) -> str:
+        return self.status.describe() if self.status else ""
+
+    @property
+    def log_file(self) -> Path:
+        return self.folder / "log"
+
+    def info(self) -> dict[str, Any]:
+        """Return what is known of the job, as slurminade's references do."""
+        return {
+            "job_id": self.job_id or None,
+            "scheduler": self.client.scheduler.name,
+            "state": self.state.value,
+            "reason": self.reason,
+            "folder": str(self.folder),
+        }
+
+    def log(self) -> str:
+        """Return all that the job has printed."""
+        return self.log_from(0)[0]
+
+    def log_from(self, place: int) -> tuple[str, int]:
+        """Return what the job has printed from a place of its log on, and the new place."""
+        try:
+            with self.log_file.open("rb") as file:
+                file.seek(place)
+                data = file.read()
+        except FileNotFoundError:
+            return "", place
+        return data.decode(errors="replace"), place + len(data)
+
+    def log_tail(self) -> str:
+        """Return the last lines that the job has printed."""
+        try:
+            size = self.log_file.stat().st_size
+        except OSError:
+            return ""
+        return self.log_from(max(0, size - TAIL))[0].strip()
+
+    @property
+    def can_be_cancelled(self) -> bool:
+        """Whether the job does one call only, so that it can end with it."""
+        return self.calls == 1 and bool(self.job_id)
+
+    def cancel(self) -> None:
+        """End the job. Raises SchedulerError where the scheduler did not do it."""
+        run(self.client.cancel(self.job_id))
+
+    def signal(self, number: int | str) -> None:
+        """Send a signal to the job's processes: a number, or a name such as ``USR1``."""
+        if isinstance(number, str):
+            number = signal.Signals[f"SIG{number.upper().removeprefix('SIG')}"].value
+        run(self.client.signal(self.job_id, number))

@@ -1,0 +1,62 @@
+"""Functions that tests run in other processes."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+
+def square(number):
+    return number * number
+
+
+def fail(text):
+    raise ValueError(text)
+
+
+def sleep_and_return(seconds, value):
+    time.sleep(seconds)
+    return value
+
+
+def process_id(_=None):
+    return os.getpid()
+
+
+def wait_for_file(path, seconds=20):
+    end = time.monotonic() + seconds
+    while not Path(path).exists():
+        if time.monotonic() > end:
+            raise TimeoutError(path)
+        time.sleep(0.01)
+    return path
+
+
+def touch_and_wait(begun, go):
+    Path(begun).touch()
+    return wait_for_file(go)
+
+
+def die(signal_number):
+    os.kill(os.getpid(), signal_number)
+
+
+def speak(text):
+    print(text)
+    return text
+
+
+class Stubborn(Exception):
+    """Refuse to be unpickled."""
+
+    def __init__(self, first, second):
+        super().__init__(first)
+
+
+def fail_stubbornly():
+    raise Stubborn("cannot", "travel")
+
+
+def unpicklable():
+    return (one for one in ())
