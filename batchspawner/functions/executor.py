@@ -6,14 +6,18 @@ import asyncio
 import atexit
 import concurrent.futures
 import os
+import sys
 import threading
 import weakref
 from typing import TYPE_CHECKING, Any
 
+from ..allocation import client_for
 from ..blocking import background_loop, run
-from ..errors import OptionsError
+from ..scripts import detect
+from .agents import BatchCrew
 from .crews import LocalCrew
 from .futures import JobFuture
+from .options import job_resources
 from .payload import make_call
 from .pool import Pool, Task
 
@@ -32,9 +36,10 @@ class Executor(concurrent.futures.Executor):
     ``processes``, the workers are processes of this machine. `workers` are as many as there may be
     at a time: no more are asked for than there are calls. `retries` is how often a call is
     repeated that a dead node or a preemption has interrupted, `calls_each` after how many calls a
-    worker is replaced by a fresh one, and `linger` for how many seconds one waits for more. All
-    other options say what a job asks for: ``queue``, ``memory``, ``runtime``, ``nprocs``,
-    ``gpus``, ``account`` and what the scheduler itself knows.
+    worker is replaced by a fresh one, `linger` for how many seconds one waits for more, and
+    `margin` how many seconds before its walltime it takes no more. Without `network`, jobs speak
+    through files. All other options say what a job asks for: ``queue``, ``memory``, ``runtime``,
+    ``nprocs``, ``gpus``, ``account`` and what the scheduler itself knows.
     """
 
     def __init__(
@@ -45,13 +50,16 @@ class Executor(concurrent.futures.Executor):
         retries: int = 2,
         calls_each: int | None = None,
         linger: float = 60.0,
+        margin: float = 30.0,
+        python: str = sys.executable,
+        network: bool = True,
         **resources: Any,
     ) -> None:
         self._workers = _positive("workers", os.cpu_count() or 1 if workers is None else workers)
         if calls_each is not None:
             _positive("calls_each", calls_each)
         self._settings = {"retries": retries, "linger": linger, "calls_each": calls_each}
-        self._crew = _crew(scheduler, resources)
+        self._crew = _crew(scheduler, resources, python=python, network=network, margin=margin)
         self._loop = background_loop()
         self._pool: Pool | None = None
         self._lock = threading.Lock()
@@ -184,10 +192,15 @@ def _positive(option: str, number: int) -> int:
     return number
 
 
-def _crew(scheduler: str, resources: dict[str, Any]) -> Crew:  # noqa: ARG001
-    if scheduler in ("auto", "processes"):
-        return LocalCrew()
-    raise OptionsError("scheduler", scheduler, "write auto or processes")
+def _crew(scheduler: str, options: dict[str, Any], **settings: Any) -> Crew:
+    if scheduler == "auto":
+        scheduler = detect()
+        scheduler = "processes" if scheduler == "local" else scheduler
+    if scheduler == "processes":
+        return LocalCrew(settings["python"])
+    client = client_for(scheduler)
+    job_resources(client.scheduler, options)  # what is not allowed is said at once
+    return BatchCrew(client, options, **settings)
 
 
 def _finish() -> None:

@@ -30,6 +30,7 @@ class Job:
         self.status: JobStatus | None = None
         self.started = False
         self.submitted = time.time()
+        self.log_name = "output"
 
     @property
     def state(self) -> JobState:
@@ -44,7 +45,8 @@ class Job:
 
     @property
     def log_file(self) -> Path:
-        return self.folder / "log"
+        """The file for what the calls print; what else the job prints is in ``log``."""
+        return self.folder / self.log_name
 
     def info(self) -> dict[str, Any]:
         """Return what is known of the job, as slurminade's references do."""
@@ -61,22 +63,15 @@ class Job:
         return self.log_from(0)[0]
 
     def log_from(self, place: int) -> tuple[str, int]:
-        """Return what the job has printed from a place of its log on, and the new place."""
-        try:
-            with self.log_file.open("rb") as file:
-                file.seek(place)
-                data = file.read()
-        except FileNotFoundError:
-            return "", place
+        """Return what the calls have printed from a place of the log on, and the new place."""
+        data = _read(self.log_file, place)
         return data.decode(errors="replace"), place + len(data)
 
     def log_tail(self) -> str:
-        """Return the last lines that the job has printed."""
-        try:
-            size = self.log_file.stat().st_size
-        except OSError:
-            return ""
-        return self.log_from(max(0, size - TAIL))[0].strip()
+        """Return the last lines that the calls have printed, and those of the job."""
+        tails = [_read(file, -TAIL).decode(errors="replace").strip()
+                 for file in (self.log_file, self.folder / "log")]  # fmt: skip
+        return "\n".join(filter(None, tails))
 
     @property
     def can_be_cancelled(self) -> bool:
@@ -92,3 +87,13 @@ class Job:
         if isinstance(number, str):
             number = signal.Signals[f"SIG{number.upper().removeprefix('SIG')}"].value
         run(self.client.signal(self.job_id, number))
+
+
+def _read(file: Path, place: int) -> bytes:
+    """Return what a file has from a place on, or before its end where that is negative."""
+    try:
+        with file.open("rb") as opened:
+            opened.seek(max(0, opened.seek(0, 2) + place) if place < 0 else place)
+            return opened.read()
+    except FileNotFoundError:
+        return b""

@@ -13,7 +13,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ..errors import BatchError, JobLost, JobPreempted, NodeFailed
+from ..errors import JobLost, JobPreempted, NodeFailed
 from ..waiting import within
 from .results import mismatch, read_result
 from .worker import pack
@@ -70,6 +70,7 @@ class _Member:
         self.known: set[str] = set()
         self.depth = 1
         self.done = 0
+        self.greeted = False
         self.heard = 0.0
         self.mismatch: PythonMismatch | None = None
         self.news = asyncio.Event()
@@ -279,6 +280,7 @@ class Pool:
         """Hear a worker's answers until it ends, and see to what it leaves."""
         async for header, data in member.hand.answers():
             if header["type"] == "hello":
+                member.greeted = True
                 member.mismatch = mismatch(header["python"])
             elif header["type"] == "given back":
                 back = [member.running.pop(number) for number in header["ids"]]
@@ -288,7 +290,18 @@ class Pool:
             else:
                 self._answered(member, header, data)
                 member.news.set()
-        self._bury(member, await member.hand.ending() if member.running else None)
+        if not member.greeted:
+            await self._never_came(member)
+        elif member.running:
+            self._bury(member, await member.hand.ending())
+
+    async def _never_came(self, member: _Member) -> None:
+        """Take back all that a worker was given that died before it could begin."""
+        error = await member.hand.ending()
+        self._waiting.extendleft(reversed(member.running.values()))
+        member.running.clear()
+        self._members.discard(member)
+        self._failed_to_come(0, error)
 
     def _answered(self, member: _Member, header: dict[str, Any], data: bytes) -> None:
         task = member.running.pop(header["id"])
@@ -301,13 +314,12 @@ class Pool:
         else:
             task.future.set_result(value)
 
-    def _bury(self, member: _Member, error: BaseException | None) -> None:
+    def _bury(self, member: _Member, reason: BaseException) -> None:
         """Fail or repeat the call that a dead worker was at, and repeat those behind it."""
         left = list(member.running.values())
         member.running.clear()
         if not left:
             return
-        reason = error or BatchError(f"the worker {member.hand.name} ended without an answer")
         first = left.pop(0)
         again = isinstance(reason, RETRIED) and first.tries < self._retries
         if again:

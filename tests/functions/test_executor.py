@@ -19,9 +19,9 @@ from batchspawner.jobs import JobState
 from tests.functions import tasks
 
 
-@pytest.fixture(scope="module")
-def executor():
-    with Executor("processes", workers=2) as one:
+@pytest.fixture(scope="module", params=["processes", "local"])
+def executor(request, queue):
+    with Executor(request.param, workers=2) as one:
         yield one
 
 
