@@ -5,13 +5,22 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
-_HOMES = {
-    "Executor": ".executor",
-    "JobFuture": ".futures",
-    "CannotTravel": ".payload",
-    "PythonMismatch": ".results",
-    "RemoteError": ".results",
+_MODULES = {
+    "batch": "BatchDispatcher SlurmDispatcher attach",
+    "bundles": "Batch JobBundling",
+    "configuration": "set_default_configuration update_default_configuration",
+    "dispatchers": "DirectCallDispatcher Dispatcher SubprocessDispatcher TestDispatcher "
+    "get_dispatcher join sbatch set_dispatcher srun",
+    "executor": "Executor",
+    "futures": "JobFuture",
+    "guards": "TooManyDispatchesError allow_recursive_distribution "
+    "disable_warning_on_repeated_flushes node_setup set_dispatch_limit",
+    "payload": "CannotTravel",
+    "results": "PythonMismatch RemoteError",
+    "shells": "CommandFailed shell",
+    "function": "SlurmFunction set_entry_point slurmify",
 }
+_HOMES = {name: f".{module}" for module, names in _MODULES.items() for name in names.split()}
 
 __all__ = list(_HOMES)
 

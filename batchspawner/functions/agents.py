@@ -6,18 +6,18 @@ import asyncio
 import contextlib
 import json
 import logging
-import signal
 import time
 from typing import TYPE_CHECKING, Any
 
 from ..allocation import Allocation
 from ..errors import BatchError, JobFailed, failure_of
 from . import worker
-from .crews import Crew, Tail, death
+from .crews import FROM_OUTSIDE, Crew, Tail, death
 from .home import new_folder_call, shared_listener
 from .job import Job
 from .options import job_resources
 from .payload import welcome
+from .records import Record
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -26,9 +26,6 @@ if TYPE_CHECKING:
     from ..remote import Agent, Process
 
 log = logging.getLogger(__name__)
-
-_FROM_OUTSIDE = (-signal.SIGTERM, -signal.SIGXCPU, -signal.SIGUSR1, -signal.SIGUSR2)
-"""How a worker ends whose job has to end: the scheduler knows why."""
 
 _PATIENCE = 30.0
 """Seconds that the scheduler has to say why a job ended whose worker got a signal."""
@@ -93,7 +90,7 @@ class AgentHand:
         except BatchError as error:
             return await self._verdict(error)
         died = death(self.name, code, self.log_tail())
-        from_outside = code in _FROM_OUTSIDE or self._warned
+        from_outside = code in FROM_OUTSIDE or self._warned
         return await self._verdict(died) if from_outside else died
 
     def finish(self) -> None:
@@ -192,6 +189,7 @@ class BatchCrew(Crew):
             self.on_failure(count, error)
             return
         log.info("Submitted job %s for %d workers", allocation.job_id, count)
+        Record(call.folder, self._client.scheduler.name, allocation.job_id, self._name).write()
         self._allocations[allocation] = count
         self.spawn(self._welcome(allocation))
 

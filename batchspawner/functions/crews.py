@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 WORKER = worker.__file__
 
+FROM_OUTSIDE = (-signal.SIGTERM, -signal.SIGXCPU, -signal.SIGUSR1, -signal.SIGUSR2)
+"""How a worker ends whose job has to end: the scheduler knows why."""
+
 
 class Hand(Protocol):
     """Speak with one worker."""

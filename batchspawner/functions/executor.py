@@ -16,7 +16,7 @@ from ..blocking import background_loop, run
 from ..scripts import detect
 from .agents import BatchCrew
 from .crews import LocalCrew
-from .futures import JobFuture
+from .futures import JobFuture, when_done
 from .options import job_resources
 from .payload import make_call
 from .pool import Pool, Task
@@ -163,23 +163,6 @@ class Executor(concurrent.futures.Executor):
         while self._pool is None:
             await asyncio.sleep(0)
         await self._pool.closed()
-
-
-def when_done(futures: list[Any], act: Callable[[], None]) -> None:
-    """Do something once when all futures are done."""
-    lock = threading.Lock()
-    left = len(futures)
-
-    def one_done(_: object) -> None:
-        nonlocal left
-        with lock:
-            left -= 1
-            last = not left
-        if last:
-            act()
-
-    for one in futures:
-        one.add_done_callback(one_done)
 
 
 def _value(one: Any) -> Any:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import concurrent.futures
 import sys
+import threading
 from typing import TYPE_CHECKING, Any
 
 from ..jobs import JobState
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
+    from collections.abc import Callable, Generator, Iterator, Sequence
 
     from .job import Job
 
@@ -24,6 +25,7 @@ class JobFuture(concurrent.futures.Future):  # type: ignore[type-arg]
     def __init__(self, job: Job | None = None) -> None:
         super().__init__()
         self.job = job
+        self._stands_for_job = False
 
     def result(self, timeout: float | None = None) -> Any:
         """Wait for the call and return its value, or raise what it raised or how the job ended.
@@ -54,10 +56,12 @@ class JobFuture(concurrent.futures.Future):  # type: ignore[type-arg]
 
         A running call of the latter kind ends with JobCancelled.
         """
-        own = self.job is not None and not self.done() and self.job.can_be_cancelled
-        if own and self.job is not None:
-            self.job.cancel()
-        return super().cancel() or own
+        job = None if self.done() else self.job
+        if job is not None and job.job_id and (self._stands_for_job or job.calls == 1):
+            job.cancel()
+            super().cancel()
+            return True
+        return super().cancel()
 
     def get_job_id(self) -> int | str | None:
         """Return the id of the job, or None before it is submitted: a number where it is one."""
@@ -136,3 +140,37 @@ class JobFuture(concurrent.futures.Future):  # type: ignore[type-arg]
             f"<{type(self).__name__} job_id={self.get_job_id()} {self.state.value}"
             f" at {id(self):#x}>"
         )
+
+
+def gathered(futures: Sequence[JobFuture]) -> JobFuture:
+    """Return a future for one job that does several calls: its value is the list of theirs."""
+    whole = JobFuture(futures[0].job)
+    whole._stands_for_job = True
+
+    def finish() -> None:
+        if not whole.set_running_or_notify_cancel():
+            return
+        try:
+            whole.set_result([one.result() for one in futures])
+        except BaseException as error:  # noqa: BLE001  (also that one of them was cancelled)
+            whole.set_exception(error)
+
+    when_done(futures, finish)
+    return whole
+
+
+def when_done(futures: Sequence[concurrent.futures.Future[Any]], act: Callable[[], None]) -> None:
+    """Do something once when all futures are done."""
+    lock = threading.Lock()
+    left = len(futures)
+
+    def one_done(_: object) -> None:
+        nonlocal left
+        with lock:
+            left -= 1
+            last = not left
+        if last:
+            act()
+
+    for one in futures:
+        one.add_done_callback(one_done)

@@ -10,10 +10,12 @@ from ..blocking import run
 from ..jobs import JobState
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from ..client import BatchClient
     from ..jobs import JobStatus
+    from .futures import JobFuture
 
 TAIL = 4096
 """Bytes of a log that an error quotes at most."""
@@ -22,15 +24,26 @@ TAIL = 4096
 class Job:
     """Hold a job and the private folder in which its calls, results and log lie."""
 
-    def __init__(self, client: BatchClient, folder: Path, job_id: str = "", calls: int = 0) -> None:
+    def __init__(
+        self,
+        client: BatchClient,
+        folder: Path,
+        job_id: str = "",
+        futures: Sequence[JobFuture] = (),
+    ) -> None:
         self.client = client
         self.folder = folder
         self.job_id = job_id
-        self.calls = calls
+        self.futures = futures
         self.status: JobStatus | None = None
         self.started = False
         self.submitted = time.time()
         self.log_name = "output"
+
+    @property
+    def calls(self) -> int:
+        """How many calls the job was submitted for, 0 where it does whatever comes."""
+        return len(self.futures)
 
     @property
     def state(self) -> JobState:
@@ -72,11 +85,6 @@ class Job:
         tails = [_read(file, -TAIL).decode(errors="replace").strip()
                  for file in (self.log_file, self.folder / "log")]  # fmt: skip
         return "\n".join(filter(None, tails))
-
-    @property
-    def can_be_cancelled(self) -> bool:
-        """Whether the job does one call only, so that it can end with it."""
-        return self.calls == 1 and bool(self.job_id)
 
     def cancel(self) -> None:
         """End the job. Raises SchedulerError where the scheduler did not do it."""

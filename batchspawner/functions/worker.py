@@ -10,6 +10,7 @@ Both are frames: a header in JSON and any bytes. What the functions print goes t
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import json
 import os
@@ -267,7 +268,7 @@ class Desk:
 def serve() -> None:
     """Perform the calls that come on standard input until it ends."""
     desk = Desk(os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb", buffering=0))
-    _redirect()
+    _redirect(os.environ.pop("BATCHSPAWNER_FUNCTIONS_LOG", ""))
     # The one thread besides this one only reads: a function may fork.
     warnings.filterwarnings("ignore", message=".*multi-threaded, use of fork")
     worker = Worker()
@@ -278,9 +279,8 @@ def serve() -> None:
             desk.send(*answer)
 
 
-def _redirect() -> None:
+def _redirect(log: str) -> None:
     """Keep the frames' streams from the functions: they read nothing, and print to the log."""
-    log = os.environ.pop("BATCHSPAWNER_FUNCTIONS_LOG", "")
     if log:
         file = os.open(log, os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o600)
         os.dup2(file, 2)
@@ -289,6 +289,8 @@ def _redirect() -> None:
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
     os.close(nothing)
+    # Who follows the log sees each line when it is printed.
+    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
 
 
 def _hello() -> dict[str, Any]:
@@ -302,7 +304,12 @@ def _send(stream: BinaryIO, frame: bytes) -> None:
 
 
 def run_folder(folder: str) -> int:
-    """Perform the calls of a folder that have no result yet; return 1 where one has failed."""
+    """Perform the calls of a folder that have no result yet; return 1 where one has failed.
+
+    A byte on standard output tells that there is a new result.
+    """
+    bell = os.fdopen(os.dup(1), "wb", buffering=0)
+    _redirect(os.path.join(folder, "output"))
     path = os.path.join(folder, "results")
     done, failed = _results(path)
     worker = Worker()
@@ -316,8 +323,15 @@ def run_folder(folder: str) -> int:
             if answer is not None:
                 _send(results, pack(*answer))
                 os.fsync(results.fileno())
+                _ring(bell)
                 failed = failed or answer[0]["type"] == "error"
     return int(failed)
+
+
+def _ring(bell: BinaryIO) -> None:
+    # Who cannot hear it finds the result in the end.
+    with contextlib.suppress(OSError):
+        bell.write(b".")
 
 
 def _results(path: str) -> tuple[set[int], bool]:
