@@ -139,7 +139,8 @@ def test_a_bundle_that_ends_with_an_exception_submits_nothing(noted):
             futures.append(square.distribute(1))
             raise ZeroDivisionError
 
-    pytest.raises(ZeroDivisionError, break_off)
+    with pytest.raises(ZeroDivisionError):
+        break_off()
     assert (futures[0].cancelled(), noted.calls) == (True, [])
     assert slurminade.get_dispatcher() is noted
 
