@@ -1,14 +1,18 @@
-"""Write down which jobs were submitted, for other processes of this user, and for later."""
+"""Write down which jobs were submitted, for other processes of this user, and for later.
+
+A record lies in the folder of the job's call, and goes with it.
+"""
 
 from __future__ import annotations
 
 import json
 import os
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from .home import jobs_folder
+from .calls import calls_folder
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,15 +24,16 @@ _NAME = "job.json"
 class Record:
     """Hold what is known of a job without asking its scheduler.
 
-    `calls` is 0 for a job with workers of an executor.
+    `ended` is its last state, once that was heard of; `submitted` is in seconds since the epoch.
     """
 
     folder: Path
     scheduler: str
     job_id: str
+    front_end: str
     name: str
-    calls: int = 0
     submitted: float = field(default_factory=time.time)
+    ended: str = ""
 
     def write(self) -> None:
         """Write the record into the job's folder, readable only for us."""
@@ -38,11 +43,19 @@ class Record:
         with os.fdopen(opened, "w", encoding="utf-8") as file:
             json.dump(found, file)
 
+    def close(self, state: str) -> Record:
+        """Write down that the job has ended, unless its folder is gone; return that record."""
+        ended = replace(self, ended=state)
+        if self.folder.is_dir():
+            ended.write()
+        return ended
+
 
 def records() -> list[Record]:
     """Return what this user has submitted in the last days, the oldest first."""
-    found = filter(None, map(_read, jobs_folder().glob(f"*/{_NAME}")))
-    return sorted(found, key=lambda one: one.submitted)
+    folder = calls_folder()
+    files = chain(folder.glob(f"*/{_NAME}"), folder.glob(f"*/*/{_NAME}"))
+    return sorted(filter(None, map(_read, files)), key=lambda one: one.submitted)
 
 
 def _read(file: Path) -> Record | None:
@@ -57,6 +70,4 @@ def record_of(job_id: int | str) -> Record:
     for one in reversed(records()):
         if one.job_id == str(job_id):
             return one
-    raise LookupError(
-        f"no job {job_id} was submitted by batchspawner.functions here in the last days"
-    )
+    raise LookupError(f"job {job_id} is none of those submitted here in the last days")
