@@ -17,7 +17,6 @@ from .home import new_folder_call, shared_listener
 from .job import Job
 from .options import job_resources
 from .payload import welcome
-from .records import Record
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -189,7 +188,6 @@ class BatchCrew(Crew):
             self.on_failure(count, error)
             return
         log.info("Submitted job %s for %d workers", allocation.job_id, count)
-        Record(call.folder, self._client.scheduler.name, allocation.job_id, self._name).write()
         self._allocations[allocation] = count
         self.spawn(self._welcome(allocation))
 

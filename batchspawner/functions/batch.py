@@ -14,16 +14,16 @@ from ..blocking import background_loop, run
 from ..calls import Call
 from ..client import BatchClient
 from ..errors import BatchError
+from ..records import record_of
 from .dependencies import all_after, awaited, native, still_open
 from .dispatchers import Dispatcher
-from .folderjob import FolderJob, submit
+from .folderjob import FolderJob, count_calls, submit
 from .futures import JobFuture, gathered
 from .guards import count_submit
 from .home import shared_listener
 from .job import Job
 from .options import job_resources
 from .payload import make_call
-from .records import record_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -123,14 +123,18 @@ def attach(job_id: int | str) -> JobFuture:
     is not known here.
     """
     record = record_of(job_id)
-    if not record.calls:
-        raise LookupError(f"job {job_id} belonged to an executor, and ended with its program")
-    futures = [JobFuture() for _ in range(record.calls)]
+    try:
+        count = count_calls(record.folder)
+    except OSError:
+        raise LookupError(
+            f"job {job_id} has no calls of its own: it ends with its program"
+        ) from None
+    futures = [JobFuture() for _ in range(count)]
     job = Job(BatchClient(record.scheduler), record.folder, record.job_id, futures)
     for future in futures:
         future.job = job
     run(_follow_again(job))
-    return futures[0] if record.calls == 1 else gathered(futures)
+    return futures[0] if count == 1 else gathered(futures)
 
 
 async def _follow_again(job: Job) -> None:

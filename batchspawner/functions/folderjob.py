@@ -16,11 +16,11 @@ from . import worker
 from .crews import FROM_OUTSIDE, death
 from .home import new_folder_call, shared_listener
 from .payload import welcome
-from .records import Record
 from .results import PythonMismatch, mismatch, read_result
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from ..client import BatchClient
     from ..jobs import JobStatus
@@ -53,14 +53,12 @@ async def submit(
     call.order(start_order(argv, _PROCESS))
     call.order({"type": "finish", "tell_failure": True})
     listener = await shared_listener() if network else None
-    allocation = await Allocation.submit(
+    return await Allocation.submit(
         client, listener, front_end="functions", name=name, call=call, **resources
     )
-    Record(call.folder, client.scheduler.name, allocation.job_id, name, len(calls)).write()
-    return allocation
 
 
-def _write_calls(file: Any, calls: Sequence[Call]) -> None:
+def _write_calls(file: Path, calls: Sequence[Call]) -> None:
     known: set[str] = set()
     with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as out:
         out.write(welcome())
@@ -71,6 +69,12 @@ def _write_calls(file: Any, calls: Sequence[Call]) -> None:
             out.write(one.frame(number))
         out.flush()
         os.fsync(out.fileno())
+
+
+def count_calls(folder: Path) -> int:
+    """Return how many calls were submitted with a job. Raises OSError where it had none."""
+    with (folder / "calls").open("rb") as file:
+        return sum(1 for header, _ in worker.frames(file) if header["type"] == "call")
 
 
 class FolderJob:

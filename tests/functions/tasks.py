@@ -60,3 +60,9 @@ def fail_stubbornly():
 
 def unpicklable():
     return (one for one in ())
+
+
+def talk(first, begun, go, second):
+    print(first)
+    touch_and_wait(begun, go)
+    print(second)

@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.sites import REAL
 
 JOURNEY = Path(__file__).with_name("journey.py")
@@ -20,11 +22,20 @@ def travel(site, *words, timeout=240):
     argv = [sys.executable, str(JOURNEY), *map(str, words)]
     if site.name in REAL:
         argv = ["sudo", "-E", "-H", "-u", site.users[0], "env", f"PATH={env['PATH']}", *argv]
+        _check_python(argv)
     else:
         env["HOME"] = str(site.folder)
     done = subprocess.run(argv, env=env, cwd="/", capture_output=True, text=True, timeout=timeout)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
+
+
+def _check_python(argv):
+    """Skip where the user may not run our Python, as one in the home of another."""
+    try:
+        subprocess.run([*argv[:7], "-c", ""], cwd="/", check=True, capture_output=True, text=True)
+    except subprocess.CalledProcessError as error:
+        pytest.skip(f"{argv[4]} cannot run {sys.executable}: {error.stderr}")
 
 
 def test_functions_do_the_same_on_every_scheduler(site):
