@@ -140,6 +140,7 @@ def main() -> None:
             several = 1 if which == "submitit" else rounds
             seen = [one_round(cluster, user, which, TASKS) for _ in range(several)]
             results[which] = summary(seen)
+            print(which, results[which], file=sys.stderr)
         results["ours, 10 000 tasks"] = summary([one_round(cluster, user, "ours", MANY)])
     mine = results["ours"]["seconds"]["median"]
     for peer in ("slurminade", "submitit"):

@@ -33,7 +33,7 @@ def travel(site, *words, timeout=240):
 def _check_python(argv):
     """Skip where the user may not run our Python, as one in the home of another."""
     try:
-        subprocess.run([*argv[:7], "-c", ""], cwd="/", check=True, capture_output=True, text=True)
+        subprocess.run([*argv[:8], "-c", ""], cwd="/", check=True, capture_output=True, text=True)
     except subprocess.CalledProcessError as error:
         pytest.skip(f"{argv[4]} cannot run {sys.executable}: {error.stderr}")
 
