@@ -170,7 +170,7 @@ class FolderJob:
         if not future.running() and not future.set_running_or_notify_cancel():
             return
         if error is not None:
-            future.set_exception(self._explained(error))
+            future.set_exception(self._explained(error) if header.get("by value") else error)
         else:
             future.set_result(value)
 
@@ -190,5 +190,5 @@ class FolderJob:
         for future in left.values():
             if future.running() or future.set_running_or_notify_cancel():
                 loop = asyncio.get_running_loop()
-                await loop.run_in_executor(None, future.set_exception, self._explained(error))
+                await loop.run_in_executor(None, future.set_exception, error)
         self._done.set()

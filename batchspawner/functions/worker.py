@@ -138,6 +138,7 @@ class Worker:
     def __init__(self) -> None:
         self.functions: dict[str, Any] = {}
         self.broken: dict[str, BaseException] = {}
+        self.pickled: set[str] = set()
         self.spool: Optional[str] = None
 
     def handle(self, header: dict[str, Any], data: bytes) -> Optional[Frame]:
@@ -161,6 +162,8 @@ class Worker:
     def learn(self, header: dict[str, Any], data: bytes) -> None:
         """Keep a function for the calls to come; why it cannot be loaded is told to each call."""
         key = header["key"]
+        if header["form"] == "pickle":
+            self.pickled.add(key)
         try:
             value = load(header["form"], data)
             self.functions[key] = find(value) if header["form"] == "json" else value
@@ -180,6 +183,9 @@ class Worker:
         except BaseException as error:
             answer["type"] = "error"
             answer.update(_described(error))
+            # What is wrong with such a call may be that this is another Python.
+            by_value = header["form"] == "pickle" or header["key"] in self.pickled
+            answer["by value"] = by_value or header["key"] in self.broken
             answer["form"], result = _dump_error(error)
         finally:
             sys.stdout.flush()

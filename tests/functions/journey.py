@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 import time
+from pathlib import Path
 
 import batchspawner.functions as slurminade
 from batchspawner.jobs import JobState
@@ -44,6 +45,14 @@ def die():
 @slurminade.slurmify
 def sleep(seconds):
     time.sleep(seconds)
+
+
+@slurminade.slurmify
+def hold(begun, go):
+    Path(begun).touch()
+    while not Path(go).exists():
+        time.sleep(0.02)
+    return go
 
 
 def told(future):
@@ -107,6 +116,10 @@ def main(what, *arguments):
     if what == "begin":
         future = speak.distribute("later")
         return {"job": future.get_job_id()}
+    if what == "hold":
+        future = hold.distribute(*arguments)
+        print(json.dumps(future.get_job_id()), flush=True)
+        return future.result(SECONDS)
     if what == "attach":
         return told(slurminade.attach(*arguments))
     return {"jobs": jobs(), "executor": executor()}

@@ -66,3 +66,25 @@ def talk(first, begun, go, second):
     print(first)
     touch_and_wait(begun, go)
     print(second)
+
+
+def large(size):
+    return bytes(size)
+
+
+def shout(lines):
+    for _ in range(lines):
+        print("x" * 99)
+    return lines
+
+
+def process_of_agent(begun, go):
+    partial = Path(f"{begun}.partial")
+    partial.write_text(str(os.getppid()))
+    partial.rename(begun)
+    return wait_for_file(go)
+
+
+def process_id_after(seconds):
+    time.sleep(seconds)
+    return os.getpid()
