@@ -10,7 +10,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from ..allocation import Allocation
-from ..errors import BatchError, JobFailed, failure_of
+from ..errors import BatchError, JobFailed, SubmitError, failure_of
 from . import worker
 from .crews import FROM_OUTSIDE, Crew, Tail, death
 from .home import new_folder_call, shared_listener
@@ -28,6 +28,10 @@ log = logging.getLogger(__name__)
 
 _PATIENCE = 30.0
 """Seconds that the scheduler has to say why a job ended whose worker got a signal."""
+
+
+_ARRAY = 1000
+"""Elements of an array at most: Slurm's own limit, unless the site has another."""
 
 
 class AgentHand:
@@ -163,33 +167,44 @@ class BatchCrew(Crew):
         self._python, self._network, self._name = python, network, name
         self.margin = margin
         self.has_arrays = client.scheduler.name == "slurm"
+        self._largest = _ARRAY
         self._allocations: dict[Allocation, int] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
 
     async def recruit(self, count: int) -> None:
-        if self.has_arrays and count > 1:
-            await self._submit(count)
-            return
-        await asyncio.gather(*(self._submit(1) for _ in range(count)))
+        size = self._largest if self.has_arrays else 1
+        whole, rest = divmod(count, size)
+        parts = [size] * whole + [rest] * bool(rest)
+        await asyncio.gather(*(self._submit(part) for part in parts))
 
     async def _submit(self, count: int) -> None:
+        """Submit a job, or an array, in parts where it is larger than the site allows."""
+        try:
+            allocation = await self._allocate(count)
+        except SubmitError as error:
+            if count == 1 or "array" not in str(error).lower():
+                self.on_failure(count, error)
+                return
+            self._largest = min(self._largest, count // 2)
+            log.info("An array of %d is refused; trying %d", count, self._largest)
+            await self.recruit(count)
+        except Exception as error:  # noqa: BLE001  (whoever waits for the calls hears of it)
+            self.on_failure(count, error)
+        else:
+            log.info("Submitted job %s for %d workers", allocation.job_id, count)
+            self._allocations[allocation] = count
+            self.spawn(self._welcome(allocation))
+
+    async def _allocate(self, count: int) -> Allocation:
         resources = job_resources(self._client.scheduler, self._options)
         if count > 1:
             lines = resources.get("options", "")
             resources["options"] = f"{lines}\n#SBATCH --array=1-{count}".strip()
         call = new_folder_call(resources.get("runtime"), self._python, lasting=False)
         listener = await shared_listener() if self._network else None
-        try:
-            allocation = await Allocation.submit(
-                self._client, listener, front_end="functions", name=self._name, call=call,
-                **resources,
-            )  # fmt: skip
-        except Exception as error:  # noqa: BLE001  (whoever waits for the calls hears of it)
-            self.on_failure(count, error)
-            return
-        log.info("Submitted job %s for %d workers", allocation.job_id, count)
-        self._allocations[allocation] = count
-        self.spawn(self._welcome(allocation))
+        return await Allocation.submit(
+            self._client, listener, front_end="functions", name=self._name, call=call, **resources
+        )
 
     def spawn(self, work: Any) -> None:
         task = asyncio.get_running_loop().create_task(work)
