@@ -52,21 +52,6 @@ def submitit(tasks: int, folder: Path) -> None:
     tell(time.perf_counter() - begun, total, tasks)
 
 
-def slurminade(tasks: int, folder: Path) -> None:
-    import slurminade as peer
-    from slurminade_functions import note
-
-    file = folder / "notes"
-    os.chdir(folder)
-    begun = time.perf_counter()
-    with peer.JobBundling(max_size=100):
-        for number in range(tasks):
-            note.distribute(str(file), number)
-    while not file.exists() or len(lines := file.read_text().split()) < tasks:
-        time.sleep(0.005)
-    tell(time.perf_counter() - begun, sum(map(int, lines)), tasks)
-
-
 def tell(seconds: float, total: int, tasks: int) -> None:
     assert total == sum(n * n for n in range(tasks)), total
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
@@ -97,12 +82,13 @@ def rpcs(cluster, user: str) -> int:
 def one_round(cluster, user: str, which: str, tasks: int) -> dict:
     """Run one of them as a user, and return its figures."""
     python = sys.executable if which == "ours" else peers_python()
+    script = ["functions_slurminade.py"] if which == "slurminade" else ["functions.py", which]
     with tempfile.TemporaryDirectory(dir="/tmp") as name:
         Path(name).chmod(0o777)
         before = rpcs(cluster, user)
         done = subprocess.run(
             ["sudo", "-E", "-H", "-u", user, "env", f"PATH={cluster.environment['PATH']}", python,
-             str(ROOT / "benchmarks" / "functions.py"), which, str(tasks), name],
+             str(ROOT / "benchmarks" / script[0]), *script[1:], str(tasks), name],
             env={**os.environ, **cluster.environment}, cwd="/", capture_output=True, text=True,
             timeout=600,
         )  # fmt: skip

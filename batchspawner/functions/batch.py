@@ -17,6 +17,7 @@ from ..errors import BatchError
 from ..records import record_of
 from .dependencies import all_after, awaited, native, still_open
 from .dispatchers import Dispatcher
+from .endings import before_exit
 from .folderjob import FolderJob, count_calls, submit
 from .futures import JobFuture, gathered
 from .guards import count_submit
@@ -26,7 +27,7 @@ from .options import job_resources
 from .payload import make_call
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from . import payload
     from .function import Dependency, FunctionCall, Options
@@ -65,9 +66,7 @@ class BatchDispatcher(Dispatcher):
         self._unfinished += [(name, future) for future in futures]
         lines, later = self._dependencies(after)
         if later:
-            threading.Thread(
-                target=self._submit_later, args=(job, packed, options, name, after, earlier)
-            ).start()
+            _in_thread(self._submit_later, job, packed, options, name, after, earlier)
         else:
             self._submit(job, packed, options, name, lines)
 
@@ -174,3 +173,21 @@ def _keep(job: FolderJob) -> None:
 def _name(calls: Sequence[FunctionCall]) -> str:
     name = calls[0].function.__qualname__
     return name if len(calls) == 1 else f"{name}-and-{len(calls) - 1}-more"
+
+
+_waiting: list[threading.Thread] = []
+
+
+def _in_thread(act: Callable[..., None], *arguments: object) -> None:
+    """Do something in a thread that the program waits for at its end."""
+    _waiting[:] = [one for one in _waiting if one.is_alive()]
+    _waiting.append(threading.Thread(target=act, args=arguments, daemon=True))
+    _waiting[-1].start()
+
+
+def _finish() -> None:
+    for one in _waiting:
+        one.join()
+
+
+before_exit(_finish)

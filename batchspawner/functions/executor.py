@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import atexit
 import concurrent.futures
 import os
 import sys
@@ -16,6 +15,7 @@ from ..blocking import background_loop, run
 from ..scripts import detect
 from .agents import BatchCrew
 from .crews import LocalCrew
+from .endings import before_exit
 from .futures import JobFuture, when_done
 from .options import job_resources
 from .payload import make_call
@@ -191,5 +191,4 @@ def _finish() -> None:
         one.shutdown()
 
 
-# Before the interpreter waits for its threads, or no thread could be started any more.
-getattr(threading, "_register_atexit", atexit.register)(_finish)
+before_exit(_finish)

@@ -19,7 +19,7 @@ from .payload import welcome
 from .results import PythonMismatch, mismatch, read_result
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from ..client import BatchClient
@@ -151,7 +151,7 @@ class FolderJob:
     async def _take_results(self) -> None:
         # In a thread: a result may be large, and a callback of a future may submit another job.
         async with self._reading:
-            await asyncio.get_running_loop().run_in_executor(None, self._read_results)
+            await _in_thread(self._read_results)
         if not self._left:
             self._done.set()
 
@@ -189,6 +189,13 @@ class FolderJob:
             error = type(error)(error.status, self._job.log_tail())
         for future in left.values():
             if future.running() or future.set_running_or_notify_cancel():
-                loop = asyncio.get_running_loop()
-                await loop.run_in_executor(None, future.set_exception, error)
+                await _in_thread(future.set_exception, error)
         self._done.set()
+
+
+async def _in_thread(act: Callable[..., None], *arguments: object) -> None:
+    try:
+        work = asyncio.get_running_loop().run_in_executor(None, act, *arguments)
+    except RuntimeError:
+        return  # the program is about to end, and nobody waits for the job any more
+    await work

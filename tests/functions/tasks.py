@@ -24,12 +24,16 @@ def process_id(_=None):
     return os.getpid()
 
 
-def wait_for_file(path, seconds=20):
+def wait_for(is_so, seconds=20):
     end = time.monotonic() + seconds
-    while not Path(path).exists():
+    while not is_so():
         if time.monotonic() > end:
-            raise TimeoutError(path)
+            raise TimeoutError(f"after {seconds} s")
         time.sleep(0.01)
+
+
+def wait_for_file(path, seconds=20):
+    wait_for(Path(path).exists, seconds)
     return path
 
 

@@ -251,3 +251,30 @@ def test_every_public_name_exists():
         assert [
             name for name in slurminade.__all__ if not callable(getattr(slurminade, name))
         ] == []
+
+
+def test_a_script_need_not_wait_and_its_jobs_keep_their_order(queue, tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import batchspawner.functions as slurminade\n"
+        "slurminade.update_default_configuration(partition='alg', exclusive=True)\n"
+        "def note(text):\n"
+        f"    with open({str(tmp_path / 'notes')!r}, 'a') as notes: print(text, file=notes)\n"
+        "@slurminade.slurmify(constraint='fast')\n"
+        "def first(): note('first')\n"
+        "@slurminade.slurmify()\n"
+        "def each(number): note('each')\n"
+        "@slurminade.slurmify\n"
+        "def last(): note('last')\n"
+        "if __name__ == '__main__':\n"
+        "    first.distribute()\n"
+        "    slurminade.join()\n"
+        "    with slurminade.JobBundling(max_size=3):\n"
+        "        for number in range(6): each.distribute(number)\n"
+        "    slurminade.join()\n"
+        "    last.distribute()\n"
+    )
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=30)
+    assert (done.returncode, done.stderr) == (0, "")
+    tasks.wait_for(lambda: (tmp_path / "notes").read_text().endswith("last\n"))
+    assert (tmp_path / "notes").read_text().split() == ["first", *["each"] * 6, "last"]
