@@ -38,7 +38,7 @@ def run(coroutine: Coroutine[object, object, T]) -> T:
 
 def start(coroutine: Coroutine[object, object, T]) -> Future[T]:
     """Run a coroutine in the library's own thread, and return without waiting for it."""
-    return asyncio.run_coroutine_threadsafe(coroutine, _background_loop())
+    return asyncio.run_coroutine_threadsafe(coroutine, background_loop())
 
 
 async def elsewhere(coroutine: Coroutine[Any, Any, T]) -> T:
@@ -49,7 +49,7 @@ async def elsewhere(coroutine: Coroutine[Any, Any, T]) -> T:
     return await asyncio.wrap_future(start(coroutine))
 
 
-def _background_loop() -> asyncio.AbstractEventLoop:
+def background_loop() -> asyncio.AbstractEventLoop:
     """Return the loop of one thread that all blocking clients share, and so their queries."""
     global _loop
     with _lock:
