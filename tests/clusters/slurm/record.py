@@ -115,9 +115,9 @@ def main(generation: str = "") -> None:
     os.umask(0o022)
     kind, folder = GENERATIONS[generation], f"slurm/{generation}"
     for work, options in ((record_jobs, ()), (record_accounting, ("--acct", "dbd"))):
-        cluster = kind(portbase=17600).start(*options)
+        cluster = kind(portbase=17600)
         try:
-            work(Recorder(cluster, folder), Slurm())
+            work(Recorder(cluster.start(*options), folder), Slurm())
         finally:
             cluster.stop()
 
