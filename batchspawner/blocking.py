@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from .client import BatchClient
 from .watch import CALM
@@ -38,10 +38,18 @@ def run(coroutine: Coroutine[object, object, T]) -> T:
 
 def start(coroutine: Coroutine[object, object, T]) -> Future[T]:
     """Run a coroutine in the library's own thread, and return without waiting for it."""
-    return asyncio.run_coroutine_threadsafe(coroutine, _background_loop())
+    return asyncio.run_coroutine_threadsafe(coroutine, background_loop())
 
 
-def _background_loop() -> asyncio.AbstractEventLoop:
+async def elsewhere(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine in the library's own thread, and await its result from any event loop.
+
+    What it leaves running goes on while the caller's loop stands still or has ended.
+    """
+    return await asyncio.wrap_future(start(coroutine))
+
+
+def background_loop() -> asyncio.AbstractEventLoop:
     """Return the loop of one thread that all blocking clients share, and so their queries."""
     global _loop
     with _lock:
