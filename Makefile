@@ -7,7 +7,7 @@ PYTEST = $(BIN)/python -m pytest
 EXTRAS = dev,demo,browser
 
 .DEFAULT_GOAL := help
-.PHONY: help demo venv proxy lint test test-unit test-hub test-clusters test-slurm test-gridengine test-htcondor test-oar test-browser test-versions bench docs clean
+.PHONY: help demo venv proxy lint test test-unit test-hub test-clusters test-slurm test-slurm24 test-gridengine test-htcondor test-oar test-browser test-versions bench docs clean
 
 help: ## list what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -57,6 +57,10 @@ test-htcondor: proxy ## run everything that needs an HTCondor, on a real one (ro
 test-oar: proxy ## run everything that needs an OAR, on a real one (root on Debian)
 	@.ci/oar.sh
 	$(PYTEST) -m oar -rs
+
+test-slurm24: proxy ## run what tells generations of Slurm apart on a real 24.11 (root on Debian)
+	@.ci/slurm24.sh
+	$(PYTEST) -m slurm24 -rs
 
 test-browser: proxy ## drive the pages in Chromium
 	@.ci/browser.sh

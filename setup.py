@@ -19,10 +19,15 @@ EXTRAS["demo"] = ["jupyterlab>=4"]
 EXTRAS["browser"] = ["axe-playwright-python", "playwright"]
 EXTRAS["docs"] = ["furo", "myst-parser", "sphinx"]
 EXTRAS["dev"] = [
+    "bash_kernel",
     "build",
+    "cloudpickle>=2",
     "hypothesis",
     "ipyparallel>=8.4",
+    "ipykernel",
     "mypy",
+    "nbclient",
+    "pexpect",
     "pytest",
     "pytest-asyncio",
     "requests",
@@ -89,6 +94,10 @@ setup(
         ],
         "ipyparallel.controller_launchers": launchers("Controller", "controller"),
         "ipyparallel.engine_launchers": launchers("EngineSet", "engines"),
+        "jupyter_client.kernel_provisioners": [
+            "batch-provisioner = batchspawner.kernels:BatchProvisioner",
+            "slurm-provisioner = batchspawner.kernels:SlurmProvisioner",
+        ],
     },
     classifiers=[
         "Development Status :: 3 - Alpha",

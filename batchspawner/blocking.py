@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from .client import BatchClient
 from .watch import CALM
@@ -37,11 +37,19 @@ def run(coroutine: Coroutine[object, object, T]) -> T:
 
 
 def start(coroutine: Coroutine[object, object, T]) -> Future[T]:
-    """Start a coroutine in the library's own thread."""
-    return asyncio.run_coroutine_threadsafe(coroutine, _background_loop())
+    """Run a coroutine in the library's own thread, and return without waiting for it."""
+    return asyncio.run_coroutine_threadsafe(coroutine, background_loop())
 
 
-def _background_loop() -> asyncio.AbstractEventLoop:
+async def elsewhere(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine in the library's own thread, and await its result from any event loop.
+
+    What it leaves running goes on while the caller's loop stands still or has ended.
+    """
+    return await asyncio.wrap_future(start(coroutine))
+
+
+def background_loop() -> asyncio.AbstractEventLoop:
     """Return the loop of one thread that all blocking clients share, and so their queries."""
     global _loop
     with _lock:

@@ -11,6 +11,7 @@ import contextlib
 import os
 import shlex
 import signal
+import subprocess
 import sys
 from dataclasses import dataclass, replace
 from pathlib import PurePath
@@ -130,6 +131,27 @@ async def ask(scheduler: Scheduler, call: Call[T], runner: Runner) -> T:
     return call.parse(result)
 
 
+async def start_process(
+    argv: Sequence[str], environment: Mapping[str, str] | None = None
+) -> asyncio.subprocess.Process:
+    """Start a program of our own that is spoken with, in a session of its own.
+
+    `environment` is put on top of ours. Raises CommandNotFound.
+    """
+    try:
+        return await asyncio.create_subprocess_exec(
+            *argv,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            env={**os.environ, **(environment or {})},
+            start_new_session=True,
+            limit=1 << 20,
+        )
+    except (FileNotFoundError, PermissionError, NotADirectoryError) as error:
+        raise _not_found(tuple(argv), error) from error
+
+
 async def run_shell(
     command: str,
     *,
@@ -161,6 +183,11 @@ async def begin(
         )
     except (FileNotFoundError, PermissionError, NotADirectoryError) as error:
         raise _not_found(tuple(argv), error) from error
+
+
+def run_attached(command: str) -> int:
+    """Run a shell command of the user with our own input and output; return its exit status."""
+    return subprocess.call(command, shell=True)  # noqa: S602  (a shell is what was asked for)
 
 
 def tool_environment(
