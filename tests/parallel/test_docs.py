@@ -20,10 +20,13 @@ job_id = {job_id!r}
 """
 
 
-def cells():
-    """Return the Python of the page, a cell for each block."""
-    blocks = re.findall(r"^```i?python\n(.*?)^```$", PAGE.read_text(), re.MULTILINE | re.DOTALL)
+def cells(part):
+    """Return the Python of a part of the page, a cell for each block."""
+    blocks = re.findall(r"^```i?python\n(.*?)^```$", part, re.MULTILINE | re.DOTALL)
     return [block.rstrip("\n") for block in blocks]
+
+
+ON_SITE, ON_LAPTOP = map(cells, PAGE.read_text().split("## From a laptop"))
 
 
 @pytest.fixture
@@ -50,7 +53,10 @@ def run(tmp_path, monkeypatch):
 
 
 def _printed(output):
-    return output.text if output.output_type == "stream" and output.name == "stdout" else ""
+    """Return what an output shows, other than by stderr."""
+    if output.output_type == "stream":
+        return output.text if output.name == "stdout" else ""
+    return f"{output.get('data', {}).get('text/plain', '')}\n"
 
 
 @pytest.fixture
@@ -70,16 +76,18 @@ def mpi_for_root(place, monkeypatch):
 
 
 def test_the_examples_on_a_site_run(place, run, mpi_for_root):
-    texts = [text for text in cells() if "connect(" not in text]
-    printed = dict(zip(texts, run(texts)))
-    said = [printed[text].splitlines() for text in texts if "with " in text]
+    printed = dict(zip(ON_SITE, run(ON_SITE)))
+    said = [printed[text].splitlines() for text in ON_SITE if "with " in text]
     expected = ("[3, 3]", "[5, 5]", "45", "[2, 2]")
     assert [line in lines for line, lines in zip(expected, said)] == [True] * 4
     assert (place.jobs(), place.left()) == ({}, [])
 
 
 def test_the_examples_on_a_laptop_run(far, laptop, run):
-    (text,) = [text for text in cells() if "connect(" in text]
-    text = text.replace('"daint"', '"login"')
     before = BEFORE_CONNECT.format(options=far.options, job_id=far.cluster.job_id)
-    assert run([before, text]) == ["", "[1, 1] [2, 2]\n"]
+    texts = [text.replace('"daint"', '"login"') for text in ON_LAPTOP]
+    _, first, _, everywhere, _ = run([before, *texts])
+    assert (first, sorted(everywhere.split("\n"))[-2:]) == (
+        "[1, 1] [2, 2]\n",
+        ["[stdout:0] x is 1", "[stdout:1] x is 1"],
+    )
