@@ -155,6 +155,8 @@ class BatchProvisioner(KernelProvisionerBase):
             job = await self._joined()
             secured = encryption.encrypted(connection, self.kernel_spec)
             command = Command(tuple(cmd), secured, env, cwd)
+            if self._launch is not None:
+                self._launch.abandon()
             self._launch = Launch(job, room, Record(self.kernel_id, command))
             if self._waits:
                 await self._launch.started()
