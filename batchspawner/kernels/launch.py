@@ -7,16 +7,15 @@ import logging
 import signal
 from collections import deque
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..errors import BatchError
 from .records import forget
 from .shared import happens
 from .sockets import CHANNELS, Curve
+from .tunnel import LOOPBACK, Tunnel
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from ..remote import Agent, Process
     from .records import Record
     from .room import Room
@@ -59,6 +58,8 @@ class Launch:
         self.failure: BatchError | None = None
         self.ended, self.answers = asyncio.Event(), asyncio.Event()
         self._process: Process | None = None
+        self._tunnel: Tunnel | None = None
+        self._trouble: BatchError | None = None
         self._wished = False
         self._words: deque[str] = deque(maxlen=_LAST_WORDS)
         self._stop_listening = job.listen(room.tell)
@@ -142,15 +143,18 @@ class Launch:
         known = bool(self.record.process)
         self._process = process = self._go_on(agent) if known else self._begin(agent)
         await process.started()
-        ports = {f"{name}_port": port for name, port in zip(CHANNELS, process.ports)}
         listening = asyncio.ensure_future(self._listen(process))
-        connecting = asyncio.ensure_future(self._connect({"ip": agent.address, **ports}, known))
+        connecting = asyncio.ensure_future(self._connect(process, known))
         try:
             code = await process.wait()
             await listening
         finally:
             connecting.cancel()
             listening.cancel()
+            if self._tunnel is not None:
+                await self._tunnel.close()
+        if self._trouble is not None:
+            raise self._trouble
         return code
 
     def _begin(self, agent: Agent) -> Process:
@@ -160,7 +164,7 @@ class Launch:
             env={**command.env, **_time_left(agent)},
             cwd=command.cwd,
             stdin=b"",
-            files={CONNECTION_FILE: command.file(agent.address)},
+            files={CONNECTION_FILE: command.file(LOOPBACK if command.tunnel else agent.address)},
             ports=len(CHANNELS),
         )
         self.record = replace(self.record, process=process.id)
@@ -176,9 +180,19 @@ class Launch:
             loop.call_later(_REPLAY, process.lost, gone)
         return process
 
-    async def _connect(self, info: Mapping[str, Any], known: bool) -> None:
-        await self.room.connect(info, Curve.of(self.record.command.connection), known=known)
-        self.answers.set()
+    async def _connect(self, process: Process, known: bool) -> None:
+        command, ip, ports = self.record.command, process.agent.address, process.ports
+        try:
+            if command.tunnel:
+                self._tunnel = Tunnel(command.tunnel, process.agent.host, ports)
+                await self._tunnel.opened()
+                ip, ports = LOOPBACK, self._tunnel.ports
+            info = {f"{name}_port": port for name, port in zip(CHANNELS, ports)}
+            await self.room.connect({"ip": ip, **info}, Curve.of(command.connection), known=known)
+            self.answers.set()
+        except BatchError as error:
+            self._trouble = error
+            process.send_signal(signal.SIGKILL)
 
     async def _explain(self) -> None:
         """Raise why the job has ended, as soon as the scheduler says it."""
