@@ -55,5 +55,5 @@ async def test_a_tunnel_that_is_cut_is_dug_again(ssh, started):
 
 async def test_a_node_that_ssh_does_not_reach_fails_the_start_in_its_words(started, monkeypatch):
     monkeypatch.setattr("batchspawner.kernels.tunnel._OPEN", 2)
-    with pytest.raises(BatchError, match="ssh said:\n.*port 1: Connection refused"):
+    with pytest.raises(BatchError, match=r"ssh said:\n.*port 1: Connection refused"):
         await started(tunnel="ssh -F /dev/null -o HostName=127.0.0.1 -p 1")
