@@ -115,9 +115,9 @@ class Allocation:
         self._watch.interval = _ATTENTIVE
         self._watch.hurry()
 
-    def suspect(self) -> None:
+    def suspect(self, interval: float = _ATTENTIVE) -> None:
         """Have the scheduler asked: the job is silent, where it should not be."""
-        self._watch.interval = _ATTENTIVE
+        self._watch.interval = interval
         self._watch.hurry()
 
     def log_tail(self) -> str:
