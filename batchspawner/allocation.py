@@ -164,9 +164,8 @@ class Allocation:
 def new_call(runtime: object = None, **settings: Any) -> Call:
     """Make a call whose job begins with our own environment, in our folder."""
     walltime = float(seconds("runtime", str(runtime))) if runtime else None
-    return Call.create(
-        environment=own_environment(), cwd=str(Path.cwd()), runtime=walltime, **settings
-    )
+    beginning = {"environment": own_environment(), "cwd": str(Path.cwd()), "runtime": walltime}
+    return Call.create(**{**beginning, **settings})
 
 
 def client_for(scheduler: str = "auto") -> BatchClient:

@@ -149,8 +149,7 @@ async def start_process(
             limit=1 << 20,
         )
     except (FileNotFoundError, PermissionError, NotADirectoryError) as error:
-        result = CommandResult(tuple(argv), 127, "", f"{argv[0]}: {error.strerror}")
-        raise CommandNotFound(f"{argv[0]} cannot be run on this machine.", result) from error
+        raise _not_found(tuple(argv), error) from error
 
 
 async def run_shell(
@@ -164,6 +163,26 @@ async def run_shell(
     env = tool_environment() if environment is None else environment
     result = await _run(("/bin/sh", "-c", command), input, env, timeout)
     return replace(result, argv=(command,))
+
+
+async def begin(
+    argv: Sequence[str], *, environment: Mapping[str, str], terminal: bool = False
+) -> asyncio.subprocess.Process:
+    """Start a command that goes on, with a pipe for what it says on standard error.
+
+    With `terminal` it may ask its questions there. Raises CommandNotFound.
+    """
+    try:
+        return await asyncio.create_subprocess_exec(
+            *argv,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.PIPE,
+            env=environment,
+            start_new_session=not terminal,
+        )
+    except (FileNotFoundError, PermissionError, NotADirectoryError) as error:
+        raise _not_found(tuple(argv), error) from error
 
 
 def run_attached(command: str) -> int:
@@ -215,11 +234,7 @@ async def _run(
             start_new_session=True,
         )
     except (FileNotFoundError, PermissionError, NotADirectoryError) as error:
-        result = CommandResult(argv, 127, "", f"{argv[0]}: {error.strerror}")
-        raise CommandNotFound(
-            f"{argv[0]} cannot be run on this machine. Install it, or put its folder on PATH.",
-            result,
-        ) from error
+        raise _not_found(argv, error) from error
     try:
         stdout, stderr = await within(timeout, _communicate(process, text.encode()))
     except asyncio.TimeoutError as error:
@@ -236,6 +251,13 @@ async def _run(
         raise
     code = process.returncode if process.returncode is not None else 1
     return CommandResult(argv, code, stdout, stderr)
+
+
+def _not_found(argv: tuple[str, ...], error: OSError) -> CommandNotFound:
+    result = CommandResult(argv, 127, "", f"{argv[0]}: {error.strerror}")
+    return CommandNotFound(
+        f"{argv[0]} cannot be run on this machine. Install it, or put its folder on PATH.", result
+    )
 
 
 class _TooMuch(Exception):
