@@ -15,7 +15,7 @@ import batchspawner.functions as slurminade
 from batchspawner import allocation, blocking
 from batchspawner.callhome import Listener
 from batchspawner.errors import JobCancelled, JobFailed, JobTimeout, OptionsError
-from batchspawner.functions import home
+from batchspawner.functions import folderjob, home
 from batchspawner.jobs import JobState
 from tests.functions import tasks
 
@@ -33,6 +33,7 @@ parent = slurminade.slurmify(tasks.process_of_agent)
 @pytest.fixture(autouse=True)
 def dispatcher(queue, monkeypatch):
     monkeypatch.setattr(allocation, "_ATTENTIVE", 0.5)
+    monkeypatch.setattr(folderjob, "QUIET", 0.5)
     slurminade.set_dispatcher(None)
     slurminade.set_dispatch_limit(None)
     yield slurminade.get_dispatcher()
