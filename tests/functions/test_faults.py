@@ -142,7 +142,7 @@ def test_a_call_of_a_job_may_submit_jobs(tmp_path):
 def test_a_job_goes_on_when_its_program_is_killed_and_another_takes_it_up(places):
     begun, go = places
     program = subprocess.Popen(
-        [sys.executable, str(JOURNEY), "hold", str(begun), str(go)],
+        [sys.executable, str(JOURNEY), "hold", str(begun), str(go), "{}"],
         stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
     with program:
@@ -158,7 +158,7 @@ def test_a_job_goes_on_when_its_program_is_killed_and_another_takes_it_up(places
 def test_an_interrupted_wait_leaves_the_job_and_says_how_to_cancel_it(places):
     begun, go = places
     program = subprocess.Popen(
-        [sys.executable, str(JOURNEY), "hold", str(begun), str(go)],
+        [sys.executable, str(JOURNEY), "hold", str(begun), str(go), "{}"],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     with program:
