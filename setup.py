@@ -17,7 +17,7 @@ EXTRAS = {
 EXTRAS["all"] = sorted({one for needs in EXTRAS.values() for one in needs})
 EXTRAS["demo"] = ["jupyterlab>=4"]
 EXTRAS["browser"] = ["axe-playwright-python", "playwright"]
-EXTRAS["docs"] = ["furo", "myst-parser", "sphinx"]
+EXTRAS["docs"] = ["autodoc-traits", "furo", "myst-parser", "sphinx"]
 EXTRAS["dev"] = [
     "bash_kernel",
     "build",
