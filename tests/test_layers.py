@@ -25,6 +25,7 @@ STARTS_PROCESSES = {
     "batchspawner.runners",
     # Programs of their own, not part of the library.
     "batchspawner.cli.demo",
+    "batchspawner.launcher",
     "batchspawner.localqueue.scheduling",
     "batchspawner.localqueue.supervisor",
 }

@@ -53,6 +53,12 @@ class BatchSpawnerBase(ChoiceTraits, RequestTraits, Spawner):
         "sudo -E -u {username}",
         help="What goes before the scheduler's commands, so that the user owns the job.",
     ).tag(config=True)
+    launcher = Unicode(
+        "",
+        help="Path of the launcher that root has installed, such as "
+        "/usr/local/sbin/batchspawner-launcher. Jobs are submitted and cancelled through it, by "
+        "`sudo -n -u {username}` where exec_prefix says nothing else. It may do nothing else.",
+    ).tag(config=True)
     batch_script = Unicode(
         "",
         help="Template of the job script, for Jinja or `str.format`; empty: the packaged one. "

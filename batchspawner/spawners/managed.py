@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from typing import TYPE_CHECKING, Any
 
-from ..client import BatchClient
 from ..errors import BatchError, SchedulerError, SchedulerUnavailable, SubmitError
 from ..jobs import JobRequest, JobState
 from ..schedulers import scheduler_class, scheduler_names
@@ -19,7 +19,7 @@ from .customised import customisations
 from .failures import SpawnFailure, exit_meaning
 from .keeper import Keeper
 from .orphans import look_for_orphans
-from .prefix import runners_of
+from .prefix import client_of, prefix_of
 from .state import JobStatus, commit_state
 from .tags import new_tag
 from .wording import describe_start, describe_submit
@@ -27,6 +27,7 @@ from .wording import describe_start, describe_submit
 if TYPE_CHECKING:
     from prometheus_client import Counter, Histogram
 
+    from ..client import BatchClient
     from ..jobs import JobStatus as SchedulerStatus
     from ..watch import Watch
 
@@ -59,16 +60,19 @@ class ManagedBackend:
             return None
         own = customisations(spawner)
         scheduler = scheduler_class(spawner.scheduler_name)()
-        prefix = format_template(spawner.exec_prefix, **spawner.get_req_subvars())
-        runners = runners_of(prefix, shared=scheduler.shared)
-        if own or runners is None:
-            spawner.log.debug(
-                "%s: the configuration's own commands are used, because of %s",
+        variables = spawner.get_req_subvars()
+        prefix = format_template(prefix_of(spawner), **variables)
+        client = client_of(scheduler, prefix, spawner.launcher, variables["username"])
+        if own or client is None:
+            spawner.log.log(
+                logging.WARNING if spawner.launcher else logging.DEBUG,
+                "%s: the configuration's own commands are used%s, because of %s",
                 spawner._log_name,
+                " and not the launcher" if spawner.launcher else "",
                 ", ".join(own) or "exec_prefix",
             )
             return None
-        return cls(spawner, BatchClient(scheduler, *runners))
+        return cls(spawner, client)
 
     def close(self) -> None:
         """End the watch of the job."""
