@@ -46,6 +46,7 @@ class LaunchedClient(BatchClient):
         self._launcher = launcher
         self._owner = owner
         self._as_owner = runner
+        self._files: dict[str, str] = {}
 
     async def _hand_over(self, request: JobRequest) -> str:
         if request.arguments:
@@ -59,10 +60,18 @@ class LaunchedClient(BatchClient):
             tag=request.tag,
             script=request.script,
             environment=dict(request.environment),
+            files=self._files,
         )
         if _refused(result):
             raise SubmitError("The launcher refused the job.", result)
         return call.parse(result)
+
+    async def leave(self, folder: str, name: str, text: str) -> None:
+        """Write a private file of the jobs' owner, together with the next submit.
+
+        The launcher refuses any folder but ``.batchspawner`` in the owner's home.
+        """
+        self._files = {f"{folder}/{name}": text}
 
     async def find(self, tag: str) -> list[str]:
         # The listing is everybody's; what is done to a job because of it, the launcher checks.

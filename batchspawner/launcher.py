@@ -4,7 +4,8 @@
 Root installs this one file; sudo lets the Hub run it as any member of one group, without arguments
 and without the Hub's environment. It reads one JSON object from its input:
 
-    {"verb": "submit", "tag": "jh-0123456789ab", "script": "...", "environment": {"NAME": "..."}}
+    {"verb": "submit", "tag": "jh-0123456789ab", "script": "...", "environment": {"NAME": "..."},
+     "files": {"/home/ada/.batchspawner/jh-0123-1": "..."}}
     {"verb": "cancel", "job_id": "12"}
     {"verb": "signal", "job_id": "12", "signal": 15}
     {"verb": "tail-log", "job_id": "12"}
@@ -27,19 +28,20 @@ import stat
 import subprocess
 import sys
 import syslog
+import tempfile
 from pathlib import Path
 from typing import Any, BinaryIO, Dict, List, Mapping, Optional, Tuple
 
+Done = Any  # what subprocess.run returns
+Values = Mapping[str, Optional[str]]
+NONE: Values = {}
+
 CONFIGURATION = "/etc/batchspawner/launcher.json"
 
-INPUT_LIMIT = 4 * 1024 * 1024
-"""Bytes of a request, at most: a script and the variables of a job."""
-
-LOG_TAIL = 8 * 1024
-"""Bytes of a job's log that are shown."""
-
-TIMEOUT = 50
-"""Seconds that a command of the scheduler may take; the Hub waits for 60."""
+INPUT_LIMIT = 4 * 1024 * 1024  # bytes of a request: a script and the variables of a job
+LOG_TAIL = 8 * 1024  # bytes of a job's log that are shown
+TIMEOUT = 50  # seconds that a command of the scheduler may take; the Hub waits for 60
+NOBODY = 65534
 
 # Exit statuses of https://man.openbsd.org/sysexits
 EX_UNAVAILABLE = 69
@@ -48,13 +50,11 @@ EX_NOPERM = 77
 EX_CONFIG = 78
 
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+# What no tag, no job's id and no file's name goes beyond: no path, no option, nothing for a shell.
 WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+;@\[\]-]{0,127}")
-"""What no tag and no job's id can go beyond: no path, no option, nothing for a shell."""
-
-NOBODY = 65534
 
 KEYS = {
-    "submit": {"verb", "tag", "script", "environment"},
+    "submit": {"verb", "tag", "script", "environment", "files"},
     "cancel": {"verb", "job_id"},
     "signal": {"verb", "job_id", "signal"},
     "tail-log": {"verb", "job_id"},
@@ -90,7 +90,7 @@ class Rules:
         if not all(isinstance(value, str) for value in self.environment.values()):
             raise Refusal("environment in {} must hold texts".format(CONFIGURATION), EX_CONFIG)
 
-    def command(self, name: str, values: Mapping[str, Optional[str]]) -> List[str]:
+    def command(self, name: str, values: Values) -> List[str]:
         """Return a command of root's file with a request's values in it."""
         command = [_filled(word, values) for word in self.commands[name]]
         if not command or not command[0] or not os.path.isabs(command[0]):
@@ -119,7 +119,7 @@ def _pattern(text: str) -> Any:
         raise Refusal("{!r} in {}: {}".format(text, CONFIGURATION, error), EX_CONFIG) from None
 
 
-def _filled(word: str, values: Mapping[str, Optional[str]]) -> Optional[str]:
+def _filled(word: str, values: Values) -> Optional[str]:
     """Return a word with its {names} replaced, None where one of them is not in the job's id."""
     names = re.findall(r"\{([a-z_]+)\}", word)
     if any(values.get(name, "") is None for name in names):
@@ -171,16 +171,15 @@ def permitted_account(rules: Rules) -> pwd.struct_passwd:
 
 def read_request(stream: BinaryIO) -> Dict[str, Any]:
     """Read one JSON object that has exactly the keys of its verb."""
+    request: Dict[str, Any]
     data = stream.read(INPUT_LIMIT + 1)
     if len(data) > INPUT_LIMIT:
         raise Refusal("the request is longer than {} bytes".format(INPUT_LIMIT))
     try:
         request = json.loads(data.decode("utf-8"), object_pairs_hook=_unique)
     except (ValueError, RecursionError):
-        raise Refusal("the request is no JSON object in UTF-8") from None
-    if not isinstance(request, dict):
-        raise Refusal("the request is no JSON object")
-    verb = request.get("verb")
+        raise Refusal("the request is no JSON in UTF-8") from None
+    verb = request.get("verb") if isinstance(request, dict) else None
     if not isinstance(verb, str) or verb not in KEYS:
         raise Refusal("the verb must be one of {}".format(", ".join(sorted(KEYS))))
     if set(request) != KEYS[verb]:
@@ -205,7 +204,7 @@ class Launcher:
         """Check the values of a request, and return the exit status of what it asks for."""
         verb = request["verb"]
         if verb == "submit":
-            return self._submit(request["tag"], request["script"], request["environment"])
+            return self._submit(**{key: request[key] for key in KEYS[verb] - {"verb"}})
         job_id, values = self._job(request["job_id"])
         if verb == "tail-log":
             return self._tail_log(values)
@@ -213,7 +212,7 @@ class Launcher:
             values["signal"] = _signal(request["signal"])
         return self._is_ours(job_id, values) or self._run(verb, values)
 
-    def _submit(self, tag: object, script: object, environment: object) -> int:
+    def _submit(self, tag: object, script: object, environment: object, files: object) -> int:
         if not isinstance(tag, str) or not _is_of(self.rules.tag, tag):
             raise Refusal("the tag has another form than {}".format(self.rules.tag.pattern))
         if not isinstance(script, str) or not script.strip() or not _is_text(script):
@@ -222,6 +221,7 @@ class Launcher:
             if pattern.search(script):
                 raise Refusal("the script has what is refused: {}".format(pattern.pattern))
         kept = self._kept(environment)
+        self._leave(files)
         return self._run("submit", {"tag": tag, "names": " ".join(sorted(kept))}, script, kept)
 
     def _kept(self, environment: object) -> Dict[str, str]:
@@ -239,15 +239,35 @@ class Launcher:
             for one in self.rules.keep
         )
 
+    def _leave(self, files: object) -> None:
+        """Write what only the user and the job may read, in the one folder that is for it."""
+        folder = Path(self.account.pw_dir, ".batchspawner")
+        if not isinstance(files, dict) or not all(map(_is_text, files.values())):
+            raise Refusal("the files must be texts, by their paths")
+        names = [path[len(str(folder)) + 1 :] for path in files]
+        if not all(map(WORD.fullmatch, names)) or set(files) != {str(folder / n) for n in names}:
+            raise Refusal("files can only be left in {}".format(folder))
+        try:
+            for path, text in files.items():
+                folder.mkdir(mode=0o700, exist_ok=True)
+                folder.chmod(0o700)
+                # A new one, whose mode nobody can have changed, takes the place of the old one.
+                number, fresh = tempfile.mkstemp(prefix=".new-", dir=str(folder))
+                with os.fdopen(number, "wb") as file:
+                    file.write(text.encode("utf-8"))
+                os.replace(fresh, path)
+        except OSError as error:
+            raise Refusal("{}: {}".format(folder, error.strerror), EX_UNAVAILABLE) from None
+
     def _job(self, job_id: object) -> Tuple[str, Dict[str, Optional[str]]]:
         if not isinstance(job_id, str) or not _is_of(self.rules.job_id, job_id):
             raise Refusal("the job's id has another form than {}".format(self.rules.job_id.pattern))
         found = self.rules.job_id.fullmatch(job_id).groupdict()
         return job_id, {**found, "job_id": job_id, "home": self.account.pw_dir}
 
-    def _is_ours(self, job_id: str, values: Mapping[str, Optional[str]]) -> int:
+    def _is_ours(self, job_id: str, values: Values) -> int:
         """Return 0 where a job carries a tag of the Hub, else the exit status that says why not."""
-        done = self._started("show", values, "", {}, subprocess.PIPE)
+        done = self._started("show", values, "", NONE, subprocess.PIPE)
         if done.returncode != 0:
             # The scheduler's own words say whether it has no such job or does not answer.
             sys.stderr.write((done.stdout + done.stderr).decode("utf-8", "replace"))
@@ -259,7 +279,7 @@ class Launcher:
             raise Refusal("job {} does not carry the Hub's tag".format(job_id))
         return 0
 
-    def _tail_log(self, values: Mapping[str, Optional[str]]) -> int:
+    def _tail_log(self, values: Values) -> int:
         path = _filled(self.rules.log, values)
         if not path or not os.path.isabs(path):
             raise Refusal("{} has no log".format(CONFIGURATION), EX_CONFIG)
@@ -276,19 +296,13 @@ class Launcher:
             sys.stdout.buffer.write(log.read(LOG_TAIL))
         return 0
 
-    def _run(
-        self, name: str, values: Mapping[str, Optional[str]],
-        script: str = "", kept: Optional[Mapping[str, str]] = None,
-    ) -> int:  # fmt: skip
+    def _run(self, name: str, values: Values, script: str = "", kept: Values = NONE) -> int:
         """Let a command print to our own output, and return its exit status."""
-        what = values.get("job_id") or values.get("tag")
-        syslog.syslog("{}: {} {}".format(self.account.pw_name, name, what))
-        return _exit_status(self._started(name, values, script, kept or {}, None).returncode)
+        job = values.get("job_id") or values.get("tag")
+        syslog.syslog("{}: {} {}".format(self.account.pw_name, name, job))
+        return _exit_status(self._started(name, values, script, kept, None).returncode)
 
-    def _started(
-        self, name: str, values: Mapping[str, Optional[str]],
-        script: str, kept: Mapping[str, str], output: Optional[int],
-    ) -> "subprocess.CompletedProcess[bytes]":  # fmt: skip
+    def _started(self, name: str, values: Values, script: str, kept: Values, output: Any) -> Done:
         command = self.rules.command(name, values)
         # What root has written comes after what the request brought.
         environment = {**kept, **self.rules.environment, **self._identity()}

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import ast
-import io
-import json
 import os
 import pwd
 import stat
@@ -12,80 +10,16 @@ import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from batchspawner import launcher
-from batchspawner.launcher import Launcher, Refusal, Rules
-
-TAG = "jh-0123456789ab"
-ME = pwd.getpwuid(os.getuid())
-
-# Every command of these rules says how it was called, and in which environment.
-TOOL = """#!{python} -I
-import json, os, sys
-folder = os.path.dirname(os.path.abspath(__file__))
-with open(os.path.join(folder, "calls"), "a") as file:
-    read = "" if sys.argv[1] == "show" else sys.stdin.read()
-    print(json.dumps([sys.argv[1:], read, dict(os.environ)]), file=file)
-if sys.argv[1] == "show":
-    with open(os.path.join(folder, "shown")) as file:
-        print(file.read(), end="")
-print("said by", sys.argv[1], file=sys.stderr)
-sys.exit(int(os.environ.get("BATCHSPAWNER_EXIT", "0")))
-"""
-
-
-class Desk:
-    """A launcher with tools that take note of how they are called."""
-
-    def __init__(self, folder: Path, **rules) -> None:
-        self.folder = folder
-        tool = folder / "tool"
-        tool.write_text(TOOL.format(python=sys.executable))
-        tool.chmod(0o755)
-        self.shown(TAG)
-        self.rules = {
-            "group": "none",
-            "environment": {"PATH": "/usr/bin:/bin", "SITE": "1"},
-            "submit": [str(tool), "submit", "--comment={tag}", "{names}"],
-            "show": [str(tool), "show", "{job_id}"],
-            "cancel": [str(tool), "cancel", "{job_id}"],
-            "signal": [str(tool), "signal", "{signal}", "{job_id}"],
-            "log": str(folder / "job-{job_id}.log"),
-            **rules,
-        }
-
-    def shown(self, text: str) -> None:
-        """Set what the scheduler shows of a job."""
-        (self.folder / "shown").write_text(text)
-
-    def ask(self, **request) -> int:
-        return self.send(json.dumps(request).encode())
-
-    def send(self, data: bytes) -> int:
-        request = launcher.read_request(io.BytesIO(data))
-        return Launcher(Rules(self.rules), ME).handle(request)
-
-    @property
-    def calls(self) -> list:
-        file = self.folder / "calls"
-        return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
-
-    @property
-    def words(self) -> list:
-        return [words for words, _, _ in self.calls]
+from batchspawner.launcher import Refusal, Rules
+from tests.launching import ME, TAG, Desk, submit
 
 
 @pytest.fixture
 def desk(tmp_path, monkeypatch):
     monkeypatch.setattr(launcher.syslog, "syslog", lambda *_: None)
     return Desk(tmp_path)
-
-
-def submit(**more) -> dict:
-    request = {"verb": "submit", "tag": TAG, "script": "#!/bin/sh\n", "environment": {}}
-    return {**request, **more}
 
 
 def test_a_submit_runs_the_fixed_command_with_the_tag_and_the_script(desk):
@@ -173,6 +107,34 @@ def test_a_log_that_is_a_link_or_a_pipe_is_not_read(desk):
         desk.ask(verb="tail-log", job_id="12")
 
 
+@pytest.fixture
+def home(desk):
+    """The home of the desk's user."""
+    folder = desk.folder / "home"
+    folder.mkdir()
+    desk.account = pwd.struct_passwd((*ME[:5], str(folder), ""))
+    return folder
+
+
+def test_a_private_file_is_left_before_the_submit(desk, home):
+    private = home / ".batchspawner"
+    for text in ("old", "new"):
+        assert desk.ask(**submit(files={f"{private}/jh-0123-1": text})) == 0
+    assert [(one.name, one.read_text()) for one in private.iterdir()] == [("jh-0123-1", "new")]
+    modes = [stat.S_IMODE(one.stat().st_mode) for one in (private, private / "jh-0123-1")]
+    assert modes == [0o700, 0o600]
+
+
+@pytest.mark.parametrize(
+    "path", [".bashrc", ".batchspawner", ".batchspawner/..", ".batchspawner/../.bashrc",
+             ".batchspawner/x/y", ".batchspawner/x/", "/.batchspawner/x"]
+)  # fmt: skip
+def test_a_file_in_another_place_is_not_written(desk, home, path):
+    with pytest.raises(Refusal, match="files can only be left in"):
+        desk.ask(**submit(files={f"{home}/{path}": "evil"}))
+    assert (list(home.iterdir()), desk.calls) == ([], [])
+
+
 def test_a_script_with_what_the_rules_refuse_is_refused(desk):
     desk.rules["refused"] = [r"(?im)^\s*include\b"]
     with pytest.raises(Refusal, match="the script has what is refused"):
@@ -193,87 +155,6 @@ def test_a_request_of_another_form_is_refused(desk, data):
     with pytest.raises(Refusal):
         desk.send(data)
     assert desk.calls == []
-
-
-HOSTILE = st.one_of(
-    st.sampled_from(
-        ["--uid=0", "-1", "12; id", "$(id)", "`id`", "12\n13", "../../etc/passwd", "12/../13", "",
-         " ", "12 ", "\0", "*", "٣", "12\ud800", "jh-0123456789ab\n", "{home}", "9" * 500, "!cmd"]
-    ),
-    st.text(), st.integers(), st.floats(), st.none(), st.booleans(), st.lists(st.text()),
-    st.dictionaries(st.text(), st.text(), max_size=3),
-)  # fmt: skip
-KEYS = st.sampled_from(["verb", "job_id", "tag", "script", "environment", "signal", "user", "argv"])
-VERBS = st.sampled_from(
-    ["submit", "cancel", "signal", "tail-log", "show", "find", "exec", "Submit"]
-)
-FORMED = st.one_of(
-    st.fixed_dictionaries({"verb": st.just("submit"), "tag": st.just(TAG) | HOSTILE,
-                           "script": st.just("#!/bin/sh\n") | HOSTILE,
-                           "environment": st.dictionaries(st.text(), HOSTILE) | HOSTILE}),
-    st.fixed_dictionaries({"verb": st.sampled_from(["cancel", "tail-log"]),
-                           "job_id": st.just("12") | HOSTILE}),
-    st.fixed_dictionaries({"verb": st.just("signal"), "job_id": st.just("12") | HOSTILE,
-                           "signal": st.just(15) | HOSTILE}),
-)  # fmt: skip
-REQUESTS = st.one_of(
-    FORMED,
-    st.dictionaries(KEYS, VERBS | HOSTILE),
-    st.tuples(FORMED, st.dictionaries(KEYS, VERBS | HOSTILE)).map(lambda two: {**two[0], **two[1]}),
-)
-FUZZ = settings(
-    max_examples=400, deadline=None, derandomize=True, database=None,
-    suppress_health_check=list(HealthCheck),
-)  # fmt: skip
-ALLOWED = {
-    "submit": ["/tool", "submit", f"--comment={TAG}"],
-    "show": ["/tool", "show", "12"],
-    "cancel": ["/tool", "cancel", "12"],
-}
-
-
-def test_whatever_a_hostile_request_says_nothing_but_the_fixed_commands_run(desk, monkeypatch):
-    ran = []
-
-    class Done:
-        returncode, stdout, stderr = 0, TAG.encode(), b""
-
-    def run(command, *, env, cwd, shell=False, **_):
-        assert set(env) <= {"PATH", "SITE", "HOME", "USER", "LOGNAME", "SHELL"} | {
-            name for name in env if name.startswith(("JUPYTERHUB_", "JUPYTER_", "JPY_", "BATCHSP"))
-        }
-        assert (shell, cwd) == (False, "/")
-        ran.append(command)
-        return Done
-
-    monkeypatch.setattr(launcher.subprocess, "run", run)
-    desk.rules.update(ALLOWED, job_id="[0-9]{1,9}", log="/nonexistent/{job_id}",
-                      signal=["/tool", "signal", "{signal}", "{job_id}"])  # fmt: skip
-
-    @FUZZ
-    @given(REQUESTS)
-    def ask(request):
-        ran.clear()
-        try:
-            desk.send(json.dumps(request).encode())
-        except Refusal:
-            assert ran in ([], [ALLOWED["show"]])
-            return
-        for command in ran:
-            assert command[:1] == ["/tool"]
-            assert command in ALLOWED.values() or command[1:2] in (["signal"], ["show"], ["cancel"])
-            assert all(word.isascii() and word.isalnum() for word in command[2:]) or (
-                command == ALLOWED["submit"]
-            )
-
-    ask()
-
-
-@FUZZ
-@given(st.binary() | st.text().map(str.encode))
-def test_bytes_that_are_no_request_are_refused_and_nothing_else_happens(data):
-    with pytest.raises(Refusal):
-        launcher.read_request(io.BytesIO(data))
 
 
 @pytest.mark.parametrize(

@@ -39,7 +39,7 @@ def _program(_: argparse.Namespace) -> int:
 def _rules(arguments: argparse.Namespace) -> int:
     try:
         rules = rules_for(arguments.scheduler, arguments.group)
-    except (BatchError, LookupError) as error:
+    except BatchError as error:
         print(f"batchspawner launcher: {error}", file=sys.stderr)
         return 1
     print(json.dumps(rules, indent=2))

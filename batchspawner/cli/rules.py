@@ -70,10 +70,7 @@ _SLURM_ID = r"(?P<number>[0-9]+(?:[_+][0-9]+)?)(?:;(?P<cluster>[A-Za-z0-9_.-]+))
 
 def rules_for(name: str, group: str) -> dict[str, Any]:
     """Return the rules for a scheduler. Raises BatchError where its commands are not found."""
-    if name not in _SHOW:
-        known = ", ".join(sorted(_SHOW))
-        raise BatchError(f"there are no rules for {name!r}; known are {known}")
-    scheduler = scheduler_class(name)()
+    scheduler = _scheduler(name)
     calls = _calls(scheduler)
     commands = {verb: [_placed(word) for word in call.argv] for verb, call in calls.items()}
     commands["show"] = list(_SHOW[name])
@@ -96,10 +93,17 @@ def rules_for(name: str, group: str) -> dict[str, Any]:
 
 def tools_of(name: str) -> list[str]:
     """Return the full paths of the commands that are run as the owner of jobs."""
-    scheduler = scheduler_class(name)()
+    scheduler = _scheduler(name)
     calls: list[Call[Any]] = [*_calls(scheduler).values(), *scheduler.query([_JOB])]
     calls.append(scheduler.find(_TAG))
     return sorted({_found(call.argv[0]) for call in calls})
+
+
+def _scheduler(name: str) -> Scheduler:
+    if name not in _SHOW:
+        known = ", ".join(sorted(_SHOW))
+        raise BatchError(f"there are no rules for {name!r}; known are {known}")
+    return scheduler_class(name)()
 
 
 def _calls(scheduler: Scheduler) -> dict[str, Call[Any]]:
@@ -137,7 +141,7 @@ def _tool_variables(scheduler: Scheduler, settings: Mapping[str, str]) -> dict[s
 def _path(commands: Mapping[str, list[str]]) -> str:
     tools = [words[0] for words in commands.values()]
     # The text that a shell runs has the name of its command as its first argument.
-    tools += [words[3] for words in commands.values() if words[1:2] == ["-c"]]
+    tools += [words[3] for words in commands.values() if words[:2] == ["sh", "-c"]]
     folders = [str(PurePath(_found(tool)).parent) for tool in tools]
     return os.pathsep.join(dict.fromkeys([*folders, "/usr/bin", "/bin"]))
 

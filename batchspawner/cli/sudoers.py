@@ -68,7 +68,7 @@ def rule(hub: str, group: str, launcher: str, scheduler: str | None = None) -> s
 def _run(arguments: argparse.Namespace) -> int:
     try:
         text = rule(arguments.hub, arguments.group, arguments.launcher, arguments.scheduler)
-    except (BatchError, LookupError) as error:
+    except BatchError as error:
         print(f"batchspawner sudoers: {error}", file=sys.stderr)
         return 1
     print(text, end="")
