@@ -326,11 +326,13 @@ SITES = {one.name: one for one in (LocalSite, SlurmSite, GridEngineSite, HTCondo
 REAL = set(SITES) - {"local"}
 
 
-def start_hub(site, folder: Path, more: str = "") -> Hub:
-    """Start a Hub for a site, with more lines of configuration."""
+def start_hub(site, folder: Path, more: str = "", account: str = "") -> Hub:
+    """Start a Hub for a site, with more lines of configuration, maybe with another account."""
     folder.mkdir(parents=True, exist_ok=True)
     config = site.config.replace("{folder!r}", repr(str(folder))) + more
-    hub = Hub(folder, config, site.users, **site.environment).start()
+    hub = Hub(folder, config, site.users, **site.environment)
+    hub.account = account
+    hub.start()
     hub.add_users()
     return hub
 
