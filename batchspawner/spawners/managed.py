@@ -20,7 +20,7 @@ from .failures import SpawnFailure, exit_meaning
 from .keeper import Keeper
 from .orphans import look_for_orphans
 from .prefix import client_of, prefix_of
-from .state import JobStatus, commit_state
+from .state import JobStatus, commit_state, store_state
 from .tags import new_tag
 from .wording import describe_start, describe_submit
 
@@ -102,7 +102,7 @@ class ManagedBackend:
         spawner = self.spawner
         # The tag is stored first, so that a Hub that dies now can find its job again.
         spawner.job_tag = new_tag(spawner)
-        commit_state(spawner)
+        await store_state(spawner)
         request = JobRequest(script, spawner.job_tag, spawner.get_env())
         try:
             spawner.job_id = await self.client.submit(request)

@@ -110,7 +110,7 @@ def record_accounting(recorder: Recorder, slurm: Slurm) -> None:
 def main() -> None:
     os.umask(0o022)
     for work, options in ((record_jobs, ()), (record_accounting, ("--acct", "dbd"))):
-        cluster = SlurmCluster(portbase=17600).start(*options)
+        cluster = SlurmCluster().start(*options)
         try:
             work(Recorder(cluster), Slurm())
         finally:
