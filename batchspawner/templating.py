@@ -14,7 +14,7 @@ from string import Formatter
 from typing import TYPE_CHECKING, Any
 
 import jinja2
-from jinja2 import meta
+from jinja2 import meta, nodes
 from jinja2.sandbox import SandboxedEnvironment
 
 from .errors import OptionsError, TemplateError
@@ -114,16 +114,26 @@ def template_names(folders: Sequence[str] | None = None) -> list[str]:
 
 
 def variables_of(
-    name: str, folders: Sequence[str] | None = None, front_end: str = ""
+    name: str, folders: Sequence[str] | None = None, front_end: str = "", *, bare: bool = False
 ) -> frozenset[str]:
-    """Return the variables that a template and those that it extends name."""
+    """Return the variables that a template and those that it extends name.
+
+    With `bare`, those alone that stand somewhere without the filter `quote`.
+    """
     environment = _environment(tuple(search_path() if folders is None else folders), page=False)
     tree = environment.parse(find_template(name, folders, front_end)[1])
     found = frozenset(meta.find_undeclared_variables(tree))
+    if bare:
+        found &= _unquoted(tree)
     for parent in meta.find_referenced_templates(tree):
         if parent is not None and parent != name:
-            found |= variables_of(parent, folders)
+            found |= variables_of(parent, folders, bare=bare)
     return found
+
+
+def _unquoted(tree: nodes.Template) -> frozenset[str]:
+    quoted = {id(one.node) for one in tree.find_all(nodes.Filter) if one.name == "quote"}
+    return frozenset(one.name for one in tree.find_all(nodes.Name) if id(one) not in quoted)
 
 
 def check_one_line(name: str, value: object) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from jupyterhub.utils import maybe_future
 from traitlets import Bool, Dict, HasTraits, List, TraitError, Unicode, default, validate
 
-from ..errors import OptionsError
+from ..errors import OptionsError, TemplateError
 from ..templating import names_in, search_path, variables_of
 from .declarations import field_of
 from .forms import render_options
@@ -154,12 +154,19 @@ class ChoiceTraits(HasTraits):
         """Where templates are looked for before the packaged ones."""
         return search_path(self.template_paths)
 
-    def script_names(self) -> frozenset[str] | None:
-        """Return the variables that the job script's template names, None if nobody can tell."""
+    def script_names(self, *, bare: bool = False) -> frozenset[str] | None:
+        """Return the variables that the job script's template names, None if nobody can tell.
+
+        With `bare`, those that stand anywhere without being quoted.
+        """
         text = getattr(self, "batch_script", "")
         scheduler = getattr(self, "scheduler_name", "")
         if not text and scheduler:
-            return variables_of(f"{scheduler}.j2", self.template_folders, "spawner")
+            try:
+                return variables_of(f"{scheduler}.j2", self.template_folders, "spawner", bare=bare)
+            except TemplateError:
+                # A site's own code makes the script.
+                return None
         return names_in(text)
 
 

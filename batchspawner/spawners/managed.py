@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 from ..errors import BatchError, SchedulerError, SchedulerUnavailable, SubmitError
 from ..jobs import JobRequest, JobState
 from ..schedulers import scheduler_class, scheduler_names
-from ..templating import format_template
 from ..waiting import within
 from . import metrics
 from .admission import Ticket, shared_gate
@@ -18,6 +17,7 @@ from .answering import answers_http
 from .customised import customisations
 from .failures import SpawnFailure, exit_meaning
 from .keeper import Keeper
+from .names import prefix_words, risky_names
 from .orphans import look_for_orphans
 from .prefix import client_of, prefix_of
 from .state import JobStatus, commit_state, store_state
@@ -61,9 +61,10 @@ class ManagedBackend:
         own = customisations(spawner)
         scheduler = scheduler_class(spawner.scheduler_name)()
         variables = spawner.get_req_subvars()
-        prefix = format_template(prefix_of(spawner), **variables)
-        client = client_of(scheduler, prefix, spawner.launcher, variables["username"])
-        if own or client is None:
+        words = None
+        if not own:
+            words = prefix_words(prefix_of(spawner), variables, risky_names(spawner))
+        if words is None:
             spawner.log.log(
                 logging.WARNING if spawner.launcher else logging.DEBUG,
                 "%s: the configuration's own commands are used%s, because of %s",
@@ -72,7 +73,8 @@ class ManagedBackend:
                 ", ".join(own) or "exec_prefix",
             )
             return None
-        return cls(spawner, client)
+        owner = str(variables["username"])
+        return cls(spawner, client_of(scheduler, words, spawner.launcher, owner))
 
     def close(self) -> None:
         """End the watch of the job."""

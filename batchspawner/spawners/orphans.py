@@ -15,7 +15,7 @@ from jupyterhub import orm
 from sqlalchemy.orm import object_session
 
 from ..errors import BatchError
-from ..templating import format_template
+from .names import prefix_words, risky
 from .prefix import client_of, prefix_of
 from .tags import TAG, hub_word
 
@@ -87,11 +87,13 @@ class Reaper:
     def _as_owner(self, name: str) -> BatchClient | None:
         """Return a client that acts as the owner of a job."""
         try:
-            prefix = format_template(self._prefix, username=name)
+            words = prefix_words(self._prefix, {"username": name}, risky(name))
         except KeyError as error:
             log.warning("exec_prefix needs %s, which is not known of a job without a server", error)
             return None
-        return client_of(self._client.scheduler, prefix, self._launcher, name)
+        if words is None:
+            return None
+        return client_of(self._client.scheduler, words, self._launcher, name)
 
 
 def owned_tags(session: Any) -> set[str]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..errors import OptionsError, TemplateError
+from ..errors import OptionsError
 from ..templating import check_plain
 from .schema import OptionsRefused
 
@@ -38,7 +38,7 @@ def undeclared_variables(spawner: Any) -> dict[str, Any]:
     given = getattr(spawner, "user_options", None)
     if not given:
         return {}
-    used = _used(spawner)
+    used = spawner.script_names()
     ours = {**spawner.get_req_subvars(), "cmd": None, "path": None}
     variables = {}
     for name, value in given.items():
@@ -51,14 +51,6 @@ def undeclared_variables(spawner: Any) -> dict[str, Any]:
             _check(name, value)
         variables[name] = value
     return variables
-
-
-def _used(spawner: Any) -> frozenset[str] | None:
-    """Return the names that the script reads, None where a site's own code makes it."""
-    try:
-        return spawner.script_names()
-    except TemplateError:
-        return None
 
 
 def _is_open(spawner: Any, name: str, ours: Mapping[str, Any]) -> bool:

@@ -71,7 +71,7 @@ REQUESTS = st.dictionaries(KEYS, VERBS | HOSTILE) | st.fixed_dictionaries(
 )
 
 
-def ask(user: str, **request) -> tuple[int, str]:
+def ask(user: str, request: dict) -> tuple[int, str]:
     """Send the launcher a request as the Hub would, and return its exit status and its words."""
     done = as_hub("sudo", "-n", "-u", user, LAUNCHER, text=json.dumps(request))
     return done.returncode, done.stderr
@@ -134,11 +134,11 @@ async def test_a_job_that_is_not_the_hubs_is_left_alone(launcher, site, monkeypa
     own = site.client()  # of the first member, without the launcher
     job_id = await own.submit(JobRequest(site.script("sleep 600"), arguments=site.quiet))
     try:
-        status, said = ask(MEMBERS[0], verb="cancel", job_id=job_id)
+        status, said = ask(MEMBERS[0], {"verb": "cancel", "job_id": job_id})
         assert (status, said) == (
             77, f"batchspawner-launcher: job {job_id} does not carry the Hub's tag\n"
         )  # fmt: skip
-        assert ask(MEMBERS[1], verb="cancel", job_id=job_id)[0] != 0
+        assert ask(MEMBERS[1], {"verb": "cancel", "job_id": job_id})[0] != 0
         assert job_id in {one for one, _, _ in site.jobs()}
     finally:
         await own.cancel(job_id)
@@ -150,7 +150,7 @@ def test_hostile_requests_start_no_job(launcher, site):
               suppress_health_check=list(HealthCheck))  # fmt: skip
     @given(REQUESTS)
     def refused(request):
-        status, said = ask(MEMBERS[0], **request)
+        status, said = ask(MEMBERS[0], request)
         assert (status, said[:23]) == (77, "batchspawner-launcher: ")
 
     refused()
