@@ -62,8 +62,10 @@ class LaunchedClient(BatchClient):
             environment=dict(request.environment),
             files=self._files,
         )
-        if _refused(result):
-            raise SubmitError("The launcher refused the job.", result)
+        refused = self._refused(result)
+        if refused:
+            # Without the result, whose words would be taken for the scheduler's.
+            raise SubmitError(f"{refused} {result.text}")
         return call.parse(result)
 
     async def leave(self, folder: str, name: str, text: str) -> None:
@@ -84,7 +86,7 @@ class LaunchedClient(BatchClient):
     async def cancel(self, job_id: str) -> None:
         call = self.scheduler.cancel(job_id)
         result = await self._launch(call.timeout, verb="cancel", job_id=job_id)
-        if result.returncode != _NOT_IN_THE_QUEUE or not _refused(result):
+        if result.returncode != _NOT_IN_THE_QUEUE or not self._refused(result):
             self._read(call, result)
 
     async def signal(self, job_id: str, number: int) -> None:
@@ -112,10 +114,18 @@ class LaunchedClient(BatchClient):
         return result
 
     def _read(self, call: Call[T], result: CommandResult) -> T:
-        if _refused(result):
-            raise SchedulerError("The launcher refused it.", result)
+        refused = self._refused(result)
+        if refused:
+            raise SchedulerError(refused, result)
         return call.parse(result)
 
-
-def _refused(result: CommandResult) -> bool:
-    return result.returncode in _REFUSALS and _LAUNCHER in result.stderr
+    def _refused(self, result: CommandResult) -> str:
+        """Return who refused a request, and empty text where nobody did."""
+        if result.returncode in _REFUSALS and _LAUNCHER in result.stderr:
+            return "The launcher refused it."
+        if result.returncode == 1 and result.stderr.startswith("sudo: "):
+            return (
+                f"sudo does not let the Hub run {self._launcher} as {self._owner}, who may not be "
+                "in the group of the rule; `batchspawner sudoers` prints it."
+            )
+        return ""

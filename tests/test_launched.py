@@ -108,10 +108,19 @@ async def test_listings_are_made_as_ourselves(client, owner, hub):
 @pytest.mark.parametrize("status", [77, 78])
 async def test_a_refusal_of_the_launcher_is_told_as_one(client, owner, status):
     owner.answer = (status, "", SAID)
-    with pytest.raises(SubmitError, match="The launcher refused the job") as refused:
+    with pytest.raises(SubmitError, match="The launcher refused it") as refused:
         await client.submit(JobRequest("#!/bin/sh\n", TAG))
     assert not refused.value.transient
     with pytest.raises(SchedulerError, match=f"(?s)The launcher refused it.*{SAID}"):
+        await client.cancel("12")
+
+
+async def test_a_user_whom_sudo_does_not_know_is_told_so(client, owner):
+    owner.answer = (1, "", "sudo: a password is required")
+    said = f"sudo does not let the Hub run {LAUNCHER} as ada"
+    with pytest.raises(SubmitError, match=said):
+        await client.submit(JobRequest("#!/bin/sh\n", TAG))
+    with pytest.raises(SchedulerError, match=said):
         await client.cancel("12")
 
 
