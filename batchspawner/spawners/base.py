@@ -18,6 +18,7 @@ from .adoption import adopt
 from .choosing import ChoiceTraits
 from .environment import COMMAND_ENV_KEEP, ENV_KEEP
 from .managed import ManagedBackend
+from .names import check_names, risky_names
 from .progress import progress_events
 from .request import RequestTraits
 from .shell import ShellBackend
@@ -52,6 +53,12 @@ class BatchSpawnerBase(ChoiceTraits, RequestTraits, Spawner):
     exec_prefix = Unicode(
         "sudo -E -u {username}",
         help="What goes before the scheduler's commands, so that the user owns the job.",
+    ).tag(config=True)
+    launcher = Unicode(
+        "",
+        help="Path of the launcher that root has installed, such as "
+        "/usr/local/sbin/batchspawner-launcher. Jobs are submitted and cancelled through it, by "
+        "`sudo -n -u {username}` where exec_prefix says nothing else. It may do nothing else.",
     ).tag(config=True)
     batch_script = Unicode(
         "",
@@ -183,12 +190,12 @@ class BatchSpawnerBase(ChoiceTraits, RequestTraits, Spawner):
 
     def script_variables(self) -> dict[str, Any]:
         """Return all that a job script's template can name; choices of the user come last."""
-        return {
-            **self.get_req_subvars(),
-            **self.chosen_variables(),
-            "cmd": self.cmd_formatted_for_batch(),
-            "path": self.get_env().get("PATH", ""),
-        }
+        own = {"cmd": self.cmd_formatted_for_batch(), "path": self.get_env().get("PATH", "")}
+        variables = {**self.get_req_subvars(), **own}
+        names = risky_names(self)
+        if names:
+            check_names(names, variables, self.script_names(bare=True), "the job script")
+        return {**variables, **self.chosen_variables(), **own}
 
     async def submit_batch_script(self) -> str:
         """Render the job script, submit it and return the job's id."""

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from typing import TYPE_CHECKING, Any
 
-from ..client import BatchClient
 from ..errors import BatchError, SchedulerError, SchedulerUnavailable, SubmitError
 from ..jobs import JobRequest, JobState
 from ..schedulers import scheduler_class, scheduler_names
-from ..templating import format_template
 from ..waiting import within
 from . import metrics
 from .admission import Ticket, shared_gate
@@ -18,8 +17,9 @@ from .answering import answers_http
 from .customised import customisations
 from .failures import SpawnFailure, exit_meaning
 from .keeper import Keeper
+from .names import prefix_words, risky_names
 from .orphans import look_for_orphans
-from .prefix import runners_of
+from .prefix import client_of, prefix_of
 from .state import JobStatus, commit_state, store_state
 from .tags import new_tag
 from .wording import describe_start, describe_submit
@@ -27,6 +27,7 @@ from .wording import describe_start, describe_submit
 if TYPE_CHECKING:
     from prometheus_client import Counter, Histogram
 
+    from ..client import BatchClient
     from ..jobs import JobStatus as SchedulerStatus
     from ..watch import Watch
 
@@ -59,16 +60,21 @@ class ManagedBackend:
             return None
         own = customisations(spawner)
         scheduler = scheduler_class(spawner.scheduler_name)()
-        prefix = format_template(spawner.exec_prefix, **spawner.get_req_subvars())
-        runners = runners_of(prefix, shared=scheduler.shared)
-        if own or runners is None:
-            spawner.log.debug(
-                "%s: the configuration's own commands are used, because of %s",
+        variables = spawner.get_req_subvars()
+        words = None
+        if not own:
+            words = prefix_words(prefix_of(spawner), variables, risky_names(spawner))
+        if words is None:
+            spawner.log.log(
+                logging.WARNING if spawner.launcher else logging.DEBUG,
+                "%s: the configuration's own commands are used%s, because of %s",
                 spawner._log_name,
+                " and not the launcher" if spawner.launcher else "",
                 ", ".join(own) or "exec_prefix",
             )
             return None
-        return cls(spawner, BatchClient(scheduler, *runners))
+        owner = str(variables["username"])
+        return cls(spawner, client_of(scheduler, words, spawner.launcher, owner))
 
     def close(self) -> None:
         """End the watch of the job."""

@@ -10,8 +10,9 @@ import asyncio
 import re
 from typing import Any
 
-from ..templating import format_template
+from ..templating import format_template, names_in
 from ..waiting import within
+from .names import check_names, risky_names
 from .state import JobStatus
 
 _DOUBTS = 3
@@ -172,6 +173,9 @@ class ShellBackend:
     def _command(self, template: str) -> str:
         variables = self.spawner.get_req_subvars()
         variables["job_id"] = self.spawner.job_id
+        names = risky_names(self.spawner)
+        for one in (self.spawner.exec_prefix, template) if names else ():
+            check_names(names, variables, names_in(one), f"the command {one!r}")
         return " ".join(
             (
                 format_template(self.spawner.exec_prefix, **variables),
