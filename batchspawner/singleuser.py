@@ -6,7 +6,12 @@ It runs on compute nodes, so it needs nothing but the standard library of a Pyth
 also works as a single file that was copied there. It reads from the environment:
 
 JUPYTERHUB_API_URL, JUPYTERHUB_API_TOKEN
-    where to report, and the right to do so
+    where to report, and the right to do so: a token, or a code that is good for one use, for
+    which the Hub hands out all that is secret in the server's environment
+BATCHSPAWNER_PRIVATE_FILE
+    a file with more variables, in JSON, where the token or the code must not be in the environment
+BATCHSPAWNER_JOB_ID_VARIABLE
+    the name of the variable in which the scheduler says which job this is
 JUPYTERHUB_SERVICE_URL
     where the server is to listen; a port 0 in it is replaced by the port that was chosen
 JUPYTERHUB_SSL_KEYFILE, JUPYTERHUB_SSL_CERTFILE, JUPYTERHUB_SSL_CLIENT_CA
@@ -17,6 +22,7 @@ BATCHSPAWNER_REPORT_TIMEOUT
     seconds after which it gives up trying to reach the Hub (300)
 """
 
+import binascii
 import contextlib
 import functools
 import http.client
@@ -27,10 +33,11 @@ import re
 import socket
 import sys
 import time
-from typing import Callable, List, MutableMapping, NoReturn, Optional, Tuple
+from typing import Callable, Dict, List, MutableMapping, NoReturn, Optional, Tuple, Union
 from urllib.parse import SplitResult, urlsplit
 
 Environment = MutableMapping[str, str]
+Body = Dict[str, Union[int, str]]
 Address = Tuple[socket.AddressFamily, str]
 
 # Exit statuses of https://man.openbsd.org/sysexits
@@ -42,7 +49,12 @@ TRY_TIMEOUT = 10.0
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 10.0
 SECONDS_BETWEEN_COMPLAINTS = 30.0
 
-NO_LONGER_VALID = "The token is no longer valid: the server was stopped, or the Hub forgot it."
+ANSWER_LIMIT = 1000000
+CODE = re.compile(r"[A-Za-z0-9_-]{43}\.claim-[0-9]+\Z")
+
+NO_LONGER_VALID = (
+    "The token or code is no longer valid: the server was stopped, or the Hub forgot it."
+)
 MEANINGS = {
     302: "Redirects are not followed: check c.JupyterHub.hub_connect_url.",
     401: NO_LONGER_VALID,
@@ -83,6 +95,7 @@ def main(argv: Optional[List[str]] = None) -> int:
 def announce(command: List[str], env: Environment) -> List[str]:
     """Choose a port, report it, and return the command with all that it must know."""
     forget_foreign_folders(env)
+    unpack(env)
     service_url = env.get("JUPYTERHUB_SERVICE_URL", "")
     where = urlsplit(service_url)
     if where.scheme.startswith("http+unix"):
@@ -149,6 +162,22 @@ def forget_foreign_folders(env: Environment) -> None:
     folder = env.get("XDG_RUNTIME_DIR")
     if folder and not os.access(folder, os.W_OK | os.X_OK):
         del env["XDG_RUNTIME_DIR"]
+
+
+def unpack(env: Environment) -> None:
+    """Take over the variables that lie in a file."""
+    name = env.pop("BATCHSPAWNER_PRIVATE_FILE", "")
+    if not name:
+        return
+    try:
+        with open(name) as file:
+            env.update(json.load(file))
+    except (OSError, ValueError, TypeError) as error:
+        raise Failure(
+            f"cannot read {name}, which has the right to report to the Hub: {reason(error)}. The "
+            "nodes must share the home folders; otherwise set secret_transport to 'environment'.",
+            EX_CONFIG,
+        ) from None
 
 
 # Where the server listens.
@@ -263,10 +292,16 @@ def report(port: int, env: Environment) -> str:
     """Tell the Hub the port, trying again while that may help; return our address there."""
     url, token = read_hub(env)
     connect, patience = connector(url, env), read_patience(env)
+    body: Body = {"port": port}
+    if CODE.match(token):
+        job_id = env.get(env.get("BATCHSPAWNER_JOB_ID_VARIABLE", ""), "")
+        # Said again with each try, so that the Hub knows us again when its answer was lost.
+        body.update(claim=binascii.hexlify(os.urandom(32)).decode(), job_id=job_id)
     end, pause, complained = time.monotonic() + patience, FIRST_PAUSE, -SECONDS_BETWEEN_COMPLAINTS
     while True:
         try:
-            return post(connect(), url, token, port)
+            local, answer = post(connect(), url, token, body)
+            break
         except Unreachable as error:
             now = time.monotonic()
             message = f"cannot reach the Hub at {url.geturl()}: {error}"
@@ -282,6 +317,20 @@ def report(port: int, env: Environment) -> str:
             complain(f"{message}; trying again until {until}")
         time.sleep(pause * random.uniform(0.5, 1.0))
         pause = min(pause * 2, LONGEST_PAUSE)
+    if "claim" in body:
+        take_over(answer, env)
+    return local
+
+
+def take_over(answer: bytes, env: Environment) -> None:
+    """Add what the Hub gave for a code to what the job has set itself."""
+    try:
+        given = json.loads(answer.decode())["environment"]
+        env["JUPYTERHUB_API_TOKEN"] = given.pop("JUPYTERHUB_API_TOKEN")
+        for name, value in given.items():
+            env.setdefault(name, value)
+    except (ValueError, LookupError, TypeError, AttributeError):
+        raise Failure("the Hub's answer to the claim has no environment", EX_UNAVAILABLE) from None
 
 
 def read_hub(env: Environment) -> Tuple[SplitResult, str]:
@@ -335,16 +384,18 @@ def connector(url: SplitResult, env: Environment) -> "Callable[[], http.client.H
     )
 
 
-def post(connection: http.client.HTTPConnection, url: SplitResult, token: str, port: int) -> str:
-    """Report once and return our address. Raises Unreachable where another try may help."""
+def post(
+    connection: http.client.HTTPConnection, url: SplitResult, token: str, body: Body
+) -> Tuple[str, bytes]:
+    """Report once; return our address and the answer. Raises Unreachable for a try in vain."""
     try:
         connection.connect()
         local = str(connection.sock.getsockname()[0])
-        body = json.dumps({"port": port, "host": local})
+        text = json.dumps(dict(body, host=local))
         headers = {"Authorization": f"token {token}", "Content-Type": "application/json"}
-        connection.request("POST", f"{url.path.rstrip('/')}/batchspawner", body, headers)
+        connection.request("POST", f"{url.path.rstrip('/')}/batchspawner", text, headers)
         answer = connection.getresponse()
-        said = message_in(answer.read(10000))
+        data = answer.read(ANSWER_LIMIT)
     except (ValueError, OSError, http.client.HTTPException) as error:
         # Python 3.6 has no class of its own for every certificate that does not fit.
         unfit = getattr(error, "reason", "") == "CERTIFICATE_VERIFY_FAILED"
@@ -355,8 +406,8 @@ def post(connection: http.client.HTTPConnection, url: SplitResult, token: str, p
     finally:
         connection.close()
     if 200 <= answer.status < 300:
-        return local
-    text = f"it answered {answer.status} {answer.reason}: {said}"
+        return local, data
+    text = f"it answered {answer.status} {answer.reason}: {message_in(data)}"
     if answer.status >= 500 or answer.status == 429:
         raise Unreachable(text)
     meaning = MEANINGS.get(answer.status, "")
@@ -365,7 +416,7 @@ def post(connection: http.client.HTTPConnection, url: SplitResult, token: str, p
 
 def message_in(said: bytes) -> str:
     """Return the message in an error answer of the Hub."""
-    text = said.decode("utf-8", "replace").strip()
+    text = said[:10000].decode("utf-8", "replace").strip()
     with contextlib.suppress(ValueError, KeyError, TypeError):
         text = str(json.loads(text)["message"])
     return " ".join(text.split())[:300]

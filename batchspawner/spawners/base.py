@@ -20,6 +20,7 @@ from .environment import COMMAND_ENV_KEEP, ENV_KEEP
 from .managed import ManagedBackend
 from .progress import progress_events
 from .request import RequestTraits
+from .secrecy import SecrecyTraits
 from .shell import ShellBackend
 from .state import JobStatus, commit_state, restore_state, saved_state
 
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 _HOST_NAME = re.compile(r"[A-Za-z0-9_.:-]{1,253}")
 
 
-class BatchSpawnerBase(ChoiceTraits, RequestTraits, Spawner):
+class BatchSpawnerBase(ChoiceTraits, SecrecyTraits, RequestTraits, Spawner):
     """Be the base of all spawners whose server is a batch job.
 
     A subclass either names a scheduler of `batchspawner.schedulers` in `scheduler_name`, or gives

@@ -19,6 +19,7 @@ from .customised import customisations
 from .failures import SpawnFailure, exit_meaning
 from .keeper import Keeper
 from .orphans import look_for_orphans
+from .packing import pack
 from .prefix import runners_of
 from .state import JobStatus, commit_state
 from .tags import new_tag
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
     from ..jobs import JobStatus as SchedulerStatus
     from ..watch import Watch
+    from .packing import Package
 
 _FIRST_ANSWER = 15.0
 """Seconds that `poll` waits for the first listing after a restart of the Hub."""
@@ -86,20 +88,21 @@ class ManagedBackend:
 
     async def submit(self) -> None:
         spawner = self.spawner
-        script = await spawner._get_batch_script(**spawner.script_variables())
-        spawner.log.debug("%s: job script\n%s", spawner._log_name, script)
+        package = await pack(spawner, self.client.scheduler, self.client.leave)
+        spawner.log.debug("%s: job script\n%s", spawner._log_name, package.shown)
         look_for_orphans(self.client, spawner)
         gate = shared_gate(spawner.scheduler_name, spawner.submit_concurrency)
         self._ticket = gate.ticket(spawner.user.name)
         async with gate.entered(self._ticket):
-            await self._hand_over(script)
+            await self._hand_over(package)
 
-    async def _hand_over(self, script: str) -> None:
+    async def _hand_over(self, package: Package) -> None:
         spawner = self.spawner
         # The tag is stored first, so that a Hub that dies now can find its job again.
         spawner.job_tag = new_tag(spawner)
+        spawner.job_claim = package.claim.dump() if package.claim else {}
         commit_state(spawner)
-        request = JobRequest(script, spawner.job_tag, spawner.get_env())
+        request = JobRequest(package.script, spawner.job_tag, package.environment)
         try:
             spawner.job_id = await self.client.submit(request)
         except SubmitError as error:
@@ -196,6 +199,18 @@ class ManagedBackend:
             if since is not None:
                 self._time(histogram, since)
         self.keep()
+
+    async def run(self, *, news: bool = False) -> SchedulerStatus:
+        """Return the job's status once it does not wait any more.
+
+        With `news` the scheduler is asked now, whatever it said before.
+        """
+        watch = self._watch(self.spawner.startup_poll_interval)
+        if news:
+            await watch.renewed()
+        else:
+            watch.hurry()
+        return await watch.until(lambda status: not status.state.is_waiting)
 
     def keep(self) -> None:
         """Look after the server from now on: its end is told at once, its restart followed."""
