@@ -64,7 +64,9 @@ def render_script(
         if variable not in MULTI_LINE:
             check_one_line(variable, value)
     environment = _environment(tuple(search_path() if folders is None else folders), page=False)
-    return _render(environment, [f"{front_end}/{name}", name], variables)
+    return _render(
+        environment, [f"{front_end}/{name}", name], {**variables, "front_end": front_end}
+    )
 
 
 def render_page(name: str, variables: Mapping[str, object], folders: Sequence[str] = ()) -> str:

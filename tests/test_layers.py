@@ -19,11 +19,12 @@ MODULES = sorted(
 FRONT_ENDS = {"spawners", "kernels", "magics", "functions", "clusters"}
 WITH_JUPYTERHUB = ("batchspawner.spawners", "batchspawner.api", "batchspawner.batchspawner")
 # They run at import what only their own process may run.
-NOT_IMPORTED = ("batchspawner.cli.demo_config",)
+NOT_IMPORTED = ("batchspawner.cli.demo_config", "batchspawner.agent.__main__")
 NO_INPUT_OUTPUT = {"asyncio", "os", "pathlib", "shutil", "socket", "subprocess", "threading"}
 STARTS_PROCESSES = {
     "batchspawner.runners",
     # Programs of their own, not part of the library.
+    "batchspawner.agent.children",
     "batchspawner.cli.demo",
     "batchspawner.localqueue.scheduling",
     "batchspawner.localqueue.supervisor",

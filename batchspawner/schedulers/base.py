@@ -151,6 +151,10 @@ class Scheduler(ABC):
             text = f"{cls.title} refused the job."
             raise SubmitError(text, result, transient=transient) from error
 
+    def embedded(self, command: str) -> str:
+        """Return a shell command as it is written into the job script."""
+        return command
+
     def checked(self, job_id: str) -> str:
         """Return a job id as it is. Raises ValueError where it has not this scheduler's form."""
         if not self.job_id_pattern.fullmatch(job_id):

@@ -101,6 +101,10 @@ class HTCondor(Scheduler):
     def availability(self) -> Call[list[Queue]]:
         return Call(htcondor_slots.SLOTS, htcondor_slots.parse_slots)
 
+    def embedded(self, command: str) -> str:
+        # It stands within both quotes of a submit description, where each is written twice.
+        return command.replace('"', '""').replace("'", "''")
+
     def cancel(self, job_id: str) -> Call[None]:
         return Call(("condor_rm", self.checked(job_id)), _parse_cancel)
 

@@ -21,7 +21,7 @@ from .keeper import Keeper
 from .orphans import look_for_orphans
 from .packing import pack
 from .prefix import runners_of
-from .state import JobStatus, commit_state
+from .state import JobStatus, commit_state, store_state
 from .tags import new_tag
 from .wording import describe_start, describe_submit
 
@@ -101,7 +101,7 @@ class ManagedBackend:
         # The tag is stored first, so that a Hub that dies now can find its job again.
         spawner.job_tag = new_tag(spawner)
         spawner.job_claim = package.claim.dump() if package.claim else {}
-        commit_state(spawner)
+        await store_state(spawner)
         request = JobRequest(package.script, spawner.job_tag, package.environment)
         try:
             spawner.job_id = await self.client.submit(request)

@@ -1,0 +1,172 @@
+"""Submit a job that has an agent in it, and know what becomes of both."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .calls import Call
+from .client import BatchClient
+from .errors import BatchError, failure_of
+from .scripts import find_scheduler, job_request
+from .surroundings import own_environment
+from .units import seconds
+from .watch import CALM
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from .callhome import Listener
+    from .jobs import JobStatus
+    from .remote import Agent
+
+_ATTENTIVE = 5.0
+"""Seconds between two looks at a job that has not called yet, or does not any more."""
+
+_POST = 0.3
+"""Seconds between two looks into the journal, where there is no other way."""
+
+_FAREWELL = 2.0
+"""Seconds that the last frames of an ended job may need to arrive."""
+
+_TAIL = 4096
+"""Bytes of a job's log that go into an error."""
+
+
+class Allocation:
+    """Stand for a job that runs agents: one, or one for each element.
+
+    Make it by `submit`. It watches the job: when that ends, whatever still waits for it hears
+    why. `on_status` is called with each news of the scheduler.
+    """
+
+    def __init__(self, client: BatchClient, call: Call, job_id: str) -> None:
+        self.client = client
+        self.call = call
+        self.job_id = job_id
+        self.status: JobStatus | None = None
+        self.on_status: Callable[[JobStatus], None] = lambda _: None
+        self._watch = client.watch(job_id, _ATTENTIVE)
+        self._ended: asyncio.Future[BatchError] = asyncio.get_running_loop().create_future()
+        self._tasks = [asyncio.ensure_future(self._follow())]
+
+    @classmethod
+    async def submit(
+        cls,
+        client: BatchClient,
+        listener: Listener | None,
+        *,
+        front_end: str,
+        name: str,
+        call: Call | None = None,
+        folders: Sequence[str] | None = None,
+        variables: Mapping[str, object] | None = None,
+        **resources: Any,
+    ) -> Allocation:
+        """Submit a job whose script runs the agent of a call, a new one by default.
+
+        Without a listener, agents and driver speak through files. `resources` are those of
+        `scripts.job_request`. Raises SubmitError, SchedulerUnavailable, OptionsError or
+        TemplateError.
+        """
+        if call is None:
+            call = new_call(resources.get("runtime"))
+        if listener is not None:
+            listener.expect(call)
+        request = job_request(
+            client.scheduler,
+            call.command,
+            front_end=front_end,
+            name=name,
+            log=str(call.folder / "log"),
+            folders=folders,
+            variables={**(variables or {}), "environment_file": str(call.environment_file)},
+            **resources,
+        )
+        try:
+            job_id = await client.submit(request)
+        except BaseException:
+            call.close()
+            raise
+        self = cls(client, call, job_id)
+        if listener is None:
+            self._tasks.append(asyncio.ensure_future(self._read_post()))
+        return self
+
+    async def next_agent(self) -> Agent:
+        """Wait for the next agent that calls. Raises why the job ended, where it did before."""
+        agent = await self.call.next_agent()
+        self._watch.interval = CALM
+        agent.on_silent = self.suspect
+        return agent
+
+    async def ended(self) -> BatchError:
+        """Wait for the end of the job, and return what there is to say of it."""
+        return await asyncio.shield(self._ended)
+
+    async def cancel(self) -> None:
+        """Cancel the job. Raises SchedulerError where that was not possible."""
+        await self.client.cancel(self.job_id)
+        self._watch.interval = _ATTENTIVE
+        self._watch.hurry()
+
+    def suspect(self) -> None:
+        """Have the scheduler asked: the job is silent, where it should not be."""
+        self._watch.interval = _ATTENTIVE
+        self._watch.hurry()
+
+    def log_tail(self) -> str:
+        """Return the last lines of what the job printed."""
+        with contextlib.suppress(OSError), (self.call.folder / "log").open("rb") as file:
+            file.seek(0, os.SEEK_END)
+            file.seek(max(0, file.tell() - _TAIL))
+            return file.read().decode(errors="replace").strip()
+        return ""
+
+    async def close(self, *, remove: bool = True) -> None:
+        """Stop to watch; the job goes on if it has not ended."""
+        self._watch.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self.call.close(remove=remove)
+
+    async def _follow(self) -> None:
+        seen: JobStatus | None = None
+        while seen is None or not seen.is_final:
+            seen = self.status = await self._watch.change(seen)
+            self.on_status(seen)
+        await self._hear_out()
+        error = failure_of(seen, self.log_tail())
+        error = error or BatchError(f"job {self.job_id} has ended")
+        self.call.fail(error)
+        self._ended.set_result(error)
+
+    async def _hear_out(self) -> None:
+        """Let what the agents said last arrive."""
+        until = asyncio.get_running_loop().time() + _FAREWELL
+        while asyncio.get_running_loop().time() < until:
+            if not any(agent.online.is_set() for agent in self.call.agents.values()):
+                return
+            await asyncio.sleep(0.05)
+
+    async def _read_post(self) -> None:
+        while True:
+            self.call.read_journal()
+            await asyncio.sleep(_POST)
+
+
+def new_call(runtime: object = None, **settings: Any) -> Call:
+    """Make a call whose job begins with our own environment, in our folder."""
+    walltime = float(seconds("runtime", str(runtime))) if runtime else None
+    return Call.create(
+        environment=own_environment(), cwd=str(Path.cwd()), runtime=walltime, **settings
+    )
+
+
+def client_for(scheduler: str = "auto") -> BatchClient:
+    """Return a client of this machine's scheduler. Raises LookupError for an unknown name."""
+    return BatchClient(find_scheduler(scheduler))
