@@ -25,9 +25,15 @@ log = logging.getLogger(__name__)
 _SEARCHES = (1.0, 2.0, 5.0)
 """Seconds before each search for a job whose submit gave no answer."""
 
-_LEAVE = (
-    'umask 077; mkdir -p "$1" && chmod 700 "$1" && cat > "$1/$2.new" && mv -f "$1/$2.new" "$1/$2"'
-)
+_LEAVE = """
+set -e
+umask 077
+mkdir -p "$1"
+chmod 700 "$1"
+rm -f "$1/$2.new"
+cat > "$1/$2.new"
+mv -f "$1/$2.new" "$1/$2"
+"""
 
 
 class BatchClient:

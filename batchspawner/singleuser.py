@@ -171,8 +171,8 @@ def unpack(env: Environment) -> None:
         return
     try:
         with open(name) as file:
-            env.update(json.load(file))
-    except (OSError, ValueError, TypeError) as error:
+            env.update(json.load(file).items())
+    except (OSError, ValueError, TypeError, AttributeError) as error:
         raise Failure(
             f"cannot read {name}, which has the right to report to the Hub: {reason(error)}. The "
             "nodes must share the home folders; otherwise set secret_transport to 'environment'.",

@@ -244,6 +244,7 @@ class BatchSpawnerBase(ChoiceTraits, SecrecyTraits, RequestTraits, Spawner):
         super().clear_state()
         restore_state(self, {})
         self.chosen = None
+        self.claim_alarm = ""
         self._report = None
         if self._backend is not None:
             self._backend.close()

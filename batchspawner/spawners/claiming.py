@@ -12,6 +12,7 @@ from jupyterhub import orm
 from sqlalchemy.orm import object_session
 
 from ..waiting import within
+from . import metrics
 from .claim import Claim
 from .hub import hub_spawner, in_background
 from .packing import TOKEN
@@ -138,9 +139,10 @@ async def _running(spawner: Any, *, news: bool = False) -> JobStatus:
 
 def _alarmed(spawner: Any) -> ClaimRefused:
     spawner.claim_alarm = (
-        f"ALARM: the claim code of job {spawner.job_id} was used a second time. It was refused, "
-        "but somebody else may have the code"
+        f"ALARM: the claim code of job {spawner.job_id} was used a second time. That was refused, "
+        "but somebody else may have got hold of the code: tell the administrator."
     )
+    metrics.CLAIM_ALARMS.labels(scheduler=spawner.scheduler_name).inc()
     spawner.log.error("%s: %s", spawner._log_name, spawner.claim_alarm)
     if spawner.second_claim == "cancel":
         in_background(spawner.cancel_batch_job())

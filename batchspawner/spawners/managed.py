@@ -320,7 +320,8 @@ class ManagedBackend:
         else:
             text = "The Jupyter batch job started but died before launching the single-user server."
         meaning = exit_meaning(spawner, status.exit_code)
-        raise SpawnFailure(f"{text} Job {spawner.job_id}: {status.describe()}.{meaning}")
+        alarm = f" {spawner.claim_alarm}" if spawner.claim_alarm else ""
+        raise SpawnFailure(f"{text} Job {spawner.job_id}: {status.describe()}.{meaning}{alarm}")
 
     def _use_fixed_port(self) -> None:
         """Take the port that the configuration fixes where no wrapper reports one."""

@@ -16,6 +16,7 @@ from ..errors import BatchError
 from ..private import PrivateEnvironment
 from ..schedulers.base import Carrier
 from .claim import Claim, new_code
+from .failures import SpawnFailure
 from .insertion import with_variable
 from .tags import hub_word
 
@@ -63,7 +64,8 @@ async def pack(
 ) -> Package:
     """Render the script of a spawner's job and pack its environment.
 
-    `leave` is None where no file can be written as the owner of the job.
+    `leave` is None where no file can be written as the owner of the job. Raises SpawnFailure
+    where the secrets shall be in a file and cannot.
     """
     packer = _Packer(spawner, scheduler, leave)
     script, secrets = await packer.separate()
@@ -94,7 +96,8 @@ class _Packer:
         script = await self._render(secrets)
         named = [name for name in secrets if _uses(script, name)]
         if named:
-            self._warn(f"the job script uses {', '.join(named)}", "this travels")
+            what = _ALL if TOKEN in named else "this travels"
+            self._warn(f"the job script uses {', '.join(named)}", what)
         elif TOKEN in secrets and not _WRAPPER.search(script):
             self._warn("the job script does not start batchspawner-singleuser", _ALL)
             named = [TOKEN]
@@ -162,8 +165,10 @@ class _Packer:
                 raise BatchError("the configuration's own commands are used")
             await self._leave(folder, name, json.dumps(dict(cargo)))
         except BatchError as error:
-            what = "a code that is good for one use travels" if self._way == "claim" else _ALL
-            self._warn(f"no private file can be written for the job's owner: {error}", what)
+            why = f"no private file can be written for the job's owner: {str(error).rstrip('.')}"
+            if self._way == "file":
+                raise SpawnFailure(f"The job is not submitted: {why}.") from error
+            self._warn(why, _CODE)
             return ""
         return f"{folder}/{name}"
 
