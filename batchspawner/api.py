@@ -100,7 +100,7 @@ class BatchSpawnerAPIHandler(APIHandler):
         number = server_of(code)
         if number is None:
             return None
-        row = self.db.get(orm.Spawner, number) if number < 1 << 62 else None
+        row = self.db.get(orm.Spawner, number)
         if row is None or row.server is None:
             raise web.HTTPError(403, "this code belongs to no server that is starting or running")
         spawner = innermost(self.users[row.user].spawners[row.name])
