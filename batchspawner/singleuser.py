@@ -12,10 +12,12 @@ BATCHSPAWNER_PRIVATE_FILE
     a file with more variables, in JSON, where the token or the code must not be in the environment
 BATCHSPAWNER_JOB_ID_VARIABLE
     the name of the variable in which the scheduler says which job this is
+BATCHSPAWNER_CERTIFICATES
+    certificates, which it writes into ~/.batchspawner, for a Hub with internal_ssl
 JUPYTERHUB_SERVICE_URL
     where the server is to listen; a port 0 in it is replaced by the port that was chosen
 JUPYTERHUB_SSL_KEYFILE, JUPYTERHUB_SSL_CERTFILE, JUPYTERHUB_SSL_CLIENT_CA
-    certificates, for a Hub with internal_ssl
+    where certificates are already, for a Hub with internal_ssl
 BATCHSPAWNER_PORT_RANGE
     first and last port that may be chosen, such as 9000-9999
 BATCHSPAWNER_REPORT_TIMEOUT
@@ -96,6 +98,7 @@ def announce(command: List[str], env: Environment) -> List[str]:
     """Choose a port, report it, and return the command with all that it must know."""
     forget_foreign_folders(env)
     unpack(env)
+    unpack_certificates(env)
     service_url = env.get("JUPYTERHUB_SERVICE_URL", "")
     where = urlsplit(service_url)
     if where.scheme.startswith("http+unix"):
@@ -178,6 +181,35 @@ def unpack(env: Environment) -> None:
             "nodes must share the home folders; otherwise set secret_transport to 'environment'.",
             EX_CONFIG,
         ) from None
+
+
+def unpack_certificates(env: Environment) -> None:
+    """Write the certificates that came in a variable into files that only their owner can read."""
+    text = env.pop("BATCHSPAWNER_CERTIFICATES", "")
+    if not text:
+        return
+    folder = os.path.expanduser("~/.batchspawner")  # noqa: PTH111
+    try:
+        files = json.loads(binascii.a2b_base64(text).decode())
+        folder = os.path.join(folder, os.path.basename(files["name"]))  # noqa: PTH118,PTH119
+        os.makedirs(folder, 0o700, exist_ok=True)  # noqa: PTH103
+        os.chmod(folder, 0o700)  # noqa: PTH101
+        for kind in ("KEYFILE", "CERTFILE", "CLIENT_CA"):
+            env[f"JUPYTERHUB_SSL_{kind}"] = write_private(folder, kind.lower(), files[kind])
+    except (OSError, ValueError, TypeError, LookupError) as error:
+        message = f"cannot write the server's certificates into {folder}: {reason(error)}"
+        raise Failure(message, EX_CONFIG) from None
+
+
+def write_private(folder: str, name: str, text: str) -> str:
+    """Write a file that only its owner can read, in the place of an older one."""
+    path = os.path.join(folder, f"{name}.pem")  # noqa: PTH118
+    new = f"{path}.{os.getpid()}"
+    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with open(descriptor, "w") as file:
+        file.write(text)
+    os.replace(new, path)  # noqa: PTH105
+    return path
 
 
 # Where the server listens.
@@ -329,6 +361,7 @@ def take_over(answer: bytes, env: Environment) -> None:
         env["JUPYTERHUB_API_TOKEN"] = given.pop("JUPYTERHUB_API_TOKEN")
         for name, value in given.items():
             env.setdefault(name, value)
+        unpack_certificates(env)
     except (ValueError, LookupError, TypeError, AttributeError):
         raise Failure("the Hub's answer to the claim has no environment", EX_UNAVAILABLE) from None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import sys
 
@@ -94,3 +95,37 @@ def test_a_refused_claim_ends_the_job_with_the_reason(hub):  # noqa: F811
     assert (done.returncode, len(one.reports)) == (singleuser.EX_UNAVAILABLE, 1)
     assert "this code was used already" in done.stderr
     assert CODE not in done.stderr
+
+
+FILES = {"KEYFILE": "a key", "CERTFILE": "a certificate", "CLIENT_CA": "whom to trust"}
+
+
+def certificates(**files) -> str:
+    return base64.b64encode(json.dumps({"name": "jh-1234-7-tls", **files}).encode()).decode()
+
+
+def test_certificates_become_files_that_only_their_owner_reads(hub, tmp_path):  # noqa: F811
+    given = {**GIVEN, "BATCHSPAWNER_CERTIFICATES": certificates(**FILES)}
+    one = hub(environment=given)
+    entry = certificates(**dict.fromkeys(FILES, "older, for the entry"))
+    environment = claim(one, HOME=str(tmp_path), BATCHSPAWNER_CERTIFICATES=entry)
+    folder = tmp_path / ".batchspawner" / "jh-1234-7-tls"
+    texts = {name: (folder / f"{name.lower()}.pem").read_text() for name in FILES}
+    assert texts == FILES
+    modes = {path.name: oct(path.stat().st_mode & 0o777) for path in [folder, *folder.iterdir()]}
+    assert modes == {
+        "jh-1234-7-tls": "0o700", "keyfile.pem": "0o600", "certfile.pem": "0o600",
+        "client_ca.pem": "0o600",
+    }  # fmt: skip
+    assert {environment[f"JUPYTERHUB_SSL_{name}"] for name in FILES} == {
+        str(folder / f"{name.lower()}.pem") for name in FILES
+    }
+    assert "BATCHSPAWNER_CERTIFICATES" not in environment
+
+
+@pytest.mark.parametrize("word", ["lies-in-the-script", "e30=", "W10="])
+def test_certificates_that_are_none_are_named(hub, tmp_path, word):  # noqa: F811
+    one = hub(environment=GIVEN)
+    done = wrap(one.url, "true", HOME=str(tmp_path), BATCHSPAWNER_CERTIFICATES=word)
+    assert (done.returncode, one.reports) == (singleuser.EX_CONFIG, [])
+    assert f"cannot write the server's certificates into {tmp_path}/.batchspawner" in done.stderr

@@ -13,6 +13,7 @@ from sqlalchemy.orm import object_session
 
 from ..waiting import within
 from . import metrics
+from .certificates import CERTIFICATES, are_ours, server_certificate
 from .claim import Claim
 from .hub import hub_spawner, in_background
 from .packing import TOKEN
@@ -57,7 +58,14 @@ async def exchange(spawner: Any, application: Application) -> PrivateEnvironment
     claim, status = await _claimed(spawner, application)
     spawner.job_claim = claim.use(application.claimant, status.start).dump()
     spawner.receive_report(application.port, application.host)
-    return claim.environment(application.code)
+    environment = claim.environment(application.code)
+    if are_ours(spawner):
+        hosts = [spawner.reported_host, status.host and spawner.connect_host(status.host)]
+        known = [host for host in hosts if host]
+        if not known:
+            raise ClaimRefused(f"the scheduler does not say yet where job {spawner.job_id} is", 503)
+        environment[CERTIFICATES] = await server_certificate(spawner, known)
+    return environment
 
 
 async def promote(spawner: Any, application: Application) -> None:

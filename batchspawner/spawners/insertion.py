@@ -1,25 +1,29 @@
-"""Set a variable inside a job script that may be a site's own."""
+"""Set variables inside a job script that may be a site's own."""
 
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 _INTERPRETER = re.compile(r"#! *(?:\S*/env +(?:-\S+ +)*)?(\S+)")
 _SHELL_OPTION = re.compile(r"^#(?:PBS|\$) .*-S +(\S+)", re.MULTILINE)
 _BOURNE = {"sh", "bash", "dash", "ksh", "zsh"}
 
 
-def with_variable(script: str, name: str, value: str) -> str | None:
-    """Return a shell script with a variable set before its first command.
+def with_variables(script: str, variables: Mapping[str, str]) -> str | None:
+    """Return a shell script with variables set before its first command.
 
-    None for a script in another language. `value` has no quote in it.
+    None for a script in another language. The values have no quotes in them.
     """
     if not _is_bourne(script):
         return None
     lines = script.splitlines(keepends=True)
     # Behind all directives: schedulers read them up to the first command.
     first = next((i for i, line in enumerate(lines) if _is_command(line)), len(lines))
-    lines.insert(first, f"export {name}='{value}'\n")
+    lines[first:first] = [f"export {name}='{value}'\n" for name, value in variables.items()]
     if first and not lines[first - 1].endswith("\n"):
         lines[first - 1] += "\n"
     return "".join(lines)

@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any
 from ..errors import BatchError
 from ..private import PrivateEnvironment
 from ..schedulers.base import Carrier
+from .certificates import CERTIFICATES, PATHS, are_ours, entry_certificate
 from .claim import Claim, new_code
 from .failures import SpawnFailure
-from .insertion import with_variable
+from .insertion import with_variables
 from .tags import hub_word
 
 if TYPE_CHECKING:
@@ -89,6 +90,9 @@ class _Packer:
         self._extra = [_ID_VARIABLE] if self._id_variable else []
         if self._carrier is Carrier.FILE:
             self._extra.append(FILE)
+        self._certificates = self._way == "claim" and are_ours(spawner)
+        if self._certificates:
+            self._extra.append(CERTIFICATES)
 
     async def separate(self) -> tuple[str, dict[str, str]]:
         """Return the script, and the variables that do not travel openly."""
@@ -126,32 +130,40 @@ class _Packer:
     async def _render(self, secrets: Mapping[str, str]) -> str:
         variables = self._spawner.script_variables()
         names = str(variables.get("keepvars", "")).split(",")
-        kept = [name for name in names if name == TOKEN or name not in secrets]
+        gone = {*secrets, *self._given_paths(secrets)} - {TOKEN}
+        kept = [name for name in names if name not in gone]
         if secrets and TOKEN in names:
             kept += self._extra
         variables["keepvars"] = ",".join(kept)
         return str(await self._spawner._get_batch_script(**variables))
 
+    def _given_paths(self, secrets: Mapping[str, str]) -> tuple[str, ...]:
+        """Return the variables that the wrapper sets when it has got the certificates."""
+        return PATHS if self._certificates and TOKEN in secrets else ()
+
     async def pack(self, script: str, secrets: dict[str, str]) -> Package:
         """Put the secrets, or the code that is good for them, where nobody looks."""
-        environment = {k: v for k, v in self.environment.items() if k not in secrets}
+        gone = {*secrets, *self._given_paths(secrets)}
+        environment = {k: v for k, v in self.environment.items() if k not in gone}
         if self._id_variable:
             environment[_ID_VARIABLE] = self._id_variable
         claim, cargo = None, secrets
         if self._way == "claim":
             code = new_code(self._spawner.orm_spawner.id)
             claim, cargo = Claim.of(code, secrets), {TOKEN: code}
+            if self._certificates:
+                cargo[CERTIFICATES] = entry_certificate(self._spawner)
         loaded = script
         if self._carrier is Carrier.FILE:
             environment[FILE] = file = await self._left(cargo)
             if file:
-                cargo = {TOKEN: "lies-in-a-file"}
+                cargo = {name: "lies-in-a-file" for name in (TOKEN, CERTIFICATES) if name in cargo}
         elif self._carrier is Carrier.SCRIPT:
-            changed = with_variable(script, TOKEN, cargo[TOKEN])
+            changed = with_variables(script, cargo)
             if changed is None:
                 self._warn("nothing can be set in a job script in this language", _CODE)
             else:
-                loaded, cargo = changed, {TOKEN: "lies-in-the-script"}
+                loaded, cargo = changed, dict.fromkeys(cargo, "lies-in-the-script")
         return Package(loaded, script, PrivateEnvironment({**environment, **cargo}), claim)
 
     async def _left(self, cargo: Mapping[str, str]) -> str:

@@ -50,7 +50,9 @@ class ShellBackend:
         spawner = self.spawner
         while not spawner.state_isrunning():
             await asyncio.sleep(_LOOK)
-        return SchedulerStatus(spawner.job_id, JobState.RUNNING, host=self.host)
+        return SchedulerStatus(
+            spawner.job_id, JobState.RUNNING, host=self.host or spawner.state_gethost() or ""
+        )
 
     def _scheduler(self) -> Scheduler | None:
         """Return the scheduler behind the commands, where its name is known."""

@@ -21,7 +21,7 @@ from batchspawner.schedulers import scheduler_class
 from batchspawner.spawners import packing
 from batchspawner.spawners.claim import server_of
 from batchspawner.spawners.failures import SpawnFailure
-from batchspawner.spawners.insertion import with_variable
+from batchspawner.spawners.insertion import with_variables
 from batchspawner.spawners.packing import pack
 from tests.spawners.site import TOKEN, make_spawner
 
@@ -205,14 +205,14 @@ async def test_an_old_script_gets_the_other_secret_that_it_names(said):
 
 def test_a_variable_is_set_behind_the_directives_and_before_the_first_command():
     script = "#!/bin/bash\n#PBS -N x\n\n# Say hello.\necho hello\n"
-    assert with_variable(script, "A", "1") == (
-        "#!/bin/bash\n#PBS -N x\n\n# Say hello.\nexport A='1'\necho hello\n"
+    assert with_variables(script, {"A": "1", "B": "2"}) == (
+        "#!/bin/bash\n#PBS -N x\n\n# Say hello.\nexport A='1'\nexport B='2'\necho hello\n"
     )
-    assert with_variable("#!/bin/sh", "A", "1") == "#!/bin/sh\nexport A='1'\n"
+    assert with_variables("#!/bin/sh", {"A": "1"}) == "#!/bin/sh\nexport A='1'\n"
 
 
 @pytest.mark.parametrize(
     "first", ["#!/usr/bin/env python3", "#!/bin/tcsh", "#!/bin/sh\n#PBS -q x -S /bin/csh"]
 )
 def test_nothing_is_set_in_a_script_of_another_language(first):
-    assert with_variable(f"{first}\necho hello\n", "A", "1") is None
+    assert with_variables(f"{first}\necho hello\n", {"A": "1"}) is None
