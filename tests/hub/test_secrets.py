@@ -61,7 +61,12 @@ class Spy:
         """Return where there were secrets."""
         out, _ = self.process.communicate(timeout=120)
         assert self.process.returncode == 0
+        self.process = None
         return json.loads(out)
+
+    def stop(self) -> None:
+        if self.process is not None:
+            self.process.communicate(timeout=120)
 
     def look(self, *how: str) -> list[str]:
         self.begin(*how)
@@ -73,7 +78,11 @@ def other_user(site) -> list[str]:
         pytest.skip("only root can look with the eyes of another user")
     if site.name == "local":
         return ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
-    return ["sudo", "-E", "-u", site.users[2], "env", f"PATH={site.environment['PATH']}"]
+    return ["sudo", "-E", "-u", site.users[2], "env", f"PATH={_path(site)}"]
+
+
+def _path(site) -> str:
+    return site.environment.get("PATH", os.environ["PATH"])
 
 
 def folders(site) -> list[str]:
@@ -116,6 +125,7 @@ def test_nobody_else_sees_a_secret_and_no_log_holds_one(site, tmp_path):
         assert [secret for secret in (password, token) if secret in log] == []
         assert CODE.findall(log) == []
     finally:
+        spy.stop()
         hub.stop()
 
 
