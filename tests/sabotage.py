@@ -40,6 +40,9 @@ class Liars:
             file = folder / name
             file.write_text(LIAR.format(name=name, folder=folder, real=real))
             file.chmod(0o755)
+            for notes in (folder / f"{name}.lies", folder / f"{name}.truth"):
+                notes.touch()
+                notes.chmod(0o666)
         self.path = os.pathsep.join([str(folder), path])
 
     def tell(self, name: str, mode: str, text: str = "") -> None:
@@ -48,8 +51,7 @@ class Liars:
 
     def lies(self, name: str) -> int:
         """Return how many lies were told."""
-        file = self.folder / f"{name}.lies"
-        return len(file.read_text().splitlines()) if file.exists() else 0
+        return len((self.folder / f"{name}.lies").read_text().splitlines())
 
     def wait_for_lies(self, name: str, number: int, seconds: float = 60.0) -> None:
         before = self.lies(name)
