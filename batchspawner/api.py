@@ -25,6 +25,8 @@ class Report:
     host: str = ""
     claimant: str = ""
     job_id: str = ""
+    confirms: bool = False
+    listening: bool = False
 
 
 class BatchSpawnerAPIHandler(APIHandler):
@@ -32,7 +34,8 @@ class BatchSpawnerAPIHandler(APIHandler):
 
     The body is ``{"port": 1..65535}``, and ``"host"`` where the spawner allows that. With a claim
     code there is also ``"claim"``, a random word of the process that asks, and ``"job_id"``; the
-    answer then is ``{"environment": {...}}``. Anything else in the body is ignored: a job sets
+    answer then is ``{"environment": {...}}``. ``"confirms": true`` promises a second report with
+    ``"listening": true``, once the server has opened the port. Anything else is ignored: a job sets
     nothing but its own server's address.
     """
 
@@ -45,20 +48,27 @@ class BatchSpawnerAPIHandler(APIHandler):
             await self._claim(claimed, code, report)
             return
         spawner = self._server_of_token()
-        if hasattr(spawner, "receive_report"):
-            spawner.receive_report(report.port, report.host)
+        if report.listening:
+            self._confirm(spawner, report)
+        elif hasattr(spawner, "receive_report"):
+            spawner.receive_report(report.port, report.host, confirms=report.confirms)
         else:
             # A spawner of another package that uses our wrapper.
             spawner.port = report.port
         self._done(spawner, report)
+
+    def _confirm(self, spawner: Any, report: Report) -> None:
+        if hasattr(spawner, "receive_confirmation"):
+            spawner.receive_confirmation(report.port)
 
     async def _claim(self, spawner: Any, code: str, report: Report) -> None:
         """Exchange a code for the secrets of its server."""
         from .spawners.claiming import Application, ClaimRefused, exchange, promote
 
         application = Application(
-            code, report.port, report.host, report.claimant, report.job_id, self.request.remote_ip
-        )
+            code, report.port, report.host, report.claimant, report.job_id, self.request.remote_ip,
+            report.confirms,
+        )  # fmt: skip
         environment = None
         try:
             if report.claimant:
@@ -73,7 +83,8 @@ class BatchSpawnerAPIHandler(APIHandler):
     def _done(
         self, spawner: Any, report: Report, environment: dict[str, str] | None = None
     ) -> None:
-        self.log.info("%s reports port %s", spawner._log_name, report.port)
+        said = "listens on" if report.listening else "reports"
+        self.log.info("%s %s port %s", spawner._log_name, said, report.port)
         answer: dict[str, Any] = {"message": "BatchSpawner data configured"}
         if environment is not None:
             answer["environment"] = environment
@@ -131,7 +142,10 @@ def _checked(data: bytes) -> Report:
     for name, value, form in (("claim", claimant, _CLAIMANT), ("job_id", job_id, _JOB_ID)):
         if value is not None and not (isinstance(value, str) and form.fullmatch(value)):
             raise web.HTTPError(400, f'"{name}" must look like /{form.pattern}/')
-    return Report(port, host if isinstance(host, str) else "", claimant or "", job_id or "")
+    return Report(
+        port, host if isinstance(host, str) else "", claimant or "", job_id or "",
+        body.get("confirms") is True, body.get("listening") is True,
+    )  # fmt: skip
 
 
 if not any(path == _PATH for path, *_ in default_handlers):

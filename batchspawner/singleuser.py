@@ -20,6 +20,8 @@ JUPYTERHUB_SSL_KEYFILE, JUPYTERHUB_SSL_CERTFILE, JUPYTERHUB_SSL_CLIENT_CA
     where certificates are already, for a Hub with internal_ssl
 BATCHSPAWNER_PORT_RANGE
     first and last port that may be chosen, such as 9000-9999
+BATCHSPAWNER_CONFIRM
+    1 where the Hub is to be told, too, that the server itself has opened its port, and nobody else
 BATCHSPAWNER_REPORT_TIMEOUT
     seconds after which it gives up trying to reach the Hub (300)
 """
@@ -32,10 +34,11 @@ import json
 import os
 import random
 import re
+import signal
 import socket
 import sys
 import time
-from typing import Callable, Dict, List, MutableMapping, NoReturn, Optional, Tuple, Union
+from typing import Callable, Dict, List, MutableMapping, NoReturn, Optional, Set, Tuple, Union
 from urllib.parse import SplitResult, urlsplit
 
 Environment = MutableMapping[str, str]
@@ -52,6 +55,10 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.2, 10.0
 SECONDS_BETWEEN_COMPLAINTS = 30.0
 
 ANSWER_LIMIT = 1000000
+
+LISTENERS, TCP_LISTEN = ("/proc/net/tcp", "/proc/net/tcp6"), "0A"
+FIRST_LOOK = 0.05
+
 CODE = re.compile(r"[A-Za-z0-9_-]{43}\.claim-[0-9]+\Z")
 
 NO_LONGER_VALID = (
@@ -108,6 +115,8 @@ def announce(command: List[str], env: Environment) -> List[str]:
     # Held until the Hub knows, so that nobody else takes it while we try to reach the Hub.
     with held:
         local = report(port, env)
+    if confirms(env):
+        leave_guard(port, env)
     if not service_url:
         # JupyterHub < 2 says it on the command line.
         return [*command, f"--port={port}"]
@@ -322,18 +331,27 @@ def take(port: int, addresses: List[Address]) -> Tuple[contextlib.ExitStack, int
 
 def report(port: int, env: Environment) -> str:
     """Tell the Hub the port, trying again while that may help; return our address there."""
-    url, token = read_hub(env)
-    connect, patience = connector(url, env), read_patience(env)
     body: Body = {"port": port}
-    if CODE.match(token):
+    if confirms(env):
+        body["confirms"] = True
+    if CODE.match(env.get("JUPYTERHUB_API_TOKEN", "")):
         job_id = env.get(env.get("BATCHSPAWNER_JOB_ID_VARIABLE", ""), "")
         # Said again with each try, so that the Hub knows us again when its answer was lost.
         body.update(claim=binascii.hexlify(os.urandom(32)).decode(), job_id=job_id)
+    local, answer = tell(body, env)
+    if "claim" in body:
+        take_over(answer, env)
+    return local
+
+
+def tell(body: Body, env: Environment) -> Tuple[str, bytes]:
+    """Tell the Hub something, trying again while that may help; return our address, its answer."""
+    url, token = read_hub(env)
+    connect, patience = connector(url, env), read_patience(env)
     end, pause, complained = time.monotonic() + patience, FIRST_PAUSE, -SECONDS_BETWEEN_COMPLAINTS
     while True:
         try:
-            local, answer = post(connect(), url, token, body)
-            break
+            return post(connect(), url, token, body)
         except Unreachable as error:
             now = time.monotonic()
             message = f"cannot reach the Hub at {url.geturl()}: {error}"
@@ -349,9 +367,6 @@ def report(port: int, env: Environment) -> str:
             complain(f"{message}; trying again until {until}")
         time.sleep(pause * random.uniform(0.5, 1.0))
         pause = min(pause * 2, LONGEST_PAUSE)
-    if "claim" in body:
-        take_over(answer, env)
-    return local
 
 
 def take_over(answer: bytes, env: Environment) -> None:
@@ -364,6 +379,74 @@ def take_over(answer: bytes, env: Environment) -> None:
         unpack_certificates(env)
     except (ValueError, LookupError, TypeError, AttributeError):
         raise Failure("the Hub's answer to the claim has no environment", EX_UNAVAILABLE) from None
+
+
+# Who listens.
+
+
+def confirms(env: Environment) -> bool:
+    """Say whether the Hub wants to know who listens, and this node can tell."""
+    return env.get("BATCHSPAWNER_CONFIRM") == "1" and os.access(LISTENERS[0], os.R_OK)
+
+
+def leave_guard(port: int, env: Environment) -> None:
+    """Leave a process that looks who opens the port, while this one becomes the server."""
+    server = os.getpid()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    between = os.fork()
+    if between:
+        os.waitpid(between, 0)
+        return
+    status = 1
+    try:
+        # Nobody's child, so that the server does not find one of which it knows nothing.
+        if os.fork() == 0:
+            guard(port, server, env)
+        status = 0
+    except Failure as failure:
+        complain(str(failure))
+    finally:
+        os._exit(status)
+
+
+def guard(port: int, server: int, env: Environment) -> None:
+    """Tell the Hub once the server has opened its port; end the server where somebody else has."""
+    owners, pause = owners_of(port), FIRST_LOOK
+    while not owners and is_alive(server):
+        time.sleep(pause)
+        pause = min(pause * 1.02, 1.0)
+        owners = owners_of(port)
+    strangers = owners - {os.geteuid(), 0}
+    if strangers:
+        complain(f"user {min(strangers)} has opened port {port} in the server's place; it is ended")
+        os.kill(server, signal.SIGTERM)
+    elif owners:
+        tell({"port": port, "listening": True}, env)
+
+
+def owners_of(port: int) -> Set[int]:
+    """Return the numbers of the users whose processes listen on a port of this node."""
+    found = set()
+    for name in LISTENERS:
+        with contextlib.suppress(OSError), open(name) as file:
+            # https://docs.kernel.org/networking/proc_net_tcp.html
+            rows = [line.split() for line in file.readlines()[1:]]
+            found |= {
+                int(row[7])
+                for row in rows
+                if row[3] == TCP_LISTEN and int(row[1].rpartition(":")[2], 16) == port
+            }
+    return found
+
+
+def is_alive(process: int) -> bool:
+    """Say whether a process is there, and has not ended unnoticed by its parent."""
+    try:
+        with open(f"/proc/{process}/stat") as file:
+            return file.read().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
 
 
 def read_hub(env: Environment) -> Tuple[SplitResult, str]:

@@ -16,6 +16,7 @@ from ..runners import IDENTITY, run_shell, tool_environment
 from ..templating import format_template, render_script
 from .adoption import adopt
 from .choosing import ChoiceTraits
+from .confirming import CONFIRM, is_wanted
 from .environment import COMMAND_ENV_KEEP, ENV_KEEP
 from .managed import ManagedBackend
 from .progress import progress_events
@@ -256,6 +257,8 @@ class BatchSpawnerBase(ChoiceTraits, SecrecyTraits, RequestTraits, Spawner):
         if self.port_range:
             first, last = self.port_range
             env["BATCHSPAWNER_PORT_RANGE"] = f"{first}-{last}"
+        if is_wanted(self):
+            env[CONFIRM] = "1"
         return env
 
     async def start(self) -> tuple[str, int]:
@@ -323,11 +326,21 @@ class BatchSpawnerBase(ChoiceTraits, SecrecyTraits, RequestTraits, Spawner):
 
     # What the job's report calls.
 
-    def receive_report(self, port: int, host: str = "") -> None:
-        """Take note of where the job's server listens."""
+    def receive_report(self, port: int, host: str = "", *, confirms: bool = False) -> None:
+        """Take note of where the job's server will listen.
+
+        `confirms` says that `receive_confirmation` will be called once it does.
+        """
         if self.trust_reported_host and _HOST_NAME.fullmatch(host):
             self.reported_host = host
         self.port = self.reported_port = port
+        self.unconfirmed_port = port if confirms and is_wanted(self) else 0
         self.reported_at = time.monotonic()
         self.report.set()
         commit_state(self)
+
+    def receive_confirmation(self, port: int) -> None:
+        """Take note that the job's own server has opened its port."""
+        if port == self.unconfirmed_port:
+            self.unconfirmed_port = 0
+            commit_state(self)

@@ -31,7 +31,8 @@ class Application:
     """Hold what comes with a code.
 
     `claimant` is a random word of the process that claims; `job_id` is what the job takes for
-    its id, empty where it knows none; `address` is where the request comes from.
+    its id, empty where it knows none; `address` is where the request comes from; `confirms` says
+    that it will confirm its server.
     """
 
     code: str
@@ -40,6 +41,7 @@ class Application:
     claimant: str = ""
     job_id: str = ""
     address: str = ""
+    confirms: bool = False
 
 
 class ClaimRefused(Exception):
@@ -57,7 +59,7 @@ async def exchange(spawner: Any, application: Application) -> PrivateEnvironment
     """
     claim, status = await _claimed(spawner, application)
     spawner.job_claim = claim.use(application.claimant, status.start).dump()
-    spawner.receive_report(application.port, application.host)
+    spawner.receive_report(application.port, application.host, confirms=application.confirms)
     environment = claim.environment(application.code)
     if are_ours(spawner):
         hosts = [spawner.reported_host, status.host and spawner.connect_host(status.host)]

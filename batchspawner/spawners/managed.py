@@ -15,6 +15,7 @@ from ..waiting import within
 from . import metrics
 from .admission import Ticket, shared_gate
 from .answering import answers_http
+from .confirming import check_confirmed, patience
 from .customised import customisations
 from .failures import SpawnFailure, exit_meaning
 from .keeper import Keeper
@@ -225,14 +226,15 @@ class ManagedBackend:
         has the same right to look, shall say itself that it finds nothing.
         """
         spawner = self.spawner
-        end = time.monotonic() + spawner.http_timeout
+        end = time.monotonic() + patience(spawner)
         # With internal_ssl only JupyterHub has the certificates to ask.
         while not spawner.internal_ssl and time.monotonic() < end:
-            if await answers_http(spawner.ip, spawner.port):
+            if not spawner.unconfirmed_port and await answers_http(spawner.ip, spawner.port):
                 return
             if watch.status is not None:
                 self._check_alive(watch.status)
             await asyncio.sleep(_ANSWER_PAUSE)
+        check_confirmed(spawner)
 
     async def resume(self) -> None:
         """Wait for a job that an earlier Hub process had submitted.

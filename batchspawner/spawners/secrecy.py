@@ -1,12 +1,12 @@
-"""Hold how a server's secrets reach its job, as traits."""
+"""Hold how a server is kept to its owner, as traits."""
 
 from __future__ import annotations
 
-from traitlets import CaselessStrEnum, Dict, HasTraits, List, Unicode
+from traitlets import Bool, CaselessStrEnum, Dict, HasTraits, Integer, List, Unicode
 
 
 class SecrecyTraits(HasTraits):
-    """Offer the choices that `packing` and `claiming` follow."""
+    """Offer the choices that `packing`, `claiming` and `confirming` follow."""
 
     secret_transport = CaselessStrEnum(
         ["claim", "file", "environment"],
@@ -35,6 +35,13 @@ class SecrecyTraits(HasTraits):
         help="Where a claim code may be used: 'host' only on the host on which the scheduler says "
         "that the job runs. Needs a Hub that sees the real addresses of nodes.",
     ).tag(config=True)
+    confirm_server = Bool(
+        True,
+        help="Whether a job must confirm that its own server has opened the port, and nobody else "
+        "on its node, before anybody is sent there. The node's /proc/net tells; set it to False "
+        "where the server listens in a network of its own.",
+    ).tag(config=True)
 
+    unconfirmed_port = Integer()
     job_claim = Dict()
     claim_alarm = Unicode()

@@ -15,6 +15,7 @@ from ..jobs import JobStatus as SchedulerStatus
 from ..schedulers import scheduler_class, scheduler_names
 from ..templating import format_template
 from ..waiting import within
+from .confirming import until_confirmed
 from .packing import pack
 from .state import JobStatus, commit_state
 
@@ -127,6 +128,7 @@ class ShellBackend:
                     "The Jupyter batch job started but died before launching the "
                     "single-user server."
                 )
+        await until_confirmed(spawner)
         spawner.job_host, spawner.job_port = spawner.ip or "", spawner.port
 
     async def resume(self) -> None:

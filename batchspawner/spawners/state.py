@@ -35,6 +35,7 @@ STATE_KEYS = (
     "job_port",
     "reported_host",
     "reported_port",
+    "unconfirmed_port",
     "job_claim",
 )
 """Attributes of the spawner that its saved state holds, each only where it is not empty."""

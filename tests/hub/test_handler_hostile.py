@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import re
+import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -14,6 +16,7 @@ from hypothesis import strategies as st
 from batchspawner.spawners.claim import new_code
 from tests.hub.test_handler import own_token, report, token_of, waiting  # noqa: F401  (a fixture)
 from tests.hubs import wait_for
+from tests.sites import start_hub
 
 # Real requests: each takes some milliseconds.
 MANY = settings(
@@ -132,3 +135,28 @@ def test_a_used_code_is_refused_to_everybody_and_the_server_goes_on(hub, site):
 def test_nothing_of_all_that_was_an_error_of_the_hub(hub):
     log = hub.log.read_text()
     assert [line for line in log.splitlines() if "Traceback" in line or " 500 POST" in line] == []
+
+
+BESIEGED = """
+import os, subprocess, sys
+port = os.environ["JUPYTERHUB_SERVICE_URL"].split(":")[2].split("/")[0]
+subprocess.run(["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--pdeathsig=KILL",
+                sys.executable, "-m", "http.server", port], cwd="/")
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be two users")
+def test_a_stranger_who_takes_the_port_of_a_server_gets_no_visitors(site, tmp_path):
+    server = tmp_path / "server"
+    server.write_text(f"#!{sys.executable}\n{BESIEGED}")
+    server.chmod(0o755)
+    hub = start_hub(site, tmp_path, f"c.Spawner.cmd = [{str(server)!r}]\n")
+    try:
+        hub.begin(hub.users[0])
+        wait_for(lambda: not hub.server(hub.users[0]), 60, "the end of the start")
+        said = hub.log.read_text()
+        # The guard that the wrapper left has ended it.
+        assert "ended before its server came up: failed (exit status 143)" in said
+        assert "listens on port" not in said
+    finally:
+        hub.stop()
