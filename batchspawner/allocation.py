@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from .calls import Call
 from .client import BatchClient
 from .errors import BatchError, failure_of
+from .records import Record
 from .scripts import find_scheduler, job_request
 from .surroundings import own_environment
 from .units import seconds
@@ -91,6 +92,7 @@ class Allocation:
         except BaseException:
             call.close()
             raise
+        Record(call.folder, client.scheduler.name, job_id, front_end, name).write()
         self = cls(client, call, job_id)
         if listener is None:
             self._tasks.append(asyncio.ensure_future(self._read_post()))
@@ -162,9 +164,8 @@ class Allocation:
 def new_call(runtime: object = None, **settings: Any) -> Call:
     """Make a call whose job begins with our own environment, in our folder."""
     walltime = float(seconds("runtime", str(runtime))) if runtime else None
-    return Call.create(
-        environment=own_environment(), cwd=str(Path.cwd()), runtime=walltime, **settings
-    )
+    beginning = {"environment": own_environment(), "cwd": str(Path.cwd()), "runtime": walltime}
+    return Call.create(**{**beginning, **settings})
 
 
 def client_for(scheduler: str = "auto") -> BatchClient:

@@ -53,7 +53,7 @@ class Agent:
         self.link: Link | Files | None = None
         self.alone_since = time.monotonic()
         self.finishing: float | None = None
-        self.tell_failure = False
+        self.tell_failure = self.unattended = False
         self._said_bye = False
         self.failed = False
         self._signals: list[int] = []
@@ -119,7 +119,7 @@ class Agent:
 
     def _forsaken(self) -> bool:
         """Tell whether nobody has listened for as long as this call is to wait."""
-        if self.link is not None:
+        if self.link is not None or (self.unattended and self.children):
             return False
         patience = self.call.get("patience" if self.children else "linger")
         return patience is not None and time.monotonic() - self.alone_since > patience
@@ -171,6 +171,7 @@ class Agent:
                 "began": self.began,
                 "ends": self._ends(),
                 "processes": {one.id: one.process.pid for one in self.children.values()},
+                "ports": {one.id: one.ports for one in self.children.values()},
             }
         )
 
@@ -209,6 +210,7 @@ class Agent:
         elif order["type"] == "finish":
             self.finishing = time.monotonic()
             self.tell_failure = order.get("tell_failure", False)
+            self.unattended = order.get("unattended", False)
         elif order["type"] == "signal" and child is not None:
             child.signal(order["number"])
         elif order["type"] in ("write", "close") and child is not None:

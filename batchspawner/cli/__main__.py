@@ -6,7 +6,7 @@ import argparse
 import sys
 
 from .._version import __version__
-from . import demo, templates
+from . import cluster, connect, demo, jobs, kernel, templates
 
 
 def parser() -> argparse.ArgumentParser:
@@ -16,8 +16,8 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument("--version", action="version", version=__version__)
     commands = top.add_subparsers(metavar="COMMAND", required=True)
-    demo.add_to(commands)
-    templates.add_to(commands)
+    for command in (demo, templates, kernel, jobs, cluster, connect):
+        command.add_to(commands)
     return top
 
 
