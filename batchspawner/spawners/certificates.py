@@ -63,10 +63,10 @@ def entry_certificate(spawner: Any) -> str:
     return _packed(spawner, [_NO_HOST], [ExtendedKeyUsageOID.CLIENT_AUTH])
 
 
-async def server_certificate(spawner: Any, hosts: Sequence[str]) -> str:
-    """Return what makes a job's server trustworthy on these hosts, as the Hub names them."""
+async def server_certificate(spawner: Any, host: str) -> str:
+    """Return what makes a job's server trustworthy on its host, as the Hub calls it."""
     usages = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
-    return _packed(spawner, [*hosts, *await _configured_names(spawner)], usages)
+    return _packed(spawner, [host, *await _configured_names(spawner)], usages)
 
 
 async def _configured_names(spawner: Any) -> list[str]:

@@ -62,11 +62,7 @@ async def exchange(spawner: Any, application: Application) -> PrivateEnvironment
     spawner.receive_report(application.port, application.host, confirms=application.confirms)
     environment = claim.environment(application.code)
     if are_ours(spawner):
-        hosts = [spawner.reported_host, status.host and spawner.connect_host(status.host)]
-        known = [host for host in hosts if host]
-        if not known:
-            raise ClaimRefused(f"the scheduler does not say yet where job {spawner.job_id} is", 503)
-        environment[CERTIFICATES] = await server_certificate(spawner, known)
+        environment[CERTIFICATES] = await server_certificate(spawner, _host(spawner, status))
     return environment
 
 
@@ -163,6 +159,15 @@ def _same_job(said: str, job_id: str) -> bool:
     """Tell whether the id that a job finds in itself is the one of the submit."""
     mine, known = re.search("[0-9]+", said), re.search("[0-9]+", job_id)
     return not (mine and known) or mine[0] == known[0]
+
+
+def _host(spawner: Any, status: JobStatus) -> str:
+    """Return the host by whose name the Hub will speak with the server."""
+    if spawner.reported_host:
+        return str(spawner.reported_host)
+    if not status.host:
+        raise ClaimRefused(f"the scheduler does not say yet where job {spawner.job_id} is", 503)
+    return str(spawner.connect_host(status.host))
 
 
 async def _is_at(address: str, spawner: Any, status: JobStatus) -> bool:

@@ -79,17 +79,17 @@ async def test_it_travels_in_the_script_where_the_code_does(authority):
     assert "PRIVATE KEY" not in package.shown
 
 
-async def test_a_servers_own_certificate_is_for_its_hosts_and_no_others(authority):
+async def test_a_servers_own_certificate_is_for_its_host_and_no_other(authority):
     spawner = spawner_of(SlurmSpawner, authority, ssl_alt_names=["DNS:*.cluster", "IP:10.1.1.1"])
-    _, certificate = opened(await server_certificate(spawner, ["node7", "fe80::1"]))
+    _, certificate = opened(await server_certificate(spawner, "fe80::1"))
     assert usages(certificate) == BOTH
     assert [str(name) for name in names(certificate)] == [
-        "node7", "fe80::1", "*.cluster", "10.1.1.1",
+        "fe80::1", "*.cluster", "10.1.1.1",
     ]  # fmt: skip
 
 
 async def test_key_and_certificate_fit_and_the_authority_vouches_for_them(authority, tmp_path):
-    word = await server_certificate(spawner_of(SlurmSpawner, authority), ["node7"])
+    word = await server_certificate(spawner_of(SlurmSpawner, authority), "node7")
     files, certificate = opened(word)
     pair = tmp_path / "pair.pem"
     pair.write_text(files["KEYFILE"] + files["CERTFILE"])
