@@ -98,7 +98,9 @@ class _Packer:
         """Return the script, and the variables that do not travel openly."""
         secrets = self._secrets()
         script = await self._render(secrets)
-        named = [name for name in secrets if _uses(script, name)]
+        # Not every template holds these as they are.
+        commands = f"{script}\n{self._spawner.req_prologue}\n{self._spawner.req_epilogue}"
+        named = [name for name in secrets if _uses(commands, name)]
         if named:
             what = _ALL if TOKEN in named else "this travels"
             self._warn(f"the job script uses {', '.join(named)}", what)

@@ -203,6 +203,13 @@ async def test_an_old_script_gets_the_other_secret_that_it_names(said):
     )
 
 
+async def test_so_does_a_prologue_that_the_template_encodes(said):
+    env = {"DATA_KEY": "s3cret"}
+    _, package = await packed(CondorSpawner, req_prologue="mount $DATA_KEY", environment=env)
+    assert package.environment["DATA_KEY"] == "s3cret"
+    assert "the job script uses DATA_KEY" in said[0]
+
+
 def test_a_variable_is_set_behind_the_directives_and_before_the_first_command():
     script = "#!/bin/bash\n#PBS -N x\n\n# Say hello.\necho hello\n"
     assert with_variables(script, {"A": "1", "B": "2"}) == (
