@@ -15,7 +15,7 @@ from ..commands import Call
 from ..errors import ParseError, SchedulerUnavailable
 from ..jobs import JobState, JobStatus, TaggedJob
 from . import htcondor_slots
-from .base import Scheduler
+from .base import Carrier, Scheduler
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -64,6 +64,8 @@ class HTCondor(Scheduler):
     name: ClassVar[str] = "htcondor"
     title: ClassVar[str] = "HTCondor"
     tool_variables: ClassVar[tuple[str, ...]] = ("CONDOR_*", "_CONDOR_*")
+    carrier: ClassVar[Carrier] = Carrier.FILE
+    environment_readers: ClassVar[str] = "whoever reaches the pool, by condor_q -l"
     job_id_pattern: ClassVar[re.Pattern[str]] = re.compile(r"[0-9]+(?:\.[0-9]+)?")
     no_answer: ClassVar[re.Pattern[str]] = re.compile(
         "can't find address|failed to connect|failed to fetch ads|can't connect|unable to connect"

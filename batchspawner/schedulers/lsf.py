@@ -50,6 +50,8 @@ class LSF(Scheduler):
     name: ClassVar[str] = "lsf"
     title: ClassVar[str] = "LSF"
     tool_variables: ClassVar[tuple[str, ...]] = ("LSF_*", "LSB_*")
+    environment_readers: ClassVar[str] = "administrators of LSF"
+    job_id_variable: ClassVar[str] = "LSB_JOBID"
     job_id_pattern: ClassVar[re.Pattern[str]] = re.compile(r"[0-9]+(?:\[[0-9]+\])?")
     no_answer: ClassVar[re.Pattern[str]] = re.compile(
         "daemon not responding|connection refused|connection reset|cannot connect|still trying"

@@ -14,11 +14,13 @@ from ..waiting import within
 from . import metrics
 from .admission import Ticket, shared_gate
 from .answering import answers_http
+from .confirming import check_confirmed, patience
 from .customised import customisations
 from .failures import SpawnFailure, exit_meaning
 from .keeper import Keeper
 from .names import prefix_words, risky_names
 from .orphans import look_for_orphans
+from .packing import pack
 from .prefix import client_of, prefix_of
 from .state import JobStatus, commit_state, store_state
 from .tags import new_tag
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from ..client import BatchClient
     from ..jobs import JobStatus as SchedulerStatus
     from ..watch import Watch
+    from .packing import Package
 
 _FIRST_ANSWER = 15.0
 """Seconds that `poll` waits for the first listing after a restart of the Hub."""
@@ -92,20 +95,21 @@ class ManagedBackend:
 
     async def submit(self) -> None:
         spawner = self.spawner
-        script = await spawner._get_batch_script(**spawner.script_variables())
-        spawner.log.debug("%s: job script\n%s", spawner._log_name, script)
+        package = await pack(spawner, self.client.scheduler, self.client.leave)
+        spawner.log.debug("%s: job script\n%s", spawner._log_name, package.shown)
         look_for_orphans(self.client, spawner)
         gate = shared_gate(spawner.scheduler_name, spawner.submit_concurrency)
         self._ticket = gate.ticket(spawner.user.name)
         async with gate.entered(self._ticket):
-            await self._hand_over(script)
+            await self._hand_over(package)
 
-    async def _hand_over(self, script: str) -> None:
+    async def _hand_over(self, package: Package) -> None:
         spawner = self.spawner
         # The tag is stored first, so that a Hub that dies now can find its job again.
         spawner.job_tag = new_tag(spawner)
+        spawner.job_claim = package.claim.dump() if package.claim else {}
         await store_state(spawner)
-        request = JobRequest(script, spawner.job_tag, spawner.get_env())
+        request = JobRequest(package.script, spawner.job_tag, package.environment)
         try:
             spawner.job_id = await self.client.submit(request)
         except SubmitError as error:
@@ -203,6 +207,18 @@ class ManagedBackend:
                 self._time(histogram, since)
         self.keep()
 
+    async def run(self, *, news: bool = False) -> SchedulerStatus:
+        """Return the job's status once it does not wait any more.
+
+        With `news` the scheduler is asked now, whatever it said before.
+        """
+        watch = self._watch(self.spawner.startup_poll_interval)
+        if news:
+            await watch.renewed()
+        else:
+            watch.hurry()
+        return await watch.until(lambda status: not status.state.is_waiting)
+
     def keep(self) -> None:
         """Look after the server from now on: its end is told at once, its restart followed."""
         watch = self._watch(self.spawner.poll_interval)
@@ -216,14 +232,15 @@ class ManagedBackend:
         has the same right to look, shall say itself that it finds nothing.
         """
         spawner = self.spawner
-        end = time.monotonic() + spawner.http_timeout
+        end = time.monotonic() + patience(spawner)
         # With internal_ssl only JupyterHub has the certificates to ask.
         while not spawner.internal_ssl and time.monotonic() < end:
-            if await answers_http(spawner.ip, spawner.port):
+            if not spawner.unconfirmed_port and await answers_http(spawner.ip, spawner.port):
                 return
             if watch.status is not None:
                 self._check_alive(watch.status)
             await asyncio.sleep(_ANSWER_PAUSE)
+        check_confirmed(spawner)
 
     async def resume(self) -> None:
         """Wait for a job that an earlier Hub process had submitted.
@@ -311,7 +328,8 @@ class ManagedBackend:
         else:
             text = "The Jupyter batch job started but died before launching the single-user server."
         meaning = exit_meaning(spawner, status.exit_code)
-        raise SpawnFailure(f"{text} Job {spawner.job_id}: {status.describe()}.{meaning}")
+        alarm = f" {spawner.claim_alarm}" if spawner.claim_alarm else ""
+        raise SpawnFailure(f"{text} Job {spawner.job_id}: {status.describe()}.{meaning}{alarm}")
 
     def _use_fixed_port(self) -> None:
         """Take the port that the configuration fixes where no wrapper reports one."""

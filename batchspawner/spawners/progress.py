@@ -20,6 +20,8 @@ async def progress_events(spawner: Any) -> AsyncIterator[dict[str, Any]]:
     highest, last = 0, ""
     while True:
         percent, message = spawner.backend.describe()
+        if spawner.claim_alarm:
+            message = f"{spawner.claim_alarm} {message}"
         highest = max(highest, percent)
         if message != last:
             last = message
