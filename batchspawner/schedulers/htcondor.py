@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from ..commands import Call
 from ..errors import ParseError, SchedulerUnavailable
 from ..jobs import JobState, JobStatus, TaggedJob
-from . import htcondor_slots
+from . import htcondor_slots, more_reasons
 from .base import Scheduler
 
 if TYPE_CHECKING:
@@ -63,6 +63,7 @@ class HTCondor(Scheduler):
 
     name: ClassVar[str] = "htcondor"
     title: ClassVar[str] = "HTCondor"
+    reasons = more_reasons.HTCONDOR
     tool_variables: ClassVar[tuple[str, ...]] = ("CONDOR_*", "_CONDOR_*")
     job_id_pattern: ClassVar[re.Pattern[str]] = re.compile(r"[0-9]+(?:\.[0-9]+)?")
     no_answer: ClassVar[re.Pattern[str]] = re.compile(

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, ClassVar
 from ..commands import Call
 from ..errors import ParseError, SchedulerUnavailable
 from ..jobs import TaggedJob
+from . import lsf_reasons
 from .base import Scheduler
 from .lsf_states import status_of_lines, status_of_record
 
@@ -47,6 +48,7 @@ class LSF(Scheduler):
 
     name: ClassVar[str] = "lsf"
     title: ClassVar[str] = "LSF"
+    reasons = lsf_reasons.REASONS
     tool_variables: ClassVar[tuple[str, ...]] = ("LSF_*", "LSB_*")
     job_id_pattern: ClassVar[re.Pattern[str]] = re.compile(r"[0-9]+(?:\[[0-9]+\])?")
     no_answer: ClassVar[re.Pattern[str]] = re.compile(

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, ClassVar
 from ..commands import Call
 from ..errors import ParseError, SchedulerError, SchedulerUnavailable
 from ..jobs import JobState, JobStatus, TaggedJob
+from . import more_reasons
 from .base import Scheduler
 from .torque import Ending, ending_of
 from .xmlanswer import read_xml
@@ -69,6 +70,7 @@ class Moab(Scheduler):
 
     name: ClassVar[str] = "moab"
     title: ClassVar[str] = "Moab"
+    reasons = more_reasons.MOAB
     tool_variables: ClassVar[tuple[str, ...]] = ("MOABHOMEDIR", "PBS_SERVER", "PBS_DEFAULT")
     job_id_pattern: ClassVar[re.Pattern[str]] = re.compile(
         r"(?:[A-Za-z][A-Za-z0-9_-]*\.)?[0-9]+(?:\.[A-Za-z0-9_.-]+)?"

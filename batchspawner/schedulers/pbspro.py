@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from ..commands import Call
 from ..errors import ParseError, SchedulerError, SchedulerUnavailable
 from ..jobs import JobState, JobStatus, TaggedJob
+from . import pbs_reasons
 from .base import Scheduler
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ class PBSPro(Scheduler):
 
     name: ClassVar[str] = "pbspro"
     title: ClassVar[str] = "PBS"
+    reasons = pbs_reasons.REASONS
     tool_variables: ClassVar[tuple[str, ...]] = ("PBS_CONF_FILE", "PBS_SERVER", "PBS_EXEC")
     job_id_pattern: ClassVar[re.Pattern[str]] = re.compile(
         r"[0-9]+(?:\[[0-9]*\])?(?:\.[A-Za-z0-9_.-]+)?"

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, ClassVar, NamedTuple
 from ..commands import Call
 from ..errors import ParseError, SchedulerError, SchedulerUnavailable
 from ..jobs import JobState, JobStatus, TaggedJob
+from . import pbs_reasons
 from .base import Scheduler
 from .xmlanswer import read_xml
 
@@ -81,6 +82,7 @@ class Torque(Scheduler):
 
     name: ClassVar[str] = "torque"
     title: ClassVar[str] = "Torque"
+    reasons = pbs_reasons.REASONS
     tool_variables: ClassVar[tuple[str, ...]] = ("PBS_SERVER", "PBS_DEFAULT")
     job_id_pattern: ClassVar[re.Pattern[str]] = re.compile(
         r"[0-9]+(?:\[[0-9]*\])?(?:\.[A-Za-z0-9_.-]+)?"

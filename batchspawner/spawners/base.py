@@ -113,6 +113,9 @@ class BatchSpawnerBase(ChoiceTraits, RequestTraits, Spawner):
     job_port = Integer()
     reported_host = Unicode()
     reported_port = Integer()
+    submitted_at = Float()
+    waited = Float()
+    story: List[Any] = List()
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._backend: ManagedBackend | ShellBackend | None = None

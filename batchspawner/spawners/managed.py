@@ -18,11 +18,13 @@ from .answering import answers_http
 from .customised import customisations
 from .failures import SpawnFailure, exit_meaning
 from .keeper import Keeper
+from .lookout import Lookout
 from .orphans import look_for_orphans
 from .prefix import runners_of
 from .state import JobStatus, commit_state
+from .story import tell
 from .tags import new_tag
-from .wording import describe_start, describe_submit
+from .wording import describe_request, describe_start, describe_submit
 
 if TYPE_CHECKING:
     from prometheus_client import Counter, Histogram
@@ -48,6 +50,7 @@ class ManagedBackend:
         self.client = client
         self._watched: Watch | None = None
         self._keeper: Keeper | None = None
+        self._lookout = Lookout(spawner, client)
         self._ticket: Ticket | None = None
         self._submitted: float | None = None
         self._running_since: float | None = None
@@ -91,6 +94,7 @@ class ManagedBackend:
         look_for_orphans(self.client, spawner)
         gate = shared_gate(spawner.scheduler_name, spawner.submit_concurrency)
         self._ticket = gate.ticket(spawner.user.name)
+        tell(spawner, *self.describe())
         async with gate.entered(self._ticket):
             await self._hand_over(script)
 
@@ -115,7 +119,9 @@ class ManagedBackend:
                 "Try again later; if it stays so, tell the administrator."
             ) from error
         self._count(metrics.SUBMITS, outcome="accepted")
-        self._submitted = time.monotonic()
+        self._submitted, spawner.submitted_at = time.monotonic(), time.time()
+        asked = spawner.script_variables()
+        tell(spawner, 10, describe_request(spawner.job_id, self._title, asked))
         spawner.log.info("%s: submitted job %s", spawner._log_name, spawner.job_id)
 
     async def query(self) -> JobStatus:
@@ -252,8 +258,16 @@ class ManagedBackend:
         if not self.spawner.job_id:
             ahead = self._ticket.ahead if self._ticket else 0
             return 0, describe_submit(self._title, ahead)
+        if self.status is None and self.spawner.story:
+            percent, message = self.spawner.story[-1]
+            return percent, message
         waited = time.monotonic() - (self._running_since or time.monotonic())
-        return describe_start(self.spawner, self._title, self.status, waited)
+        outlook = self._lookout.outlook(self.status, waited)
+        return describe_start(self.spawner, self.client.scheduler, self.status, outlook)
+
+    async def look_around(self) -> None:
+        """Learn what `describe` tells besides the job's status."""
+        await self._lookout.look(self.status)
 
     @property
     def _title(self) -> str:
@@ -272,9 +286,12 @@ class ManagedBackend:
             self._running_since = None
         elif self._running_since is None:
             self._running_since = time.monotonic()
+            self._lookout.note_start(status)
             if self._submitted is not None:
                 self._time(metrics.PENDING, self._submitted)
                 self._submitted = None
+        if not self.spawner.job_port:
+            tell(self.spawner, *self.describe())
 
     def _count(self, counter: Counter, **labels: str) -> None:
         counter.labels(scheduler=self.client.scheduler.name, **labels).inc()

@@ -25,6 +25,9 @@ STATE_KEYS = (
     "job_port",
     "reported_host",
     "reported_port",
+    "submitted_at",
+    "waited",
+    "story",
 )
 """Attributes of the spawner that its saved state holds, each only where it is not empty."""
 
@@ -37,7 +40,8 @@ def saved_state(spawner: Any) -> dict[str, Any]:
 def restore_state(spawner: Any, state: dict[str, Any]) -> None:
     """Set the spawner's attributes from a saved state; a key that it lacks is emptied."""
     for key in STATE_KEYS:
-        setattr(spawner, key, state.get(key, getattr(type(spawner), key).default_value))
+        trait = spawner.traits()[key]
+        setattr(spawner, key, state[key] if key in state else trait.default(spawner))
     if spawner.reported_port:
         # A job reports once; who reads this is another Hub process than the one that heard it.
         spawner.port = spawner.reported_port
