@@ -6,7 +6,7 @@ import argparse
 import sys
 
 from .._version import __version__
-from . import demo, templates
+from . import check, demo, templates
 
 
 def parser() -> argparse.ArgumentParser:
@@ -18,6 +18,7 @@ def parser() -> argparse.ArgumentParser:
     commands = top.add_subparsers(metavar="COMMAND", required=True)
     demo.add_to(commands)
     templates.add_to(commands)
+    check.add_to(commands)
     return top
 
 
