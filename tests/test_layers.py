@@ -28,6 +28,7 @@ STARTS_PROCESSES = {
     "batchspawner.cli.demo",
     "batchspawner.localqueue.scheduling",
     "batchspawner.localqueue.supervisor",
+    "batchspawner.checking.probe",
 }
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..errors import CommandNotFound, SchedulerError, TemplateError
+from ..jobs import JobRequest
 from ..runners import ask, tool_environment
 from .findings import Finding, doubtful, fine, skipped, wrong
 from .site import Broken
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ..client import BatchClient
+    from ..commands import Call
 
 _NO_RIGHT = re.compile(
     r"password is required|a terminal is required|not allowed to execute|may not run sudo"
@@ -69,7 +71,7 @@ def look_at_user(bench: Bench) -> Iterator[Finding]:
 def look_at_commands(bench: Bench) -> Iterator[Finding]:
     """Look for the scheduler's commands. Raises Broken where one is missing."""
     scheduler = bench.client.scheduler
-    names = sorted({call.argv[0] for call in _calls(bench)} - {"sh"})
+    names = _programs(bench)
     path = tool_environment()["PATH"]
     missing = [name for name in names if not shutil.which(name, path=path)]
     if missing:
@@ -82,11 +84,16 @@ def look_at_commands(bench: Bench) -> Iterator[Finding]:
     yield fine("commands", f"{', '.join(names)}: found")
 
 
-def _calls(bench: Bench) -> list[Any]:
-    from ..jobs import JobRequest
-
+def _programs(bench: Bench) -> list[str]:
+    """Return the names of the commands that a server's life needs."""
     scheduler = bench.client.scheduler
-    return [scheduler.submit(JobRequest("", _TAG)), scheduler.find(_TAG)]
+    ids = (one for one in ("1", "1.host") if scheduler.job_id_pattern.fullmatch(one))
+    job_id = next(ids, "1")
+    calls: list[Call[Any]] = [
+        scheduler.submit(JobRequest("", _TAG)), scheduler.find(_TAG), scheduler.cancel(job_id),
+        *scheduler.query([job_id]),
+    ]  # fmt: skip
+    return sorted({call.argv[0] for call in calls} - {"sh"})
 
 
 async def look_at_answer(bench: Bench) -> list[Finding]:
@@ -126,8 +133,7 @@ def _no_answer(bench: Bench, error: SchedulerError) -> Finding:
 def sudo_rule(bench: Bench) -> str:
     """Return the lines of /etc/sudoers.d/jupyterhub that let the Hub run the commands."""
     path = tool_environment()["PATH"]
-    names = {call.argv[0] for call in (*_calls(bench), bench.client.scheduler.cancel("1"))}
-    programs = ", ".join(sorted(shutil.which(name, path=path) or name for name in names - {"sh"}))
+    programs = ", ".join(shutil.which(name, path=path) or name for name in _programs(bench))
     owner = pwd.getpwuid(os.getuid()).pw_name
     return (
         f"{owner} ALL=(%jupyterhub-users) NOPASSWD:SETENV: {programs}\n"

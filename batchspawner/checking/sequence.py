@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import contextlib
+from typing import TYPE_CHECKING, Any
 
 from .hubside import look_at_answer, look_at_commands, look_at_user, make_bench
 from .job import run_job
@@ -23,24 +24,31 @@ async def check_site(
     """Yield each finding about a site as soon as it is made."""
     try:
         site = load_site(file)
-        for finding in look_at_settings(site):
-            yield finding
-        spawner = make_spawner(site, user)
-        for finding in look_at_hub(site, spawner):
-            yield finding
-        bench = make_bench(spawner)
-        for finding in (*look_at_user(bench), *look_at_commands(bench)):
-            yield finding
-        for finding in await look_at_answer(bench):
-            yield finding
-        if not job:
-            return
-        async with listening(spawner.hub) as listener:
-            course, found = await run_job(bench, listener, patience, spawner.req_homedir)
-        for finding in (*found, *judge_course(bench, course, patience)):
-            yield finding
+        with contextlib.closing(site):
+            for finding in look_at_settings(site):
+                yield finding
+            spawner = make_spawner(site, user)
+            for finding in look_at_hub(site, spawner):
+                yield finding
+            async for finding in _check_spawner(spawner, patience, job=job):
+                yield finding
     except Broken as broken:
         yield broken.finding
+
+
+async def _check_spawner(spawner: Any, patience: float, *, job: bool) -> AsyncIterator[Finding]:
+    bench = make_bench(spawner)
+    for look in (look_at_user, look_at_commands):
+        for finding in look(bench):
+            yield finding
+    for finding in await look_at_answer(bench):
+        yield finding
+    if not job:
+        return
+    async with listening(spawner.hub) as listener:
+        course, found = await run_job(bench, listener, patience, spawner.req_homedir)
+    for finding in (*found, *judge_course(bench, course, patience)):
+        yield finding
 
 
 async def collect(file: Path, user: str, *, patience: float, job: bool = True) -> list[Finding]:

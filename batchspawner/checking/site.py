@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import difflib
-import logging
 import secrets
 import sys
 import traceback
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +33,22 @@ class Site:
     app: Any
     config: Any
     file: Path
+
+    sessions: list[Any] = field(default_factory=list)
+
+    def database(self) -> Any:
+        """Return a database of our own: the Hub's is none of our business."""
+        from jupyterhub import orm
+
+        self.sessions.append(orm.new_session_factory("sqlite:///:memory:")())
+        return self.sessions[-1]
+
+    def close(self) -> None:
+        """Close what was opened."""
+        for session in self.sessions:
+            engine = session.get_bind()
+            session.close()
+            engine.dispose()
 
     @property
     def section(self) -> str:
@@ -118,8 +133,7 @@ def make_spawner(site: Site, user: str) -> Any:
 
     from ..spawners import BatchSpawnerBase
 
-    logging.getLogger("alembic").setLevel(logging.ERROR)
-    db = orm.new_session_factory("sqlite:///:memory:")()
+    db = site.database()
     row = orm.User(name=user)
     db.add(row)
     db.commit()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from ..schedulers.base import Scheduler
 from .findings import Finding, doubtful, fine, skipped, wrong
 
 if TYPE_CHECKING:
@@ -65,11 +64,7 @@ def _judge_start(bench: Bench, course: Course, patience: float) -> Finding:
             wait_seconds=round(waited, 1), report_seconds=round(told, 1),
         )  # fmt: skip
     if course.wait_seconds is None:
-        known = (
-            Scheduler.explain("")
-            if status is None
-            else bench.client.scheduler.explain(status.reason)
-        )
+        known = bench.client.scheduler.explain(status.reason if status else "")
         reason = known.meaning or known.native or "it gives no reason"
         text = f"job {course.job_id} has not started within {patience:g} s; {title}: {reason}"
         cure = known.advice or "Try again when the queue is shorter, or --patience 600"
