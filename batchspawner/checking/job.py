@@ -179,7 +179,7 @@ async def _end(bench: Bench, course: Course) -> None:
     """Cancel the job and see it end."""
     try:
         await bench.client.cancel(course.job_id)
-        course.status = await within(_GRACE, bench.client.wait(course.job_id, 0.5))
+        await within(_GRACE, bench.client.wait(course.job_id, 0.5))
         course.ended = True
     except SchedulerError as error:
         course.cancel_error = error
