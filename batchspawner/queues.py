@@ -68,6 +68,21 @@ def merge_lines(lines: list[Queue]) -> list[Queue]:
     return list(merged.values())
 
 
+def offer_nodes(queues: list[Queue], nodes: list[Queue]) -> list[Queue]:
+    """Return the queues with the nodes that serve them: their own, or those of no queue.
+
+    `nodes` has the nodes of each queue as one line of its name, "" for those that serve any.
+    """
+    by_queue = {line.name: line for line in nodes}
+    return [_with_nodes(queue, by_queue.get(queue.name, by_queue.get(""))) for queue in queues]
+
+
+def _with_nodes(queue: Queue, nodes: Queue | None) -> Queue:
+    if nodes is None:
+        return queue
+    return replace(nodes, name=queue.name, is_open=queue.is_open, runtime=queue.runtime)
+
+
 def _largest(one: int | None, other: int | None) -> int | None:
     known = [number for number in (one, other) if number is not None]
     return max(known, default=None)

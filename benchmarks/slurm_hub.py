@@ -45,7 +45,7 @@ def slurm():
     """Start a Slurm, or say why there can be none."""
     if unavailable():
         raise SystemExit(f"no benchmark on Slurm: {unavailable()}")
-    cluster = SlurmCluster(portbase=18300).start()
+    cluster = SlurmCluster().start()
     try:
         yield cluster
     finally:

@@ -28,6 +28,7 @@ class Site:
     quiet: tuple[str, ...] = ()
     refused: tuple[str, ...] = ()
     can_signal = says_why = can_requeue = True
+    listing = submit = lost_answer = ""
 
     def script(self, body: str) -> str:
         """Return a job script that runs shell commands."""
@@ -131,6 +132,8 @@ class SlurmSite(Site):
     name = "slurm"
     unavailable = slurm.unavailable()
     quiet = ("--output=/dev/null", "--chdir=/")
+    listing, submit = "squeue", "sbatch"
+    lost_answer = "sbatch: error: Batch job submission failed: Socket timed out on send/recv"
     config = """
 c.JupyterHub.spawner_class = "slurm"
 c.SlurmSpawner.req_runtime = "0:20:00"
@@ -179,6 +182,8 @@ class GridEngineSite(Site):
     unavailable = gridengine.unavailable()
     quiet = ("-o", "/dev/null", "-j", "y", "-V")
     refused = ("-q", "nowhere")
+    listing, submit = "qstat", "qsub"
+    lost_answer = "error: commlib error: got read error"
     # Only `qstat -j` of the one job tells, and there is no command for signals.
     can_signal = says_why = False
     config = """
@@ -222,6 +227,8 @@ class HTCondorSite(Site):
 
     name = "htcondor"
     unavailable = htcondor.unavailable()
+    listing, submit = "condor_q", "condor_submit"
+    lost_answer = "ERROR: Failed to connect to local queue manager"
     can_signal = says_why = False
     config = """
 import os
@@ -326,11 +333,11 @@ SITES = {one.name: one for one in (LocalSite, SlurmSite, GridEngineSite, HTCondo
 REAL = set(SITES) - {"local"}
 
 
-def start_hub(site, folder: Path, more: str = "") -> Hub:
-    """Start a Hub for a site, with more lines of configuration."""
+def start_hub(site, folder: Path, more: str = "", config: str = "", **environment: str) -> Hub:
+    """Start a Hub for a site, with more lines of configuration, or another one."""
     folder.mkdir(parents=True, exist_ok=True)
-    config = site.config.replace("{folder!r}", repr(str(folder))) + more
-    hub = Hub(folder, config, site.users, **site.environment).start()
+    config = (config or site.config).replace("{folder!r}", repr(str(folder))) + more
+    hub = Hub(folder, config, site.users, **{**site.environment, **environment}).start()
     hub.add_users()
     return hub
 

@@ -79,8 +79,7 @@ def _judge_start(bench: Bench, course: Course, patience: float) -> Finding:
     return wrong(
         "start",
         f"{text}; its log {course.log} cannot be read here either",
-        f"Is {bench.spawner.req_homedir} there on the nodes?\n"
-        f'c.{bench.section}.req_homedir = "<a folder that the nodes have>"',
+        f"Is {bench.spawner.req_homedir} there on the nodes? If not:\n{_homedir_cure(bench)}",
     )
 
 
@@ -88,6 +87,17 @@ def _log_cure(bench: Bench, log: str) -> str:
     if re.search(r"python3: (?:command )?not found|python3: No such file", log):
         return f'c.{bench.section}.req_prologue = "module load python"   (or as it is called here)'
     return f"look into c.{bench.section}.req_prologue and its template: batchspawner templates"
+
+
+def _homedir_cure(bench: Bench) -> str:
+    if type(bench.spawner).req_homedir.metadata.get("config"):
+        return f'c.{bench.section}.req_homedir = "<a folder that the nodes have>"'
+    return (
+        f"class Own({bench.section}):\n"
+        '    @default("req_homedir")\n'
+        '    def _homedir(self): return f"/<where the nodes have it>/{self.user.name}"\n'
+        "c.JupyterHub.spawner_class = Own"
+    )
 
 
 def _judge_end(course: Course) -> Finding:
@@ -156,7 +166,7 @@ def _judge_versions(facts: Mapping[str, Any]) -> Finding:
 
 
 def _judge_home(bench: Bench, home: Mapping[str, Any]) -> Finding:
-    path, cure = home.get("path", ""), f'c.{bench.section}.req_homedir = "<a folder of the nodes>"'
+    path, cure = home.get("path", ""), _homedir_cure(bench)
     if not home.get("exists"):
         return wrong("home", f"the home folder {path} does not exist on the node", cure)
     if home.get("error"):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, ClassVar
 from ..commands import Call
 from ..errors import ParseError, SchedulerUnavailable
 from ..jobs import TaggedJob
-from . import lsf_reasons
+from . import lsf_queues, lsf_reasons
 from .base import Scheduler
 from .lsf_states import status_of_lines, status_of_record
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from ..commands import CommandResult
     from ..jobs import JobRequest, JobStatus
+    from ..queues import Queue
     from .base import Listing
 
 # https://www.ibm.com/docs/en/spectrum-lsf/10.1.0?topic=options-o
@@ -78,6 +79,9 @@ class LSF(Scheduler):
     def tagged(self) -> Call[list[TaggedJob]]:
         argv = ("sh", "-c", _LIST, "bjobs", _FIELDS)
         return Call(argv, _parse_tagged, environment=_ONE_TRY)
+
+    def availability(self) -> Call[list[Queue]]:
+        return Call(lsf_queues.QUEUES, lsf_queues.parse_queues, environment=_ONE_TRY)
 
     def cancel(self, job_id: str) -> Call[None]:
         return Call(("bkill", self.checked(job_id)), _parse_cancel, environment=_ONE_TRY)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from ..commands import Call
 from ..errors import ParseError, SchedulerError, SchedulerUnavailable
 from ..jobs import JobState, JobStatus, TaggedJob
-from . import pbs_reasons
+from . import pbs_reasons, pbspro_queues
 from .base import Scheduler
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from ..commands import CommandResult
     from ..jobs import JobRequest
+    from ..queues import Queue
     from .base import Listing
 
 _UNKNOWN_JOB = re.compile("unknown job id", re.IGNORECASE)
@@ -85,6 +86,9 @@ class PBSPro(Scheduler):
 
     def tagged(self) -> Call[list[TaggedJob]]:
         return Call(("qstat", "-f", "-F", "json"), _parse_tagged)
+
+    def availability(self) -> Call[list[Queue]]:
+        return Call(pbspro_queues.QUEUES, pbspro_queues.parse_queues)
 
     def cancel(self, job_id: str) -> Call[None]:
         return Call(("qdel", self.checked(job_id)), _parse_cancel)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from ..commands import Call
 from ..errors import ParseError, SchedulerUnavailable
-from ..jobs import JobStatus, TaggedJob
+from ..jobs import JobState, JobStatus, TaggedJob
 from . import slurm_queues, slurm_reasons
 from .base import Scheduler
 from .slurm_states import SlurmId, state_of
@@ -28,9 +28,11 @@ if TYPE_CHECKING:
 # would speak for somebody else's job.
 _FIELDS = ("%i", "%T", "%B", "%S", "%e", "%P", "%r")
 _FORMAT = "|".join(_FIELDS)
-_ACCOUNTING = "JobID,State,ExitCode,Start,End,NodeList,Partition,Reason"
+_ACCOUNTING = "JobID,State,ExitCode,DerivedExitCode,Start,End,NodeList,Partition,Reason"
 _EPOCH = {"SLURM_TIME_FORMAT": "%s"}
 """Times as seconds since the epoch, so that no time zone has to be guessed."""
+_OUT_OF_MEMORY = "0:125"
+"""The exit code of a step that was short of memory: https://slurm.schedmd.com/job_exit_code.html"""
 _UNKNOWN_JOB = re.compile("invalid job id specified", re.IGNORECASE)
 _NO_ACCOUNTING = re.compile("accounting storage is disabled", re.IGNORECASE)
 
@@ -73,7 +75,7 @@ class Slurm(Scheduler):
         one = SlurmId.parse(self.checked(job_id))
         return [
             Call(
-                ("scontrol", *one.cluster_option, "-o", "show", "job", one.local),
+                ("scontrol", *one.cluster_option, "-d", "-o", "show", "job", one.local),
                 lambda result: _parse_scontrol(result, one),
                 environment=_EPOCH,
             ),
@@ -210,8 +212,8 @@ def _parse_scontrol(result: CommandResult, one: SlurmId) -> JobStatus | None:
 
 
 def _status_of_record(facts: dict[str, str], one: SlurmId) -> JobStatus:
-    reason = facts.get("Reason", "")
-    state = state_of(facts["JobState"], reason)
+    derived = facts.get("DerivedExitCode", "")
+    state, reason = _end(facts["JobState"], facts.get("Reason", ""), derived)
     code, number = _exit(facts.get("ExitCode", "")) if state.is_final else (None, None)
     return JobStatus(
         job_id=one.text,
@@ -228,6 +230,17 @@ def _status_of_record(facts: dict[str, str], one: SlurmId) -> JobStatus:
     )
 
 
+def _end(native: str, reason: str, derived: str) -> tuple[JobState, str]:
+    """Return state and reason of a job, of which a step may have been short of memory.
+
+    The job itself then ends with the exit status of srun: FAILED, 1.
+    """
+    state = state_of(native, reason)
+    if state is JobState.FAILED and derived == _OUT_OF_MEMORY:
+        return JobState.OUT_OF_MEMORY, "OutOfMemory"
+    return state, reason
+
+
 def _parse_sacct(result: CommandResult, one: SlurmId) -> JobStatus | None:
     if not result.ok and _NO_ACCOUNTING.search(result.text):
         return None
@@ -242,10 +255,10 @@ def _parse_sacct(result: CommandResult, one: SlurmId) -> JobStatus | None:
 
 
 def _status_of_account(fields: list[str], one: SlurmId) -> JobStatus:
-    _, native, exit_code, start, end, nodes, queue, reason = fields
+    _, native, exit_code, derived, start, end, nodes, queue, reason = fields
     # "CANCELLED by 1001"
     native, _, by = native.partition(" by ")
-    state = state_of(native, reason)
+    state, reason = _end(native, reason, derived)
     code, number = _exit(exit_code) if state.is_final else (None, None)
     return JobStatus(
         job_id=one.text,

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, ClassVar, NamedTuple
 from ..commands import Call
 from ..errors import ParseError, SchedulerError, SchedulerUnavailable
 from ..jobs import JobState, JobStatus, TaggedJob
-from . import pbs_reasons
+from . import pbs_reasons, torque_queues
 from .base import Scheduler
 from .xmlanswer import read_xml
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from ..commands import CommandResult
     from ..jobs import JobRequest
+    from ..queues import Queue
     from .base import Listing
 
 _UNKNOWN_JOB = re.compile("unknown job id", re.IGNORECASE)
@@ -112,6 +113,9 @@ class Torque(Scheduler):
 
     def tagged(self) -> Call[list[TaggedJob]]:
         return Call(("qstat", "-x"), _parse_tagged)
+
+    def availability(self) -> Call[list[Queue]]:
+        return Call(torque_queues.QUEUES, torque_queues.parse_queues)
 
     def cancel(self, job_id: str) -> Call[None]:
         return Call(("qdel", self.checked(job_id)), _parse_cancel)

@@ -16,6 +16,7 @@ from ..runners import IDENTITY, run_shell, tool_environment
 from ..templating import format_template, render_script
 from .adoption import adopt
 from .choosing import ChoiceTraits
+from .deadline import in_time
 from .environment import COMMAND_ENV_KEEP, ENV_KEEP
 from .managed import ManagedBackend
 from .progress import progress_events
@@ -113,6 +114,7 @@ class BatchSpawnerBase(ChoiceTraits, RequestTraits, Spawner):
     job_port = Integer()
     reported_host = Unicode()
     reported_port = Integer()
+    job_log = Unicode()
     submitted_at = Float()
     waited = Float()
     story: List[Any] = List()
@@ -261,6 +263,7 @@ class BatchSpawnerBase(ChoiceTraits, RequestTraits, Spawner):
 
     async def start(self) -> tuple[str, int]:
         """Submit the job and wait until its server has reported; return host and port."""
+        began = time.monotonic()
         if self.chosen is None:
             # JupyterHub < 5.3 has not asked before.
             await self.take_options(self.user_options)
@@ -277,7 +280,7 @@ class BatchSpawnerBase(ChoiceTraits, RequestTraits, Spawner):
         await asyncio.shield(self._submitting)
         if not self.job_id:
             raise RuntimeError("Jupyter batch job submission failure (no jobid in output)")
-        await self.backend.until_serving()
+        await in_time(self, began, self.backend.until_serving())
         commit_state(self)
         self.log.info("%s: job %s serves at %s:%s", self._log_name, self.job_id, self.ip, self.port)
         return self.ip, self.port

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import pwd
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -15,13 +17,16 @@ from ..waiting import within
 from . import metrics
 from .admission import Ticket, shared_gate
 from .answering import answers_http
+from .causes import REFUSED, UNSENT
 from .customised import customisations
-from .failures import SpawnFailure, exit_meaning
+from .deadline import late
+from .failures import SpawnFailure, Story, failure_of_job
+from .joblog import log_path
 from .keeper import Keeper
 from .lookout import Lookout
 from .orphans import look_for_orphans
 from .prefix import runners_of
-from .state import JobStatus, commit_state
+from .state import JobStatus, commit_state, store_state
 from .story import tell
 from .tags import new_tag
 from .wording import describe_request, describe_start, describe_submit
@@ -102,7 +107,7 @@ class ManagedBackend:
         spawner = self.spawner
         # The tag is stored first, so that a Hub that dies now can find its job again.
         spawner.job_tag = new_tag(spawner)
-        commit_state(spawner)
+        await store_state(spawner)
         request = JobRequest(script, spawner.job_tag, spawner.get_env())
         try:
             spawner.job_id = await self.client.submit(request)
@@ -110,16 +115,14 @@ class ManagedBackend:
             self._count(metrics.SUBMITS, outcome="refused")
             said = error.result.text if error.result else str(error)
             spawner.log.error("%s: %s", spawner._log_name, error)
-            raise SpawnFailure(f"{self._title} refused the job: {said}") from error
+            raise SpawnFailure(story=Story(REFUSED, f"{self._title} says: {said}")) from error
         except SchedulerError as error:
             self._count(metrics.SUBMITS, outcome="no_answer")
             spawner.log.error("%s: %s", spawner._log_name, error)
-            raise SpawnFailure(
-                f"The job could not be submitted to {self._title}: {error.message} "
-                "Try again later; if it stays so, tell the administrator."
-            ) from error
+            raise SpawnFailure(story=Story(UNSENT, f"{self._title}: {error.message}")) from error
         self._count(metrics.SUBMITS, outcome="accepted")
         self._submitted, spawner.submitted_at = time.monotonic(), time.time()
+        spawner.job_log = log_path(script, spawner.job_id)
         asked = spawner.script_variables()
         tell(spawner, 10, describe_request(spawner.job_id, self._title, asked))
         spawner.log.info("%s: submitted job %s", spawner._log_name, spawner.job_id)
@@ -187,7 +190,7 @@ class ManagedBackend:
             status = watch.status
             if status is not None:
                 self._note(status)
-                self._check_alive(status)
+                await self._check_alive(status)
             self._use_fixed_port()
             if spawner.port and not self._host(status):
                 # It runs, for it has reported; the scheduler's last answer is older than that.
@@ -222,7 +225,7 @@ class ManagedBackend:
             if await answers_http(spawner.ip, spawner.port):
                 return
             if watch.status is not None:
-                self._check_alive(watch.status)
+                await self._check_alive(watch.status)
             await asyncio.sleep(_ANSWER_PAUSE)
 
     async def resume(self) -> None:
@@ -233,9 +236,7 @@ class ManagedBackend:
         try:
             await within(self.spawner.start_timeout, self.until_serving())
         except asyncio.TimeoutError:
-            waited = self.spawner.start_timeout
-            text = f"Job {self.spawner.job_id} has started no server within {waited} s."
-            raise SpawnFailure(text) from None
+            raise SpawnFailure(story=late(self.spawner)) from None
 
     async def until_gone(self) -> None:
         spawner = self.spawner
@@ -305,7 +306,7 @@ class ManagedBackend:
             return str(self.spawner.reported_host)
         return str(self.spawner.connect_host(status.host)) if status and status.host else ""
 
-    def _check_alive(self, status: SchedulerStatus) -> None:
+    async def _check_alive(self, status: SchedulerStatus) -> None:
         if not status.is_final:
             return
         spawner = self.spawner
@@ -316,13 +317,13 @@ class ManagedBackend:
             spawner.job_id,
             status.describe(),
         )
-        if status.start is None:
-            text = "The Jupyter batch job has disappeared while pending in the queue or died "
-            text += "immediately after starting."
-        else:
-            text = "The Jupyter batch job started but died before launching the single-user server."
-        meaning = exit_meaning(spawner, status.exit_code)
-        raise SpawnFailure(f"{text} Job {spawner.job_id}: {status.describe()}.{meaning}")
+        raise await failure_of_job(spawner, status, self._owner())
+
+    def _owner(self) -> int:
+        """Return the id of the user to whom the job belongs."""
+        if self.client.runner.is_this_user:
+            return os.getuid()
+        return pwd.getpwnam(self.spawner.user.name).pw_uid
 
     def _use_fixed_port(self) -> None:
         """Take the port that the configuration fixes where no wrapper reports one."""

@@ -41,9 +41,7 @@ class RequestTraits(HasTraits):
         config=True
     )
     req_username = Unicode()
-    req_homedir = Unicode(
-        help="Folder in which the job starts and leaves its log; by default the user's home."
-    ).tag(config=True)
+    req_homedir = Unicode()
     req_keepvars = Unicode()
     req_keepvars_extra = Unicode(
         "",

@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 from enum import Enum
+from itertools import chain, repeat
 from typing import Any
+from weakref import WeakKeyDictionary
 
+from .failures import SpawnFailure
 from .hub import hub_spawner
+
+_PATIENCE = (1.0, 5.0, 20.0)
+"""Seconds between the tries to write to a database that takes nothing; the last one is repeated."""
+
+_UNWRITTEN = "the Hub's database does not take the state of the job, it is tried again: %s"
+_unwritten: WeakKeyDictionary[Any, asyncio.Future[None]] = WeakKeyDictionary()
 
 
 class JobStatus(Enum):
@@ -25,6 +35,7 @@ STATE_KEYS = (
     "job_port",
     "reported_host",
     "reported_port",
+    "job_log",
     "submitted_at",
     "waited",
     "story",
@@ -39,9 +50,9 @@ def saved_state(spawner: Any) -> dict[str, Any]:
 
 def restore_state(spawner: Any, state: dict[str, Any]) -> None:
     """Set the spawner's attributes from a saved state; a key that it lacks is emptied."""
+    traits = spawner.traits()
     for key in STATE_KEYS:
-        trait = spawner.traits()[key]
-        setattr(spawner, key, state[key] if key in state else trait.default(spawner))
+        setattr(spawner, key, state.get(key, traits[key].default(spawner)))
     if spawner.reported_port:
         # A job reports once; who reads this is another Hub process than the one that heard it.
         spawner.port = spawner.reported_port
@@ -51,14 +62,55 @@ def commit_state(spawner: Any) -> None:
     """Write the spawner's state to the Hub's database now.
 
     JupyterHub itself writes it only after `start` has returned; a Hub that dies before would
-    forget the job.
+    forget the job. A database that does not take it, locked or away, is tried until it does.
     """
+    problem = _write(spawner)
+    if problem is not None and spawner not in _unwritten:
+        spawner.log.error("%s: %s", hub_spawner(spawner)._log_name, _UNWRITTEN % problem)
+        _unwritten[spawner] = asyncio.ensure_future(_write_later(spawner))
+
+
+async def store_state(spawner: Any) -> None:
+    """Write the spawner's state, and wait for it. Raises SpawnFailure where it cannot be had."""
+    for pause in (*_PATIENCE, None):
+        problem = _write(spawner)
+        if problem is None:
+            return
+        spawner.log.warning("%s: %s", hub_spawner(spawner)._log_name, _UNWRITTEN % problem)
+        if pause is not None:
+            await asyncio.sleep(pause)
+    raise SpawnFailure(
+        "The Hub's database takes no entries just now, so nothing was submitted. Try again later; "
+        "if it stays so, tell the administrator."
+    )
+
+
+async def _write_later(spawner: Any) -> None:
+    try:
+        for pause in chain(_PATIENCE, repeat(_PATIENCE[-1])):
+            await asyncio.sleep(pause)
+            if _write(spawner) is None:
+                spawner.log.info("%s: its state is stored now", hub_spawner(spawner)._log_name)
+                return
+    finally:
+        del _unwritten[spawner]
+
+
+def _write(spawner: Any) -> Exception | None:
+    """Write the state; return what the database said where it did not take it."""
+    from sqlalchemy.exc import OperationalError
     from sqlalchemy.orm import object_session
 
     orm_spawner = spawner.orm_spawner
     if orm_spawner is None:
-        return
-    orm_spawner.state = hub_spawner(spawner).get_state()
+        return None
     session = object_session(orm_spawner)
-    if session is not None:
-        session.commit()
+    try:
+        orm_spawner.state = hub_spawner(spawner).get_state()
+        if session is not None:
+            session.commit()
+    except OperationalError as error:
+        if session is not None:
+            session.rollback()
+        return error
+    return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 from pathlib import Path
 
@@ -30,7 +31,8 @@ def findings(site, tmp_path, monkeypatch):
         for name, value in site.environment.items():
             monkeypatch.setenv(name, value)
         folder = Path(sys.executable).parent
-        monkeypatch.setenv("PATH", f"{site.environment['PATH']}:{folder}")
+        path = site.environment.get("PATH", os.environ["PATH"])
+        monkeypatch.setenv("PATH", f"{path}:{folder}")
         found = asyncio.run(collect(file, site.users[0], patience=90))
         return {
             verdict.value: [one for one in found if one.verdict is verdict] for verdict in Verdict

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from tests.clusters.slurm import SlurmCluster
 from tests.hubs import Hub
 from tests.sites import SlurmSite, no_jobs_left
 
@@ -29,8 +28,6 @@ def cluster(tmp_path_factory):
     if SlurmSite.unavailable:
         pytest.skip(f"no slurm: {SlurmSite.unavailable}")
     one = SlurmSite(tmp_path_factory.mktemp("cluster"))
-    # The one that other tests of a session share may be running.
-    one.cluster = SlurmCluster(portbase=17500)
     one.start()
     yield one
     one.stop()

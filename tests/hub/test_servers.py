@@ -172,9 +172,10 @@ def test_a_scheduler_that_is_down_for_many_polls_ends_no_server(hub, site):
     hub.begin(user)
     hub.wait_ready(user)
     before = hub.state(user)["job_id"]
+    # Breaking it takes a while, and the Hub may notice within it.
+    said = len(hub.log.read_text())
     site.break_down()
     try:
-        said = len(hub.log.read_text())
         wait_for(lambda: "does not answer" in hub.log.read_text()[said:], 60, "the Hub to notice")
         time.sleep(10)  # three polls of JupyterHub
         assert hub.server(user)["ready"]

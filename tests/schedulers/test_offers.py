@@ -9,6 +9,9 @@ from batchspawner.errors import ParseError, SchedulerUnavailable
 from batchspawner.queues import Queue
 from batchspawner.schedulers.gridengine import GridEngine
 from batchspawner.schedulers.htcondor import HTCondor
+from batchspawner.schedulers.lsf import LSF
+from batchspawner.schedulers.pbspro import PBSPro
+from batchspawner.schedulers.torque import Torque
 from tests.recorded import answer
 
 INSTANCE = """<Queue-List><name>{name}</name><slots_used>{used}</slots_used>
@@ -81,3 +84,50 @@ def test_a_scheduler_that_does_not_answer_is_told_as_such(scheduler, name):
 def test_an_answer_of_an_unknown_form_is_an_error_and_no_guess(scheduler, text):
     with pytest.raises(ParseError):
         read(scheduler, text)
+
+
+def test_the_queues_of_pbs_have_the_nodes_of_the_server_those_that_are_down_apart():
+    assert answer(PBSPro().availability(), "pbspro", "queues") == [
+        Queue("workq", cores=64, memory=256 * 2**30, gpus=0, free_cores=62, all_cores=80,
+              free_nodes=0, all_nodes=2)
+    ]  # fmt: skip
+
+
+def test_a_queue_of_pbs_can_have_nodes_of_its_own_and_a_limit():
+    queues = """{"Queue": {
+        "gpu": {"queue_type": "Execution", "enabled": "True", "started": "False",
+                "resources_max": {"walltime": "24:00:00"}},
+        "any": {"queue_type": "Execution", "enabled": "True", "started": "True"},
+        "in": {"queue_type": "Route", "enabled": "True", "started": "True"}}}"""
+    node = '"state": "free", "resources_available": {"ncpus": %d, "ngpus": %d}'
+    nodes = f'{{"nodes": {{"a": {{"queue": "gpu", {node % (8, 2)}}}, "b": {{{node % (4, 0)}}}}}}}'
+    assert read(PBSPro(), queues + nodes) == [
+        Queue("gpu", is_open=False, runtime=86400, cores=8, gpus=2, free_cores=8, all_cores=8,
+              free_nodes=1, all_nodes=1),
+        Queue("any", cores=4, gpus=0, free_cores=4, all_cores=4, free_nodes=1, all_nodes=1),
+    ]  # fmt: skip
+
+
+def test_a_queue_of_torque_has_all_nodes():
+    assert answer(Torque().availability(), "torque", "queues") == [
+        Queue("batch", cores=64, memory=24684100 * 1024, gpus=0, free_cores=78, all_cores=80,
+              free_nodes=1, all_nodes=2)
+    ]  # fmt: skip
+
+
+def test_the_slots_that_jobs_of_torque_use_are_counted_in_all_their_forms():
+    node = "<Node><np>16</np><state>free</state><jobs>0-1/403.head,3,5-6/404.head</jobs></Node>"
+    table = "batch 0 1 yes yes 0 1 0 0 0 0 E 0\n"
+    assert read(Torque(), f"{table}<Data>{node}</Data>")[0].free_cores == 11
+
+
+def test_the_queues_of_lsf_have_all_hosts_and_a_full_one_has_nothing_free():
+    hosts = {"cores": 4, "free_cores": 0, "all_cores": 4, "free_nodes": 0, "all_nodes": 1}
+    assert answer(LSF().availability(), "lsf", "queues") == [
+        Queue("short", **hosts),
+        Queue("normal", **hosts),
+        Queue("one", **hosts),
+        Queue("closed", is_open=False, **hosts),
+        Queue("inact", is_open=False, **hosts),
+        Queue("alicesq", **hosts),
+    ]

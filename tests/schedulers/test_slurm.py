@@ -127,10 +127,20 @@ def test_a_query_cut_off_in_mid_line_is_not_read():
 def test_scontrol_tells_how_a_job_ended():
     assert answer(slurm.confirm("4")[0], "slurm", "scontrol_failed") == JobStatus(
         "4", JobState.FAILED, "FAILED", "NonZeroExitCode", "n1", "normal",
-        start=START, end=START, exit_code=7,
+        start=1795250790.0, end=1795250790.0, exit_code=7,
     )  # fmt: skip
     cancelled = answer(slurm.confirm("5")[0], "slurm", "scontrol_cancelled")
-    assert (cancelled.state, cancelled.exit_code, cancelled.signal) == (JobState.CANCELLED, 0, 15)
+    assert (cancelled.state, cancelled.exit_code, cancelled.signal) == (
+        JobState.CANCELLED,
+        143,
+        None,
+    )
+
+
+@pytest.mark.parametrize(("way", "name"), [(0, "scontrol_hungry"), (1, "sacct_hungry")])
+def test_a_job_with_a_step_that_was_short_of_memory_was_short_of_memory(way, name):
+    status = answer(slurm.confirm("1")[way], "slurm", name)
+    assert (status.state, status.reason) == (JobState.OUT_OF_MEMORY, "OutOfMemory")
 
 
 def test_scontrol_finds_the_task_of_an_array():
@@ -194,7 +204,7 @@ def test_a_signal_goes_to_all_processes_of_the_job():
 def test_a_cluster_goes_with_every_command():
     assert slurm.cancel("7;one").argv == ("scancel", "-M", "one", "7")
     assert slurm.confirm("7_2;one")[0].argv == (
-        "scontrol", "-M", "one", "-o", "show", "job", "7_2",
+        "scontrol", "-M", "one", "-d", "-o", "show", "job", "7_2",
     )  # fmt: skip
 
 

@@ -23,9 +23,16 @@ def close_databases() -> None:
         engine.dispose()
 
 
-def make_spawner(cls, config: dict | None = None, user_options: dict | None = None, **traits):
+def make_spawner(
+    cls,
+    config: dict | None = None,
+    user_options: dict | None = None,
+    database: str = ":memory:",
+    **traits,
+):
     """Return a spawner of the user who runs the tests; config: {"ClassName": {trait: value}}."""
-    db = orm.new_session_factory("sqlite:///:memory:")()
+    waits = {"connect_args": {"timeout": 0.05}} if database != ":memory:" else {}
+    db = orm.new_session_factory(f"sqlite:///{database}", **waits)()
     owner = orm.User(name=OWNER)
     row = orm.Spawner(name="", user=owner, server=orm.Server(base_url=f"/user/{OWNER}/"))
     db.add_all([owner, row])

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import random
+import signal
+import socket
 import subprocess
 import tempfile
 from pathlib import Path
@@ -17,14 +21,24 @@ def unavailable() -> str:
     return missing("a Slurm", "slurmctld", "slurmd", "munged", "sudo")
 
 
+def free_base() -> int:
+    """Return a number that a cluster can count its ports from, beside other clusters."""
+    while True:
+        base = random.randrange(10000, 19800, 200)
+        with contextlib.suppress(OSError), socket.socket() as first, socket.socket() as second:
+            first.bind(("127.0.0.1", base + 17))  # slurmctld's
+            second.bind(("127.0.0.1", base + 101))  # the first slurmd's
+            return base
+
+
 class SlurmCluster:
     """A cluster in a folder of its own: nodes n1 to n3 and g1, partitions normal debug gpu low."""
 
-    def __init__(self, portbase: int = 17300) -> None:
+    def __init__(self) -> None:
         # Short, for the sockets in it, and open to the jobs' owners.
         self.prefix = Path(tempfile.mkdtemp(prefix="bsl", dir="/tmp"))
         self.prefix.chmod(0o755)
-        self.portbase = portbase
+        self.portbase = free_base()
         self.conf = self.prefix / "etc" / "slurm.conf"
 
     def start(self, *options: str) -> SlurmCluster:
@@ -60,3 +74,21 @@ class SlurmCluster:
         """Send a signal to slurmctld."""
         pid = (self.prefix / "run" / "slurmctld.pid").read_text().strip()
         subprocess.run(["kill", f"-{signal}", pid], check=True)
+
+    def node_of(self, job_id: str) -> str:
+        """Return the node on which a job runs."""
+        return self.run("squeue", "-h", "-j", job_id, "-o", "%N").strip()
+
+    def lose(self, node: str, job_id: str) -> None:
+        """Let a node vanish, with all processes of the job that runs on it."""
+        table = subprocess.run(["ps", "-eo", "pid,ppid,args"], capture_output=True, text=True)
+        rows = [line.split(None, 2) for line in table.stdout.splitlines()[1:]]
+        doomed = {(self.prefix / "run" / f"slurmd-{node}.pid").read_text().strip()}
+        ours = f"SLURM_CONF={self.conf}\0".encode()
+        for pid, parent, command in rows:  # in the order of their start
+            step = command.startswith(f"slurmstepd: [{job_id}.")
+            if (step and ours in Path(f"/proc/{pid}/environ").read_bytes()) or parent in doomed:
+                doomed.add(pid)
+        for pid in doomed:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(int(pid), signal.SIGKILL)

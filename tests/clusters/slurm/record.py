@@ -107,10 +107,24 @@ def record_accounting(recorder: Recorder, slurm: Slurm) -> None:
         recorder.run(f"sacct_{name}", slurm.confirm(job_id)[1])
 
 
+def record_memory(recorder: Recorder, slurm: Slurm) -> None:
+    request = JobRequest("#!/bin/sh\nsrun tail /dev/zero\n", "", {}, ("-o", "/dev/null"))
+    job_id = recorder.run("sbatch_hungry", slurm.submit(request))
+    recorder.until(job_id, "FAILED")
+    time.sleep(6)
+    scontrol, sacct = slurm.confirm(job_id)
+    recorder.run("scontrol_hungry", scontrol)
+    recorder.run("sacct_hungry", sacct)
+
+
 def main() -> None:
     os.umask(0o022)
-    for work, options in ((record_jobs, ()), (record_accounting, ("--acct", "dbd"))):
-        cluster = SlurmCluster(portbase=17600).start(*options)
+    for work, options in (
+        (record_jobs, ()),
+        (record_accounting, ("--acct", "dbd")),
+        (record_memory, ("--acct", "dbd", "--hold-memory")),
+    ):
+        cluster = SlurmCluster().start(*options)
         try:
             work(Recorder(cluster), Slurm())
         finally:

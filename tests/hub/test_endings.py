@@ -1,0 +1,81 @@
+"""What a user's server does when its job ends against his will, on real schedulers."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from tests.hub.test_servers import first_events
+from tests.hubs import wait_for
+from tests.sites import SlurmSite, no_jobs_left, start_hub
+
+SHORT = {
+    "local": 'c.LocalQueueSpawner.req_runtime = "0:0:8"',
+    "slurm": 'c.SlurmSpawner.req_runtime = "0:1:0"',
+    "gridengine": 'c.GridengineSpawner.req_runtime = "0:0:15"',
+}
+"""The walltimes of jobs that are to reach theirs; Slurm counts whole minutes."""
+
+HUNGRY = """
+c.Spawner.cmd = ["tail", "/dev/zero"]
+c.BatchSpawnerBase.batchspawner_singleuser_cmd = ""
+"""
+
+
+def test_a_server_that_reaches_its_walltime_is_stopped_and_the_log_says_why(site, tmp_path):
+    if site.name not in SHORT:
+        pytest.skip("two real schedulers show it")
+    hub = start_hub(site, tmp_path, f"{SHORT[site.name]}\n")
+    user = hub.users[0]
+    try:
+        hub.begin(user)
+        hub.wait_ready(user)
+        job_id = hub.state(user)["job_id"]
+        hub.wait_stopped(user, 150)
+        ending = [line for line in hub.log.read_text().splitlines() if f"job {job_id} " in line][-1]
+        assert "timeout" in ending or "it reached its" in ending, ending
+    finally:
+        hub.stop()
+    no_jobs_left(site)
+
+
+def test_a_server_whose_node_is_lost_comes_back_on_another(hub, site):
+    if site.name != "slurm":
+        pytest.skip("only on Slurm can the tests lose a node within a minute")
+    user = hub.users[0]
+    hub.begin(user)
+    hub.wait_ready(user)
+    before = hub.state(user)
+    node = site.cluster.node_of(before["job_id"])
+    site.cluster.lose(node, before["job_id"])
+    try:
+        wait_for(lambda: hub.state(user)["job_port"] != before["job_port"], 90, "the second start")
+        wait_for(lambda: hub.kernels(user).status_code == 200, 20, "the route to the new server")
+        assert hub.state(user)["job_id"] == before["job_id"]
+        assert site.cluster.node_of(before["job_id"]) != node
+    finally:
+        site.cluster.start()
+
+
+@pytest.mark.slurm
+@pytest.mark.scheduler
+def test_a_server_that_uses_up_its_memory_fails_with_these_words(strict_slurm, tmp_path):
+    hub = start_hub(strict_slurm, tmp_path, HUNGRY)
+    try:
+        hub.begin(hub.users[0])
+        events = first_events(hub, hub.users[0], lambda text: "failed" in text)
+        assert "out of memory" in events[-1]["message"]
+    finally:
+        hub.stop()
+
+
+@pytest.fixture
+def strict_slurm(tmp_path):
+    """A Slurm that ends what uses more memory than it asked for."""
+    if SlurmSite.unavailable or not os.access("/sys/fs/cgroup/memory", os.W_OK):
+        pytest.skip("needs a Slurm, and the memory controller of cgroup v1")
+    site = SlurmSite(tmp_path)
+    site.cluster.start("--hold-memory")
+    yield site
+    site.stop()

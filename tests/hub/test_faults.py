@@ -1,0 +1,97 @@
+"""What a Hub does when the world around it fails: its database, its disk, its clock."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.hub.test_servers import first_events
+from tests.hubs import wait_for
+from tests.sites import no_jobs_left, start_hub
+
+
+def test_two_hubs_on_one_cluster_leave_each_others_jobs_alone(site, tmp_path):
+    config = "c.BatchSpawnerBase.orphan_grace = 1\n"
+    hubs = [start_hub(site, tmp_path / name, config) for name in ("one", "two")]
+    user = hubs[0].users[0]
+    try:
+        for hub in hubs:
+            hub.begin(user)
+            hub.wait_ready(user)
+        for hub in hubs:
+            # A look for orphans comes with each start.
+            hub.begin(hub.users[1])
+            hub.wait_ready(hub.users[1])
+        time.sleep(8)
+        for hub in hubs:
+            assert [hub.server(one)["ready"] for one in hub.users[:2]] == [True, True]
+            for one in hub.users[:2]:
+                hub.end(one)
+    finally:
+        for hub in hubs:
+            hub.stop()
+    no_jobs_left(site)
+
+
+def test_a_server_starts_though_the_database_is_locked_for_a_while(site, tmp_path):
+    hub = start_hub(site, tmp_path)
+    user = hub.users[0]
+    lock = sqlite3.connect(tmp_path / "hub.sqlite", isolation_level=None, timeout=20)
+    site.fill()
+    try:
+        hub.begin(user)
+        first_events(hub, user, lambda text: "waits in the queue" in text)
+        lock.execute("begin immediate")
+        site.drain()
+        time.sleep(8)  # longer than a Hub waits for its database
+        lock.execute("rollback")
+        hub.wait_ready(user)
+        wait_for(lambda: hub.state(user).get("job_port"), 60, "the state in the database")
+        assert hub.kernels(user).status_code == 200
+        hub.end(user)
+    finally:
+        lock.close()
+        site.drain()
+        hub.stop()
+    no_jobs_left(site)
+
+
+def test_a_server_that_comes_slowly_from_a_slow_disk_is_waited_for(site, tmp_path):
+    config = 'c.BatchSpawnerBase.req_prologue = "sleep 12"\nc.Spawner.http_timeout = 5\n'
+    hub = start_hub(site, tmp_path, config)
+    try:
+        hub.begin(hub.users[0])
+        hub.wait_ready(hub.users[0])
+        hub.end(hub.users[0])
+    finally:
+        hub.stop()
+    no_jobs_left(site)
+
+
+@pytest.mark.parametrize("skew", ["+40m", "-40m"])
+def test_a_hub_whose_clock_is_wrong_serves_all_the_same(site, tmp_path, skew, faketime):
+    if site.name == "oar":
+        pytest.skip("two schedulers show it")
+    hub = start_hub(site, tmp_path, LD_PRELOAD=faketime, FAKETIME=skew)
+    user = hub.users[0]
+    try:
+        hub.begin(user)
+        hub.wait_ready(user)
+        time.sleep(8)  # two polls
+        assert hub.server(user)["ready"]
+        assert hub.kernels(user).status_code == 200
+        hub.end(user)
+    finally:
+        hub.stop()
+    no_jobs_left(site)
+
+
+@pytest.fixture(scope="session")
+def faketime():
+    found = [*Path("/usr/lib").glob("*/faketime/libfaketime.so.1")]
+    if not found:
+        pytest.skip("faketime is not installed")
+    return str(found[0])

@@ -1,0 +1,51 @@
+"""What is stored of a job, and what happens when the Hub's database takes nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+
+import pytest
+
+from batchspawner import SlurmSpawner
+from batchspawner.spawners import state
+from batchspawner.spawners.failures import SpawnFailure
+from tests.spawners.site import make_spawner, stored_state
+
+
+@pytest.fixture
+def locked(tmp_path, monkeypatch):
+    """A spawner, and a lock that somebody else holds on its database."""
+    monkeypatch.setattr(state, "_PATIENCE", (0.01, 0.02))
+    spawner = make_spawner(SlurmSpawner, database=str(tmp_path / "hub.sqlite"))
+    other = sqlite3.connect(tmp_path / "hub.sqlite", isolation_level=None)
+    other.execute("begin immediate")
+    yield spawner, other
+    other.close()
+
+
+async def test_a_locked_database_gets_the_state_of_the_job_later(locked):
+    spawner, other = locked
+    spawner.job_id = "17"
+    state.commit_state(spawner)
+    state.commit_state(spawner)
+    assert stored_state(spawner) == {}
+    other.execute("rollback")
+    await asyncio.wait_for(state._unwritten[spawner], 5)
+    assert stored_state(spawner) == {"job_id": "17"}
+
+
+async def test_nothing_is_submitted_that_the_database_does_not_know_of(locked):
+    spawner, _ = locked
+    spawner.job_tag = "jh-0123456789ab"
+    with pytest.raises(SpawnFailure, match="nothing was submitted"):
+        await state.store_state(spawner)
+    assert stored_state(spawner) == {}
+
+
+async def test_a_submit_waits_for_a_database_that_is_locked_for_a_moment(locked):
+    spawner, other = locked
+    spawner.job_tag = "jh-0123456789ab"
+    asyncio.get_running_loop().call_later(0.06, other.execute, "rollback")
+    await state.store_state(spawner)
+    assert stored_state(spawner) == {"job_tag": "jh-0123456789ab"}
