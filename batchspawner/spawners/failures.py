@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from jupyterhub import spawner as spawner_module
 from markupsafe import Markup, escape
 from tornado import web
 
@@ -69,28 +70,24 @@ def _sentence(text: str) -> str:
     return text if not text or text.endswith((".", "!", "?")) else f"{text}."
 
 
-def _base() -> Any:
-    """Return JupyterHub's own class for such failures, or what an older one shows as well."""
-    from jupyterhub import spawner
-
-    return getattr(spawner, "SpawnException", web.HTTPError)
+# JupyterHub's own class for such failures, or what an older one shows as well.
+_BASE: Any = getattr(spawner_module, "SpawnException", web.HTTPError)
 
 
-class SpawnFailure(_base(), RuntimeError):  # type: ignore[misc]
+class SpawnFailure(_BASE, RuntimeError):  # type: ignore[misc]
     """Report a server that did not come up; JupyterHub shows its message to its user."""
 
     def __init__(self, message: str = "", story: Story | None = None) -> None:
         story = story or Story(Cause(CRASHED.word, "", ""), message)
-        text = story.text
-        # JupyterHub < 6 knows neither reason nor HTML in the class itself.
-        if _base() is web.HTTPError:
-            super().__init__(500, text)
+        if _BASE is web.HTTPError:
+            _BASE.__init__(self, 500, story.text)
         else:
-            super().__init__(
-                text, reason=story.cause.word, message_html=story.html, status_code=500
+            _BASE.__init__(
+                self, story.text, reason=story.cause.word, message_html=story.html, status_code=500
             )
         self.story = story
-        self.jupyterhub_message = text
+        # What JupyterHub < 6 shows.
+        self.jupyterhub_message = story.text
         self.jupyterhub_html_message = story.html
 
     def __str__(self) -> str:

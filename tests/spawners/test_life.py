@@ -89,9 +89,7 @@ async def test_a_trusted_host_needs_no_word_of_the_scheduler(spawner, cluster):
 
 async def test_a_refused_job_tells_the_user_why(spawner, cluster):
     cluster.refuse = "Invalid account"
-    with pytest.raises(
-        SpawnFailure, match=r"refused the job\. Fake says: Invalid account"
-    ) as caught:
+    with pytest.raises(SpawnFailure, match=r"refused .* Fake says: Invalid account") as caught:
         await spawner.start()
     assert caught.value.jupyterhub_message == str(caught.value)
     assert await spawner.poll() == 0
