@@ -15,6 +15,8 @@ BATCHSPAWNER_PORT_RANGE
     first and last port that may be chosen, such as 9000-9999
 BATCHSPAWNER_REPORT_TIMEOUT
     seconds after which it gives up trying to reach the Hub (300)
+JOB_RUN_TIME
+    for how many seconds the job may run; JOB_START_TIME is then set beside it
 """
 
 import contextlib
@@ -72,6 +74,8 @@ def main(argv: Optional[List[str]] = None) -> int:
     if command[0] in ("-h", "--help"):
         print(__doc__)
         return 0
+    if os.environ.get("JOB_RUN_TIME"):
+        os.environ.setdefault("JOB_START_TIME", str(int(time.time())))
     try:
         command = announce(command, os.environ)
         become(command)

@@ -23,6 +23,7 @@ from .progress import progress_events
 from .request import RequestTraits
 from .shell import ShellBackend
 from .state import JobStatus, commit_state, restore_state, saved_state
+from .timeleft import time_variables
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -259,7 +260,7 @@ class BatchSpawnerBase(ChoiceTraits, RequestTraits, Spawner):
         if self.port_range:
             first, last = self.port_range
             env["BATCHSPAWNER_PORT_RANGE"] = f"{first}-{last}"
-        return env
+        return {**env, **time_variables(self)}
 
     async def start(self) -> tuple[str, int]:
         """Submit the job and wait until its server has reported; return host and port."""

@@ -74,7 +74,7 @@ def _sentence(text: str) -> str:
 _BASE: Any = getattr(spawner_module, "SpawnException", web.HTTPError)
 
 
-class SpawnFailure(_BASE, RuntimeError):  # type: ignore[misc]
+class SpawnFailure(_BASE, RuntimeError):
     """Report a server that did not come up; JupyterHub shows its message to its user."""
 
     def __init__(self, message: str = "", story: Story | None = None) -> None:

@@ -20,6 +20,7 @@ from .answering import answers_http
 from .causes import REFUSED, UNSENT
 from .customised import customisations
 from .deadline import late
+from .endings import forget_end, note_end
 from .failures import SpawnFailure, Story, failure_of_job
 from .joblog import log_path
 from .keeper import Keeper
@@ -94,6 +95,7 @@ class ManagedBackend:
 
     async def submit(self) -> None:
         spawner = self.spawner
+        forget_end(spawner)
         script = await spawner._get_batch_script(**spawner.script_variables())
         spawner.log.debug("%s: job script\n%s", spawner._log_name, script)
         look_for_orphans(self.client, spawner)
@@ -170,6 +172,7 @@ class ManagedBackend:
         spawner.log.warning(
             "%s: job %s has ended: %s", spawner._log_name, spawner.job_id, status.describe()
         )
+        note_end(spawner, status)
         return 1 if status.exit_code is None else status.exit_code
 
     async def until_serving(self) -> None:
