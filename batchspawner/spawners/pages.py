@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from importlib.resources import files
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from ..api import innermost
@@ -24,7 +25,9 @@ def use_pages(c: Any) -> None:
     A site's own templates of the same names rule, if their folder is set before.
     """
     c.JupyterHub.template_paths.append(str(files("batchspawner.templates").joinpath("hub")))
-    c.JupyterHub.template_vars.update({"batchspawner_servers": servers, "batchspawner_end": end_of})
+    # Not the functions themselves: JupyterHub would call them for each page, nobody logged in.
+    helpers = SimpleNamespace(servers=servers, end_of=end_of)
+    c.JupyterHub.template_vars.update({"batchspawner": helpers})
 
 
 def servers(user: Any) -> Iterator[dict[str, Any]]:
