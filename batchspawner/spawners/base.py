@@ -17,6 +17,7 @@ from ..templating import format_template, render_script
 from .adoption import adopt
 from .choosing import ChoiceTraits
 from .confirming import CONFIRM, is_wanted
+from .deadline import in_time
 from .environment import COMMAND_ENV_KEEP, ENV_KEEP
 from .managed import ManagedBackend
 from .names import check_names, risky_names
@@ -25,6 +26,7 @@ from .request import RequestTraits
 from .secrecy import SecrecyTraits
 from .shell import ShellBackend
 from .state import JobStatus, commit_state, restore_state, saved_state
+from .timeleft import time_variables
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -122,6 +124,10 @@ class BatchSpawnerBase(ChoiceTraits, SecrecyTraits, RequestTraits, Spawner):
     job_port = Integer()
     reported_host = Unicode()
     reported_port = Integer()
+    job_log = Unicode()
+    submitted_at = Float()
+    waited = Float()
+    story: List[Any] = List()
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._backend: ManagedBackend | ShellBackend | None = None
@@ -266,10 +272,11 @@ class BatchSpawnerBase(ChoiceTraits, SecrecyTraits, RequestTraits, Spawner):
             env["BATCHSPAWNER_PORT_RANGE"] = f"{first}-{last}"
         if is_wanted(self):
             env[CONFIRM] = "1"
-        return env
+        return {**env, **time_variables(self)}
 
     async def start(self) -> tuple[str, int]:
         """Submit the job and wait until its server has reported; return host and port."""
+        began = time.monotonic()
         if self.chosen is None:
             # JupyterHub < 5.3 has not asked before.
             await self.take_options(self.user_options)
@@ -286,7 +293,7 @@ class BatchSpawnerBase(ChoiceTraits, SecrecyTraits, RequestTraits, Spawner):
         await asyncio.shield(self._submitting)
         if not self.job_id:
             raise RuntimeError("Jupyter batch job submission failure (no jobid in output)")
-        await self.backend.until_serving()
+        await in_time(self, began, self.backend.until_serving())
         commit_state(self)
         self.log.info("%s: job %s serves at %s:%s", self._log_name, self.job_id, self.ip, self.port)
         return self.ip, self.port

@@ -160,6 +160,9 @@ class ShellBackend:
             spawner.log.exception("%s: cannot read the job's state", spawner._log_name)
         return 10, "Unknown status..."
 
+    async def look_around(self) -> None:
+        """Learn nothing more: the site's commands tell no more than the job's state."""
+
     async def _is_running(self) -> bool:
         spawner = self.spawner
         status = await spawner.query_job_status()
