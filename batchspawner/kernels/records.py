@@ -18,7 +18,8 @@ class Command:
     """Hold what a kernel is started with.
 
     `connection` is what will be in its connection file but for the ports, which only the node
-    can know. `tunnel` is the ssh command by which it is reached, if any.
+    can know. `tunnel` is the ssh command by which it is reached, if any, and `node` the node of
+    its job that was wished for.
     """
 
     argv: tuple[str, ...]
@@ -26,6 +27,7 @@ class Command:
     env: Mapping[str, str] = field(default_factory=dict)
     cwd: str = ""
     tunnel: str = ""
+    node: str = ""
 
     def file(self, ip: str) -> str:
         """Return the connection file, with names for the ports."""
