@@ -11,6 +11,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from ..errors import BatchError
+from ..jobs import JobState
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -146,7 +147,8 @@ class SharedJob:
     async def settled(self) -> None:
         """Wait until it is known whether the job waits, runs or has ended."""
         await self._heard.wait()
-        if self.allocation.status is not None and self.allocation.status.is_final:
+        status = self.allocation.status
+        if status is not None and (status.is_final or status.state is JobState.COMPLETING):
             await self.ended.wait()
 
     def listen(self, listener: Callable[[str], Awaitable[None]]) -> Callable[[], None]:
