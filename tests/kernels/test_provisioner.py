@@ -172,3 +172,11 @@ async def test_a_kernel_that_crashes_is_started_again_in_the_same_job(served, jo
     await asyncio.wait_for(restarted.wait(), 20)
     assert await value(client, "print('x' in globals())") == ("ok", "False\n")
     assert jobs() == before
+
+
+async def test_clients_of_the_same_machine_may_come_without_a_network(started, tmp_path):
+    traits = {"transport": "ipc", "ip": str(tmp_path / "ipc")}
+    manager, client = await started(traits=traits)
+    assert await value(client, "print(6 * 7)") == ("ok", "42\n")
+    await manager.restart_kernel()
+    assert await value(client, "print(6 * 7)") == ("ok", "42\n")
