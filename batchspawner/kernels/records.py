@@ -6,6 +6,7 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
 
+from .registry import known
 from .sockets import CHANNELS
 
 if TYPE_CHECKING:
@@ -63,8 +64,9 @@ def find(folder: Path) -> Iterator[Record]:
     """Yield what is known of all kernels in a job."""
     for file in folder.glob("kernel-*.json"):
         values = json.loads(file.read_text())
-        command = values.pop("command")
-        yield Record(**values, command=Command(**{**command, "argv": tuple(command["argv"])}))
+        command = known(Command, values["command"])
+        command["argv"] = tuple(command["argv"])
+        yield Record(**{**known(Record, values), "command": Command(**command)})
 
 
 def _file(folder: Path, kernel: str) -> Path:
