@@ -172,6 +172,10 @@ class Scheduler(ABC):
         """Return a shell command as it is written into the job script."""
         return command
 
+    def on_node(self, node: str, command: str) -> tuple[str, ...] | None:  # noqa: ARG002
+        """Return what runs a shell command on a node of the job around us, None if nothing."""
+        return None
+
     def checked(self, job_id: str) -> str:
         """Return a job id as it is. Raises ValueError where it has not this scheduler's form."""
         if not self.job_id_pattern.fullmatch(job_id):
