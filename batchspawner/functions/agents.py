@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import logging
+import signal
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -105,7 +106,17 @@ class AgentHand:
             return await self._verdict(error)
         died = death(self.name, code, self.log_tail())
         from_outside = code in FROM_OUTSIDE or self._warned
+        if code == -signal.SIGKILL:
+            from_outside = from_outside or await self._falls_silent()
         return await self._verdict(died) if from_outside else died
+
+    async def _falls_silent(self) -> bool:
+        """Say whether the job ends, too, or only its worker was killed."""
+        for _ in range(20):
+            if not self._agent.online.is_set():
+                return True
+            await asyncio.sleep(0.1)
+        return False
 
     def finish(self) -> None:
         self._finished = True
