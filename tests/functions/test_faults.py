@@ -117,6 +117,11 @@ def test_jobs_that_may_not_call_speak_through_files():
     assert speak.distribute("hello").result(SECONDS) == "hello"
 
 
+def test_workers_that_may_not_call_speak_through_files():
+    with slurminade.Executor("local", workers=1, network=False) as executor:
+        assert list(executor.map(tasks.square, range(20), timeout=SECONDS))[-1] == 361
+
+
 def test_a_result_of_many_megabytes_arrives():
     assert len(large.distribute(40_000_000).result(SECONDS)) == 40_000_000
 
