@@ -120,9 +120,9 @@ class Allocation:
         await self.client.cancel(self.job_id)
         self.suspect()
 
-    def suspect(self) -> None:
+    def suspect(self, interval: float = _ATTENTIVE) -> None:
         """Have the scheduler asked: the job is silent, where it should not be."""
-        self._look_every(_ATTENTIVE)
+        self._look_every(interval)
         self._doubted.set()
         if self._watch is not None:
             self._watch.hurry()
