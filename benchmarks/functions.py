@@ -1,7 +1,7 @@
 """Trivial functions as jobs: from the call to the last result, and what Slurm is asked for that.
 
-On a real Slurm, as an ordinary user, in a fresh process each time. The peers are submitit (one
-array) and slurminade (bundles of 100; it returns no results, so its functions append to a file and
+On a real Slurm, as an ordinary user, in a fresh process each time, by two jobs. The peers are
+submitit (one array of all calls) and slurminade (two bundles of 100; it returns no results, so its functions append to a file and
 the time ends when that is complete). RPCs are those that `sdiag` counts for the user.
 usage: python benchmarks/functions.py [ROUNDS]
 """
@@ -35,7 +35,7 @@ def ours(tasks: int, _: Path) -> None:
     from batchspawner.functions import Executor
 
     begun = time.perf_counter()
-    with Executor("slurm", workers=4) as executor:
+    with Executor("slurm", workers=2) as executor:
         total = sum(executor.map(square, range(tasks)))
         seconds = time.perf_counter() - begun
     tell(seconds, total, tasks)

@@ -20,7 +20,6 @@ import struct
 import sys
 import threading
 import time
-import traceback
 import types
 import warnings
 from collections import deque
@@ -209,6 +208,8 @@ class Worker:
 
 
 def _described(error: BaseException) -> dict[str, str]:
+    import traceback
+
     # The first step of the traceback is in this file.
     steps = error.__traceback__.tb_next if error.__traceback__ else None
     told = traceback.format_exception(type(error), error, steps)
