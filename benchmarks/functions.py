@@ -1,8 +1,9 @@
 """Trivial functions as jobs: from the call to the last result, and what Slurm is asked for that.
 
 On a real Slurm, as an ordinary user, in a fresh process each time, by two jobs. The peers are
-submitit (one array of all calls) and slurminade (two bundles of 100; it returns no results, so its functions append to a file and
-the time ends when that is complete). RPCs are those that `sdiag` counts for the user.
+submitit (one array of all calls) and slurminade (two bundles of 100; it returns no results, so
+its functions append to a file, and the time ends when that is complete). RPCs are those that
+`sdiag` counts for the user.
 usage: python benchmarks/functions.py [ROUNDS]
 """
 
