@@ -23,6 +23,8 @@ PEERS = ROOT / ".venv-peers-functions"
 PACKAGES = ("submitit==1.5.4", "slurminade==1.1.2")
 TASKS = 200
 MANY = 10_000
+LIMIT = 240
+"""Seconds after which one that is not done is given up: its figure is this."""
 
 
 def square(number: int) -> int:
@@ -87,12 +89,16 @@ def one_round(cluster, user: str, which: str, tasks: int) -> dict:
     with tempfile.TemporaryDirectory(dir="/tmp") as name:
         Path(name).chmod(0o777)
         before = rpcs(cluster, user)
-        done = subprocess.run(
-            ["sudo", "-E", "-H", "-u", user, "env", f"PATH={cluster.environment['PATH']}", python,
-             str(ROOT / "benchmarks" / script[0]), *script[1:], str(tasks), name],
-            env={**os.environ, **cluster.environment}, cwd="/", capture_output=True, text=True,
-            timeout=600,
-        )  # fmt: skip
+        argv = ["sudo", "-E", "-H", "-u", user, "env", f"PATH={cluster.environment['PATH']}"]
+        argv += [python, str(ROOT / "benchmarks" / script[0]), *script[1:], str(tasks), name]
+        env = {**os.environ, **cluster.environment}
+        try:
+            done = subprocess.run(
+                argv, env=env, cwd="/", capture_output=True, text=True, timeout=LIMIT
+            )
+        except subprocess.TimeoutExpired:
+            cluster.run("scancel", "-u", user)
+            return {"seconds": LIMIT, "memory_mb": 0, "rpcs": rpcs(cluster, user) - before}
     if done.returncode:
         raise SystemExit(f"{which} failed:\n{done.stderr[-4000:]}")
     time.sleep(1)  # what comes of the end of its jobs is not for the next one
