@@ -126,7 +126,8 @@ class Call:
     @property
     def command(self) -> str:
         """The shell command that runs the agent, for the job script."""
-        words = (self._settings["python"], "-I", str(self.folder / "agent"))
+        # The agent needs none of the packages that a site may load at each start of Python.
+        words = (self._settings["python"], "-I", "-S", str(self.folder / "agent"))
         return shlex.join((*words, str(self.folder / "call.json")))
 
     @property
