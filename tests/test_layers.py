@@ -30,6 +30,7 @@ STARTS_PROCESSES = {
     "batchspawner.launcher",
     "batchspawner.localqueue.scheduling",
     "batchspawner.localqueue.supervisor",
+    "batchspawner.checking.probe",
 }
 
 

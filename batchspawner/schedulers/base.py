@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
+from enum import Enum
 from typing import TYPE_CHECKING, ClassVar
 
 from ..errors import SchedulerError, SchedulerUnavailable, SubmitError
+from .reasons import explain
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -18,9 +20,21 @@ if TYPE_CHECKING:
     from ..commands import Call, CommandResult
     from ..jobs import JobRequest, JobStatus, TaggedJob
     from ..queues import Queue, Reservation
+    from .reasons import Explanation, Reason
 
     Listing = Mapping[str, JobStatus]
     """What one query says: the status of each job that it names, by job id."""
+
+
+class Carrier(Enum):
+    """Name the ways by which a secret can reach a job."""
+
+    ENVIRONMENT = "environment"
+    """The environment of the submit command."""
+    SCRIPT = "script"
+    """The text of the job script."""
+    FILE = "file"
+    """A file that only its owner can read, in his home, which the nodes share."""
 
 
 class Scheduler(ABC):
@@ -50,6 +64,18 @@ class Scheduler(ABC):
 
     shared: ClassVar[bool] = True
     """Whether one user may list every user's jobs."""
+
+    carrier: ClassVar[Carrier] = Carrier.ENVIRONMENT
+    """What of a job this scheduler lets nobody but its owner read, so that a secret goes there."""
+
+    environment_readers: ClassVar[str] = "whoever this scheduler shows a job's environment to"
+    """Who can read the environment of somebody else's job, and how, as a phrase for people."""
+
+    job_id_variable: ClassVar[str] = ""
+    """The variable in which a job finds its own id; empty where there is none."""
+
+    reasons: ClassVar[Sequence[Reason]] = ()
+    """What its words for why a job waits mean; the first that fits is taken."""
 
     @abstractmethod
     def submit(self, request: JobRequest) -> Call[str]:
@@ -96,6 +122,13 @@ class Scheduler(ABC):
         """List all reservations; None where that is not known."""
         return None
 
+    def ahead(self) -> Call[Mapping[str, int]] | None:
+        """Count, for each job that waits, those that wait before it in its queue.
+
+        None where the scheduler does not tell the order.
+        """
+        return None
+
     @abstractmethod
     def cancel(self, job_id: str) -> Call[None]:
         """End a job, waiting or running. One that has ended already is no error."""
@@ -129,6 +162,11 @@ class Scheduler(ABC):
         except SchedulerError as error:
             text = f"{cls.title} refused the job."
             raise SubmitError(text, result, transient=transient) from error
+
+    @classmethod
+    def explain(cls, reason: str) -> Explanation:
+        """Return in plain words why a job waits, and what its owner can do."""
+        return explain(cls.reasons, reason)
 
     def embedded(self, command: str) -> str:
         """Return a shell command as it is written into the job script."""

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from ..commands import Call
 from ..errors import ParseError, SchedulerUnavailable
 from ..jobs import JobState, JobStatus, TaggedJob
-from . import htcondor_slots
-from .base import Scheduler
+from . import htcondor_slots, more_reasons
+from .base import Carrier, Scheduler
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -63,7 +63,10 @@ class HTCondor(Scheduler):
 
     name: ClassVar[str] = "htcondor"
     title: ClassVar[str] = "HTCondor"
+    reasons = more_reasons.HTCONDOR
     tool_variables: ClassVar[tuple[str, ...]] = ("CONDOR_*", "_CONDOR_*")
+    carrier: ClassVar[Carrier] = Carrier.FILE
+    environment_readers: ClassVar[str] = "whoever reaches the pool, by condor_q -l"
     job_id_pattern: ClassVar[re.Pattern[str]] = re.compile(r"[0-9]+(?:\.[0-9]+)?")
     no_answer: ClassVar[re.Pattern[str]] = re.compile(
         "can't find address|failed to connect|failed to fetch ads|can't connect|unable to connect"

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from ..commands import Call
 from ..errors import ParseError, SchedulerUnavailable
 from ..jobs import JobState, JobStatus, TaggedJob
+from . import more_reasons
 from .base import Scheduler
 
 if TYPE_CHECKING:
@@ -98,7 +99,11 @@ class OAR(Scheduler):
 
     name: ClassVar[str] = "oar"
     title: ClassVar[str] = "OAR"
+    reasons = more_reasons.OAR
     tool_variables: ClassVar[tuple[str, ...]] = ("OAR*",)
+    # The environment lies in a folder that only its owner may enter; see _SUBMIT.
+    environment_readers: ClassVar[str] = "administrators of the nodes"
+    job_id_variable: ClassVar[str] = "OAR_JOB_ID"
     no_answer: ClassVar[re.Pattern[str]] = re.compile(
         "db connection|dbi connect|connection refused|(?:can|could) ?not connect|timed? ?out"
         "|unable to connect|job is killed|almighty",

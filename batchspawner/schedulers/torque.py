@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, ClassVar, NamedTuple
 from ..commands import Call
 from ..errors import ParseError, SchedulerError, SchedulerUnavailable
 from ..jobs import JobState, JobStatus, TaggedJob
-from . import torque_queues
-from .base import Scheduler
+from . import pbs_reasons, torque_queues
+from .base import Carrier, Scheduler
 from .xmlanswer import read_xml
 
 if TYPE_CHECKING:
@@ -83,7 +83,11 @@ class Torque(Scheduler):
 
     name: ClassVar[str] = "torque"
     title: ClassVar[str] = "Torque"
+    reasons = pbs_reasons.REASONS
     tool_variables: ClassVar[tuple[str, ...]] = ("PBS_SERVER", "PBS_DEFAULT")
+    carrier: ClassVar[Carrier] = Carrier.SCRIPT
+    environment_readers: ClassVar[str] = "every user of the job's node, in the files of pbs_mom"
+    job_id_variable: ClassVar[str] = "PBS_JOBID"
     job_id_pattern: ClassVar[re.Pattern[str]] = re.compile(
         r"[0-9]+(?:\[[0-9]*\])?(?:\.[A-Za-z0-9_.-]+)?"
     )

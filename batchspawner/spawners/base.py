@@ -16,13 +16,17 @@ from ..runners import IDENTITY, run_shell, tool_environment
 from ..templating import format_template, render_script
 from .adoption import adopt
 from .choosing import ChoiceTraits
+from .confirming import CONFIRM, is_wanted
+from .deadline import in_time
 from .environment import COMMAND_ENV_KEEP, ENV_KEEP
 from .managed import ManagedBackend
 from .names import check_names, risky_names
 from .progress import progress_events
 from .request import RequestTraits
+from .secrecy import SecrecyTraits
 from .shell import ShellBackend
 from .state import JobStatus, commit_state, restore_state, saved_state
+from .timeleft import time_variables
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -30,7 +34,7 @@ if TYPE_CHECKING:
 _HOST_NAME = re.compile(r"[A-Za-z0-9_.:-]{1,253}")
 
 
-class BatchSpawnerBase(ChoiceTraits, RequestTraits, Spawner):
+class BatchSpawnerBase(ChoiceTraits, SecrecyTraits, RequestTraits, Spawner):
     """Be the base of all spawners whose server is a batch job.
 
     A subclass either names a scheduler of `batchspawner.schedulers` in `scheduler_name`, or gives
@@ -120,6 +124,10 @@ class BatchSpawnerBase(ChoiceTraits, RequestTraits, Spawner):
     job_port = Integer()
     reported_host = Unicode()
     reported_port = Integer()
+    job_log = Unicode()
+    submitted_at = Float()
+    waited = Float()
+    story: List[Any] = List()
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._backend: ManagedBackend | ShellBackend | None = None
@@ -250,6 +258,7 @@ class BatchSpawnerBase(ChoiceTraits, RequestTraits, Spawner):
         super().clear_state()
         restore_state(self, {})
         self.chosen = None
+        self.claim_alarm = ""
         self._report = None
         if self._backend is not None:
             self._backend.close()
@@ -261,10 +270,13 @@ class BatchSpawnerBase(ChoiceTraits, RequestTraits, Spawner):
         if self.port_range:
             first, last = self.port_range
             env["BATCHSPAWNER_PORT_RANGE"] = f"{first}-{last}"
-        return env
+        if is_wanted(self):
+            env[CONFIRM] = "1"
+        return {**env, **time_variables(self)}
 
     async def start(self) -> tuple[str, int]:
         """Submit the job and wait until its server has reported; return host and port."""
+        began = time.monotonic()
         if self.chosen is None:
             # JupyterHub < 5.3 has not asked before.
             await self.take_options(self.user_options)
@@ -281,7 +293,7 @@ class BatchSpawnerBase(ChoiceTraits, RequestTraits, Spawner):
         await asyncio.shield(self._submitting)
         if not self.job_id:
             raise RuntimeError("Jupyter batch job submission failure (no jobid in output)")
-        await self.backend.until_serving()
+        await in_time(self, began, self.backend.until_serving())
         commit_state(self)
         self.log.info("%s: job %s serves at %s:%s", self._log_name, self.job_id, self.ip, self.port)
         return self.ip, self.port
@@ -328,11 +340,21 @@ class BatchSpawnerBase(ChoiceTraits, RequestTraits, Spawner):
 
     # What the job's report calls.
 
-    def receive_report(self, port: int, host: str = "") -> None:
-        """Take note of where the job's server listens."""
+    def receive_report(self, port: int, host: str = "", *, confirms: bool = False) -> None:
+        """Take note of where the job's server will listen.
+
+        `confirms` says that `receive_confirmation` will be called once it does.
+        """
         if self.trust_reported_host and _HOST_NAME.fullmatch(host):
             self.reported_host = host
         self.port = self.reported_port = port
+        self.unconfirmed_port = port if confirms and is_wanted(self) else 0
         self.reported_at = time.monotonic()
         self.report.set()
         commit_state(self)
+
+    def receive_confirmation(self, port: int) -> None:
+        """Take note that the job's own server has opened its port."""
+        if port == self.unconfirmed_port:
+            self.unconfirmed_port = 0
+            commit_state(self)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
+import pwd
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -14,15 +16,23 @@ from ..waiting import within
 from . import metrics
 from .admission import Ticket, shared_gate
 from .answering import answers_http
+from .causes import REFUSED, UNSENT
+from .confirming import check_confirmed, patience
 from .customised import customisations
-from .failures import SpawnFailure, exit_meaning
+from .deadline import late
+from .endings import forget_end, note_end
+from .failures import SpawnFailure, Story, failure_of_job
+from .joblog import log_path
 from .keeper import Keeper
+from .lookout import Lookout
 from .names import prefix_words, risky_names
 from .orphans import look_for_orphans
+from .packing import pack
 from .prefix import client_of, prefix_of
 from .state import JobStatus, commit_state, store_state
+from .story import tell
 from .tags import new_tag
-from .wording import describe_start, describe_submit
+from .wording import describe_request, describe_start, describe_submit
 
 if TYPE_CHECKING:
     from prometheus_client import Counter, Histogram
@@ -30,6 +40,7 @@ if TYPE_CHECKING:
     from ..client import BatchClient
     from ..jobs import JobStatus as SchedulerStatus
     from ..watch import Watch
+    from .packing import Package
 
 _FIRST_ANSWER = 15.0
 """Seconds that `poll` waits for the first listing after a restart of the Hub."""
@@ -49,6 +60,7 @@ class ManagedBackend:
         self.client = client
         self._watched: Watch | None = None
         self._keeper: Keeper | None = None
+        self._lookout = Lookout(spawner, client)
         self._ticket: Ticket | None = None
         self._submitted: float | None = None
         self._running_since: float | None = None
@@ -92,36 +104,39 @@ class ManagedBackend:
 
     async def submit(self) -> None:
         spawner = self.spawner
-        script = await spawner._get_batch_script(**spawner.script_variables())
-        spawner.log.debug("%s: job script\n%s", spawner._log_name, script)
+        forget_end(spawner)
+        package = await pack(spawner, self.client.scheduler, self.client.leave)
+        spawner.log.debug("%s: job script\n%s", spawner._log_name, package.shown)
         look_for_orphans(self.client, spawner)
         gate = shared_gate(spawner.scheduler_name, spawner.submit_concurrency)
         self._ticket = gate.ticket(spawner.user.name)
+        tell(spawner, *self.describe())
         async with gate.entered(self._ticket):
-            await self._hand_over(script)
+            await self._hand_over(package)
 
-    async def _hand_over(self, script: str) -> None:
+    async def _hand_over(self, package: Package) -> None:
         spawner = self.spawner
         # The tag is stored first, so that a Hub that dies now can find its job again.
         spawner.job_tag = new_tag(spawner)
+        spawner.job_claim = package.claim.dump() if package.claim else {}
         await store_state(spawner)
-        request = JobRequest(script, spawner.job_tag, spawner.get_env())
+        request = JobRequest(package.script, spawner.job_tag, package.environment)
         try:
             spawner.job_id = await self.client.submit(request)
         except SubmitError as error:
             self._count(metrics.SUBMITS, outcome="refused")
             said = error.result.text if error.result else str(error)
             spawner.log.error("%s: %s", spawner._log_name, error)
-            raise SpawnFailure(f"{self._title} refused the job: {said}") from error
+            raise SpawnFailure(story=Story(REFUSED, f"{self._title} says: {said}")) from error
         except SchedulerError as error:
             self._count(metrics.SUBMITS, outcome="no_answer")
             spawner.log.error("%s: %s", spawner._log_name, error)
-            raise SpawnFailure(
-                f"The job could not be submitted to {self._title}: {error.message} "
-                "Try again later; if it stays so, tell the administrator."
-            ) from error
+            raise SpawnFailure(story=Story(UNSENT, f"{self._title}: {error.message}")) from error
         self._count(metrics.SUBMITS, outcome="accepted")
-        self._submitted = time.monotonic()
+        self._submitted, spawner.submitted_at = time.monotonic(), time.time()
+        spawner.job_log = log_path(package.script, spawner.job_id)
+        asked = spawner.script_variables()
+        tell(spawner, 10, describe_request(spawner.job_id, self._title, asked))
         spawner.log.info("%s: submitted job %s", spawner._log_name, spawner.job_id)
 
     async def query(self) -> JobStatus:
@@ -167,6 +182,7 @@ class ManagedBackend:
         spawner.log.warning(
             "%s: job %s has ended: %s", spawner._log_name, spawner.job_id, status.describe()
         )
+        note_end(spawner, status)
         return 1 if status.exit_code is None else status.exit_code
 
     async def until_serving(self) -> None:
@@ -187,7 +203,7 @@ class ManagedBackend:
             status = watch.status
             if status is not None:
                 self._note(status)
-                self._check_alive(status)
+                await self._check_alive(status)
             self._use_fixed_port()
             if spawner.port and not self._host(status):
                 # It runs, for it has reported; the scheduler's last answer is older than that.
@@ -203,6 +219,18 @@ class ManagedBackend:
                 self._time(histogram, since)
         self.keep()
 
+    async def run(self, *, news: bool = False) -> SchedulerStatus:
+        """Return the job's status once it does not wait any more.
+
+        With `news` the scheduler is asked now, whatever it said before.
+        """
+        watch = self._watch(self.spawner.startup_poll_interval)
+        if news:
+            await watch.renewed()
+        else:
+            watch.hurry()
+        return await watch.until(lambda status: not status.state.is_waiting)
+
     def keep(self) -> None:
         """Look after the server from now on: its end is told at once, its restart followed."""
         watch = self._watch(self.spawner.poll_interval)
@@ -216,14 +244,15 @@ class ManagedBackend:
         has the same right to look, shall say itself that it finds nothing.
         """
         spawner = self.spawner
-        end = time.monotonic() + spawner.http_timeout
+        end = time.monotonic() + patience(spawner)
         # With internal_ssl only JupyterHub has the certificates to ask.
         while not spawner.internal_ssl and time.monotonic() < end:
-            if await answers_http(spawner.ip, spawner.port):
+            if not spawner.unconfirmed_port and await answers_http(spawner.ip, spawner.port):
                 return
             if watch.status is not None:
-                self._check_alive(watch.status)
+                await self._check_alive(watch.status)
             await asyncio.sleep(_ANSWER_PAUSE)
+        check_confirmed(spawner)
 
     async def resume(self) -> None:
         """Wait for a job that an earlier Hub process had submitted.
@@ -233,9 +262,7 @@ class ManagedBackend:
         try:
             await within(self.spawner.start_timeout, self.until_serving())
         except asyncio.TimeoutError:
-            waited = self.spawner.start_timeout
-            text = f"Job {self.spawner.job_id} has started no server within {waited} s."
-            raise SpawnFailure(text) from None
+            raise SpawnFailure(story=late(self.spawner)) from None
 
     async def until_gone(self) -> None:
         spawner = self.spawner
@@ -258,8 +285,16 @@ class ManagedBackend:
         if not self.spawner.job_id:
             ahead = self._ticket.ahead if self._ticket else 0
             return 0, describe_submit(self._title, ahead)
+        if self.status is None and self.spawner.story:
+            percent, message = self.spawner.story[-1]
+            return percent, message
         waited = time.monotonic() - (self._running_since or time.monotonic())
-        return describe_start(self.spawner, self._title, self.status, waited)
+        outlook = self._lookout.outlook(self.status, waited)
+        return describe_start(self.spawner, self.client.scheduler, self.status, outlook)
+
+    async def look_around(self) -> None:
+        """Learn what `describe` tells besides the job's status."""
+        await self._lookout.look(self.status)
 
     @property
     def _title(self) -> str:
@@ -278,9 +313,12 @@ class ManagedBackend:
             self._running_since = None
         elif self._running_since is None:
             self._running_since = time.monotonic()
+            self._lookout.note_start(status)
             if self._submitted is not None:
                 self._time(metrics.PENDING, self._submitted)
                 self._submitted = None
+        if not self.spawner.job_port:
+            tell(self.spawner, *self.describe())
 
     def _count(self, counter: Counter, **labels: str) -> None:
         counter.labels(scheduler=self.client.scheduler.name, **labels).inc()
@@ -294,7 +332,7 @@ class ManagedBackend:
             return str(self.spawner.reported_host)
         return str(self.spawner.connect_host(status.host)) if status and status.host else ""
 
-    def _check_alive(self, status: SchedulerStatus) -> None:
+    async def _check_alive(self, status: SchedulerStatus) -> None:
         if not status.is_final:
             return
         spawner = self.spawner
@@ -305,13 +343,13 @@ class ManagedBackend:
             spawner.job_id,
             status.describe(),
         )
-        if status.start is None:
-            text = "The Jupyter batch job has disappeared while pending in the queue or died "
-            text += "immediately after starting."
-        else:
-            text = "The Jupyter batch job started but died before launching the single-user server."
-        meaning = exit_meaning(spawner, status.exit_code)
-        raise SpawnFailure(f"{text} Job {spawner.job_id}: {status.describe()}.{meaning}")
+        raise await failure_of_job(spawner, status, self._owner())
+
+    def _owner(self) -> int:
+        """Return the id of the user to whom the job belongs."""
+        if self.client.runner.is_this_user:
+            return os.getuid()
+        return pwd.getpwnam(self.spawner.user.name).pw_uid
 
     def _use_fixed_port(self) -> None:
         """Take the port that the configuration fixes where no wrapper reports one."""

@@ -35,6 +35,12 @@ STATE_KEYS = (
     "job_port",
     "reported_host",
     "reported_port",
+    "unconfirmed_port",
+    "job_claim",
+    "job_log",
+    "submitted_at",
+    "waited",
+    "story",
 )
 """Attributes of the spawner that its saved state holds, each only where it is not empty."""
 
@@ -46,8 +52,9 @@ def saved_state(spawner: Any) -> dict[str, Any]:
 
 def restore_state(spawner: Any, state: dict[str, Any]) -> None:
     """Set the spawner's attributes from a saved state; a key that it lacks is emptied."""
+    traits = spawner.traits()
     for key in STATE_KEYS:
-        setattr(spawner, key, state.get(key, getattr(type(spawner), key).default_value))
+        setattr(spawner, key, state.get(key, traits[key].default(spawner)))
     if spawner.reported_port:
         # A job reports once; who reads this is another Hub process than the one that heard it.
         spawner.port = spawner.reported_port
