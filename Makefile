@@ -39,10 +39,12 @@ test-hub: proxy ## run whole JupyterHubs on the embedded queue
 	$(PYTEST) -m "hub and not scheduler and not browser"
 
 test-clusters: venv ## run ipyparallel clusters on the embedded queue, and over a real ssh
+	@.ci/clusters.sh $(VENV)
 	$(PYTEST) -m "clusters and not scheduler" -rs
 
 test-slurm: proxy ## run everything that needs a Slurm, on a real one (root on Debian)
 	@.ci/slurm.sh
+	@.ci/clusters.sh $(VENV)
 	$(PYTEST) -m slurm -rs
 
 test-gridengine: proxy ## run everything that needs a Grid Engine, on a real one (root on Debian)

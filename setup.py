@@ -8,6 +8,10 @@ HERE = Path(__file__).parent
 VERSION: dict = {}
 exec((HERE / "batchspawner" / "_version.py").read_text(encoding="utf-8"), VERSION)  # noqa: S102
 
+# What JupyterLab finds by itself in the environment of a server.
+LAB = Path("batchspawner/labextension")
+LAB_FILES = [path for path in (HERE / LAB).glob("*/**/*") if path.is_file()]
+
 EXTRAS = {
     "functions": ["cloudpickle>=2"],
     "kernels": ["jupyter_client>=7.4"],
@@ -63,9 +67,14 @@ setup(
     package_dir={"batchspawner.templates": "templates"},
     package_data={
         "batchspawner": ["py.typed"],
-        "batchspawner.templates": ["*.j2", "forms/*.html"],
+        "batchspawner.labextension": ["etc/**/*.json", "share/**/*"],
+        "batchspawner.templates": ["*.j2", "forms/*.html", "hub/*.html"],
         "wrapspawner": ["py.typed"],
     },
+    data_files=[
+        (str(path.parent.relative_to(HERE / LAB)), [str(path.relative_to(HERE))])
+        for path in sorted(LAB_FILES)
+    ],
     install_requires=[
         "jupyterhub>=4.1,<7",
         "traitlets>=5.1",

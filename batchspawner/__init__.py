@@ -33,6 +33,7 @@ _HOMES = {
     "TorqueSpawner": _SPAWNERS,
     "UserEnvMixin": _SPAWNERS,
     "format_template": ".templating",
+    "use_pages": ".spawners.pages",
     # Names that `from batchspawner import *` has always brought along.
     **dict.fromkeys(
         ("Dict", "ET", "Enum", "Float", "Integer", "Spawner", "Template", "Unicode"), _SPAWNERS

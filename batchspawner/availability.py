@@ -25,6 +25,9 @@ log = logging.getLogger(__name__)
 FRESH = {"availability": 30.0, "accounts": 600.0, "reservations": 60.0}
 """Seconds for which an answer is used without asking again, by the method that asks."""
 
+WAITING = {"ahead": 30.0}
+"""The same for what only those ask who wait."""
+
 PATIENCE = 2.0
 """Seconds that a form waits for an answer at most."""
 
@@ -86,6 +89,7 @@ def kept(scheduler: Scheduler, runner: Runner, method: str = "availability") -> 
     """Return the one cache of this event loop for what a method of a scheduler asks."""
     known = _shared.setdefault(asyncio.get_running_loop(), {})
     key = (scheduler, runner, method)
+    fresh = {**FRESH, **WAITING}[method]
     if key not in known:
-        known[key] = Kept(scheduler, runner, getattr(scheduler, method), FRESH[method])
+        known[key] = Kept(scheduler, runner, getattr(scheduler, method), fresh)
     return known[key]

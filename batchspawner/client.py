@@ -63,7 +63,7 @@ class BatchClient:
         where it was refused, SchedulerUnavailable where nobody knows whether it exists.
         """
         try:
-            return await ask(self.scheduler, self.scheduler.submit(request), self.runner)
+            return await self._hand_over(request)
         except SchedulerUnavailable:
             found = await self._search(request.tag)
             if found is None:
@@ -119,6 +119,9 @@ class BatchClient:
             return await watch.until(lambda status: status.is_final)
         finally:
             watch.close()
+
+    async def _hand_over(self, request: JobRequest) -> str:
+        return await ask(self.scheduler, self.scheduler.submit(request), self.runner)
 
     async def _search(self, tag: str) -> str | None:
         for pause in _SEARCHES if tag else ():

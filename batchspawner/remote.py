@@ -184,7 +184,9 @@ class Agent:
         elif header["type"] == "output":
             self.process(header["id"]).heard_output(header["stream"], payload)
         elif header["type"] == "exit":
-            self.process(header["id"]).heard_exit(header["code"], header.get("error", ""))
+            process = self.process(header["id"])
+            process.out_of_memory = header.get("out_of_memory", False)
+            process.heard_exit(header["code"], header.get("error", ""))
 
     def ended(self, error: BatchError) -> None:
         """Take note that the job has ended; nothing more will be heard."""
@@ -196,7 +198,10 @@ class Agent:
 
 
 class Process:
-    """Stand for a program that an agent runs."""
+    """Stand for a program that an agent runs.
+
+    `out_of_memory` says that the operating system has killed it for that.
+    """
 
     def __init__(self, agent: Agent, process_id: str) -> None:
         self.agent = agent
@@ -205,6 +210,7 @@ class Process:
         self.ports: list[int] = []
         self.code: int | None = None
         self.error = ""
+        self.out_of_memory = False
         self.on_output: Callable[[str, bytes], None] = self._keep
         self._kept: asyncio.Queue[tuple[str, bytes] | None] = asyncio.Queue()
         self._started = asyncio.Event()

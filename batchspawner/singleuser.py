@@ -24,6 +24,8 @@ BATCHSPAWNER_CONFIRM
     1 where the Hub is to be told, too, that the server itself has opened its port, and nobody else
 BATCHSPAWNER_REPORT_TIMEOUT
     seconds after which it gives up trying to reach the Hub (300)
+JOB_RUN_TIME
+    for how many seconds the job may run; JOB_START_TIME is then set beside it
 """
 
 import binascii
@@ -93,6 +95,8 @@ def main(argv: Optional[List[str]] = None) -> int:
     if command[0] in ("-h", "--help"):
         print(__doc__)
         return 0
+    if os.environ.get("JOB_RUN_TIME"):
+        os.environ.setdefault("JOB_START_TIME", str(int(time.time())))
     try:
         command = announce(command, os.environ)
         become(command)

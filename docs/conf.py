@@ -18,12 +18,11 @@ def setup(app):
     app.connect("source-read", _list_traits)
 
 
-def _list_traits(app, docname, source):
+def _list_traits(_app, _docname, source):
     """Put the traits that a class of ours defines in the place of ``traits of module.Class``."""
     seen: list[type] = []
-    source[0] = re.sub(
-        r"^traits of (\w+)\.(\w+)$", lambda match: _traits(match, seen), source[0], flags=re.MULTILINE
-    )
+    pattern = re.compile(r"^traits of (\w+)\.(\w+)$", re.MULTILINE)
+    source[0] = pattern.sub(lambda match: _traits(match, seen), source[0])
 
 
 def _traits(match: re.Match[str], seen: list[type]) -> str:

@@ -358,11 +358,15 @@ SITES = {
 REAL = set(SITES) - {"local"}
 
 
-def start_hub(site, folder: Path, more: str = "", config: str = "", **environment: str) -> Hub:
-    """Start a Hub for a site, with more lines of configuration, or another one."""
+def start_hub(
+    site, folder: Path, more: str = "", config: str = "", account: str = "", **environment: str
+) -> Hub:
+    """Start a Hub for a site, with more lines of configuration, or another one, or as another."""
     folder.mkdir(parents=True, exist_ok=True)
     config = (config or site.config).replace("{folder!r}", repr(str(folder))) + more
-    hub = Hub(folder, config, site.users, **{**site.environment, **environment}).start()
+    hub = Hub(folder, config, site.users, **{**site.environment, **environment})
+    hub.account = account
+    hub.start()
     hub.add_users()
     return hub
 

@@ -27,8 +27,10 @@ STARTS_PROCESSES = {
     # Programs of their own, not part of the library.
     "batchspawner.agent.children",
     "batchspawner.cli.demo",
+    "batchspawner.launcher",
     "batchspawner.localqueue.scheduling",
     "batchspawner.localqueue.supervisor",
+    "batchspawner.checking.probe",
 }
 
 

@@ -16,6 +16,7 @@ import time
 from .calling import call_home
 from .children import Child
 from .links import Files, Link, Orders
+from .memory import kills
 from .outbox import Outbox
 from .wire import CHUNK, ProtocolError
 
@@ -53,6 +54,7 @@ class Agent:
         self.link: Link | Files | None = None
         self.alone_since = time.monotonic()
         self.finishing: float | None = None
+        self.killed = kills()
         self.tell_failure = self.unattended = False
         self._said_bye = False
         self.failed = False
@@ -288,7 +290,11 @@ class Agent:
         child.close()
         del self.children[child.id]
         self.failed = self.failed or code != 0
-        self.outbox.put({"type": "exit", "id": child.id, "code": code})
+        exit_frame = {"type": "exit", "id": child.id, "code": code}
+        if code in (-signal.SIGKILL, 128 + signal.SIGKILL) and kills() > self.killed:
+            self.killed = kills()
+            exit_frame["out_of_memory"] = True
+        self.outbox.put(exit_frame)
         if self.finishing is not None and not self.children:
             self.finishing = time.monotonic()
 

@@ -2,9 +2,13 @@
 
 import json
 import os
+from importlib.resources import files
+
+from batchspawner import use_pages
 
 settings = json.loads(os.environ["BATCHSPAWNER_DEMO"])
 folder = settings["folder"]
+labextension = files("batchspawner.labextension")
 
 c = get_config()  # type: ignore[name-defined]  # noqa: F821
 c.JupyterHub.bind_url = f"http://127.0.0.1:{settings['port']}"
@@ -22,9 +26,15 @@ c.DummyAuthenticator.password = settings["password"]
 c.Authenticator.allowed_users = {settings["user"]}
 c.Authenticator.admin_users = {settings["user"]}
 
+use_pages(c)
 c.JupyterHub.spawner_class = "localqueue"
 c.LocalQueueSpawner.req_homedir = folder
 c.LocalQueueSpawner.req_runtime = "8:00:00"
 c.Spawner.notebook_dir = f"{folder}/notebooks"
 c.Spawner.default_url = "/lab"
+# JupyterLab finds by itself what was installed, but not what lies in a folder of sources.
+c.Spawner.environment = {
+    "JUPYTER_PATH": f"{labextension}/share/jupyter",
+    "JUPYTER_CONFIG_PATH": f"{labextension}/etc/jupyter",
+}
 c.Spawner.args = ["--allow-root"] if settings["root"] else []

@@ -35,6 +35,9 @@ NOTEBOOKS = {"lab": "jupyterlab", "notebook": "notebook", "server": "jupyter_ser
 _QUICK = ("--HeartMonitor.period=1000", "--HeartMonitor.max_heartmonitor_misses=30")
 """An engine has joined after its second heartbeat: more often, and as patient as ever."""
 
+_PATIENCE, _PATIENCE_EACH = 60, 2
+"""Seconds for an engine to join, and for each: they all start at once, maybe on a few cores."""
+
 
 class Cluster:
     """Be a cluster of n engines in one job, used from code that need not await.
@@ -187,13 +190,14 @@ class Cluster:
         return own if mpi or self.nodes > 1 else ""
 
     def _program(self) -> Program:
-        how = (*listening(self.controller_args), *_QUICK, *self.controller_args)
-        module = (self.python, "-m")
-        flags = ("--mpi",) if self._mpi else ()
+        module, patience = (self.python, "-m"), max(_PATIENCE, _PATIENCE_EACH * self.n)
+        waits = f"--IPController.registration_timeout={patience}"
+        how = (*listening(self.controller_args), *_QUICK, waits, *self.controller_args)
+        flags = (f"--timeout={patience}", *(("--mpi",) if self._mpi else ()))
         return Program(
             n=self.n,
             controller=(*module, "ipyparallel.controller", *how),
-            engine=(*module, "ipyparallel.engine", "--timeout=60", *flags, *self.engine_args),
+            engine=(*module, "ipyparallel.engine", *flags, *self.engine_args),
             notebook=(*module, *self.notebook) if self.notebook else (),
             launch=launch_command(self._launch, self.n),
             ipython_folder=str(self._profiles),

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import atexit
-import contextlib
 import html
 import logging
 import webbrowser
-from concurrent.futures import CancelledError
 from pathlib import PurePath
 from typing import TYPE_CHECKING
 
-from ..blocking import run, start
+from ..blocking import run
 from ..errors import ConnectionFailed
 from .copies import LinkFolder, clean
 from .faraway import LOCAL, find, is_folder, rewritten
@@ -22,7 +20,6 @@ from .tunnel import Tunnel
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from concurrent.futures import Future
     from pathlib import Path
 
     from ipyparallel import Client
@@ -48,7 +45,7 @@ class Connection:
         self.found = found
         self.notebook_url = ""
         self.files: dict[str, Path] = {}
-        self._kept: Future[None] | None = None
+        self._keeper: asyncio.Task[None] | None = None
         atexit.register(self.close)
 
     @property
@@ -68,7 +65,7 @@ class Connection:
     @property
     def is_over(self) -> bool:
         """Whether the controller has ended, or the connection was closed."""
-        return self._kept is None or self._kept.done()
+        return self._keeper is None or self._keeper.done()
 
     def client(self) -> Client:
         """Return ipyparallel's client of the cluster."""
@@ -92,17 +89,12 @@ class Connection:
 
     def wait(self) -> None:
         """Return when the cluster's controller has ended."""
-        if self._kept is not None:
-            with contextlib.suppress(CancelledError):
-                self._kept.result()
+        run(self._over())
 
     def close(self) -> None:
         """End the connection and remove what it has made on this machine."""
         atexit.unregister(self.close)
-        kept, self._kept = self._kept, None
-        if kept is not None:
-            kept.cancel()
-            run(self._end())
+        run(self._end())
 
     def __enter__(self) -> Connection:
         return self
@@ -110,9 +102,17 @@ class Connection:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    async def _over(self) -> None:
+        if self._keeper is not None:
+            await asyncio.shield(self._keeper)
+
     async def _end(self) -> None:
-        await self.tunnel.close()
-        self.folder.end()
+        keeper, self._keeper = self._keeper, None
+        if keeper is not None:
+            keeper.cancel()
+            await asyncio.gather(keeper, return_exceptions=True)
+            await self.tunnel.close()
+            self.folder.end()
 
     async def open(self, *, notebook: bool) -> None:
         """Forward all ports and write the files. Raises ConnectionFailed."""
@@ -125,7 +125,7 @@ class Connection:
                 )
         if notebook:
             await self._lead_to_notebook()
-        self._kept = start(self.tunnel.keep(found.endpoints(found.client)[0]))
+        self._keeper = asyncio.ensure_future(self.tunnel.keep(found.endpoints(found.client)[0]))
 
     async def _lead_to_notebook(self) -> None:
         end, server = self.found.notebook, self.found.server

@@ -113,14 +113,14 @@ class Job:
         error = failure_of(status, tail)
         return error or BatchError(f"job {self.job_id} ended by itself\n{tail}".strip())
 
-    def last_words(self) -> str:
-        """Return how the job fares, with the last line that it printed where it failed."""
+    def last_words(self, *, said: bool = True) -> str:
+        """Return how the job fares; with `said`, the last line that it printed where it failed."""
         status = self.status
         words = status.describe() if status else "unknown"
-        if status is None or not status.is_final or status.succeeded or self.folder is None:
+        if not said or status is None or not status.is_final or status.succeeded:
             return words
-        said = self.folder.log_tail(1)
-        return f"{words}: {said}" if said else words
+        line = self.folder.log_tail(1) if self.folder else ""
+        return f"{words}: {line}" if line else words
 
     async def ended(self) -> JobStatus:
         """Wait until the job has ended."""

@@ -197,8 +197,9 @@ class JobLauncher(BaseLauncher):  # type: ignore[misc]
 
     def _finish(self, ended: list[JobStatus]) -> None:
         if self.state != "after":
-            reasons = {job.job_id: job.last_words() for job in self._jobs}
-            code = 0 if self._stopping else _exit_code(ended)
+            asked = self._stopping
+            reasons = {job.job_id: job.last_words(said=not asked) for job in self._jobs}
+            code = 0 if asked else _exit_code(ended)
             self.notify_stop({"exit_code": code, "jobs": reasons})
         for job in self._jobs:
             start(job.close())

@@ -16,6 +16,7 @@ _MODULES = {
     "guards": "TooManyDispatchesError allow_recursive_distribution "
     "disable_warning_on_repeated_flushes node_setup set_dispatch_limit",
     "payload": "CannotTravel",
+    "waits": "progress",
     "results": "PythonMismatch RemoteError",
     "shells": "CommandFailed shell",
     "function": "SlurmFunction set_entry_point slurmify",

@@ -13,7 +13,7 @@ from ..allocation import Allocation
 from ..errors import BatchError, JobFailed, SubmitError, failure_of
 from . import worker
 from .crews import FROM_OUTSIDE, Crew, Tail, death
-from .home import new_folder_call, shared_listener
+from .home import QUIET, new_folder_call, shared_listener
 from .job import Job
 from .options import job_resources
 from .payload import welcome
@@ -203,8 +203,9 @@ class BatchCrew(Crew):
         call = new_folder_call(resources.get("runtime"), self._python, lasting=False)
         listener = await shared_listener() if self._network else None
         return await Allocation.submit(
-            self._client, listener, front_end="functions", name=self._name, call=call, **resources
-        )
+            self._client, listener, front_end="functions", name=self._name, call=call,
+            quiet=QUIET, **resources,
+        )  # fmt: skip
 
     def spawn(self, work: Any) -> None:
         task = asyncio.get_running_loop().create_task(work)

@@ -14,7 +14,7 @@ from ..jobs import JobState
 from ..remote import start_order
 from . import worker
 from .crews import FROM_OUTSIDE, death
-from .home import new_folder_call, shared_listener
+from .home import QUIET, new_folder_call, shared_listener
 from .payload import welcome
 from .results import PythonMismatch, mismatch, read_result
 
@@ -54,7 +54,7 @@ async def submit(
     call.order({"type": "finish", "tell_failure": True})
     listener = await shared_listener() if network else None
     return await Allocation.submit(
-        client, listener, front_end="functions", name=name, call=call, **resources
+        client, listener, front_end="functions", name=name, call=call, quiet=QUIET, **resources
     )
 
 
@@ -132,6 +132,7 @@ class FolderJob:
     def _signalled(self, number: int) -> None:
         log.info("Job %s got signal %d", self._job.job_id, number)
         self._warned = True
+        self._allocation.suspect()
 
     def _spawn(self, work: Any) -> None:
         task = asyncio.ensure_future(work)

@@ -8,6 +8,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from ..jobs import JobState
+from . import waits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Sequence
@@ -33,7 +34,7 @@ class JobFuture(concurrent.futures.Future):  # type: ignore[type-arg]
         Ctrl-C ends the wait and leaves the job alone. Raises TimeoutError after `timeout` seconds.
         """
         try:
-            return super().result(timeout)
+            return super().result(waits.wait(self, timeout))
         except KeyboardInterrupt:
             self._say_how_to_cancel()
             raise
@@ -41,7 +42,7 @@ class JobFuture(concurrent.futures.Future):  # type: ignore[type-arg]
     def exception(self, timeout: float | None = None) -> BaseException | None:
         """Wait for the call and return what it raised, or None."""
         try:
-            return super().exception(timeout)
+            return super().exception(waits.wait(self, timeout))
         except KeyboardInterrupt:
             self._say_how_to_cancel()
             raise

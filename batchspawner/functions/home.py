@@ -24,6 +24,9 @@ log = logging.getLogger(__name__)
 KEPT = 7 * 86400.0
 """Seconds for which the files of a job are kept."""
 
+QUIET = 5.0
+"""Seconds in which a job that was submitted may call before the scheduler is asked about it."""
+
 _listeners: WeakKeyDictionary[AbstractEventLoop, asyncio.Future[Listener | None]] = (
     WeakKeyDictionary()
 )

@@ -7,15 +7,15 @@ import logging
 import signal
 from collections import deque
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..errors import BatchError
 from .records import forget
+from .shared import happens
 from .sockets import CHANNELS, Curve
+from .tunnel import LOOPBACK, Tunnel
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from ..remote import Agent, Process
     from .records import Record
     from .room import Room
@@ -29,8 +29,14 @@ CONNECTION_FILE = "connection.json"
 _LAST_WORDS = 20
 """Lines of a kernel's own output that are kept for the error about it."""
 
-_EXPLANATION = 5.0
+_EXPLANATION = 15.0
 """Seconds that a scheduler may take to say why a job is gone, before its kernels are dead."""
+
+_EAGER = 1.0
+"""Seconds between two looks at a job that is being ended."""
+
+_PORT_TAKEN = "address already in use"
+"""What a kernel says where another program was faster."""
 
 
 _REPLAY = 2.0
@@ -52,6 +58,9 @@ class Launch:
         self.failure: BatchError | None = None
         self.ended, self.answers = asyncio.Event(), asyncio.Event()
         self._process: Process | None = None
+        self._tunnel: Tunnel | None = None
+        self._trouble: BatchError | None = None
+        self._wished = False
         self._words: deque[str] = deque(maxlen=_LAST_WORDS)
         self._stop_listening = job.listen(room.tell)
         room.asked_to_end = self.give_up
@@ -74,7 +83,10 @@ class Launch:
         if self.code is not None:
             return
         if self._process is not None:
+            self._wished = self._wished or number != signal.SIGINT
             self._process.send_signal(number)
+            if self._process.is_over and number == signal.SIGKILL:
+                self.abandon()
         elif number == signal.SIGINT:
             await self.room.interrupt()
         else:
@@ -85,6 +97,14 @@ class Launch:
         if self._process is None and self.code is None:
             self._life.cancel()
             self._end(code)
+
+    def abandon(self) -> None:
+        """Have nothing more to do with a kernel, however it is."""
+        if self.code is None:
+            if self._process is not None:
+                self._process.send_signal(signal.SIGKILL)
+            self._life.cancel()
+            self._end(-signal.SIGKILL)
 
     async def _live(self) -> None:
         try:
@@ -105,22 +125,36 @@ class Launch:
         self.ended.set()
 
     async def _run(self, agent: Agent) -> int:
+        code = await self._lived(agent)
+        if self.job.ending:
+            await self._explain()
+        if code > 0 and not self.answers.is_set():
+            if any(_PORT_TAKEN in line.lower() for line in self._words):
+                self._words.clear()
+                self.record = replace(self.record, process="")
+                return await self._run(agent)
+            raise BatchError(self._last_words(code))
+        if code and not self._wished:
+            await self.room.fail("KernelDied", self._how_it_died(code))
+        return code
+
+    async def _lived(self, agent: Agent) -> int:
+        """Stay with the kernel's process until it ends."""
         known = bool(self.record.process)
         self._process = process = self._go_on(agent) if known else self._begin(agent)
         await process.started()
-        ports = {f"{name}_port": port for name, port in zip(CHANNELS, process.ports)}
         listening = asyncio.ensure_future(self._listen(process))
-        connecting = asyncio.ensure_future(self._connect({"ip": agent.address, **ports}, known))
+        connecting = asyncio.ensure_future(self._connect(process, known))
         try:
             code = await process.wait()
             await listening
         finally:
             connecting.cancel()
             listening.cancel()
-        if self.job.ending:
-            await self._explain()
-        if code > 0 and not self.answers.is_set():
-            raise BatchError(self._last_words(code))
+            if self._tunnel is not None:
+                await self._tunnel.close()
+        if self._trouble is not None:
+            raise self._trouble
         return code
 
     def _begin(self, agent: Agent) -> Process:
@@ -130,7 +164,7 @@ class Launch:
             env={**command.env, **_time_left(agent)},
             cwd=command.cwd,
             stdin=b"",
-            files={CONNECTION_FILE: command.file(agent.address)},
+            files={CONNECTION_FILE: command.file(LOOPBACK if command.tunnel else agent.address)},
             ports=len(CHANNELS),
         )
         self.record = replace(self.record, process=process.id)
@@ -146,15 +180,24 @@ class Launch:
             loop.call_later(_REPLAY, process.lost, gone)
         return process
 
-    async def _connect(self, info: Mapping[str, Any], known: bool) -> None:
-        await self.room.connect(info, Curve.of(self.record.command.connection), known=known)
-        self.answers.set()
+    async def _connect(self, process: Process, known: bool) -> None:
+        command, ip, ports = self.record.command, process.agent.address, process.ports
+        try:
+            if command.tunnel:
+                self._tunnel = Tunnel(command.tunnel, process.agent.host, ports)
+                await self._tunnel.opened()
+                ip, ports = LOOPBACK, self._tunnel.ports
+            info = {f"{name}_port": port for name, port in zip(CHANNELS, ports)}
+            await self.room.connect({"ip": ip, **info}, Curve.of(command.connection), known=known)
+            self.answers.set()
+        except BatchError as error:
+            self._trouble = error
+            process.send_signal(signal.SIGKILL)
 
     async def _explain(self) -> None:
         """Raise why the job has ended, as soon as the scheduler says it."""
-        over = asyncio.ensure_future(self.job.ended.wait())
-        await asyncio.wait([over], timeout=_EXPLANATION)
-        over.cancel()
+        self.job.allocation.suspect(_EAGER)
+        await happens(self.job.ended, _EXPLANATION)
         raise self.job.failure or BatchError(
             f"job {self.job.job_id} was told to end, and its kernels with it"
         )
@@ -164,6 +207,12 @@ class Launch:
             for line in data.decode(errors="replace").splitlines():
                 log.info("%s: %s", stream, line)
                 self._words.append(line)
+
+    def _how_it_died(self, code: int) -> str:
+        where = f"the kernel in job {self.job.job_id} died"
+        if self._process is not None and self._process.out_of_memory:
+            return f"{where}: it needed more memory than the job has; ask for more"
+        return f"{where} ({_how(code)})"
 
     def _last_words(self, code: int = 0) -> str:
         text = f"the kernel in job {self.job.job_id} ended before it answered"

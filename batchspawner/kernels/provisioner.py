@@ -154,7 +154,9 @@ class BatchProvisioner(KernelProvisionerBase):
         try:
             job = await self._joined()
             secured = encryption.encrypted(connection, self.kernel_spec)
-            command = Command(tuple(cmd), secured, env, cwd)
+            command = Command(tuple(cmd), secured, env, cwd, self.settings.tunnel)
+            if self._launch is not None:
+                self._launch.abandon()
             self._launch = Launch(job, room, Record(self.kernel_id, command))
             if self._waits:
                 await self._launch.started()

@@ -18,13 +18,14 @@ class Command:
     """Hold what a kernel is started with.
 
     `connection` is what will be in its connection file but for the ports, which only the node
-    can know.
+    can know. `tunnel` is the ssh command by which it is reached, if any.
     """
 
     argv: tuple[str, ...]
     connection: Mapping[str, str]
     env: Mapping[str, str] = field(default_factory=dict)
     cwd: str = ""
+    tunnel: str = ""
 
     def file(self, ip: str) -> str:
         """Return the connection file, with names for the ports."""

@@ -75,7 +75,7 @@ class Room:
         """
         self._answered.clear()
         self._heard.clear()
-        self._backs = connect(info, _OURS, curve)
+        self._backs = connect(info, curve)
         self._pumps = [asyncio.ensure_future(self._pass_on(name)) for name in self._backs]
         if not known:
             await self._ask()

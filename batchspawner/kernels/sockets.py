@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import secrets
 from typing import TYPE_CHECKING, NamedTuple
 
 import zmq
@@ -75,11 +76,11 @@ def _bound(socket: zmq.asyncio.Socket, ip: str, port: int) -> int:
     return socket.bind_to_random_port(f"tcp://{ip}")
 
 
-def connect(
-    info: Mapping[str, Any], identity: bytes, curve: Curve | None
-) -> dict[str, zmq.asyncio.Socket]:
+def connect(info: Mapping[str, Any], curve: Curve | None) -> dict[str, zmq.asyncio.Socket]:
     """Connect a socket to each channel of a kernel, but for its heartbeat."""
     sockets = {}
+    # A kernel may not have noticed yet that somebody of the same name has gone.
+    identity = secrets.token_bytes(8).hex().encode()
     for name, kind in _CONNECTING.items():
         socket = _socket(kind)
         # An answer to input() comes to whoever has the same name as the one who asked.

@@ -101,7 +101,7 @@ class JobPlace(Place):
         await self._allocation.cancel()
 
     def farewell(self, status: JobStatus) -> str:
-        if status.state is JobState.CANCELLED:
+        if status.state is not JobState.FAILED:
             status = replace(status, signal=None, exit_code=None)
         _, _, details = status.describe().partition(" (")
         reason = f" ({details}" if details else ""

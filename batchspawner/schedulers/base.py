@@ -12,6 +12,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, ClassVar
 
 from ..errors import SchedulerError, SchedulerUnavailable, SubmitError
+from .reasons import explain
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from ..commands import Call, CommandResult
     from ..jobs import JobRequest, JobStatus, TaggedJob
     from ..queues import Queue, Reservation
+    from .reasons import Explanation, Reason
 
     Listing = Mapping[str, JobStatus]
     """What one query says: the status of each job that it names, by job id."""
@@ -72,6 +74,9 @@ class Scheduler(ABC):
     job_id_variable: ClassVar[str] = ""
     """The variable in which a job finds its own id; empty where there is none."""
 
+    reasons: ClassVar[Sequence[Reason]] = ()
+    """What its words for why a job waits mean; the first that fits is taken."""
+
     @abstractmethod
     def submit(self, request: JobRequest) -> Call[str]:
         """Hand over a job; the answer is its id. Raises SubmitError where it is refused."""
@@ -117,6 +122,13 @@ class Scheduler(ABC):
         """List all reservations; None where that is not known."""
         return None
 
+    def ahead(self) -> Call[Mapping[str, int]] | None:
+        """Count, for each job that waits, those that wait before it in its queue.
+
+        None where the scheduler does not tell the order.
+        """
+        return None
+
     @abstractmethod
     def cancel(self, job_id: str) -> Call[None]:
         """End a job, waiting or running. One that has ended already is no error."""
@@ -150,6 +162,11 @@ class Scheduler(ABC):
         except SchedulerError as error:
             text = f"{cls.title} refused the job."
             raise SubmitError(text, result, transient=transient) from error
+
+    @classmethod
+    def explain(cls, reason: str) -> Explanation:
+        """Return in plain words why a job waits, and what its owner can do."""
+        return explain(cls.reasons, reason)
 
     def embedded(self, command: str) -> str:
         """Return a shell command as it is written into the job script."""

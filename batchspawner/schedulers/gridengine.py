@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, ClassVar
 from ..commands import Call
 from ..errors import ParseError, SchedulerUnavailable
 from ..jobs import JobState, JobStatus, TaggedJob
-from . import gridengine_queues
+from . import gridengine_queues, more_reasons
 from .base import Carrier, Scheduler
 from .xmlanswer import read_xml
 
@@ -37,6 +37,7 @@ class GridEngine(Scheduler):
 
     name: ClassVar[str] = "gridengine"
     title: ClassVar[str] = "Grid Engine"
+    reasons = more_reasons.GRIDENGINE
     tool_variables: ClassVar[tuple[str, ...]] = ("SGE_*",)
     carrier: ClassVar[Carrier] = Carrier.FILE
     environment_readers: ClassVar[str] = "every user of the cluster, by qstat -j"

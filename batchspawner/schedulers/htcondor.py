@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from ..commands import Call
 from ..errors import ParseError, SchedulerUnavailable
 from ..jobs import JobState, JobStatus, TaggedJob
-from . import htcondor_slots
+from . import htcondor_slots, more_reasons
 from .base import Carrier, Scheduler
 
 if TYPE_CHECKING:
@@ -63,6 +63,7 @@ class HTCondor(Scheduler):
 
     name: ClassVar[str] = "htcondor"
     title: ClassVar[str] = "HTCondor"
+    reasons = more_reasons.HTCONDOR
     tool_variables: ClassVar[tuple[str, ...]] = ("CONDOR_*", "_CONDOR_*")
     carrier: ClassVar[Carrier] = Carrier.FILE
     environment_readers: ClassVar[str] = "whoever reaches the pool, by condor_q -l"

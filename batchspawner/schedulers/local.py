@@ -10,6 +10,7 @@ from ..commands import Call
 from ..errors import ParseError, SchedulerError, SchedulerUnavailable, SubmitError
 from ..jobs import JobState, JobStatus, TaggedJob
 from ..queues import Queue
+from . import more_reasons
 from .base import Scheduler
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ class LocalQueue(Scheduler):
 
     name: ClassVar[str] = "local"
     title: ClassVar[str] = "the local queue"
+    reasons = more_reasons.LOCAL
     tool_variables: ClassVar[tuple[str, ...]] = ("BATCHSPAWNER_QUEUE_*", "XDG_STATE_HOME", "HOME")
     environment_readers: ClassVar[str] = "nobody but the owner of the queue"
     job_id_variable: ClassVar[str] = "BATCHSPAWNER_QUEUE_JOB_ID"

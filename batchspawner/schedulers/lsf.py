@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, ClassVar
 from ..commands import Call
 from ..errors import ParseError, SchedulerUnavailable
 from ..jobs import TaggedJob
-from . import lsf_queues
+from . import lsf_queues, lsf_reasons
 from .base import Scheduler
 from .lsf_states import status_of_lines, status_of_record
 
@@ -49,6 +49,7 @@ class LSF(Scheduler):
 
     name: ClassVar[str] = "lsf"
     title: ClassVar[str] = "LSF"
+    reasons = lsf_reasons.REASONS
     tool_variables: ClassVar[tuple[str, ...]] = ("LSF_*", "LSB_*")
     environment_readers: ClassVar[str] = "administrators of LSF"
     job_id_variable: ClassVar[str] = "LSB_JOBID"

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, ClassVar
 from ..commands import Call
 from ..errors import ParseError, SchedulerError, SchedulerUnavailable
 from ..jobs import JobState, JobStatus, TaggedJob
+from . import more_reasons
 from .base import Carrier, Scheduler
 from .torque import Ending, ending_of
 from .xmlanswer import read_xml
@@ -69,6 +70,7 @@ class Moab(Scheduler):
 
     name: ClassVar[str] = "moab"
     title: ClassVar[str] = "Moab"
+    reasons = more_reasons.MOAB
     tool_variables: ClassVar[tuple[str, ...]] = ("MOABHOMEDIR", "PBS_SERVER", "PBS_DEFAULT")
     carrier: ClassVar[Carrier] = Carrier.SCRIPT
     environment_readers: ClassVar[str] = "every user of the job's node, in the files of pbs_mom"

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from ..commands import Call
 from ..errors import ParseError, SchedulerUnavailable
 from ..jobs import JobState, JobStatus, TaggedJob
+from . import more_reasons
 from .base import Scheduler
 
 if TYPE_CHECKING:
@@ -98,6 +99,7 @@ class OAR(Scheduler):
 
     name: ClassVar[str] = "oar"
     title: ClassVar[str] = "OAR"
+    reasons = more_reasons.OAR
     tool_variables: ClassVar[tuple[str, ...]] = ("OAR*",)
     # The environment lies in a folder that only its owner may enter; see _SUBMIT.
     environment_readers: ClassVar[str] = "administrators of the nodes"

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from ..commands import Call
 from ..errors import ParseError, SchedulerError, SchedulerUnavailable
 from ..jobs import JobState, JobStatus, TaggedJob
-from . import pbspro_queues
+from . import pbs_reasons, pbspro_queues
 from .base import Carrier, Scheduler
 
 if TYPE_CHECKING:
@@ -55,6 +55,7 @@ class PBSPro(Scheduler):
 
     name: ClassVar[str] = "pbspro"
     title: ClassVar[str] = "PBS"
+    reasons = pbs_reasons.REASONS
     tool_variables: ClassVar[tuple[str, ...]] = ("PBS_CONF_FILE", "PBS_SERVER", "PBS_EXEC")
     carrier: ClassVar[Carrier] = Carrier.SCRIPT
     environment_readers: ClassVar[str] = "every user of the cluster, by qstat -f"

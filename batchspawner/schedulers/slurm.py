@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, ClassVar
 from ..commands import Call
 from ..errors import ParseError, SchedulerUnavailable
 from ..jobs import JobState, JobStatus, TaggedJob
-from . import slurm_queues
+from . import slurm_queues, slurm_reasons
 from .base import Scheduler
 from .slurm_states import SlurmId, state_of
 
@@ -47,6 +47,7 @@ class Slurm(Scheduler):
 
     name: ClassVar[str] = "slurm"
     title: ClassVar[str] = "Slurm"
+    reasons = slurm_reasons.REASONS
     tool_variables: ClassVar[tuple[str, ...]] = ("SLURM_CONF", "SLURM_CLUSTERS", "SLURM_JWT")
     # https://slurm.schedmd.com/slurm.conf.html: AccountingStoreFlags=job_env
     environment_readers: ClassVar[str] = (
@@ -110,6 +111,9 @@ class Slurm(Scheduler):
 
     def reservations(self) -> Call[list[Reservation]]:
         return Call(slurm_queues.RESERVATIONS, slurm_queues.parse_reservations, environment=_EPOCH)
+
+    def ahead(self) -> Call[Mapping[str, int]]:
+        return Call(slurm_queues.WAITING, slurm_queues.parse_waiting)
 
     def cancel(self, job_id: str) -> Call[None]:
         one = SlurmId.parse(self.checked(job_id))

@@ -1,4 +1,4 @@
-"""Read what Slurm offers: partitions, everybody's accounts, reservations.
+"""Read what Slurm offers, partitions, accounts and reservations, and who waits for it.
 
 Manuals: https://slurm.schedmd.com/sinfo.html, sacctmgr.html and scontrol.html there
 """
@@ -6,6 +6,7 @@ Manuals: https://slurm.schedmd.com/sinfo.html, sacctmgr.html and scontrol.html t
 from __future__ import annotations
 
 import re
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from ..errors import OptionsError, ParseError, SchedulerUnavailable
@@ -20,7 +21,10 @@ if TYPE_CHECKING:
 QUEUES = ("sinfo", "-h", "--exact", "-o", "%P|%a|%l|%c|%m|%G|%C|%F")
 ACCOUNTS = ("sacctmgr", "-nP", "show", "associations", "format=User,Account")
 RESERVATIONS = ("scontrol", "-o", "show", "reservations")
+# By priority, the highest first, and by age where that is the same.
+WAITING = ("squeue", "-h", "-a", "-t", "PENDING", "-S", "-p,i", "-o", "%i|%P|%r")
 
+_NOT_IN_LINE = re.compile("held|^Dependency|^BeginTime|^JobArrayTaskLimit", re.IGNORECASE)
 _NO_ACCOUNTING = re.compile("not running a supported accounting_storage", re.IGNORECASE)
 _FIELD = re.compile(r"(ReservationName|EndTime|Users|Accounts)=(\S*)")
 
@@ -101,3 +105,18 @@ def _names(text: str) -> frozenset[str]:
     # A list of those who may not use it, "-bob", allows nobody by name.
     names = [] if text == "(null)" else text.split(",")
     return frozenset(name for name in names if name and not name.startswith("-"))
+
+
+def parse_waiting(result: CommandResult) -> dict[str, int]:
+    """Return how many jobs wait before each one in its partition. Raises SchedulerUnavailable."""
+    if not result.ok:
+        raise SchedulerUnavailable("squeue failed.", result)
+    before: Counter[str] = Counter()
+    found = {}
+    for line in result.stdout.splitlines():
+        job_id, partition, reason = (*line.split("|", 2), "", "")[:3]
+        if not partition or _NOT_IN_LINE.search(reason):
+            continue
+        found[job_id] = before[partition]
+        before[partition] += 1
+    return found

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, ClassVar, NamedTuple
 from ..commands import Call
 from ..errors import ParseError, SchedulerError, SchedulerUnavailable
 from ..jobs import JobState, JobStatus, TaggedJob
-from . import torque_queues
+from . import pbs_reasons, torque_queues
 from .base import Carrier, Scheduler
 from .xmlanswer import read_xml
 
@@ -83,6 +83,7 @@ class Torque(Scheduler):
 
     name: ClassVar[str] = "torque"
     title: ClassVar[str] = "Torque"
+    reasons = pbs_reasons.REASONS
     tool_variables: ClassVar[tuple[str, ...]] = ("PBS_SERVER", "PBS_DEFAULT")
     carrier: ClassVar[Carrier] = Carrier.SCRIPT
     environment_readers: ClassVar[str] = "every user of the job's node, in the files of pbs_mom"

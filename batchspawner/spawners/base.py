@@ -17,13 +17,16 @@ from ..templating import format_template, render_script
 from .adoption import adopt
 from .choosing import ChoiceTraits
 from .confirming import CONFIRM, is_wanted
+from .deadline import in_time
 from .environment import COMMAND_ENV_KEEP, ENV_KEEP
 from .managed import ManagedBackend
+from .names import check_names, risky_names
 from .progress import progress_events
 from .request import RequestTraits
 from .secrecy import SecrecyTraits
 from .shell import ShellBackend
 from .state import JobStatus, commit_state, restore_state, saved_state
+from .timeleft import time_variables
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -54,6 +57,12 @@ class BatchSpawnerBase(ChoiceTraits, SecrecyTraits, RequestTraits, Spawner):
     exec_prefix = Unicode(
         "sudo -E -u {username}",
         help="What goes before the scheduler's commands, so that the user owns the job.",
+    ).tag(config=True)
+    launcher = Unicode(
+        "",
+        help="Path of the launcher that root has installed, such as "
+        "/usr/local/sbin/batchspawner-launcher. Jobs are submitted and cancelled through it, by "
+        "`sudo -n -u {username}` where exec_prefix says nothing else. It may do nothing else.",
     ).tag(config=True)
     batch_script = Unicode(
         "",
@@ -115,6 +124,10 @@ class BatchSpawnerBase(ChoiceTraits, SecrecyTraits, RequestTraits, Spawner):
     job_port = Integer()
     reported_host = Unicode()
     reported_port = Integer()
+    job_log = Unicode()
+    submitted_at = Float()
+    waited = Float()
+    story: List[Any] = List()
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._backend: ManagedBackend | ShellBackend | None = None
@@ -185,12 +198,12 @@ class BatchSpawnerBase(ChoiceTraits, SecrecyTraits, RequestTraits, Spawner):
 
     def script_variables(self) -> dict[str, Any]:
         """Return all that a job script's template can name; choices of the user come last."""
-        return {
-            **self.get_req_subvars(),
-            **self.chosen_variables(),
-            "cmd": self.cmd_formatted_for_batch(),
-            "path": self.get_env().get("PATH", ""),
-        }
+        own = {"cmd": self.cmd_formatted_for_batch(), "path": self.get_env().get("PATH", "")}
+        variables = {**self.get_req_subvars(), **own}
+        names = risky_names(self)
+        if names:
+            check_names(names, variables, self.script_names(bare=True), "the job script")
+        return {**variables, **self.chosen_variables(), **own}
 
     async def submit_batch_script(self) -> str:
         """Render the job script, submit it and return the job's id."""
@@ -259,10 +272,11 @@ class BatchSpawnerBase(ChoiceTraits, SecrecyTraits, RequestTraits, Spawner):
             env["BATCHSPAWNER_PORT_RANGE"] = f"{first}-{last}"
         if is_wanted(self):
             env[CONFIRM] = "1"
-        return env
+        return {**env, **time_variables(self)}
 
     async def start(self) -> tuple[str, int]:
         """Submit the job and wait until its server has reported; return host and port."""
+        began = time.monotonic()
         if self.chosen is None:
             # JupyterHub < 5.3 has not asked before.
             await self.take_options(self.user_options)
@@ -279,7 +293,7 @@ class BatchSpawnerBase(ChoiceTraits, SecrecyTraits, RequestTraits, Spawner):
         await asyncio.shield(self._submitting)
         if not self.job_id:
             raise RuntimeError("Jupyter batch job submission failure (no jobid in output)")
-        await self.backend.until_serving()
+        await in_time(self, began, self.backend.until_serving())
         commit_state(self)
         self.log.info("%s: job %s serves at %s:%s", self._log_name, self.job_id, self.ip, self.port)
         return self.ip, self.port

@@ -25,6 +25,9 @@ class LocalQueueSpawner(UserEnvMixin, BatchSpawnerRegexStates):
     exec_prefix = Unicode("", help="What goes before the queue's commands, such as sudo.").tag(
         config=True
     )
+    req_homedir = Unicode(
+        help="Folder in which the job starts and leaves its log; by default the owner's home."
+    ).tag(config=True)
     batch_submit_cmd = Unicode("batchspawner-queue submit").tag(config=True)
     batch_query_cmd = Unicode("batchspawner-queue query {job_id}").tag(config=True)
     batch_cancel_cmd = Unicode("batchspawner-queue cancel {job_id}").tag(config=True)

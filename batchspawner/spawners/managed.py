@@ -3,32 +3,41 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import os
+import pwd
 import time
 from typing import TYPE_CHECKING, Any
 
-from ..client import BatchClient
 from ..errors import BatchError, SchedulerError, SchedulerUnavailable, SubmitError
 from ..jobs import JobRequest, JobState
 from ..schedulers import scheduler_class, scheduler_names
-from ..templating import format_template
 from ..waiting import within
 from . import metrics
 from .admission import Ticket, shared_gate
 from .answering import answers_http
+from .causes import REFUSED, UNSENT
 from .confirming import check_confirmed, patience
 from .customised import customisations
-from .failures import SpawnFailure, exit_meaning
+from .deadline import late
+from .endings import forget_end, note_end
+from .failures import SpawnFailure, Story, failure_of_job
+from .joblog import log_path
 from .keeper import Keeper
+from .lookout import Lookout
+from .names import prefix_words, risky_names
 from .orphans import look_for_orphans
 from .packing import pack
-from .prefix import runners_of
+from .prefix import client_of, prefix_of
 from .state import JobStatus, commit_state, store_state
+from .story import tell
 from .tags import new_tag
-from .wording import describe_start, describe_submit
+from .wording import describe_request, describe_start, describe_submit
 
 if TYPE_CHECKING:
     from prometheus_client import Counter, Histogram
 
+    from ..client import BatchClient
     from ..jobs import JobStatus as SchedulerStatus
     from ..watch import Watch
     from .packing import Package
@@ -51,6 +60,7 @@ class ManagedBackend:
         self.client = client
         self._watched: Watch | None = None
         self._keeper: Keeper | None = None
+        self._lookout = Lookout(spawner, client)
         self._ticket: Ticket | None = None
         self._submitted: float | None = None
         self._running_since: float | None = None
@@ -62,16 +72,21 @@ class ManagedBackend:
             return None
         own = customisations(spawner)
         scheduler = scheduler_class(spawner.scheduler_name)()
-        prefix = format_template(spawner.exec_prefix, **spawner.get_req_subvars())
-        runners = runners_of(prefix, shared=scheduler.shared)
-        if own or runners is None:
-            spawner.log.debug(
-                "%s: the configuration's own commands are used, because of %s",
+        variables = spawner.get_req_subvars()
+        words = None
+        if not own:
+            words = prefix_words(prefix_of(spawner), variables, risky_names(spawner))
+        if words is None:
+            spawner.log.log(
+                logging.WARNING if spawner.launcher else logging.DEBUG,
+                "%s: the configuration's own commands are used%s, because of %s",
                 spawner._log_name,
+                " and not the launcher" if spawner.launcher else "",
                 ", ".join(own) or "exec_prefix",
             )
             return None
-        return cls(spawner, BatchClient(scheduler, *runners))
+        owner = str(variables["username"])
+        return cls(spawner, client_of(scheduler, words, spawner.launcher, owner))
 
     def close(self) -> None:
         """End the watch of the job."""
@@ -89,11 +104,13 @@ class ManagedBackend:
 
     async def submit(self) -> None:
         spawner = self.spawner
+        forget_end(spawner)
         package = await pack(spawner, self.client.scheduler, self.client.leave)
         spawner.log.debug("%s: job script\n%s", spawner._log_name, package.shown)
         look_for_orphans(self.client, spawner)
         gate = shared_gate(spawner.scheduler_name, spawner.submit_concurrency)
         self._ticket = gate.ticket(spawner.user.name)
+        tell(spawner, *self.describe())
         async with gate.entered(self._ticket):
             await self._hand_over(package)
 
@@ -110,16 +127,16 @@ class ManagedBackend:
             self._count(metrics.SUBMITS, outcome="refused")
             said = error.result.text if error.result else str(error)
             spawner.log.error("%s: %s", spawner._log_name, error)
-            raise SpawnFailure(f"{self._title} refused the job: {said}") from error
+            raise SpawnFailure(story=Story(REFUSED, f"{self._title} says: {said}")) from error
         except SchedulerError as error:
             self._count(metrics.SUBMITS, outcome="no_answer")
             spawner.log.error("%s: %s", spawner._log_name, error)
-            raise SpawnFailure(
-                f"The job could not be submitted to {self._title}: {error.message} "
-                "Try again later; if it stays so, tell the administrator."
-            ) from error
+            raise SpawnFailure(story=Story(UNSENT, f"{self._title}: {error.message}")) from error
         self._count(metrics.SUBMITS, outcome="accepted")
-        self._submitted = time.monotonic()
+        self._submitted, spawner.submitted_at = time.monotonic(), time.time()
+        spawner.job_log = log_path(package.script, spawner.job_id)
+        asked = spawner.script_variables()
+        tell(spawner, 10, describe_request(spawner.job_id, self._title, asked))
         spawner.log.info("%s: submitted job %s", spawner._log_name, spawner.job_id)
 
     async def query(self) -> JobStatus:
@@ -165,6 +182,7 @@ class ManagedBackend:
         spawner.log.warning(
             "%s: job %s has ended: %s", spawner._log_name, spawner.job_id, status.describe()
         )
+        note_end(spawner, status)
         return 1 if status.exit_code is None else status.exit_code
 
     async def until_serving(self) -> None:
@@ -185,7 +203,7 @@ class ManagedBackend:
             status = watch.status
             if status is not None:
                 self._note(status)
-                self._check_alive(status)
+                await self._check_alive(status)
             self._use_fixed_port()
             if spawner.port and not self._host(status):
                 # It runs, for it has reported; the scheduler's last answer is older than that.
@@ -232,7 +250,7 @@ class ManagedBackend:
             if not spawner.unconfirmed_port and await answers_http(spawner.ip, spawner.port):
                 return
             if watch.status is not None:
-                self._check_alive(watch.status)
+                await self._check_alive(watch.status)
             await asyncio.sleep(_ANSWER_PAUSE)
         check_confirmed(spawner)
 
@@ -244,9 +262,7 @@ class ManagedBackend:
         try:
             await within(self.spawner.start_timeout, self.until_serving())
         except asyncio.TimeoutError:
-            waited = self.spawner.start_timeout
-            text = f"Job {self.spawner.job_id} has started no server within {waited} s."
-            raise SpawnFailure(text) from None
+            raise SpawnFailure(story=late(self.spawner)) from None
 
     async def until_gone(self) -> None:
         spawner = self.spawner
@@ -269,8 +285,16 @@ class ManagedBackend:
         if not self.spawner.job_id:
             ahead = self._ticket.ahead if self._ticket else 0
             return 0, describe_submit(self._title, ahead)
+        if self.status is None and self.spawner.story:
+            percent, message = self.spawner.story[-1]
+            return percent, message
         waited = time.monotonic() - (self._running_since or time.monotonic())
-        return describe_start(self.spawner, self._title, self.status, waited)
+        outlook = self._lookout.outlook(self.status, waited)
+        return describe_start(self.spawner, self.client.scheduler, self.status, outlook)
+
+    async def look_around(self) -> None:
+        """Learn what `describe` tells besides the job's status."""
+        await self._lookout.look(self.status)
 
     @property
     def _title(self) -> str:
@@ -289,9 +313,12 @@ class ManagedBackend:
             self._running_since = None
         elif self._running_since is None:
             self._running_since = time.monotonic()
+            self._lookout.note_start(status)
             if self._submitted is not None:
                 self._time(metrics.PENDING, self._submitted)
                 self._submitted = None
+        if not self.spawner.job_port:
+            tell(self.spawner, *self.describe())
 
     def _count(self, counter: Counter, **labels: str) -> None:
         counter.labels(scheduler=self.client.scheduler.name, **labels).inc()
@@ -305,7 +332,7 @@ class ManagedBackend:
             return str(self.spawner.reported_host)
         return str(self.spawner.connect_host(status.host)) if status and status.host else ""
 
-    def _check_alive(self, status: SchedulerStatus) -> None:
+    async def _check_alive(self, status: SchedulerStatus) -> None:
         if not status.is_final:
             return
         spawner = self.spawner
@@ -316,14 +343,13 @@ class ManagedBackend:
             spawner.job_id,
             status.describe(),
         )
-        if status.start is None:
-            text = "The Jupyter batch job has disappeared while pending in the queue or died "
-            text += "immediately after starting."
-        else:
-            text = "The Jupyter batch job started but died before launching the single-user server."
-        meaning = exit_meaning(spawner, status.exit_code)
-        alarm = f" {spawner.claim_alarm}" if spawner.claim_alarm else ""
-        raise SpawnFailure(f"{text} Job {spawner.job_id}: {status.describe()}.{meaning}{alarm}")
+        raise await failure_of_job(spawner, status, self._owner())
+
+    def _owner(self) -> int:
+        """Return the id of the user to whom the job belongs."""
+        if self.client.runner.is_this_user:
+            return os.getuid()
+        return pwd.getpwnam(self.spawner.user.name).pw_uid
 
     def _use_fixed_port(self) -> None:
         """Take the port that the configuration fixes where no wrapper reports one."""

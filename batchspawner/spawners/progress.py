@@ -5,25 +5,27 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
+from .story import news, tell
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
 _LOOK = 0.5
-"""Seconds between two looks at what the spawner knows; this asks no scheduler."""
+"""Seconds between two looks at what the spawner knows."""
 
 
 async def progress_events(spawner: Any) -> AsyncIterator[dict[str, Any]]:
-    """Yield an event when there is news; the percentage never goes back.
+    """Yield what was told of this start so far, and then each piece of news.
 
-    Texts of the scheduler go in `message`, which pages escape, never in `html_message`.
+    It depends on nothing but the spawner's state, so that every tab shows the same.
     """
-    highest, last = 0, ""
+    seen: list[Any] = []
     while True:
+        await spawner.backend.look_around()
         percent, message = spawner.backend.describe()
-        if spawner.claim_alarm:
-            message = f"{spawner.claim_alarm} {message}"
-        highest = max(highest, percent)
-        if message != last:
-            last = message
-            yield {"progress": highest, "message": message}
+        tell(spawner, percent, f"{spawner.claim_alarm} {message}".lstrip())
+        story = spawner.story
+        for event in news(seen, story):
+            yield event
+        seen = story
         await asyncio.sleep(_LOOK)

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 from ..jobs import JobState
 from ..jobs import JobStatus as SchedulerStatus
 from ..schedulers import scheduler_class, scheduler_names
-from ..templating import format_template
+from ..templating import format_template, names_in
 from ..waiting import within
 from .confirming import until_confirmed
+from .names import check_names, risky_names
 from .packing import pack
 from .state import JobStatus, commit_state
 
@@ -159,6 +160,9 @@ class ShellBackend:
             spawner.log.exception("%s: cannot read the job's state", spawner._log_name)
         return 10, "Unknown status..."
 
+    async def look_around(self) -> None:
+        """Learn nothing more: the site's commands tell no more than the job's state."""
+
     async def _is_running(self) -> bool:
         spawner = self.spawner
         status = await spawner.query_job_status()
@@ -200,6 +204,9 @@ class ShellBackend:
     def _command(self, template: str) -> str:
         variables = self.spawner.get_req_subvars()
         variables["job_id"] = self.spawner.job_id
+        names = risky_names(self.spawner)
+        for one in (self.spawner.exec_prefix, template) if names else ():
+            check_names(names, variables, names_in(one), f"the command {one!r}")
         return " ".join(
             (
                 format_template(self.spawner.exec_prefix, **variables),

@@ -37,6 +37,10 @@ STATE_KEYS = (
     "reported_port",
     "unconfirmed_port",
     "job_claim",
+    "job_log",
+    "submitted_at",
+    "waited",
+    "story",
 )
 """Attributes of the spawner that its saved state holds, each only where it is not empty."""
 

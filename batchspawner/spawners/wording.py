@@ -3,15 +3,32 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..jobs import JobState
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from ..jobs import JobStatus
+    from ..schedulers.base import Scheduler
 
 _PATIENCE = 60.0
 """Seconds from the start of a job until its silence is mentioned to the user."""
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """Hold what is known besides the job's own status.
+
+    `running` is for how many seconds the job has run, `ahead` how many jobs come before it, and
+    `usual` the wait in seconds that is usual here.
+    """
+
+    running: float = 0.0
+    ahead: int | None = None
+    usual: float | None = None
 
 
 def describe_submit(title: str, ahead: int) -> str:
@@ -22,30 +39,93 @@ def describe_submit(title: str, ahead: int) -> str:
     return f"Submitting the job to {title}; {others} first"
 
 
+def describe_request(job_id: str, title: str, asked: Mapping[str, Any]) -> str:
+    """Describe a job that is submitted, with what was asked for."""
+    queue = asked.get("partition") or asked.get("queue")
+    cores, gpus = asked.get("nprocs"), asked.get("ngpus")
+    wishes = [
+        f"queue {queue}" if queue else "",
+        _count(cores, "core") if cores else "",
+        f"{asked.get('memory')} of memory" if asked.get("memory") else "",
+        _count(gpus, "GPU") if gpus and str(gpus) != "0" else "",
+        f"at most {asked.get('runtime')} of time" if asked.get("runtime") else "",
+        f"account {asked.get('account')}" if asked.get("account") else "",
+    ]
+    said = ", ".join(wish for wish in wishes if wish)
+    return f"Job {job_id} is submitted to {title}{': ' if said else ''}{said}"
+
+
 def describe_start(
-    spawner: Any, title: str, status: JobStatus | None, running: float
+    spawner: Any, scheduler: Scheduler, status: JobStatus | None, outlook: Outlook
 ) -> tuple[int, str]:
-    """Return a percentage and a sentence; `running` is for how many seconds the job has run."""
+    """Return a percentage and a sentence about a job that is submitted."""
     job = f"Job {spawner.job_id}"
     if spawner.port:
         return 90, f"{job} runs, and its server is starting"
     if status is None:
-        return 10, f"{job} is submitted to {title}"
+        return 10, f"{job} is submitted to {scheduler.title}"
     if status.state.is_waiting:
-        return 20, f"{job} {_waiting(status)}"
+        return 20, f"{job} {_waiting(scheduler, status, outlook)}"
     if status.state is JobState.RUNNING:
-        return 60, f"{job} runs on {status.host}; {_starting(spawner, running)}"
+        return 60, f"{job} runs on {status.host}; {_starting(spawner, outlook.running)}"
     return 60, f"{job} is {status.describe()}"
 
 
-def _waiting(status: JobStatus) -> str:
+def say_minutes(seconds: float) -> str:
+    """Return a time without false precision: ``about 20 minutes``, ``about 3 hours``."""
+    minutes = seconds / 60
+    if minutes < 1.5:
+        return "about a minute"
+    if minutes < 5:
+        return f"about {round(minutes)} minutes"
+    if minutes < 90:
+        return f"about {5 * round(minutes / 5)} minutes"
+    if minutes < 36 * 60:
+        return f"about {_count(round(minutes / 60), 'hour')}"
+    return f"about {_count(round(minutes / 60 / 24), 'day')}"
+
+
+def _count(number: Any, word: str) -> str:
+    return f"{number} {word}" if str(number) == "1" else f"{number} {word}s"
+
+
+def _waiting(scheduler: Scheduler, status: JobStatus, outlook: Outlook) -> str:
+    known = scheduler.explain(status.reason)
     text = "is held" if status.state is JobState.HELD else "waits in the queue"
-    if status.reason:
-        text += f": {status.reason}"
-    if status.expected_start:
-        minutes = max(1, round((status.expected_start - time.time()) / 60))
-        text += f"; expected to start in about {minutes} min"
-    return text
+    if known.meaning:
+        text += f": {known.meaning}"
+    elif known.native:
+        text += f": {known.native}"
+    sentences = [text, known.advice.rstrip(".")]
+    if not known.forever:
+        sentences += [*_ahead(outlook.ahead), *_expected(status), *_usual(outlook.usual)]
+    if known.meaning:
+        sentences.append(f"({scheduler.title[:1].upper()}{scheduler.title[1:]} says: "
+                         f"{known.native})")  # fmt: skip
+    return ". ".join(sentence for sentence in sentences if sentence)
+
+
+def _ahead(ahead: int | None) -> list[str]:
+    if ahead is None:
+        return []
+    if not ahead:
+        return ["It is the next one in its queue"]
+    return [f"{_count(ahead, 'job')} {'waits' if ahead == 1 else 'wait'} before it"]
+
+
+def _expected(status: JobStatus) -> list[str]:
+    # An estimate that has passed is none.
+    if not status.expected_start or status.expected_start <= time.time():
+        return []
+    return [f"It is expected to start in {say_minutes(status.expected_start - time.time())}"]
+
+
+def _usual(seconds: float | None) -> list[str]:
+    if seconds is None:
+        return []
+    if seconds < 45:
+        return ["Usually the wait is less than a minute here"]
+    return [f"Usually the wait is {say_minutes(seconds)} here"]
 
 
 def _starting(spawner: Any, running: float) -> str:

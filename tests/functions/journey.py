@@ -1,7 +1,8 @@
 """Do with functions what a user does, on the scheduler of this machine, and print what came of it.
 
 Run as a script, as the user who owns the jobs: ``journey.py whole``, ``journey.py begin`` and, in
-a later process, ``journey.py attach JOB_ID``.
+a later process, ``journey.py attach JOB_ID``; ``journey.py hold BEGUN GO OPTIONS`` for a job that
+waits for a file.
 """
 
 from __future__ import annotations
@@ -117,7 +118,8 @@ def main(what, *arguments):
         future = speak.distribute("later")
         return {"job": future.get_job_id()}
     if what == "hold":
-        future = hold.distribute(*arguments)
+        *arguments, options = arguments
+        future = hold.with_options(**json.loads(options)).distribute(*arguments)
         print(json.dumps(future.get_job_id()), flush=True)
         return future.result(SECONDS)
     if what == "attach":

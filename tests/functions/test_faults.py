@@ -15,7 +15,7 @@ import batchspawner.functions as slurminade
 from batchspawner import allocation, blocking
 from batchspawner.callhome import Listener
 from batchspawner.errors import JobCancelled, JobFailed, JobTimeout, OptionsError
-from batchspawner.functions import home
+from batchspawner.functions import folderjob, home
 from batchspawner.jobs import JobState
 from tests.functions import tasks
 
@@ -33,6 +33,7 @@ parent = slurminade.slurmify(tasks.process_of_agent)
 @pytest.fixture(autouse=True)
 def dispatcher(queue, monkeypatch):
     monkeypatch.setattr(allocation, "_ATTENTIVE", 0.5)
+    monkeypatch.setattr(folderjob, "QUIET", 0.5)
     slurminade.set_dispatcher(None)
     slurminade.set_dispatch_limit(None)
     yield slurminade.get_dispatcher()
@@ -141,7 +142,7 @@ def test_a_call_of_a_job_may_submit_jobs(tmp_path):
 def test_a_job_goes_on_when_its_program_is_killed_and_another_takes_it_up(places):
     begun, go = places
     program = subprocess.Popen(
-        [sys.executable, str(JOURNEY), "hold", str(begun), str(go)],
+        [sys.executable, str(JOURNEY), "hold", str(begun), str(go), "{}"],
         stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
     with program:
@@ -157,7 +158,7 @@ def test_a_job_goes_on_when_its_program_is_killed_and_another_takes_it_up(places
 def test_an_interrupted_wait_leaves_the_job_and_says_how_to_cancel_it(places):
     begun, go = places
     program = subprocess.Popen(
-        [sys.executable, str(JOURNEY), "hold", str(begun), str(go)],
+        [sys.executable, str(JOURNEY), "hold", str(begun), str(go), "{}"],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     with program:

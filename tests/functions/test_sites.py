@@ -6,17 +6,19 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
 
+from tests.hubs import wait_for
 from tests.sites import REAL
 
 JOURNEY = Path(__file__).with_name("journey.py")
 
 
-def travel(site, *words, timeout=240):
-    """Run the journey as a user of the site, and return what it tells."""
+def setting_out(site, *words):
+    """Return the command and the environment for the journey of a user of the site."""
     env = {**os.environ, **site.environment, "BATCHSPAWNER_SCHEDULER": site.name}
     env.pop("BATCHSPAWNER_CALL_DIR", None)
     argv = [sys.executable, str(JOURNEY), *map(str, words)]
@@ -25,7 +27,13 @@ def travel(site, *words, timeout=240):
         _check_python(argv)
     else:
         env["HOME"] = str(site.folder)
-    done = subprocess.run(argv, env=env, cwd="/", capture_output=True, text=True, timeout=timeout)
+    return argv, env
+
+
+def travel(site, *words):
+    """Make the journey, and return what it tells."""
+    argv, env = setting_out(site, *words)
+    done = subprocess.run(argv, env=env, cwd="/", capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
@@ -66,3 +74,24 @@ def test_functions_do_the_same_on_every_scheduler(site):
 def test_a_later_process_takes_a_job_up_again(site):
     job = travel(site, "begin")["job"]
     assert travel(site, "attach", job) == {"text": "later", "in job": True}
+
+
+def test_a_job_that_is_put_back_into_the_queue_runs_again(site):
+    if not site.can_requeue:
+        pytest.skip(f"{site.name} cannot put a job back")
+    with tempfile.TemporaryDirectory(dir="/tmp") as name:
+        Path(name).chmod(0o777)
+        begun, go = Path(name, "begun"), Path(name, "go")
+        rerunnable = {"r": "y"} if site.name == "gridengine" else {}
+        argv, env = setting_out(site, "hold", begun, go, json.dumps(rerunnable))
+        with subprocess.Popen(argv, env=env, cwd="/", stdout=subprocess.PIPE, text=True) as driver:
+            try:
+                job = json.loads(driver.stdout.readline())
+                wait_for(begun.exists, 60, "the job")
+                begun.unlink()
+                site.requeue(str(job))
+                wait_for(begun.exists, 90, "its second run")
+                go.touch()
+                assert json.loads(driver.stdout.readline()) == str(go)
+            finally:
+                driver.kill()

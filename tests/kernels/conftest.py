@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import subprocess
 import sys
@@ -117,7 +118,8 @@ class Another:
     def kill(self):
         self.process.kill()
         self.process.wait(10)
-        self.process.stdin.close()
+        with contextlib.suppress(BrokenPipeError):
+            self.process.stdin.close()
         self.process.stdout.close()
 
 
@@ -133,6 +135,8 @@ async def another(jobs, specs):
 
     yield start
     for one in running:
+        if one.process.poll() is None:
+            one.shut_down()
         one.kill()
 
 

@@ -96,6 +96,7 @@ async def test_a_kernel_waits_for_its_job_as_long_as_it_takes(served, site):
     manager, client = await served()
     assert await manager.is_alive()
     running = asyncio.ensure_future(value(client, "print(1)", waits=True))
+    await eventually(lambda: manager.provisioner._job.allocation.status)
     await asyncio.sleep(0.5)
     site.drain()
     status, printed, cleared = await running

@@ -257,3 +257,12 @@ def test_each_element_of_an_array_runs_the_cell(user, execute):
 def test_lines_for_the_scheduler_count(user, execute):
     user.run(f"{execute}\n#SBATCH --comment=hello\nscontrol show job $SLURM_JOB_ID -o")
     assert "Comment=hello" in user.value("cell.log()")
+
+
+@pytest.mark.parametrize("site", ["local"], indirect=True)
+def test_the_end_of_the_walltime_ends_the_wait_and_is_told(user, execute):
+    out, err = user.run(f"{execute} --check --walltime=0:01\necho before; sleep 600")
+    end = f"End batch job {user.value('job')} Status:  TIMEOUT (it reached its walltime of 1 s)"
+    assert out.splitlines()[2:] == ["before", end]
+    assert user.value("cell.log()") == "before\n"
+    assert err.startswith(f"UsageError: job {user.value('job')} ended: timeout (")

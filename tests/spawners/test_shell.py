@@ -145,16 +145,9 @@ async def test_the_submit_gets_script_and_environment_and_the_others_neither():
 
 async def test_choices_of_the_user_go_into_the_script_but_never_into_commands():
     spawner = scripted(OldSite, ("^ sub day &&", "77"), user_options={"queue": "night"})
+    spawner.options_form = "<input name=queue>"
     await spawner.submit_batch_script()
     assert spawner.run_command.inputs[0].startswith("#!/bin/sh\n#Q night ")
-
-
-@pytest.mark.parametrize("name", ["cmd", "keepvars", "homedir", "username"])
-async def test_what_runs_and_as_whom_is_never_the_users_choice(name):
-    spawner = scripted(OldSite, ("sub", "77"), user_options={name: "evil"})
-    spawner.batch_script = "{cmd} {keepvars} {homedir} {username}"
-    await spawner.submit_batch_script()
-    assert "evil" not in spawner.run_command.inputs[0]
 
 
 async def test_a_job_that_disappears_while_it_waits_ends_the_start():

@@ -128,9 +128,9 @@ def main(generation: str = "") -> None:
     if not generation:  # the unpacked one knows no control groups
         works.append((record_memory, ("--acct", "dbd", "--hold-memory")))
     for work, options in works:
-        cluster = kind().start(*options)
+        cluster = kind()
         try:
-            work(Recorder(cluster, folder), Slurm())
+            work(Recorder(cluster.start(*options), folder), Slurm())
         finally:
             cluster.stop()
 

@@ -1,0 +1,63 @@
+"""Find out what is wrong with a site: ``batchspawner check``."""
+
+from __future__ import annotations
+
+import asyncio
+import getpass
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..checking.findings import Finding, as_json, as_text, failed, summary
+from ..checking.sequence import check_site, collect
+
+if TYPE_CHECKING:
+    import argparse
+
+
+def add_to(commands: Any) -> None:
+    """Add the subcommand to the parser of `batchspawner`."""
+    parser = commands.add_parser(
+        "check",
+        help="find out on the Hub's machine what is wrong with a site, and which line mends it",
+        description="Load the Hub's configuration, submit a tiny job as a user, and tell of each "
+        "step whether it works. Run it as the user that runs the Hub; the Hub may run meanwhile.",
+    )
+    parser.add_argument(
+        "-f", "--config", type=Path, default=Path("jupyterhub_config.py"),
+        help="the Hub's configuration (default: jupyterhub_config.py)",
+    )  # fmt: skip
+    parser.add_argument(
+        "-u", "--user", default=getpass.getuser(),
+        help="a user of the cluster, who owns the tiny job (default: you)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--patience", type=float, default=120.0,
+        help="seconds that the job may wait in the queue (default: 120)",
+    )  # fmt: skip
+    parser.add_argument("--no-job", action="store_true", help="submit nothing")
+    parser.add_argument("--json", action="store_true", help="print a JSON document")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run all checks; the exit status is 1 where something is wrong."""
+    # What the Hub's own classes log would stand between the findings.
+    logging.disable(logging.WARNING)
+    findings = asyncio.run(_checked(arguments))
+    if arguments.json:
+        print(as_json(findings))
+    else:
+        print(f"\n{summary(findings)}")
+    return 1 if failed(findings) else 0
+
+
+async def _checked(arguments: argparse.Namespace) -> list[Finding]:
+    options = {"patience": arguments.patience, "job": not arguments.no_job}
+    if arguments.json:
+        return await collect(arguments.config, arguments.user, **options)
+    findings = []
+    async for finding in check_site(arguments.config, arguments.user, **options):
+        print(as_text(finding), flush=True)
+        findings.append(finding)
+    return findings

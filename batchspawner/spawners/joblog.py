@@ -1,0 +1,83 @@
+"""Show the end of a job's log to the job's owner, without the secrets in it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import re
+import stat
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_TAIL = 16384
+"""Bytes of the log that are looked at."""
+
+_LINES = 15
+_WIDTH = 300
+_HIDDEN = "[hidden]"
+
+# The output of a script, in each scheduler's directive; errors, where they go elsewhere, rule.
+_DIRECTIVE = re.compile(
+    r"^#?(?:SBATCH --(?:output|error)=|QUEUE --output=|(?:PBS|\$|BSUB|OAR) -[oeOE] |"
+    r"(?:Output|Error) = )(?P<path>\S+)",
+    re.MULTILINE,
+)
+# The job's id, as each scheduler writes it in a path.
+_ID = re.compile(r"%jobid%|%[jJ]|\$JOB_ID|\$PBS_JOBID|\$\(Cluster(?:Id)?\)")
+_SECRETS = re.compile(
+    r"(?P<keep>(?:token|passw(?:or)?d|secret|api_?key|authorization|cookie)[\w-]*"
+    r"[\"']?\s*[=:]\s*[\"']?(?:token |bearer |basic )?)[^\s\"'&,;]{4,}"
+    r"|\b[0-9a-fA-F]{32,}\b|\bey[\w-]{10,}\.[\w-]{10,}\.[\w-]*"
+    r"|-----BEGIN [A-Z ]*PRIVATE KEY-----(?:.*?-----END [A-Z ]*PRIVATE KEY-----|.*)",
+    re.IGNORECASE | re.DOTALL,
+)
+
+
+def log_path(script: str, job_id: str) -> str:
+    """Return where a job's script sends its output, or nothing where it does not say."""
+    found = [match["path"].strip("\"'") for match in _DIRECTIVE.finditer(script)]
+    paths = [path for path in found if path.startswith("/") and path != "/dev/null"]
+    number = re.match(r"[0-9]*", job_id)
+    return _ID.sub(number[0] if number and number[0] else job_id, paths[-1]) if paths else ""
+
+
+async def read_tail(path: str, owner: int, secrets: Iterable[str]) -> str:
+    """Return the last lines of a log that this machine has too, or nothing."""
+    if not path:
+        return ""
+    text = await asyncio.get_running_loop().run_in_executor(None, _read, path, owner)
+    lines = [line[:_WIDTH] for line in redact(text, secrets).splitlines() if line.strip()]
+    return "\n".join(lines[-_LINES:])
+
+
+def redact(text: str, secrets: Iterable[str]) -> str:
+    """Return a text without what may open something."""
+    for secret in secrets:
+        if len(secret) > 3:
+            text = text.replace(secret, _HIDDEN)
+    return _SECRETS.sub(lambda match: f"{match['keep'] or ''}{_HIDDEN}", text)
+
+
+def _read(path: str, owner: int) -> str:
+    """Read the end of a file that belongs to a user.
+
+    The path lies where the user can write, and the Hub may be root: what is not an ordinary file
+    of the user's own, a link to somebody else's say, is not read.
+    """
+    with contextlib.suppress(OSError):
+        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        with open(os.open(path, flags), "rb") as file:  # noqa: PTH123  (a descriptor)
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode) or status.st_uid != owner:
+                return ""
+            file.seek(max(0, status.st_size - _TAIL))
+            return file.read(_TAIL).decode(errors="replace")
+    return ""
+
+
+def secrets_of(spawner: Any) -> list[str]:
+    """Return what of a server nobody may read in a log."""
+    return [one for one in (spawner.api_token, spawner.job_tag) if one]

@@ -1,0 +1,333 @@
+"""Sites that were broken on purpose: each finding says what is wrong and what mends it."""
+
+from __future__ import annotations
+
+import json
+import socket
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.hubs import free_port
+
+# Each of them runs jobs: they are no unit tests.
+pytestmark = pytest.mark.hub
+
+PYTHON = Path(sys.executable)
+
+
+def test_a_site_that_works_is_told_so(place):
+    findings = place.findings()
+    assert [(one["name"], one["verdict"]) for one in findings] == [
+        (name, "ok")
+        for name in (
+            "configuration", "address", "user", "commands", "rights", "scheduler", "script",
+            "submit", "start", "node", "home", "hub", "port", "environment", "secrets", "visit",
+            "clock", "cancel",
+        )
+    ]  # fmt: skip
+    figures = {key for one in findings for key in one["figures"]}
+    assert figures == {
+        "answer_seconds", "submit_seconds", "wait_seconds", "report_seconds", "answer_ms",
+        "free_mb", "skew_seconds",
+    }  # fmt: skip
+
+
+def test_a_report_for_people_has_a_line_for_each_finding_and_one_for_all(place):
+    done = place.call("--no-job")
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = done.stdout.splitlines()
+    assert lines[0].startswith("ok      configuration: jupyterhub_config.py is loaded: Local")
+    assert lines[-1] == "Nothing is wrong."
+
+
+def test_a_program_gets_a_document_and_an_exit_status(place):
+    done = place.call("--no-job", "--json")
+    assert (done.returncode, json.loads(done.stdout)["ok"], done.stderr) == (0, True, "")
+    place.user = "nobody-of-that-name"
+    done = place.call("--no-job", "--json")
+    assert (done.returncode, json.loads(done.stdout)["ok"], done.stderr) == (1, False, "")
+
+
+def test_1_a_configuration_that_is_not_there(place):
+    done = place.call("-f", "nowhere.py")
+    assert done.returncode == 1
+    assert "wrong   configuration: there is no file nowhere.py" in done.stdout
+
+
+def test_2_a_configuration_with_a_syntax_error(place):
+    place.lines.append("c.Spawner.cmd = [")
+    one = place.wrong()
+    assert one["name"] == "configuration"
+    assert "SyntaxError" in one["text"]
+    assert one["cure"].startswith("line 7: c.Spawner.cmd = [")
+
+
+def test_3_a_configuration_that_fails_says_in_which_line(place):
+    place.lines.append("import os; os.environ['NOT_THERE']")
+    one = place.wrong()
+    assert "KeyError: 'NOT_THERE'" in one["text"]
+    assert one["cure"] == "line 7: import os; os.environ['NOT_THERE']"
+
+
+def test_4_a_spawner_that_does_not_exist(place):
+    place.lines.append("c.JupyterHub.spawner_class = 'slrum'")
+    one = place.wrong()
+    assert one["name"] == "configuration"
+    assert "slrum" in one["text"]
+
+
+def test_5_a_spawner_that_starts_no_jobs(place):
+    place.lines.append("c.JupyterHub.spawner_class = 'simple'")
+    one = place.wrong()
+    assert one["text"] == "SimpleLocalProcessSpawner starts no batch jobs"
+    assert one["cure"].startswith('c.JupyterHub.spawner_class = "slurm"')
+
+
+def test_6_a_misspelt_option(place):
+    place.lines.append("c.LocalQueueSpawner.req_runtme = '1:00:00'")
+    one = place.wrong()
+    assert one["text"] == "c.LocalQueueSpawner.req_runtme is no option, and has no effect"
+    assert one["cure"] == "c.LocalQueueSpawner.req_runtime = '1:00:00'"
+
+
+def test_7_commands_that_are_not_on_the_path(place):
+    place.lines.append("c.JupyterHub.spawner_class = 'pbs'")
+    place.path = f"{PYTHON.parent}:{place.folder}"
+    one = place.wrong()
+    assert one["name"] == "commands"
+    assert one["text"].startswith("qdel, qstat, qsub: not found on this machine; PATH is ")
+    assert "Environment=PATH=" in one["cure"]
+
+
+def test_8_a_user_who_does_not_exist(place):
+    place.user = "nobody-of-that-name"
+    one = place.wrong()
+    assert (one["name"], one["text"]) == ("user", "this machine knows no user nobody-of-that-name")
+
+
+def test_9_a_sudo_rule_that_is_missing(place):
+    place.program("sudo", "#!/bin/sh\necho 'sudo: a password is required' >&2\nexit 1\n")
+    place.lines.append("c.LocalQueueSpawner.exec_prefix = 'sudo -E -u {username}'")
+    one = place.wrong()
+    assert one["name"] == "rights"
+    assert "a password is required" in one["text"]
+    assert "ALL=(%jupyterhub-users) NOPASSWD:SETENV: " in one["cure"]
+    assert "/batchspawner-queue" in one["cure"]
+
+
+def test_10_a_scheduler_that_does_not_answer(place):
+    place.program("batchspawner-queue", "#!/bin/sh\necho 'the disk is gone' >&2\nexit 1\n")
+    one = place.wrong()
+    assert one["name"] == "scheduler"
+    assert one["text"].startswith("the local queue does not answer: ")
+    assert "the disk is gone" in one["text"]
+
+
+def test_11_a_template_that_cannot_be_filled(place):
+    place.lines.append("c.LocalQueueSpawner.batch_script = '#!/bin/sh\\n{cmd} {nonsense}\\n'")
+    one = place.wrong()
+    assert one["name"] == "script"
+    assert "nonsense" in one["text"]
+
+
+def test_12_a_template_that_forgets_the_server(place):
+    place.lines.append("c.LocalQueueSpawner.batch_script = '#!/bin/sh\\nsleep 9\\n'")
+    one = place.wrong()
+    assert one["text"] == "the job script does not hold the command that starts the server"
+    assert one["cure"] == "write {cmd} into c.LocalQueueSpawner.batch_script"
+
+
+def test_13_a_template_that_tells_the_token(place):
+    place.lines += [
+        "class Own(__import__('batchspawner').LocalQueueSpawner):",
+        "    @property",
+        "    def req_prologue(self):",
+        "        return f'export TOKEN={self.api_token}'",
+        "c.JupyterHub.spawner_class = Own",
+    ]
+    wrong = [one for one in place.findings() if one["verdict"] == "wrong"]
+    assert [one["name"] for one in wrong] == ["secrets"]
+    assert wrong[0]["text"].startswith("the job script holds the token of the server")
+
+
+def test_14_a_job_that_the_scheduler_refuses(place):
+    place.lines.append("c.LocalQueueSpawner.req_nprocs = '100000'")
+    one = place.wrong()
+    assert one["name"] == "submit"
+    assert "The local queue refused the job" in one["text"]
+    assert "c.LocalQueueSpawner.req_nprocs = '100000'   (is it right?)" in one["cure"]
+
+
+def test_15_a_queue_in_which_the_job_waits_for_too_long(place):
+    place.patience = "4"
+    filler = place.folder / "filler.sh"
+    slots = json.loads(place.queue("info"))["slots"]
+    filler.write_text(f"#!/bin/sh\n#QUEUE --slots={slots}\nsleep 60\n")
+    job_id = place.queue("submit", str(filler)).strip()
+    try:
+        one = place.wrong()
+    finally:
+        place.queue("cancel", job_id)
+        # Its exit status is that of the job.
+        place.queue("wait", "--timeout", "20", job_id, check=False)
+    assert one["name"] == "start"
+    assert "has not started within 4 s; the local queue: it needs 1 of the queue's" in one["text"]
+    assert one["cure"].startswith("Stop another server of yours")
+
+
+def test_16_a_prologue_that_fails(place):
+    place.lines.append("c.LocalQueueSpawner.req_prologue = 'module load jupyter'")
+    one = place.wrong()
+    assert one["name"] == "start"
+    assert "ran and told nothing (failed (exit status 127)" in one["text"]
+    assert "module: command not found" in one["text"]
+    assert "c.LocalQueueSpawner.req_prologue" in one["cure"]
+
+
+def test_17_a_wrapper_that_is_not_on_the_node(place):
+    place.lines.append("c.LocalQueueSpawner.batchspawner_singleuser_cmd = 'our-singleuser'")
+    one = place.wrong()
+    assert one["name"] == "node"
+    assert one["text"].startswith("our-singleuser is not found on ")
+    assert one["cure"].startswith("c.LocalQueueSpawner.batchspawner_singleuser_cmd = ")
+
+
+def test_18_a_server_that_is_not_on_the_node(place):
+    place.lines.append("c.LocalQueueSpawner.cmd = ['/opt/none/jupyterhub-singleuser']")
+    one = place.wrong()
+    assert one["name"] == "node"
+    assert one["text"].startswith("/opt/none/jupyterhub-singleuser is not found on ")
+
+
+def test_19_an_older_jupyterhub_on_the_node(place):
+    python = place.program(
+        "oldpython",
+        f'#!/bin/sh\nexec {PYTHON} -c \'print("""{{"jupyterhub": "1.5.0", '
+        '"jupyterlab": "3.0"}""")\'\n',
+    )
+    place.program("jupyterhub-singleuser", f"#!{python}\n")
+    one = place.wrong()
+    assert one["name"] == "node"
+    assert "has JupyterHub 1.5.0, and the Hub is " in one["text"]
+    assert one["cure"].startswith('pip install "jupyterhub==')
+
+
+def test_20_a_home_folder_that_the_node_does_not_have(place):
+    place.lines.append("c.LocalQueueSpawner.req_prologue = 'export HOME=/nowhere'")
+    one = place.wrong()
+    assert one["text"] == "the home folder /nowhere does not exist on the node"
+    assert one["cure"].startswith("c.LocalQueueSpawner.req_homedir = ")
+
+
+def test_21_a_hub_whose_name_the_node_does_not_know(place):
+    place.lines.append("c.JupyterHub.hub_connect_ip = 'hub.invalid'")
+    one = place.wrong()
+    assert one["name"] == "hub"
+    assert one["text"].startswith(
+        f"the node cannot resolve the name in http://hub.invalid:{place.port}/hub/api: "
+    )
+    assert one["cure"].startswith("c.JupyterHub.hub_connect_ip = ")
+
+
+def test_22_a_hub_whose_port_is_closed_to_the_node(place):
+    closed = free_port()
+    place.lines.append(f"c.JupyterHub.hub_connect_url = 'http://127.0.0.1:{closed}'")
+    one = place.wrong()
+    assert one["name"] == "hub"
+    assert f"cannot connect to http://127.0.0.1:{closed}/hub/api (at 127.0.0.1)" in one["text"]
+    assert 'c.JupyterHub.hub_ip = "0.0.0.0"' in one["cure"]
+
+
+def test_23_something_else_at_the_hubs_address(place, other_server):
+    place.lines.append(f"c.JupyterHub.hub_connect_url = 'http://127.0.0.1:{other_server}'")
+    one = place.wrong()
+    assert one["name"] == "hub"
+    assert "is no JupyterHub: HTTP 404" in one["text"]
+
+
+def test_24_ports_that_are_all_taken(place):
+    with socket.socket() as taken:
+        taken.bind(("0.0.0.0", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        place.lines.append(f"c.LocalQueueSpawner.port_range = ({port}, {port})")
+        one = place.wrong()
+    assert one["name"] == "port"
+    assert one["text"].startswith(f"no port of {port}-{port} is free on the node")
+
+
+def test_25_a_job_that_does_not_get_the_environment(place):
+    place.lines.append(
+        "c.LocalQueueSpawner.req_prologue = 'unset JUPYTERHUB_API_URL JUPYTERHUB_API_TOKEN'"
+    )
+    one = place.wrong()
+    assert one["name"] == "environment"
+    assert one["text"] == "the job does not get JUPYTERHUB_API_TOKEN, JUPYTERHUB_API_URL"
+
+
+def test_26_a_node_that_the_hub_cannot_reach(place):
+    place.lines += [
+        "class Own(__import__('batchspawner').LocalQueueSpawner):",
+        "    def connect_host(self, host):",
+        "        return 'node.invalid'",
+        "c.JupyterHub.spawner_class = Own",
+    ]
+    one = place.wrong()
+    assert one["name"] == "visit"
+    assert one["text"].startswith("the Hub cannot reach the job at node.invalid:")
+    assert "c.Own.trust_reported_host = True" in one["cure"]
+
+
+def test_27_a_token_on_a_command_line_of_the_node(place):
+    place.lines += [
+        "class Own(__import__('batchspawner').LocalQueueSpawner):",
+        "    pass",
+        "Own.req_prologue = 'sh -c \"sleep 20; : $JUPYTERHUB_API_TOKEN\" >/dev/null 2>&1 &'",
+        "c.JupyterHub.spawner_class = Own",
+    ]
+    one = place.wrong()
+    assert one["name"] == "secrets"
+    assert one["text"].startswith("everybody on the node can read the token of the server: sh -c")
+
+
+def test_a_hub_that_runs_is_found_where_it_is(place):
+    """What answers at the Hub's own port is asked, not we."""
+    code = (
+        "import http.server\n"
+        "class H(http.server.BaseHTTPRequestHandler):\n"
+        "    def do_GET(self):\n"
+        "        self.send_response(200); self.end_headers()\n"
+        '        self.wfile.write(b\'{"version": "6.0.0"}\')\n'
+        "    def log_message(self, *_): pass\n"
+        f"http.server.HTTPServer(('127.0.0.1', {place.port}), H).serve_forever()\n"
+    )
+    import subprocess
+
+    with subprocess.Popen([sys.executable, "-c", code]) as hub:
+        try:
+            assert {one["verdict"] for one in place.findings()} == {"ok"}
+        finally:
+            hub.kill()
+
+
+@pytest.fixture
+def other_server():
+    import http.server
+    import threading
+
+    class Nothing(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_error(404)
+
+        def log_message(self, *_):
+            pass
+
+    server = http.server.HTTPServer(("127.0.0.1", 0), Nothing)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield server.server_address[1]
+    server.shutdown()
+    server.server_close()
+    thread.join()

@@ -1,0 +1,59 @@
+"""A site with a scheduler of its own, whose jobs belong to its users."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from batchspawner.checking.findings import Verdict
+from batchspawner.checking.sequence import collect
+from tests.hubs import free_port
+
+pytestmark = pytest.mark.hub
+
+
+@pytest.fixture
+def findings(site, tmp_path, monkeypatch):
+    """Check a real site with more lines of configuration."""
+
+    def check(*lines: str) -> dict[str, list]:
+        file = tmp_path / "jupyterhub_config.py"
+        frame = ["c = get_config()", "c.JupyterHub.cleanup_servers = False",
+                 f"c.JupyterHub.hub_bind_url = 'http://127.0.0.1:{free_port()}'",
+                 # Not the one of this environment, which has no JupyterLab.
+                 "c.Spawner.cmd = ['sleep', '60']"]  # fmt: skip
+        config = site.config.replace("{folder!r}", repr(str(tmp_path)))
+        file.write_text("\n".join([*frame, config, *lines]))
+        for name, value in site.environment.items():
+            monkeypatch.setenv(name, value)
+        folder = Path(sys.executable).parent
+        path = site.environment.get("PATH", os.environ["PATH"])
+        monkeypatch.setenv("PATH", f"{path}:{folder}")
+        found = asyncio.run(collect(file, site.users[0], patience=90))
+        return {
+            verdict.value: [one for one in found if one.verdict is verdict] for verdict in Verdict
+        }
+
+    return check
+
+
+def test_everything_works(site, findings):
+    if site.name == "local":
+        pytest.skip("its jobs belong to whoever runs the tests; see test_broken_sites")
+    found = findings()
+    assert (found["wrong"], found["skipped"]) == ([], [])
+    assert {one.name for one in found["ok"]} > {"rights", "submit", "hub", "visit", "cancel"}
+    assert site.jobs() == []
+
+
+def test_a_partition_that_does_not_exist_is_named(site, findings):
+    if site.name != "slurm":
+        pytest.skip("Slurm's word for a queue")
+    (one,) = findings("c.SlurmSpawner.req_partition = 'nowhere'")["wrong"]
+    assert one.name == "submit"
+    assert "invalid partition specified: nowhere" in one.text
+    assert one.cure.startswith("c.SlurmSpawner.req_partition = 'nowhere'   (is it right?)")

@@ -1,0 +1,169 @@
+"""What a user reads of a server that did not come up: cause, log, what to do."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+
+import pytest
+
+from batchspawner.jobs import JobState, JobStatus
+from batchspawner.spawners.causes import CRASHED, cause_of
+from batchspawner.spawners.failures import SpawnFailure, Story
+from batchspawner.spawners.joblog import log_path, read_tail, redact
+from tests.spawners.site import TOKEN
+from tests.spawners.test_life import begin
+
+
+def ended(state=JobState.FAILED, **facts) -> JobStatus:
+    return JobStatus("12", state, start=1.0, **facts)
+
+
+@pytest.mark.parametrize(
+    ("status", "log", "word"),
+    [
+        (ended(JobState.CANCELLED), "", "job_cancelled"),
+        (ended(JobState.OUT_OF_MEMORY), "", "out_of_memory"),
+        (ended(JobState.TIMEOUT), "", "walltime"),
+        (ended(JobState.NODE_FAIL), "", "node_died"),
+        (ended(JobState.PREEMPTED), "", "job_preempted"),
+        (ended(exit_code=75), "", "hub_unreachable"),
+        (ended(exit_code=69), "", "hub_unreachable"),
+        (ended(exit_code=127), "", "environment_missing"),
+        (ended(exit_code=126), "", "environment_missing"),
+        (ended(exit_code=78), "", "environment_missing"),
+        (ended(exit_code=1), "bash: line 7: module: command not found", "environment_missing"),
+        (ended(exit_code=1), "ModuleNotFoundError: No module named 'x'", "environment_missing"),
+        (ended(exit_code=137), "slurmstepd: error: Detected 1 oom_kill event", "out_of_memory"),
+        (ended(exit_code=1), "MemoryError", "out_of_memory"),
+        (ended(exit_code=1), "segmentation fault", "job_failed"),
+        (ended(JobState.COMPLETED, exit_code=0), "", "job_failed"),
+        (ended(JobState.UNKNOWN, gone=True), "", "job_lost"),
+    ],
+)
+def test_causes_are_told_apart(status, log, word):
+    assert cause_of(status, log).word == word
+
+
+SCRIPTS = {
+    "slurm": "/home/ada/jupyterhub_slurmspawner_12.log",
+    "local": "/home/ada/jupyterhub_localspawner_12.log",
+    "oar": "/home/ada/.jupyterhub.oar.12.out",
+    "gridengine": "/home/ada/.jupyterhub.sge.out",
+    "htcondor": "/home/ada/.jupyterhub.condor.err",
+    "lsf": "/home/ada/.jupyterhub.lsf.err",
+    "pbspro": "/home/ada/.jupyterhub.pbs.err",
+    "torque": "/home/ada/.jupyterhub.torque.err",
+}
+
+
+@pytest.mark.parametrize(("scheduler", "path"), SCRIPTS.items())
+def test_the_log_is_where_the_template_sends_it(scheduler, path):
+    script = (Path(__file__).parents[1] / "golden" / f"{scheduler}-minimal.sh").read_text()
+    home = log_path(script, "12").rpartition("/")[0]
+    assert log_path(script.replace(home, "/home/ada"), "12") == path
+
+
+def test_a_script_that_says_nothing_of_its_output_has_no_known_log():
+    assert log_path("#!/bin/sh\n#SBATCH --output=/dev/null\necho -o /tmp/x\n", "12") == ""
+
+
+async def test_the_last_lines_of_a_log_are_shown(tmp_path):
+    log = tmp_path / "log"
+    log.write_text("".join(f"line {number}\n\n" for number in range(100)))
+    tail = await read_tail(str(log), os.getuid(), ())
+    assert tail == "\n".join(f"line {number}" for number in range(85, 100))
+
+
+async def test_a_log_that_is_not_the_users_own_file_is_not_read(tmp_path):
+    secret, link = tmp_path / "secret", tmp_path / "log"
+    secret.write_text("of somebody else")
+    link.symlink_to(secret)
+    assert await read_tail(str(link), os.getuid(), ()) == ""
+    assert await read_tail(str(secret), os.getuid() + 1, ()) == ""
+    os.mkfifo(tmp_path / "pipe")
+    assert await read_tail(str(tmp_path / "pipe"), os.getuid(), ()) == ""
+    assert await read_tail(str(tmp_path / "none"), os.getuid(), ()) == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("the token is abcd-efgh-1234", "the token is [hidden]"),
+        ("JUPYTERHUB_API_TOKEN=xyzzy123", "JUPYTERHUB_API_TOKEN=[hidden]"),
+        ("http://n7:8888/lab?token=xyzzy123&x=1", "http://n7:8888/lab?token=[hidden]&x=1"),
+        ("Authorization: token xyzzy123", "Authorization: token [hidden]"),
+        ("password: 'hunter22'", "password: '[hidden]'"),
+        ("id 0123456789abcdef0123456789abcdef!", "id [hidden]!"),
+        ("-----BEGIN RSA PRIVATE KEY-----\nMII\n", "[hidden]"),
+        ("no tokens here: 12 of 34", "no tokens here: 12 of 34"),
+    ],
+)
+def test_what_may_open_something_is_hidden(text, shown):
+    assert redact(text, ["abcd-efgh-1234"]) == shown
+
+
+def test_a_page_gets_all_of_it_and_every_foreign_text_escaped():
+    story = Story(CRASHED, "<b>said</b>", "12", "/home/<ada>/log", "<script>alert(1)</script>")
+    failure = SpawnFailure(story=story)
+    assert failure.jupyterhub_html_message == (
+        "<strong>The job ended before its server was there.</strong><br>"
+        "&lt;b&gt;said&lt;/b&gt;<br>"
+        "See the log for the reason. Start again; if it fails again, tell the administrator.<br>"
+        "<small>Job 12. Its log is /home/&lt;ada&gt;/log.</small>"
+        '<details open style="text-align:left"><summary>The end of its log</summary>'
+        '<pre tabindex="0" style="white-space:pre-wrap">&lt;script&gt;alert(1)&lt;/script&gt;'
+        "</pre></details>"
+    )
+    assert (
+        str(failure)
+        == failure.jupyterhub_message
+        == (
+            "The job ended before its server was there. <b>said</b>. See the log for the reason. "
+            "Start again; if it fails again, tell the administrator. Job 12. Its log is "
+            "/home/<ada>/log. It ends with:\n<script>alert(1)</script>"
+        )
+    )
+
+
+def test_jupyterhub_6_counts_failures_by_their_cause():
+    pytest.importorskip("jupyterhub", minversion="6")
+    from jupyterhub.spawner import SpawnException
+
+    failure = SpawnFailure(story=Story(CRASHED, "said"))
+    assert isinstance(failure, SpawnException)
+    assert failure.reason == "job_failed"
+
+
+async def test_a_failed_start_shows_the_end_of_its_log_without_the_token(
+    spawner, cluster, tmp_path, monkeypatch
+):
+    log = tmp_path / "job.log"
+    log.write_text(f"export JUPYTERHUB_API_TOKEN={TOKEN}\nbash: jupyterhub: command not found\n")
+
+    async def script(**_):
+        return f"#!/bin/sh\n#SBATCH --output={log}\n"
+
+    monkeypatch.setattr(spawner, "_get_batch_script", script)
+    task = await begin(spawner)
+    cluster.set("1", JobState.FAILED, exit_code=1, start=1.0)
+    with pytest.raises(SpawnFailure) as caught:
+        await asyncio.wait_for(task, 5)
+    assert caught.value.story.cause.word == "environment_missing"
+    assert str(caught.value).endswith(
+        f"Job 1. Its log is {log}. It ends with:\n"
+        "export JUPYTERHUB_API_TOKEN=[hidden]\nbash: jupyterhub: command not found"
+    )
+
+
+async def test_a_start_that_takes_too_long_says_what_it_was_waiting_for(spawner, cluster):
+    spawner.start_timeout = 1
+    task = await begin(spawner)
+    cluster.set("1", JobState.PENDING, reason="Resources")
+    with pytest.raises(SpawnFailure) as caught:
+        await asyncio.wait_for(task, 5)
+    assert str(caught.value) == (
+        "The server did not start in time. After 1 s, the limit of this Hub: Job 1 waits in the "
+        "queue: Resources. Start again when the queue is shorter, or ask for less. Job 1."
+    )
