@@ -48,6 +48,17 @@ async def refusal(spawner, application) -> tuple[int, str]:
     return caught.value.status, str(caught.value)
 
 
+async def says(events, text: str) -> bool:
+    """Wait until the page of the start says something."""
+    try:
+        async for event in events:
+            if event["message"].startswith(text):
+                return True
+    finally:
+        await events.aclose()
+    return False
+
+
 def test_a_code_says_whose_it_is_and_nothing_else_does():
     code = new_code(17)
     assert server_of(code) == 17
@@ -92,9 +103,7 @@ async def test_a_second_claim_is_refused_and_an_alarm(running, cluster, caplog):
     alarm = "ALARM: the claim code of job 1 was used a second time"
     assert running.claim_alarm.startswith(alarm)
     assert [r.levelname for r in caplog.records if alarm in r.getMessage()] == ["ERROR"]
-    events = running.progress()
-    assert (await events.__anext__())["message"].startswith(alarm)
-    await events.aclose()
+    assert await asyncio.wait_for(says(running.progress(), alarm), 5)
     await asyncio.sleep(0.05)
     assert cluster.jobs["1"].state is JobState.RUNNING
 
