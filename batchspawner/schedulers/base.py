@@ -77,6 +77,13 @@ class Scheduler(ABC):
     reasons: ClassVar[Sequence[Reason]] = ()
     """What its words for why a job waits mean; the first that fits is taken."""
 
+    def bringing(self, script: str, path: str) -> str:  # noqa: ARG002
+        """Return the script of a job that takes along a file of its owner's home.
+
+        The same script where the nodes share the homes anyway.
+        """
+        return script
+
     @abstractmethod
     def submit(self, request: JobRequest) -> Call[str]:
         """Hand over a job; the answer is its id. Raises SubmitError where it is refused."""
