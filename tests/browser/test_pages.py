@@ -49,7 +49,7 @@ FATES = ("waiting", "ready", "brief", "missing", "crashed", "overdue", "refused"
 
 
 @pytest.fixture(scope="module")
-def hub(tmp_path_factory):
+def shared_hub(tmp_path_factory):
     if not proxy_command():
         pytest.skip("configurable-http-proxy is not installed (make proxy)")
     folder = tmp_path_factory.mktemp("pages")
@@ -60,10 +60,15 @@ def hub(tmp_path_factory):
     one = Hub(folder, CONFIG.replace("{folder!r}", repr(str(folder))), FATES, **environment)
     one.start().add_users()
     yield one
-    for user in FATES:
-        if one.server(user):
-            one.end(user)
     one.stop()
+
+
+@pytest.fixture
+def hub(shared_hub):
+    yield shared_hub
+    for user in FATES:
+        if shared_hub.server(user):
+            shared_hub.end(user)
 
 
 def queue(hub, *words: str, script: str = "") -> str:
@@ -112,13 +117,13 @@ def test_a_job_that_waits_says_why_and_the_same_in_every_tab(page, hub, picture)
         assert message(second) == message(page)
         assert "it needs 2 of the queue's slots, and 0 are free; it is the next" in message(page)
         assert "Stop another server of yours, or wait until one ends." in message(page)
-        log = second.locator("#progress-log .progress-log-event").all_inner_texts()
-        assert [text.split(":")[0] for text in log[:2]] == [
+        log = second.locator("#progress-log .progress-log-event").all_text_contents()
+        assert [text.split(":")[0] for text in log[:3]] == [
+            "Server requested",
             "Submitting the job to the local queue",
             f"Job {hub.state('waiting')['job_id']} is submitted to the local queue",
         ]
         second.close()
-    hub.end("waiting")
 
 
 def test_who_wants_it_is_notified(chromium, hub):
@@ -192,7 +197,6 @@ def test_the_home_page_and_jupyterlab_tell_the_time_left(page, hub, picture):
     assert told.startswith(f"Your server (job {job_id}) ends in 1")
     assert told.endswith(": save your work.")
     picture("time-left-home")
-    hub.end("ready")
 
 
 def test_a_server_whose_time_is_over_is_announced(page, hub, picture):
