@@ -17,11 +17,10 @@ from ..waiting import within
 from . import metrics
 from .admission import Ticket, shared_gate
 from .answering import answers_http
-from .causes import REFUSED, UNSENT
 from .customised import customisations
 from .deadline import late
 from .endings import forget_end, note_end
-from .failures import SpawnFailure, Story, failure_of_job
+from .failures import SpawnFailure, failure_of_job, failure_of_submit
 from .joblog import log_path
 from .keeper import Keeper
 from .lookout import Lookout
@@ -113,15 +112,11 @@ class ManagedBackend:
         request = JobRequest(script, spawner.job_tag, spawner.get_env())
         try:
             spawner.job_id = await self.client.submit(request)
-        except SubmitError as error:
-            self._count(metrics.SUBMITS, outcome="refused")
-            said = error.result.text if error.result else str(error)
-            spawner.log.error("%s: %s", spawner._log_name, error)
-            raise SpawnFailure(story=Story(REFUSED, f"{self._title} says: {said}")) from error
         except SchedulerError as error:
-            self._count(metrics.SUBMITS, outcome="no_answer")
+            refused = isinstance(error, SubmitError)
+            self._count(metrics.SUBMITS, outcome="refused" if refused else "no_answer")
             spawner.log.error("%s: %s", spawner._log_name, error)
-            raise SpawnFailure(story=Story(UNSENT, f"{self._title}: {error.message}")) from error
+            raise failure_of_submit(self._title, error) from error
         self._count(metrics.SUBMITS, outcome="accepted")
         self._submitted, spawner.submitted_at = time.monotonic(), time.time()
         spawner.job_log = log_path(script, spawner.job_id)
@@ -239,7 +234,7 @@ class ManagedBackend:
         try:
             await within(self.spawner.start_timeout, self.until_serving())
         except asyncio.TimeoutError:
-            raise SpawnFailure(story=late(self.spawner)) from None
+            raise SpawnFailure(story=await late(self.spawner)) from None
 
     async def until_gone(self) -> None:
         spawner = self.spawner
@@ -320,9 +315,9 @@ class ManagedBackend:
             spawner.job_id,
             status.describe(),
         )
-        raise await failure_of_job(spawner, status, self._owner())
+        raise await failure_of_job(spawner, status, self.owner())
 
-    def _owner(self) -> int:
+    def owner(self) -> int:
         """Return the id of the user to whom the job belongs."""
         if self.client.runner.is_this_user:
             return os.getuid()

@@ -85,6 +85,11 @@ def say_minutes(seconds: float) -> str:
     return f"about {_count(round(minutes / 60 / 24), 'day')}"
 
 
+def capital(text: str) -> str:
+    """Return a text as a sentence begins with it."""
+    return text[:1].upper() + text[1:]
+
+
 def _count(number: Any, word: str) -> str:
     return f"{number} {word}" if str(number) == "1" else f"{number} {word}s"
 
@@ -100,8 +105,7 @@ def _waiting(scheduler: Scheduler, status: JobStatus, outlook: Outlook) -> str:
     if not known.forever:
         sentences += [*_ahead(outlook.ahead), *_expected(status), *_usual(outlook.usual)]
     if known.meaning:
-        sentences.append(f"({scheduler.title[:1].upper()}{scheduler.title[1:]} says: "
-                         f"{known.native})")  # fmt: skip
+        sentences.append(f"({capital(scheduler.title)} says: {known.native})")
     return ". ".join(sentence for sentence in sentences if sentence)
 
 

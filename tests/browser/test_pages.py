@@ -158,7 +158,10 @@ KINDS = {
     "refused": ("The scheduler refused the job.", "asks for 1000 slots, and this queue has only"),
     "cancelled": ("The job was cancelled before its server was there.", "cancelled"),
     "lonely": ("The job's node could not reach the Hub.", "http://127.0.0.1:9/hub/api"),
-    "late": ("The server did not start in time.", "After 8 s, the limit of this Hub: Job"),
+    "late": (
+        "The job ran, but its server was not there in time.",
+        "After 8 s, the limit of this Hub: Job",
+    ),
 }
 
 

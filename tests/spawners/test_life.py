@@ -106,7 +106,7 @@ async def test_a_job_that_dies_before_its_server_reports_ends_the_start(spawner,
     task = await begin(spawner)
     cluster.run(spawner.job_id)
     cluster.set(spawner.job_id, JobState.FAILED, exit_code=127, start=1.0)
-    with pytest.raises(SpawnFailure, match=r"died before launching .*exit status 127"):
+    with pytest.raises(SpawnFailure, match=r"The job ended: failed \(exit status 127\)"):
         await asyncio.wait_for(task, 5)
     assert await spawner.poll() == 127
 
