@@ -7,7 +7,7 @@ PYTEST = $(BIN)/python -m pytest
 EXTRAS = dev,demo,browser
 
 .DEFAULT_GOAL := help
-.PHONY: help demo venv proxy lint test test-unit test-hub test-slurm test-gridengine test-htcondor test-oar test-browser test-versions bench docs clean
+.PHONY: help demo venv proxy lint test test-unit test-hub test-clusters test-slurm test-slurm24 test-gridengine test-htcondor test-oar test-browser test-versions bench docs clean
 
 help: ## list what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -33,13 +33,18 @@ test: ## run every test that this machine can run, and say which it cannot
 	@.ci/test.sh
 
 test-unit: venv ## run the tests that need nothing but Python
-	$(PYTEST) -m "not hub and not scheduler and not browser"
+	$(PYTEST) -m "not hub and not clusters and not scheduler and not browser"
 
 test-hub: proxy ## run whole JupyterHubs on the embedded queue
 	$(PYTEST) -m "hub and not scheduler and not browser"
 
+test-clusters: venv ## run ipyparallel clusters on the embedded queue, and over a real ssh
+	@.ci/clusters.sh $(VENV)
+	$(PYTEST) -m "clusters and not scheduler" -rs
+
 test-slurm: proxy ## run everything that needs a Slurm, on a real one (root on Debian)
 	@.ci/slurm.sh
+	@.ci/clusters.sh $(VENV)
 	$(PYTEST) -m slurm -rs
 
 test-gridengine: proxy ## run everything that needs a Grid Engine, on a real one (root on Debian)
@@ -52,6 +57,10 @@ test-htcondor: proxy ## run everything that needs an HTCondor, on a real one (ro
 test-oar: proxy ## run everything that needs an OAR, on a real one (root on Debian)
 	@.ci/oar.sh
 	$(PYTEST) -m oar -rs
+
+test-slurm24: proxy ## run what tells generations of Slurm apart on a real 24.11 (root on Debian)
+	@.ci/slurm24.sh
+	$(PYTEST) -m slurm24 -rs
 
 test-browser: proxy ## drive the pages in Chromium
 	@.ci/browser.sh

@@ -21,16 +21,35 @@ EXTRAS = {
 EXTRAS["all"] = sorted({one for needs in EXTRAS.values() for one in needs})
 EXTRAS["demo"] = ["jupyterlab>=4"]
 EXTRAS["browser"] = ["axe-playwright-python", "playwright"]
-EXTRAS["docs"] = ["furo", "myst-parser", "sphinx"]
+EXTRAS["docs"] = ["autodoc-traits", "furo", "myst-parser", "sphinx"]
 EXTRAS["dev"] = [
+    "bash_kernel",
     "build",
+    "cloudpickle>=2",
     "hypothesis",
+    "ipyparallel>=8.4",
+    "ipykernel",
     "mypy",
+    "nbclient",
+    "pexpect",
     "pytest",
     "pytest-asyncio",
     "requests",
     "ruff",
 ]
+
+SCHEDULERS = [
+    *("gridengine", "htcondor", "local", "lsf", "moab", "oar", "pbspro", "slurm", "torque"),
+]
+
+
+def launchers(kind: str, word: str) -> list[str]:
+    """Return ipyparallel's names for what starts controllers or engines as jobs."""
+    module = "batchspawner.clusters"
+    names = [f"batch-{name} = {module}.by_name:{name}_{word}" for name in SCHEDULERS]
+    general = f"{module}.launchers:Job{kind}Launcher"
+    return [f"batch = {general}", f"batchspawner = {general}", *names]
+
 
 setup(
     name="batchspawner",
@@ -81,6 +100,12 @@ setup(
             "slurm = batchspawner:SlurmSpawner",
             "torque = batchspawner:TorqueSpawner",
             "localqueue = batchspawner:LocalQueueSpawner",
+        ],
+        "ipyparallel.controller_launchers": launchers("Controller", "controller"),
+        "ipyparallel.engine_launchers": launchers("EngineSet", "engines"),
+        "jupyter_client.kernel_provisioners": [
+            "batch-provisioner = batchspawner.kernels:BatchProvisioner",
+            "slurm-provisioner = batchspawner.kernels:SlurmProvisioner",
         ],
     },
     classifiers=[

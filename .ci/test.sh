@@ -31,13 +31,14 @@ part lint make --no-print-directory lint
 .ci/apt.sh tsp task-spooler || skip example "docs/adding-a-scheduler.md needs Task Spooler"
 part unit make --no-print-directory test-unit
 part hub make --no-print-directory test-hub
+part clusters make --no-print-directory test-clusters
 if .ci/browser.sh; then part browser make --no-print-directory test-browser
 else skip browser "Chromium is not installed"; fi
 if [ "$(id -u)" = 0 ] && command -v apt-get > /dev/null; then
     # Now, because apt-get can only run once at a time.
-    for scheduler in slurm htcondor oar; do ".ci/$scheduler.sh" > /dev/null; done
+    for scheduler in slurm htcondor oar slurm24; do ".ci/$scheduler.sh" > /dev/null; done
 fi
-lane slurm htcondor > "$notes/first" 2>&1 &
+lane slurm htcondor slurm24 > "$notes/first" 2>&1 &
 lane gridengine oar > "$notes/second" 2>&1
 wait
 cat "$notes/first" "$notes/second"

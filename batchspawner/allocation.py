@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 from .calls import Call
 from .client import BatchClient
 from .errors import BatchError, failure_of
+from .records import Record
 from .scripts import find_scheduler, job_request
 from .surroundings import own_environment
 from .units import seconds
+from .waiting import within
 from .watch import CALM
 
 if TYPE_CHECKING:
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from .callhome import Listener
     from .jobs import JobStatus
     from .remote import Agent
+    from .watch import Watch
 
 _ATTENTIVE = 5.0
 """Seconds between two looks at a job that has not called yet, or does not any more."""
@@ -43,15 +46,17 @@ class Allocation:
     why. `on_status` is called with each news of the scheduler.
     """
 
-    def __init__(self, client: BatchClient, call: Call, job_id: str) -> None:
+    def __init__(self, client: BatchClient, call: Call, job_id: str, *, quiet: float = 0.0) -> None:
         self.client = client
         self.call = call
         self.job_id = job_id
         self.status: JobStatus | None = None
         self.on_status: Callable[[JobStatus], None] = lambda _: None
-        self._watch = client.watch(job_id, _ATTENTIVE)
+        self._interval = _ATTENTIVE
+        self._watch: Watch | None = None
+        self._doubted = asyncio.Event()
         self._ended: asyncio.Future[BatchError] = asyncio.get_running_loop().create_future()
-        self._tasks = [asyncio.ensure_future(self._follow())]
+        self._tasks = [asyncio.ensure_future(self._follow(quiet))]
 
     @classmethod
     async def submit(
@@ -64,12 +69,14 @@ class Allocation:
         call: Call | None = None,
         folders: Sequence[str] | None = None,
         variables: Mapping[str, object] | None = None,
+        quiet: float = 0.0,
         **resources: Any,
     ) -> Allocation:
         """Submit a job whose script runs the agent of a call, a new one by default.
 
-        Without a listener, agents and driver speak through files. `resources` are those of
-        `scripts.job_request`. Raises SubmitError, SchedulerUnavailable, OptionsError or
+        Without a listener, agents and driver speak through files. The scheduler is not asked about
+        the job in its first `quiet` seconds, unless it falls silent in them. `resources` are
+        those of `scripts.job_request`. Raises SubmitError, SchedulerUnavailable, OptionsError or
         TemplateError.
         """
         if call is None:
@@ -91,7 +98,8 @@ class Allocation:
         except BaseException:
             call.close()
             raise
-        self = cls(client, call, job_id)
+        Record(call.folder, client.scheduler.name, job_id, front_end, name).write()
+        self = cls(client, call, job_id, quiet=quiet)
         if listener is None:
             self._tasks.append(asyncio.ensure_future(self._read_post()))
         return self
@@ -99,7 +107,7 @@ class Allocation:
     async def next_agent(self) -> Agent:
         """Wait for the next agent that calls. Raises why the job ended, where it did before."""
         agent = await self.call.next_agent()
-        self._watch.interval = CALM
+        self._look_every(CALM)
         agent.on_silent = self.suspect
         return agent
 
@@ -110,13 +118,19 @@ class Allocation:
     async def cancel(self) -> None:
         """Cancel the job. Raises SchedulerError where that was not possible."""
         await self.client.cancel(self.job_id)
-        self._watch.interval = _ATTENTIVE
-        self._watch.hurry()
+        self.suspect()
 
-    def suspect(self) -> None:
+    def suspect(self, interval: float = _ATTENTIVE) -> None:
         """Have the scheduler asked: the job is silent, where it should not be."""
-        self._watch.interval = _ATTENTIVE
-        self._watch.hurry()
+        self._look_every(interval)
+        self._doubted.set()
+        if self._watch is not None:
+            self._watch.hurry()
+
+    def _look_every(self, seconds: float) -> None:
+        self._interval = seconds
+        if self._watch is not None:
+            self._watch.interval = seconds
 
     def log_tail(self) -> str:
         """Return the last lines of what the job printed."""
@@ -128,16 +142,20 @@ class Allocation:
 
     async def close(self, *, remove: bool = True) -> None:
         """Stop to watch; the job goes on if it has not ended."""
-        self._watch.close()
+        if self._watch is not None:
+            self._watch.close()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self.call.close(remove=remove)
 
-    async def _follow(self) -> None:
+    async def _follow(self, quiet: float) -> None:
+        with contextlib.suppress(asyncio.TimeoutError):
+            await within(quiet, self._doubted.wait())
+        watch = self._watch = self.client.watch(self.job_id, self._interval)
         seen: JobStatus | None = None
         while seen is None or not seen.is_final:
-            seen = self.status = await self._watch.change(seen)
+            seen = self.status = await watch.change(seen)
             self.on_status(seen)
         await self._hear_out()
         error = failure_of(seen, self.log_tail())
@@ -162,9 +180,8 @@ class Allocation:
 def new_call(runtime: object = None, **settings: Any) -> Call:
     """Make a call whose job begins with our own environment, in our folder."""
     walltime = float(seconds("runtime", str(runtime))) if runtime else None
-    return Call.create(
-        environment=own_environment(), cwd=str(Path.cwd()), runtime=walltime, **settings
-    )
+    beginning = {"environment": own_environment(), "cwd": str(Path.cwd()), "runtime": walltime}
+    return Call.create(**{**beginning, **settings})
 
 
 def client_for(scheduler: str = "auto") -> BatchClient:

@@ -3,33 +3,93 @@
 from __future__ import annotations
 
 import json
+import re
+from dataclasses import dataclass
 from typing import Any
 
+from jupyterhub import orm
 from jupyterhub.apihandlers import APIHandler, default_handlers
 from tornado import web
 
 _PATH = r"/api/batchspawner"
+_LONGEST_BODY = 10_000
+_CLAIMANT = re.compile(r"[A-Za-z0-9_-]{16,128}")
+_JOB_ID = re.compile(r"[\x21-\x7e]{0,200}")
+
+
+@dataclass(frozen=True)
+class Report:
+    """Hold the checked body of a report; nothing else of it is looked at."""
+
+    port: int
+    host: str = ""
+    claimant: str = ""
+    job_id: str = ""
+    confirms: bool = False
+    listening: bool = False
 
 
 class BatchSpawnerAPIHandler(APIHandler):
-    """Take the report of the job whose server's token the request carries.
+    """Take the report of the job whose server's token, or claim code, the request carries.
 
-    The body is ``{"port": 1..65535}``, and ``"host"`` where the spawner allows that. Anything
-    else in it is ignored: a job sets nothing but its own server's address.
+    The body is ``{"port": 1..65535}``, and ``"host"`` where the spawner allows that. With a claim
+    code there is also ``"claim"``, a random word of the process that asks, and ``"job_id"``; the
+    answer then is ``{"environment": {...}}``. ``"confirms": true`` promises a second report with
+    ``"listening": true``, once the server has opened the port. Anything else is ignored: a job sets
+    nothing but its own server's address.
     """
 
     async def post(self) -> None:
         """Take note of a server's port, and answer as all releases have."""
+        code = self.get_auth_token() or ""
+        claimed = None if self.get_token() else self._server_of_code(code)
+        report = _checked(self.request.body)
+        if claimed is not None:
+            await self._claim(claimed, code, report)
+            return
         spawner = self._server_of_token()
-        port, host = _checked(self.get_json_body())
-        if hasattr(spawner, "receive_report"):
-            spawner.receive_report(port, host)
+        if report.listening:
+            self._confirm(spawner, report)
+        elif hasattr(spawner, "receive_report"):
+            spawner.receive_report(report.port, report.host, confirms=report.confirms)
         else:
             # A spawner of another package that uses our wrapper.
-            spawner.port = port
-        self.log.info("%s reports port %s", spawner._log_name, port)
+            spawner.port = report.port
+        self._done(spawner, report)
+
+    def _confirm(self, spawner: Any, report: Report) -> None:
+        if hasattr(spawner, "receive_confirmation"):
+            spawner.receive_confirmation(report.port)
+
+    async def _claim(self, spawner: Any, code: str, report: Report) -> None:
+        """Exchange a code for the secrets of its server."""
+        from .spawners.claiming import Application, ClaimRefused, exchange, promote
+
+        application = Application(
+            code, report.port, report.host, report.claimant, report.job_id, self.request.remote_ip,
+            report.confirms,
+        )  # fmt: skip
+        environment = None
+        try:
+            if report.claimant:
+                environment = await exchange(spawner, application)
+            else:
+                await promote(spawner, application)
+        except ClaimRefused as refusal:
+            self.log.warning("%s: claim refused: %s", spawner._log_name, refusal)
+            raise web.HTTPError(refusal.status, str(refusal)) from None
+        self._done(spawner, report, environment)
+
+    def _done(
+        self, spawner: Any, report: Report, environment: dict[str, str] | None = None
+    ) -> None:
+        said = "listens on" if report.listening else "reports"
+        self.log.info("%s %s port %s", spawner._log_name, said, report.port)
+        answer: dict[str, Any] = {"message": "BatchSpawner data configured"}
+        if environment is not None:
+            answer["environment"] = environment
         self.set_status(201)
-        self.finish(json.dumps({"message": "BatchSpawner data configured"}))
+        self.finish(json.dumps(answer))
 
     def _server_of_token(self) -> Any:
         """Return the spawner of the server whose own token came with the request."""
@@ -44,6 +104,21 @@ class BatchSpawnerAPIHandler(APIHandler):
                 return innermost(spawner)
         raise web.HTTPError(403, "this token belongs to no server that is starting or running")
 
+    def _server_of_code(self, code: str) -> Any | None:
+        """Return the spawner whose code it says it is, None for what is no code."""
+        from .spawners.claim import server_of
+
+        number = server_of(code)
+        if number is None:
+            return None
+        row = self.db.get(orm.Spawner, number)
+        if row is None or row.server is None:
+            raise web.HTTPError(403, "this code belongs to no server that is starting or running")
+        spawner = innermost(self.users[row.user].spawners[row.name])
+        if not hasattr(spawner, "job_claim"):
+            raise web.HTTPError(403, "this code belongs to no server that has codes")
+        return spawner
+
 
 def innermost(spawner: Any) -> Any:
     """Return the spawner that started the job, inside whatever wraps it."""
@@ -52,13 +127,25 @@ def innermost(spawner: Any) -> Any:
     return spawner
 
 
-def _checked(body: Any) -> tuple[int, str]:
-    """Return port and host of a report. Raises HTTPError 400 for what is none."""
-    port = body.get("port") if isinstance(body, dict) else None
+def _checked(data: bytes) -> Report:
+    """Return what a report says. Raises HTTPError 400 for what is none."""
+    if len(data) > _LONGEST_BODY:
+        raise web.HTTPError(413, "a report has only a few words")
+    try:
+        body = json.loads(data)
+    except (ValueError, RecursionError):
+        body = None
+    body = body if isinstance(body, dict) else {}
+    port, host, claimant, job_id = (body.get(name) for name in ("port", "host", "claim", "job_id"))
     if not isinstance(port, int) or isinstance(port, bool) or not 1 <= port <= 65535:
         raise web.HTTPError(400, 'the body must be {"port": N} with N from 1 to 65535')
-    host = body.get("host", "")
-    return port, host if isinstance(host, str) else ""
+    for name, value, form in (("claim", claimant, _CLAIMANT), ("job_id", job_id, _JOB_ID)):
+        if value is not None and not (isinstance(value, str) and form.fullmatch(value)):
+            raise web.HTTPError(400, f'"{name}" must look like /{form.pattern}/')
+    return Report(
+        port, host if isinstance(host, str) else "", claimant or "", job_id or "",
+        body.get("confirms") is True, body.get("listening") is True,
+    )  # fmt: skip
 
 
 if not any(path == _PATH for path, *_ in default_handlers):

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from .client import BatchClient
 from .watch import CALM
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
+    from concurrent.futures import Future
 
     from .jobs import JobRequest, JobStatus
     from .runners import Runner
@@ -27,7 +28,7 @@ def run(coroutine: Coroutine[object, object, T]) -> T:
 
     It works where an event loop runs already, as in a notebook. An interrupt (Ctrl-C) cancels it.
     """
-    future = asyncio.run_coroutine_threadsafe(coroutine, _background_loop())
+    future = start(coroutine)
     try:
         return future.result()
     except BaseException:
@@ -35,7 +36,20 @@ def run(coroutine: Coroutine[object, object, T]) -> T:
         raise
 
 
-def _background_loop() -> asyncio.AbstractEventLoop:
+def start(coroutine: Coroutine[object, object, T]) -> Future[T]:
+    """Run a coroutine in the library's own thread, and return without waiting for it."""
+    return asyncio.run_coroutine_threadsafe(coroutine, background_loop())
+
+
+async def elsewhere(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine in the library's own thread, and await its result from any event loop.
+
+    What it leaves running goes on while the caller's loop stands still or has ended.
+    """
+    return await asyncio.wrap_future(start(coroutine))
+
+
+def background_loop() -> asyncio.AbstractEventLoop:
     """Return the loop of one thread that all blocking clients share, and so their queries."""
     global _loop
     with _lock:

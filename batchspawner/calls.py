@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import marshal
 import os
 import re
 import secrets
@@ -16,6 +17,8 @@ import shlex
 import shutil
 import sys
 import zipfile
+from functools import lru_cache
+from importlib.util import MAGIC_NUMBER, find_spec
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -228,15 +231,26 @@ def _write(file: Path, data: bytes) -> None:
     temporary.replace(file)
 
 
+@lru_cache(maxsize=1)
 def packed_agent() -> bytes:
-    """Return the agent as one file that Python runs."""
+    """Return the agent as one file that Python runs; one like ours need not compile it."""
     packed = BytesIO()
+    package = agent_package.__name__
     with zipfile.ZipFile(packed, "w") as archive:
         for file in sorted(Path(agent_package.__file__).parent.glob("*.py")):
             if file.name != "__main__.py":
-                archive.writestr(f"batchspawner_agent/{file.name}", file.read_bytes())
+                name = f"batchspawner_agent/{file.name}"
+                archive.writestr(name, file.read_bytes())
+                module = package if file.stem == "__init__" else f"{package}.{file.stem}"
+                archive.writestr(f"{name}c", _compiled(module))
         archive.writestr("__main__.py", _MAIN)
     return packed.getvalue()
+
+
+def _compiled(module: str) -> bytes:
+    """Return a module as Python keeps it compiled, with the mark not to compare it (PEP 552)."""
+    spec: Any = find_spec(module)
+    return MAGIC_NUMBER + bytes([1, *[0] * 11]) + marshal.dumps(spec.loader.get_code(module))
 
 
 def _exports(environment: Mapping[str, str], cwd: str) -> str:

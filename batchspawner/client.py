@@ -6,6 +6,7 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING
 
+from .commands import Call
 from .errors import SchedulerError, SchedulerUnavailable
 from .monitor import shared_monitor
 from .runners import LocalRunner, ask
@@ -13,6 +14,7 @@ from .schedulers import scheduler_class
 from .watch import CALM
 
 if TYPE_CHECKING:
+    from .commands import CommandResult
     from .jobs import JobRequest, JobStatus, TaggedJob
     from .runners import Runner
     from .schedulers.base import Scheduler
@@ -22,6 +24,16 @@ log = logging.getLogger(__name__)
 
 _SEARCHES = (1.0, 2.0, 5.0)
 """Seconds before each search for a job whose submit gave no answer."""
+
+_LEAVE = """
+set -e
+umask 077
+mkdir -p "$1"
+chmod 700 "$1"
+rm -f "$1/$2.new"
+cat > "$1/$2.new"
+mv -f "$1/$2.new" "$1/$2"
+"""
 
 
 class BatchClient:
@@ -51,13 +63,21 @@ class BatchClient:
         where it was refused, SchedulerUnavailable where nobody knows whether it exists.
         """
         try:
-            return await ask(self.scheduler, self.scheduler.submit(request), self.runner)
+            return await self._hand_over(request)
         except SchedulerUnavailable:
             found = await self._search(request.tag)
             if found is None:
                 raise
             log.warning("Found job %s, whose submit had given no answer", found)
             return found
+
+    async def leave(self, folder: str, name: str, text: str) -> None:
+        """Write a file that only the owner of the jobs can read, in a folder that is his alone.
+
+        A file of this name is replaced. Raises SchedulerError where it cannot be written.
+        """
+        call = Call(("sh", "-c", _LEAVE, "sh", folder, name), _left, text)
+        await ask(self.scheduler, call, self.runner)
 
     async def find(self, tag: str) -> list[str]:
         """Return the ids of our waiting and running jobs that carry this tag."""
@@ -100,6 +120,9 @@ class BatchClient:
         finally:
             watch.close()
 
+    async def _hand_over(self, request: JobRequest) -> str:
+        return await ask(self.scheduler, self.scheduler.submit(request), self.runner)
+
     async def _search(self, tag: str) -> str | None:
         for pause in _SEARCHES if tag else ():
             await asyncio.sleep(pause)
@@ -111,3 +134,8 @@ class BatchClient:
             if found:
                 return found[0]
         return None
+
+
+def _left(result: CommandResult) -> None:
+    if not result.ok:
+        raise SchedulerError("The file could not be written.", result)

@@ -50,11 +50,11 @@ class Call(Generic[T]):
 
     `argv` never passes through a shell. `environment` is added to what the scheduler's tools
     get anyway. `timeout` is in seconds. `parse` raises a `SchedulerError` for an answer that
-    is no answer.
+    is no answer. `input` and `environment` may hold secrets: they do not show when it is printed.
     """
 
     argv: tuple[str, ...]
     parse: Callable[[CommandResult], T]
-    input: str = ""
-    environment: Mapping[str, str] = field(default_factory=dict)
+    input: str = field(default="", repr=False)
+    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
     timeout: float = 30.0

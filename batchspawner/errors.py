@@ -13,6 +13,7 @@ BatchError
 │   ├── JobPreempted
 │   └── NodeFailed
 ├── JobLost                   the scheduler has no trace of the job
+├── ConnectionFailed          a cluster cannot be reached over ssh
 ├── TemplateError             a job-script template is missing, or a variable in it is undefined
 └── OptionsError              a value is not allowed; says which, and what is
 """
@@ -120,6 +121,10 @@ class JobLost(BatchError):
             f"job {self.job_id} is gone: neither the queue nor the accounting knows it. "
             "It may have ended long ago, or the scheduler may have lost its state."
         )
+
+
+class ConnectionFailed(BatchError):
+    """Report a cluster, or the host in between, that cannot be reached."""
 
 
 class TemplateError(BatchError):

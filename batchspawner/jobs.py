@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING
 
+from .private import PrivateEnvironment
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -122,10 +124,14 @@ class JobRequest:
     `script` is the whole job script, directives included. `tag` is a word that finds the job
     again when the answer to the submit was lost: letters, digits, ``-``, ``_`` and ``.`` only.
     `environment` is what the submit command has in its environment besides what the
-    scheduler's tools need. `arguments` go to the submit command as they are.
+    scheduler's tools need. `arguments` go to the submit command as they are. Neither the script
+    nor a value of the environment shows when a request is printed.
     """
 
-    script: str
+    script: str = field(repr=False)
     tag: str = ""
     environment: Mapping[str, str] = field(default_factory=dict)
     arguments: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "environment", PrivateEnvironment(self.environment))

@@ -112,12 +112,13 @@ class Agent:
                 self.processes[process_id].lost(self.over)
         return self.processes[process_id]
 
-    def finish(self, *, tell_failure: bool = False) -> None:
+    def finish(self, *, tell_failure: bool = False, unattended: bool = False) -> None:
         """Let the agent end when its programs have.
 
-        With `tell_failure` the job fails where a program has failed.
+        With `tell_failure` the job fails where a program has failed. With `unattended` programs
+        go on however long nobody listens.
         """
-        self.send({"type": "finish", "tell_failure": tell_failure})
+        self.send({"type": "finish", "tell_failure": tell_failure, "unattended": unattended})
 
     def send(self, header: Mapping[str, Any], payload: bytes = b"") -> None:
         """Send an order that has to arrive, once."""
@@ -144,7 +145,7 @@ class Agent:
             {"type": "welcome", "driver": connection.driver, "received": self._received}
         )
         for process_id, pid in facts["processes"].items():
-            self.process(process_id).heard_start(pid, None)
+            self.process(process_id).heard_start(pid, facts["ports"][process_id])
         for frame in self._unconfirmed:
             if frame[0]["seq"] > received:
                 connection.send(*frame)
@@ -183,7 +184,9 @@ class Agent:
         elif header["type"] == "output":
             self.process(header["id"]).heard_output(header["stream"], payload)
         elif header["type"] == "exit":
-            self.process(header["id"]).heard_exit(header["code"], header.get("error", ""))
+            process = self.process(header["id"])
+            process.out_of_memory = header.get("out_of_memory", False)
+            process.heard_exit(header["code"], header.get("error", ""))
 
     def ended(self, error: BatchError) -> None:
         """Take note that the job has ended; nothing more will be heard."""
@@ -195,7 +198,10 @@ class Agent:
 
 
 class Process:
-    """Stand for a program that an agent runs."""
+    """Stand for a program that an agent runs.
+
+    `out_of_memory` says that the operating system has killed it for that.
+    """
 
     def __init__(self, agent: Agent, process_id: str) -> None:
         self.agent = agent
@@ -204,6 +210,7 @@ class Process:
         self.ports: list[int] = []
         self.code: int | None = None
         self.error = ""
+        self.out_of_memory = False
         self.on_output: Callable[[str, bytes], None] = self._keep
         self._kept: asyncio.Queue[tuple[str, bytes] | None] = asyncio.Queue()
         self._started = asyncio.Event()
@@ -255,9 +262,8 @@ class Process:
     def _keep(self, stream: str, data: bytes) -> None:
         self._kept.put_nowait((stream, data))
 
-    def heard_start(self, pid: int, ports: list[int] | None) -> None:
-        self.pid = pid
-        self.ports = self.ports if ports is None else ports
+    def heard_start(self, pid: int, ports: list[int]) -> None:
+        self.pid, self.ports = pid, ports
         self._started.set()
 
     def heard_output(self, stream: str, data: bytes) -> None:

@@ -11,6 +11,7 @@ import contextlib
 import os
 import shlex
 import signal
+import subprocess
 import sys
 from dataclasses import dataclass, replace
 from pathlib import PurePath
@@ -130,6 +131,27 @@ async def ask(scheduler: Scheduler, call: Call[T], runner: Runner) -> T:
     return call.parse(result)
 
 
+async def start_process(
+    argv: Sequence[str], environment: Mapping[str, str] | None = None
+) -> asyncio.subprocess.Process:
+    """Start a program of our own that is spoken with, in a session of its own.
+
+    `environment` is put on top of ours. Raises CommandNotFound.
+    """
+    try:
+        return await asyncio.create_subprocess_exec(
+            *argv,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            env={**os.environ, **(environment or {})},
+            start_new_session=True,
+            limit=1 << 20,
+        )
+    except (FileNotFoundError, PermissionError, NotADirectoryError) as error:
+        raise _not_found(tuple(argv), error) from error
+
+
 async def run_shell(
     command: str,
     *,
@@ -141,6 +163,31 @@ async def run_shell(
     env = tool_environment() if environment is None else environment
     result = await _run(("/bin/sh", "-c", command), input, env, timeout)
     return replace(result, argv=(command,))
+
+
+async def begin(
+    argv: Sequence[str], *, environment: Mapping[str, str], terminal: bool = False
+) -> asyncio.subprocess.Process:
+    """Start a command that goes on, with a pipe for what it says on standard error.
+
+    With `terminal` it may ask its questions there. Raises CommandNotFound.
+    """
+    try:
+        return await asyncio.create_subprocess_exec(
+            *argv,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.PIPE,
+            env=environment,
+            start_new_session=not terminal,
+        )
+    except (FileNotFoundError, PermissionError, NotADirectoryError) as error:
+        raise _not_found(tuple(argv), error) from error
+
+
+def run_attached(command: str) -> int:
+    """Run a shell command of the user with our own input and output; return its exit status."""
+    return subprocess.call(command, shell=True)  # noqa: S602  (a shell is what was asked for)
 
 
 def tool_environment(
@@ -187,11 +234,7 @@ async def _run(
             start_new_session=True,
         )
     except (FileNotFoundError, PermissionError, NotADirectoryError) as error:
-        result = CommandResult(argv, 127, "", f"{argv[0]}: {error.strerror}")
-        raise CommandNotFound(
-            f"{argv[0]} cannot be run on this machine. Install it, or put its folder on PATH.",
-            result,
-        ) from error
+        raise _not_found(argv, error) from error
     try:
         stdout, stderr = await within(timeout, _communicate(process, text.encode()))
     except asyncio.TimeoutError as error:
@@ -208,6 +251,13 @@ async def _run(
         raise
     code = process.returncode if process.returncode is not None else 1
     return CommandResult(argv, code, stdout, stderr)
+
+
+def _not_found(argv: tuple[str, ...], error: OSError) -> CommandNotFound:
+    result = CommandResult(argv, 127, "", f"{argv[0]}: {error.strerror}")
+    return CommandNotFound(
+        f"{argv[0]} cannot be run on this machine. Install it, or put its folder on PATH.", result
+    )
 
 
 class _TooMuch(Exception):

@@ -77,6 +77,7 @@ def job_request(
     folders: Sequence[str] | None = None,
     environment: Mapping[str, str] | None = None,
     variables: Mapping[str, object] | None = None,
+    arguments: Sequence[str] = (),
     **resources: object,
 ) -> JobRequest:
     """Return the job that runs a shell command, from the scheduler's template.
@@ -84,7 +85,8 @@ def job_request(
     `front_end` lets a site have templates for it alone, such as ``functions/slurm.j2``. `log` is
     the file for what the job prints, in the scheduler's own form. `environment` is what the job
     gets beside the few variables that any command needs: others may be able to read it.
-    `variables` are for a site's or a front end's own templates. Raises OptionsError for a
+    `variables` are for a site's or a front end's own templates, `arguments` go to the submit
+    command as they are. Raises OptionsError for a
     resource that does not exist or makes no sense, TemplateError for a template.
     """
     wanted = {key: _text(key, value) for key, value in resources.items()}
@@ -106,7 +108,7 @@ def job_request(
         folders,
         front_end,
     )
-    return JobRequest(script, f"bs-{secrets.token_hex(6)}", env)
+    return JobRequest(script, f"bs-{secrets.token_hex(6)}", env, tuple(arguments))
 
 
 def _text(name: str, value: object) -> str:

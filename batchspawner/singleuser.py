@@ -6,19 +6,29 @@ It runs on compute nodes, so it needs nothing but the standard library of a Pyth
 also works as a single file that was copied there. It reads from the environment:
 
 JUPYTERHUB_API_URL, JUPYTERHUB_API_TOKEN
-    where to report, and the right to do so
+    where to report, and the right to do so: a token, or a code that is good for one use, for
+    which the Hub hands out all that is secret in the server's environment
+BATCHSPAWNER_PRIVATE_FILE
+    a file with more variables, in JSON, where the token or the code must not be in the environment
+BATCHSPAWNER_JOB_ID_VARIABLE
+    the name of the variable in which the scheduler says which job this is
+BATCHSPAWNER_CERTIFICATES
+    certificates, which it writes into ~/.batchspawner, for a Hub with internal_ssl
 JUPYTERHUB_SERVICE_URL
     where the server is to listen; a port 0 in it is replaced by the port that was chosen
 JUPYTERHUB_SSL_KEYFILE, JUPYTERHUB_SSL_CERTFILE, JUPYTERHUB_SSL_CLIENT_CA
-    certificates, for a Hub with internal_ssl
+    where certificates are already, for a Hub with internal_ssl
 BATCHSPAWNER_PORT_RANGE
     first and last port that may be chosen, such as 9000-9999
+BATCHSPAWNER_CONFIRM
+    1 where the Hub is to be told, too, that the server itself has opened its port, and nobody else
 BATCHSPAWNER_REPORT_TIMEOUT
     seconds after which it gives up trying to reach the Hub (300)
 JOB_RUN_TIME
     for how many seconds the job may run; JOB_START_TIME is then set beside it
 """
 
+import binascii
 import contextlib
 import functools
 import http.client
@@ -26,13 +36,15 @@ import json
 import os
 import random
 import re
+import signal
 import socket
 import sys
 import time
-from typing import Callable, List, MutableMapping, NoReturn, Optional, Tuple
+from typing import Callable, Dict, List, MutableMapping, NoReturn, Optional, Set, Tuple, Union
 from urllib.parse import SplitResult, urlsplit
 
 Environment = MutableMapping[str, str]
+Body = Dict[str, Union[int, str]]
 Address = Tuple[socket.AddressFamily, str]
 
 # Exit statuses of https://man.openbsd.org/sysexits
@@ -44,7 +56,16 @@ TRY_TIMEOUT = 10.0
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 10.0
 SECONDS_BETWEEN_COMPLAINTS = 30.0
 
-NO_LONGER_VALID = "The token is no longer valid: the server was stopped, or the Hub forgot it."
+ANSWER_LIMIT = 1000000
+
+LISTENERS, TCP_LISTEN = ("/proc/net/tcp", "/proc/net/tcp6"), "0A"
+FIRST_LOOK = 0.05
+
+CODE = re.compile(r"[A-Za-z0-9_-]{43}\.claim-[0-9]+\Z")
+
+NO_LONGER_VALID = (
+    "The token or code is no longer valid: the server was stopped, or the Hub forgot it."
+)
 MEANINGS = {
     302: "Redirects are not followed: check c.JupyterHub.hub_connect_url.",
     401: NO_LONGER_VALID,
@@ -87,6 +108,8 @@ def main(argv: Optional[List[str]] = None) -> int:
 def announce(command: List[str], env: Environment) -> List[str]:
     """Choose a port, report it, and return the command with all that it must know."""
     forget_foreign_folders(env)
+    unpack(env)
+    unpack_certificates(env)
     service_url = env.get("JUPYTERHUB_SERVICE_URL", "")
     where = urlsplit(service_url)
     if where.scheme.startswith("http+unix"):
@@ -96,6 +119,8 @@ def announce(command: List[str], env: Environment) -> List[str]:
     # Held until the Hub knows, so that nobody else takes it while we try to reach the Hub.
     with held:
         local = report(port, env)
+    if confirms(env):
+        leave_guard(port, env)
     if not service_url:
         # JupyterHub < 2 says it on the command line.
         return [*command, f"--port={port}"]
@@ -153,6 +178,51 @@ def forget_foreign_folders(env: Environment) -> None:
     folder = env.get("XDG_RUNTIME_DIR")
     if folder and not os.access(folder, os.W_OK | os.X_OK):
         del env["XDG_RUNTIME_DIR"]
+
+
+def unpack(env: Environment) -> None:
+    """Take over the variables that lie in a file."""
+    name = env.pop("BATCHSPAWNER_PRIVATE_FILE", "")
+    if not name:
+        return
+    try:
+        with open(name) as file:
+            env.update(json.load(file).items())
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        raise Failure(
+            f"cannot read {name}, which has the right to report to the Hub: {reason(error)}. The "
+            "nodes must share the home folders; otherwise set secret_transport to 'environment'.",
+            EX_CONFIG,
+        ) from None
+
+
+def unpack_certificates(env: Environment) -> None:
+    """Write the certificates that came in a variable into files that only their owner can read."""
+    text = env.pop("BATCHSPAWNER_CERTIFICATES", "")
+    if not text:
+        return
+    folder = os.path.expanduser("~/.batchspawner")  # noqa: PTH111
+    try:
+        files = json.loads(binascii.a2b_base64(text).decode())
+        folder = os.path.join(folder, os.path.basename(files["name"]))  # noqa: PTH118,PTH119
+        os.makedirs(folder, 0o700, exist_ok=True)  # noqa: PTH103
+        os.chmod(folder, 0o700)  # noqa: PTH101
+        for kind in ("KEYFILE", "CERTFILE", "CLIENT_CA"):
+            env[f"JUPYTERHUB_SSL_{kind}"] = write_private(folder, kind.lower(), files[kind])
+    except (OSError, ValueError, TypeError, LookupError) as error:
+        message = f"cannot write the server's certificates into {folder}: {reason(error)}"
+        raise Failure(message, EX_CONFIG) from None
+
+
+def write_private(folder: str, name: str, text: str) -> str:
+    """Write a file that only its owner can read, in the place of an older one."""
+    path = os.path.join(folder, f"{name}.pem")  # noqa: PTH118
+    new = f"{path}.{os.getpid()}"
+    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with open(descriptor, "w") as file:
+        file.write(text)
+    os.replace(new, path)  # noqa: PTH105
+    return path
 
 
 # Where the server listens.
@@ -265,12 +335,27 @@ def take(port: int, addresses: List[Address]) -> Tuple[contextlib.ExitStack, int
 
 def report(port: int, env: Environment) -> str:
     """Tell the Hub the port, trying again while that may help; return our address there."""
+    body: Body = {"port": port}
+    if confirms(env):
+        body["confirms"] = True
+    if CODE.match(env.get("JUPYTERHUB_API_TOKEN", "")):
+        job_id = env.get(env.get("BATCHSPAWNER_JOB_ID_VARIABLE", ""), "")
+        # Said again with each try, so that the Hub knows us again when its answer was lost.
+        body.update(claim=binascii.hexlify(os.urandom(32)).decode(), job_id=job_id)
+    local, answer = tell(body, env)
+    if "claim" in body:
+        take_over(answer, env)
+    return local
+
+
+def tell(body: Body, env: Environment) -> Tuple[str, bytes]:
+    """Tell the Hub something, trying again while that may help; return our address, its answer."""
     url, token = read_hub(env)
     connect, patience = connector(url, env), read_patience(env)
     end, pause, complained = time.monotonic() + patience, FIRST_PAUSE, -SECONDS_BETWEEN_COMPLAINTS
     while True:
         try:
-            return post(connect(), url, token, port)
+            return post(connect(), url, token, body)
         except Unreachable as error:
             now = time.monotonic()
             message = f"cannot reach the Hub at {url.geturl()}: {error}"
@@ -286,6 +371,86 @@ def report(port: int, env: Environment) -> str:
             complain(f"{message}; trying again until {until}")
         time.sleep(pause * random.uniform(0.5, 1.0))
         pause = min(pause * 2, LONGEST_PAUSE)
+
+
+def take_over(answer: bytes, env: Environment) -> None:
+    """Add what the Hub gave for a code to what the job has set itself."""
+    try:
+        given = json.loads(answer.decode())["environment"]
+        env["JUPYTERHUB_API_TOKEN"] = given.pop("JUPYTERHUB_API_TOKEN")
+        for name, value in given.items():
+            env.setdefault(name, value)
+        unpack_certificates(env)
+    except (ValueError, LookupError, TypeError, AttributeError):
+        raise Failure("the Hub's answer to the claim has no environment", EX_UNAVAILABLE) from None
+
+
+# Who listens.
+
+
+def confirms(env: Environment) -> bool:
+    """Say whether the Hub wants to know who listens, and this node can tell."""
+    return env.get("BATCHSPAWNER_CONFIRM") == "1" and os.access(LISTENERS[0], os.R_OK)
+
+
+def leave_guard(port: int, env: Environment) -> None:
+    """Leave a process that looks who opens the port, while this one becomes the server."""
+    server = os.getpid()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    between = os.fork()
+    if between:
+        os.waitpid(between, 0)
+        return
+    status = 1
+    try:
+        # Nobody's child, so that the server does not find one of which it knows nothing.
+        if os.fork() == 0:
+            guard(port, server, env)
+        status = 0
+    except Failure as failure:
+        complain(str(failure))
+    finally:
+        os._exit(status)
+
+
+def guard(port: int, server: int, env: Environment) -> None:
+    """Tell the Hub once the server has opened its port; end the server where somebody else has."""
+    owners, pause = owners_of(port), FIRST_LOOK
+    while not owners and is_alive(server):
+        time.sleep(pause)
+        pause = min(pause * 1.02, 1.0)
+        owners = owners_of(port)
+    strangers = owners - {os.geteuid(), 0}
+    if strangers:
+        complain(f"user {min(strangers)} has opened port {port} in the server's place; it is ended")
+        os.kill(server, signal.SIGTERM)
+    elif owners:
+        tell({"port": port, "listening": True}, env)
+
+
+def owners_of(port: int) -> Set[int]:
+    """Return the numbers of the users whose processes listen on a port of this node."""
+    found = set()
+    for name in LISTENERS:
+        with contextlib.suppress(OSError), open(name) as file:
+            # https://docs.kernel.org/networking/proc_net_tcp.html
+            rows = [line.split() for line in file.readlines()[1:]]
+            found |= {
+                int(row[7])
+                for row in rows
+                if row[3] == TCP_LISTEN and int(row[1].rpartition(":")[2], 16) == port
+            }
+    return found
+
+
+def is_alive(process: int) -> bool:
+    """Say whether a process is there, and has not ended unnoticed by its parent."""
+    try:
+        with open(f"/proc/{process}/stat") as file:
+            return file.read().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
 
 
 def read_hub(env: Environment) -> Tuple[SplitResult, str]:
@@ -339,16 +504,18 @@ def connector(url: SplitResult, env: Environment) -> "Callable[[], http.client.H
     )
 
 
-def post(connection: http.client.HTTPConnection, url: SplitResult, token: str, port: int) -> str:
-    """Report once and return our address. Raises Unreachable where another try may help."""
+def post(
+    connection: http.client.HTTPConnection, url: SplitResult, token: str, body: Body
+) -> Tuple[str, bytes]:
+    """Report once; return our address and the answer. Raises Unreachable for a try in vain."""
     try:
         connection.connect()
         local = str(connection.sock.getsockname()[0])
-        body = json.dumps({"port": port, "host": local})
+        text = json.dumps(dict(body, host=local))
         headers = {"Authorization": f"token {token}", "Content-Type": "application/json"}
-        connection.request("POST", f"{url.path.rstrip('/')}/batchspawner", body, headers)
+        connection.request("POST", f"{url.path.rstrip('/')}/batchspawner", text, headers)
         answer = connection.getresponse()
-        said = message_in(answer.read(10000))
+        data = answer.read(ANSWER_LIMIT)
     except (ValueError, OSError, http.client.HTTPException) as error:
         # Python 3.6 has no class of its own for every certificate that does not fit.
         unfit = getattr(error, "reason", "") == "CERTIFICATE_VERIFY_FAILED"
@@ -359,8 +526,8 @@ def post(connection: http.client.HTTPConnection, url: SplitResult, token: str, p
     finally:
         connection.close()
     if 200 <= answer.status < 300:
-        return local
-    text = f"it answered {answer.status} {answer.reason}: {said}"
+        return local, data
+    text = f"it answered {answer.status} {answer.reason}: {message_in(data)}"
     if answer.status >= 500 or answer.status == 429:
         raise Unreachable(text)
     meaning = MEANINGS.get(answer.status, "")
@@ -369,7 +536,7 @@ def post(connection: http.client.HTTPConnection, url: SplitResult, token: str, p
 
 def message_in(said: bytes) -> str:
     """Return the message in an error answer of the Hub."""
-    text = said.decode("utf-8", "replace").strip()
+    text = said[:10000].decode("utf-8", "replace").strip()
     with contextlib.suppress(ValueError, KeyError, TypeError):
         text = str(json.loads(text)["message"])
     return " ".join(text.split())[:300]

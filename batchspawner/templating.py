@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import traceback
 from base64 import b64encode
 from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
+from string import Formatter
 from typing import TYPE_CHECKING, Any
 
 import jinja2
-from jinja2 import meta
+from jinja2 import meta, nodes
 from jinja2.sandbox import SandboxedEnvironment
 
 from .errors import OptionsError, TemplateError
@@ -23,6 +25,9 @@ if TYPE_CHECKING:
 
 MULTI_LINE = frozenset({"cmd", "prologue", "epilogue", "options"})
 """Variables of a job script whose value may have several lines; the administrator sets them."""
+
+_SYNTAX = re.compile(r"""[;&|<>`$(){}*?!#~"'\\]|(?:^|\s)-""")
+"""What is more than a value to a shell, or an option of its own in a line of directives."""
 
 PATH_VARIABLE = "BATCHSPAWNER_TEMPLATE_PATH"
 SITE_FOLDER = "/etc/batchspawner/templates"
@@ -40,6 +45,20 @@ def format_template(template: str | jinja2.Template, *args: Any, **kwargs: Any) 
         return template.format(*args, **kwargs)
     jinja: Any = jinja2.Template(template) if isinstance(template, str) else template
     return str(jinja.render(*args, **kwargs))
+
+
+def names_in(template: str | jinja2.Template) -> frozenset[str] | None:
+    """Return the variables that a template for `format_template` names, None if nobody can tell."""
+    if not isinstance(template, str):
+        return None
+    if "{{" in template or "{%" in template:
+        return frozenset(meta.find_undeclared_variables(jinja2.Environment().parse(template)))  # noqa: S701
+    # "memory.real" and "nodes[0]" name a part of a variable, "{n:>{width}}" another one inside.
+    found: set[str] = set()
+    for _, name, specification, _ in Formatter().parse(template):
+        if name is not None:
+            found |= {re.split(r"[.\[]", name)[0], *(names_in(specification or "") or ())}
+    return frozenset(found - {""})
 
 
 def search_path(configured: Sequence[str] = ()) -> tuple[str, ...]:
@@ -95,22 +114,41 @@ def template_names(folders: Sequence[str] | None = None) -> list[str]:
 
 
 def variables_of(
-    name: str, folders: Sequence[str] | None = None, front_end: str = ""
+    name: str, folders: Sequence[str] | None = None, front_end: str = "", *, bare: bool = False
 ) -> frozenset[str]:
-    """Return the variables that a template and those that it extends name."""
+    """Return the variables that a template and those that it extends name.
+
+    With `bare`, those alone that stand somewhere without the filter `quote`.
+    """
     environment = _environment(tuple(search_path() if folders is None else folders), page=False)
     tree = environment.parse(find_template(name, folders, front_end)[1])
     found = frozenset(meta.find_undeclared_variables(tree))
+    if bare:
+        found &= _unquoted(tree)
     for parent in meta.find_referenced_templates(tree):
         if parent is not None and parent != name:
-            found |= variables_of(parent, folders)
+            found |= variables_of(parent, folders, bare=bare)
     return found
+
+
+def _unquoted(tree: nodes.Template) -> frozenset[str]:
+    quoted = {id(one.node) for one in tree.find_all(nodes.Filter) if one.name == "quote"}
+    return frozenset(one.name for one in tree.find_all(nodes.Name) if id(one) not in quoted)
 
 
 def check_one_line(name: str, value: object) -> None:
     """Raise OptionsError for text with a line break or another control character."""
     if isinstance(value, str) and not value.isprintable():
         raise OptionsError(name, value, "it must be one line without control characters")
+
+
+def check_plain(name: str, value: object) -> None:
+    """Raise OptionsError for text that is more than a value to a shell or a line of directives."""
+    check_one_line(name, value)
+    if isinstance(value, str) and _SYNTAX.search(value):
+        raise OptionsError(
+            name, value, "it must have no shell syntax and no word that begins with a dash"
+        )
 
 
 def _render(

@@ -20,6 +20,9 @@ TITLES = {
     "restart": "A Hub restarts with running servers",
     "start": "A server listens until JupyterHub says that it is ready (real Slurm)",
     "burst": "Many starts at once (real Slurm)",
+    "functions": "Two hundred functions as jobs (real Slurm)",
+    "clusters": "Many engines on one machine (the peer is ipyparallel by itself)",
+    "kernels": "A kernel in a job and one on this machine",
     "life": "An hour with thousands of servers, on a virtual clock",
 }
 HEAD = """# Benchmarks

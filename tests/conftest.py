@@ -15,6 +15,12 @@ def pytest_collection_modifyitems(items):
         if params and params.get("site") in REAL:
             item.add_marker(params["site"])
             item.add_marker("scheduler")
+    items[:] = [one for one in items if one.get_closest_marker("generations") or not again(one)]
+
+
+def again(item) -> bool:
+    """Say whether a test runs on a second generation of a scheduler that it has run on."""
+    return item.get_closest_marker("slurm24") is not None
 
 
 @pytest.fixture(autouse=True)

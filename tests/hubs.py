@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import pwd
 import random
 import secrets
 import shutil
@@ -85,6 +86,7 @@ class Hub:
         self.log = folder / "hub.log"
         self.environment = environment
         self.python = sys.executable
+        self.account = ""
         self.process: subprocess.Popen | None = None
         proxy = proxy_command()
         assert proxy, "configurable-http-proxy is not installed: run `make proxy`"
@@ -103,9 +105,17 @@ class Hub:
                 cwd=self.folder, stdout=log, stderr=log, start_new_session=True,
                 env={"HOME": os.environ.get("HOME", "/"), "LANG": "C.UTF-8",
                      **self.environment, "PATH": path},
+                **self._identity(),
             )  # fmt: skip
         wait_for(self._answers, 60, f"the Hub; its log is {self.log}")
         return self
+
+    def _identity(self) -> dict:
+        """Return what makes the Hub run with an account of its own, where it has one."""
+        if not self.account:
+            return {}
+        entry = pwd.getpwnam(self.account)
+        return {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
 
     def _answers(self) -> bool:
         assert self.process is not None

@@ -130,6 +130,7 @@ class SlurmSite(Site):
     """A real Slurm; each job belongs to its user."""
 
     name = "slurm"
+    kind = slurm.SlurmCluster
     unavailable = slurm.unavailable()
     quiet = ("--output=/dev/null", "--chdir=/")
     listing, submit = "squeue", "sbatch"
@@ -144,7 +145,7 @@ c.SlurmSpawner.trust_reported_host = True
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.cluster = slurm.SlurmCluster()
+        self.cluster = self.kind()
 
     @property
     def environment(self) -> dict[str, str]:
@@ -173,6 +174,27 @@ c.SlurmSpawner.trust_reported_host = True
 
     def repair(self) -> None:
         self.cluster.start()
+
+
+class Slurm24Site(SlurmSite):
+    """A real Slurm 24.11, beside the one of this machine's packages."""
+
+    name = "slurm24"
+    kind = slurm.Slurm24Cluster
+    unavailable = slurm.unavailable24()
+    config = f"""{SlurmSite.config}
+import os
+# sudo would look for sbatch in its own path only.
+c.SlurmSpawner.exec_prefix = "sudo -E -H -u {{username}} env PATH=" + os.environ["PATH"]
+"""
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return self.cluster.environment
+
+    def client(self) -> BatchClient:
+        prefix = ("sudo", "-E", "-H", "-u", USERS[0], "env", f"PATH={self.environment['PATH']}")
+        return BatchClient("slurm", LocalRunner(prefix), LocalRunner())
 
 
 class GridEngineSite(Site):
@@ -329,15 +351,22 @@ c.OarSpawner.exec_prefix = "sudo -E -H -u {username} env PATH=" + os.environ["PA
         self.cluster.script("start-database")
 
 
-SITES = {one.name: one for one in (LocalSite, SlurmSite, GridEngineSite, HTCondorSite, OARSite)}
+SITES = {
+    one.name: one
+    for one in (LocalSite, SlurmSite, GridEngineSite, HTCondorSite, OARSite, Slurm24Site)
+}
 REAL = set(SITES) - {"local"}
 
 
-def start_hub(site, folder: Path, more: str = "", config: str = "", **environment: str) -> Hub:
-    """Start a Hub for a site, with more lines of configuration, or another one."""
+def start_hub(
+    site, folder: Path, more: str = "", config: str = "", account: str = "", **environment: str
+) -> Hub:
+    """Start a Hub for a site, with more lines of configuration, or another one, or as another."""
     folder.mkdir(parents=True, exist_ok=True)
     config = (config or site.config).replace("{folder!r}", repr(str(folder))) + more
-    hub = Hub(folder, config, site.users, **{**site.environment, **environment}).start()
+    hub = Hub(folder, config, site.users, **{**site.environment, **environment})
+    hub.account = account
+    hub.start()
     hub.add_users()
     return hub
 

@@ -14,6 +14,7 @@ import stat
 import subprocess
 import sys
 import time
+from importlib.util import MAGIC_NUMBER
 from pathlib import Path
 
 import pytest
@@ -377,11 +378,19 @@ def certificate(tmp_path):
     return made["cert"], made["key"], Path(ca).read_text()
 
 
-def test_the_agent_loads_nothing_but_the_standard_library(tmp_path):
-    (tmp_path / "agent").write_bytes(packed_agent())
-    code = "import sys; sys.path.insert(0, sys.argv[1]); import batchspawner_agent.core"
+@pytest.mark.parametrize(("magic", "kind"), [(MAGIC_NUMBER, ".pyc"), (b"else", ".py")])
+def test_the_agent_needs_the_standard_library_only_and_the_same_python_for_speed_only(
+    magic, kind, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("batchspawner.calls.MAGIC_NUMBER", magic)
+    (tmp_path / "agent").write_bytes(packed_agent.__wrapped__())
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[1]); import batchspawner_agent.core as core\n"
+        "print(core.__file__)"
+    )
     command = [sys.executable, "-I", "-S", "-c", code, str(tmp_path / "agent")]
-    assert subprocess.run(command, capture_output=True).stderr == b""
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert (Path(done.stdout.strip()).suffix, done.stderr) == (kind, "")
 
 
 def test_a_job_within_a_job_does_not_take_itself_for_the_outer_one():

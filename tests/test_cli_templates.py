@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import json
+import shlex
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -89,6 +90,16 @@ def test_what_would_be_refused_is_refused_here_with_the_same_words(
 ):
     assert render(site, *arguments) == 1
     assert capsys.readouterr().err.splitlines()[-1] == f"batchspawner templates: {message}"
+
+
+def test_a_name_that_the_template_would_have_to_quote_is_told(site, capsys):
+    who = ["--user", "o'brien", "--group", "physics"]
+    assert render(site, *who) == 1
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert said.endswith("In a template that is a file, write {{ username | quote }}.")
+    (site / "local.j2").write_text("for {{ username | quote }}\n")
+    assert render(site, *who) == 0
+    assert shlex.split(capsys.readouterr().out) == ["for", "o'brien"]
 
 
 def test_a_configuration_that_does_not_exist_is_an_error(capsys):

@@ -7,7 +7,7 @@ import pytest
 from batchspawner import client as client_module
 from batchspawner.blocking import BlockingClient
 from batchspawner.client import BatchClient
-from batchspawner.errors import SchedulerUnavailable, SubmitError
+from batchspawner.errors import SchedulerError, SchedulerUnavailable, SubmitError
 from batchspawner.jobs import JobRequest, JobState
 from tests.fakes import fake
 
@@ -82,3 +82,20 @@ async def test_the_blocking_client_works_inside_a_running_loop():
 def test_an_unknown_scheduler_names_those_that_there_are():
     with pytest.raises(LookupError, match=r"known are .*local.*slurm"):
         BatchClient("sulrm")
+
+
+async def test_a_private_file_is_read_by_its_owner_only(tmp_path):
+    client = BatchClient("local")
+    folder = tmp_path / "folder"
+    for text in ("first", "it's $2nd\n"):
+        await client.leave(str(folder), "a name", text)
+    (file,) = folder.iterdir()
+    assert (file.name, file.read_text()) == ("a name", "it's $2nd\n")
+    assert [oct(path.stat().st_mode & 0o777) for path in (folder, file)] == ["0o700", "0o600"]
+
+
+async def test_a_private_file_that_cannot_be_written_is_an_error(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(SchedulerError, match="The file could not be written") as caught:
+        await BatchClient("local").leave(str(tmp_path / "file"), "name", "a-secret")
+    assert "a-secret" not in str(caught.value)

@@ -13,6 +13,8 @@ from batchspawner.jobs import JobRequest, JobState
 from batchspawner.schedulers import scheduler_class, scheduler_names
 from tests.recorded import FOLDER
 
+pytestmark = pytest.mark.generations
+
 GOLDEN = Path(__file__).parent / "golden"
 TEMPLATES = Path(__file__).parents[1] / "templates"
 

@@ -22,10 +22,12 @@ WITH_JUPYTERHUB = ("batchspawner.spawners", "batchspawner.api", "batchspawner.ba
 NOT_IMPORTED = ("batchspawner.cli.demo_config", "batchspawner.agent.__main__")
 NO_INPUT_OUTPUT = {"asyncio", "os", "pathlib", "shutil", "socket", "subprocess", "threading"}
 STARTS_PROCESSES = {
+    "batchspawner.process",
     "batchspawner.runners",
     # Programs of their own, not part of the library.
     "batchspawner.agent.children",
     "batchspawner.cli.demo",
+    "batchspawner.launcher",
     "batchspawner.localqueue.scheduling",
     "batchspawner.localqueue.supervisor",
     "batchspawner.checking.probe",
@@ -88,7 +90,7 @@ def test_schedulers_only_build_and_read_text(module):
 @pytest.mark.parametrize("module", MODULES)
 def test_only_the_runners_start_processes(module):
     source = PACKAGE.joinpath(*module.split(".")[1:]).with_suffix(".py").read_text()
-    starts = "import subprocess" in source or "create_subprocess" in source
+    starts = any(one in source for one in ("import subprocess", "create_subprocess", "_exec("))
     assert starts == (module in STARTS_PROCESSES)
 
 

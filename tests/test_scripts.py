@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 
 from batchspawner.errors import OptionsError, TemplateError
+from batchspawner.schedulers import scheduler_names
 from batchspawner.templating import format_template, render_script
 
 ROOT = Path(__file__).parents[1]
-SCHEDULERS = sorted(path.stem for path in (ROOT / "templates").glob("*.j2") if path.stem != "base")
+SCHEDULERS = [name for name in scheduler_names() if (ROOT / "templates" / f"{name}.j2").exists()]
 GOLDEN = Path(__file__).parent / "golden"
 NOTHING = dict.fromkeys(
     "queue host memory nprocs ngpus runtime partition account options prologue epilogue "

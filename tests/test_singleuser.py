@@ -25,7 +25,7 @@ SHOW = "import os; print(os.environ.get('JUPYTERHUB_SERVICE_URL'))"
 class FakeHub:
     """Answers reports with the given statuses, one after the other, the last one for ever."""
 
-    def __init__(self, *statuses, message="no", address="127.0.0.1", port=0, tls=None):
+    def __init__(self, *statuses, message="no", address="127.0.0.1", port=0, tls=None, **more):
         hub = self
         self.reports, self.statuses, self.message = [], list(statuses) or [201], message
 
@@ -34,7 +34,7 @@ class FakeHub:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 hub.reports.append((self.path, self.headers["Authorization"], json.loads(body)))
                 status = hub.statuses.pop(0) if len(hub.statuses) > 1 else hub.statuses[0]
-                answer = json.dumps({"message": hub.message}).encode()
+                answer = json.dumps({"message": hub.message, **more}).encode()
                 self.send_response(status)
                 self.send_header("Content-Length", str(len(answer)))
                 self.end_headers()

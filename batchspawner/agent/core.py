@@ -16,6 +16,7 @@ import time
 from .calling import call_home
 from .children import Child
 from .links import Files, Link, Orders
+from .memory import kills
 from .outbox import Outbox
 from .wire import CHUNK, ProtocolError
 
@@ -53,7 +54,8 @@ class Agent:
         self.link: Link | Files | None = None
         self.alone_since = time.monotonic()
         self.finishing: float | None = None
-        self.tell_failure = False
+        self.killed = kills()
+        self.tell_failure = self.unattended = False
         self._said_bye = False
         self.failed = False
         self._signals: list[int] = []
@@ -119,7 +121,7 @@ class Agent:
 
     def _forsaken(self) -> bool:
         """Tell whether nobody has listened for as long as this call is to wait."""
-        if self.link is not None:
+        if self.link is not None or (self.unattended and self.children):
             return False
         patience = self.call.get("patience" if self.children else "linger")
         return patience is not None and time.monotonic() - self.alone_since > patience
@@ -171,6 +173,7 @@ class Agent:
                 "began": self.began,
                 "ends": self._ends(),
                 "processes": {one.id: one.process.pid for one in self.children.values()},
+                "ports": {one.id: one.ports for one in self.children.values()},
             }
         )
 
@@ -209,6 +212,7 @@ class Agent:
         elif order["type"] == "finish":
             self.finishing = time.monotonic()
             self.tell_failure = order.get("tell_failure", False)
+            self.unattended = order.get("unattended", False)
         elif order["type"] == "signal" and child is not None:
             child.signal(order["number"])
         elif order["type"] in ("write", "close") and child is not None:
@@ -286,7 +290,11 @@ class Agent:
         child.close()
         del self.children[child.id]
         self.failed = self.failed or code != 0
-        self.outbox.put({"type": "exit", "id": child.id, "code": code})
+        exit_frame = {"type": "exit", "id": child.id, "code": code}
+        if code in (-signal.SIGKILL, 128 + signal.SIGKILL) and kills() > self.killed:
+            self.killed = kills()
+            exit_frame["out_of_memory"] = True
+        self.outbox.put(exit_frame)
         if self.finishing is not None and not self.children:
             self.finishing = time.monotonic()
 

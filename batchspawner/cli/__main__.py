@@ -6,7 +6,7 @@ import argparse
 import sys
 
 from .._version import __version__
-from . import check, demo, templates
+from . import check, cluster, connect, demo, jobs, kernel, launcher, sudoers, templates
 
 
 def parser() -> argparse.ArgumentParser:
@@ -16,9 +16,10 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument("--version", action="version", version=__version__)
     commands = top.add_subparsers(metavar="COMMAND", required=True)
-    demo.add_to(commands)
-    templates.add_to(commands)
-    check.add_to(commands)
+    for command in (
+        demo, templates, check, launcher, sudoers, jobs, kernel, cluster, connect,
+    ):  # fmt: skip
+        command.add_to(commands)
     return top
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
+from enum import Enum
 from typing import TYPE_CHECKING, ClassVar
 
 from ..errors import SchedulerError, SchedulerUnavailable, SubmitError
@@ -23,6 +24,17 @@ if TYPE_CHECKING:
 
     Listing = Mapping[str, JobStatus]
     """What one query says: the status of each job that it names, by job id."""
+
+
+class Carrier(Enum):
+    """Name the ways by which a secret can reach a job."""
+
+    ENVIRONMENT = "environment"
+    """The environment of the submit command."""
+    SCRIPT = "script"
+    """The text of the job script."""
+    FILE = "file"
+    """A file that only its owner can read, in his home, which the nodes share."""
 
 
 class Scheduler(ABC):
@@ -52,6 +64,15 @@ class Scheduler(ABC):
 
     shared: ClassVar[bool] = True
     """Whether one user may list every user's jobs."""
+
+    carrier: ClassVar[Carrier] = Carrier.ENVIRONMENT
+    """What of a job this scheduler lets nobody but its owner read, so that a secret goes there."""
+
+    environment_readers: ClassVar[str] = "whoever this scheduler shows a job's environment to"
+    """Who can read the environment of somebody else's job, and how, as a phrase for people."""
+
+    job_id_variable: ClassVar[str] = ""
+    """The variable in which a job finds its own id; empty where there is none."""
 
     reasons: ClassVar[Sequence[Reason]] = ()
     """What its words for why a job waits mean; the first that fits is taken."""

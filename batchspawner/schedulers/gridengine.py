@@ -14,7 +14,7 @@ from ..commands import Call
 from ..errors import ParseError, SchedulerUnavailable
 from ..jobs import JobState, JobStatus, TaggedJob
 from . import gridengine_queues, more_reasons
-from .base import Scheduler
+from .base import Carrier, Scheduler
 from .xmlanswer import read_xml
 
 if TYPE_CHECKING:
@@ -39,6 +39,9 @@ class GridEngine(Scheduler):
     title: ClassVar[str] = "Grid Engine"
     reasons = more_reasons.GRIDENGINE
     tool_variables: ClassVar[tuple[str, ...]] = ("SGE_*",)
+    carrier: ClassVar[Carrier] = Carrier.FILE
+    environment_readers: ClassVar[str] = "every user of the cluster, by qstat -j"
+    job_id_variable: ClassVar[str] = "JOB_ID"
     job_id_pattern: ClassVar[re.Pattern[str]] = re.compile(r"[0-9]+(?:\.[0-9]+)?")
     no_answer: ClassVar[re.Pattern[str]] = re.compile(
         "commlib error|unable to contact qmaster|unable to send message|timeout|can't unpack",

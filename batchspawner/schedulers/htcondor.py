@@ -15,7 +15,7 @@ from ..commands import Call
 from ..errors import ParseError, SchedulerUnavailable
 from ..jobs import JobState, JobStatus, TaggedJob
 from . import htcondor_slots, more_reasons
-from .base import Scheduler
+from .base import Carrier, Scheduler
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -65,6 +65,8 @@ class HTCondor(Scheduler):
     title: ClassVar[str] = "HTCondor"
     reasons = more_reasons.HTCONDOR
     tool_variables: ClassVar[tuple[str, ...]] = ("CONDOR_*", "_CONDOR_*")
+    carrier: ClassVar[Carrier] = Carrier.FILE
+    environment_readers: ClassVar[str] = "whoever reaches the pool, by condor_q -l"
     job_id_pattern: ClassVar[re.Pattern[str]] = re.compile(r"[0-9]+(?:\.[0-9]+)?")
     no_answer: ClassVar[re.Pattern[str]] = re.compile(
         "can't find address|failed to connect|failed to fetch ads|can't connect|unable to connect"

@@ -43,6 +43,8 @@ class LocalQueue(Scheduler):
     title: ClassVar[str] = "the local queue"
     reasons = more_reasons.LOCAL
     tool_variables: ClassVar[tuple[str, ...]] = ("BATCHSPAWNER_QUEUE_*", "XDG_STATE_HOME", "HOME")
+    environment_readers: ClassVar[str] = "nobody but the owner of the queue"
+    job_id_variable: ClassVar[str] = "BATCHSPAWNER_QUEUE_JOB_ID"
     floor: ClassVar[float] = 0.5
     shared: ClassVar[bool] = False
 

@@ -51,6 +51,8 @@ class LSF(Scheduler):
     title: ClassVar[str] = "LSF"
     reasons = lsf_reasons.REASONS
     tool_variables: ClassVar[tuple[str, ...]] = ("LSF_*", "LSB_*")
+    environment_readers: ClassVar[str] = "administrators of LSF"
+    job_id_variable: ClassVar[str] = "LSB_JOBID"
     job_id_pattern: ClassVar[re.Pattern[str]] = re.compile(r"[0-9]+(?:\[[0-9]+\])?")
     no_answer: ClassVar[re.Pattern[str]] = re.compile(
         "daemon not responding|connection refused|connection reset|cannot connect|still trying"

@@ -13,7 +13,7 @@ from ..commands import Call
 from ..errors import ParseError, SchedulerError, SchedulerUnavailable
 from ..jobs import JobState, JobStatus, TaggedJob
 from . import more_reasons
-from .base import Scheduler
+from .base import Carrier, Scheduler
 from .torque import Ending, ending_of
 from .xmlanswer import read_xml
 
@@ -72,6 +72,8 @@ class Moab(Scheduler):
     title: ClassVar[str] = "Moab"
     reasons = more_reasons.MOAB
     tool_variables: ClassVar[tuple[str, ...]] = ("MOABHOMEDIR", "PBS_SERVER", "PBS_DEFAULT")
+    carrier: ClassVar[Carrier] = Carrier.SCRIPT
+    environment_readers: ClassVar[str] = "every user of the job's node, in the files of pbs_mom"
     job_id_pattern: ClassVar[re.Pattern[str]] = re.compile(
         r"(?:[A-Za-z][A-Za-z0-9_-]*\.)?[0-9]+(?:\.[A-Za-z0-9_.-]+)?"
     )

@@ -101,6 +101,9 @@ class OAR(Scheduler):
     title: ClassVar[str] = "OAR"
     reasons = more_reasons.OAR
     tool_variables: ClassVar[tuple[str, ...]] = ("OAR*",)
+    # The environment lies in a folder that only its owner may enter; see _SUBMIT.
+    environment_readers: ClassVar[str] = "administrators of the nodes"
+    job_id_variable: ClassVar[str] = "OAR_JOB_ID"
     no_answer: ClassVar[re.Pattern[str]] = re.compile(
         "db connection|dbi connect|connection refused|(?:can|could) ?not connect|timed? ?out"
         "|unable to connect|job is killed|almighty",

@@ -15,7 +15,7 @@ from ..commands import Call
 from ..errors import ParseError, SchedulerError, SchedulerUnavailable
 from ..jobs import JobState, JobStatus, TaggedJob
 from . import pbs_reasons, pbspro_queues
-from .base import Scheduler
+from .base import Carrier, Scheduler
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -57,6 +57,9 @@ class PBSPro(Scheduler):
     title: ClassVar[str] = "PBS"
     reasons = pbs_reasons.REASONS
     tool_variables: ClassVar[tuple[str, ...]] = ("PBS_CONF_FILE", "PBS_SERVER", "PBS_EXEC")
+    carrier: ClassVar[Carrier] = Carrier.SCRIPT
+    environment_readers: ClassVar[str] = "every user of the cluster, by qstat -f"
+    job_id_variable: ClassVar[str] = "PBS_JOBID"
     job_id_pattern: ClassVar[re.Pattern[str]] = re.compile(
         r"[0-9]+(?:\[[0-9]*\])?(?:\.[A-Za-z0-9_.-]+)?"
     )

@@ -49,6 +49,11 @@ class Slurm(Scheduler):
     title: ClassVar[str] = "Slurm"
     reasons = slurm_reasons.REASONS
     tool_variables: ClassVar[tuple[str, ...]] = ("SLURM_CONF", "SLURM_CLUSTERS", "SLURM_JWT")
+    # https://slurm.schedmd.com/slurm.conf.html: AccountingStoreFlags=job_env
+    environment_readers: ClassVar[str] = (
+        "administrators, and coordinators of the account where Slurm stores environments (job_env)"
+    )
+    job_id_variable: ClassVar[str] = "SLURM_JOB_ID"
     job_id_pattern: ClassVar[re.Pattern[str]] = re.compile(
         r"[0-9]+(?:_[0-9]+|\+[0-9]+)?(?:;[A-Za-z0-9_.-]+)?"
     )

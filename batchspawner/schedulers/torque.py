@@ -14,7 +14,7 @@ from ..commands import Call
 from ..errors import ParseError, SchedulerError, SchedulerUnavailable
 from ..jobs import JobState, JobStatus, TaggedJob
 from . import pbs_reasons, torque_queues
-from .base import Scheduler
+from .base import Carrier, Scheduler
 from .xmlanswer import read_xml
 
 if TYPE_CHECKING:
@@ -85,6 +85,9 @@ class Torque(Scheduler):
     title: ClassVar[str] = "Torque"
     reasons = pbs_reasons.REASONS
     tool_variables: ClassVar[tuple[str, ...]] = ("PBS_SERVER", "PBS_DEFAULT")
+    carrier: ClassVar[Carrier] = Carrier.SCRIPT
+    environment_readers: ClassVar[str] = "every user of the job's node, in the files of pbs_mom"
+    job_id_variable: ClassVar[str] = "PBS_JOBID"
     job_id_pattern: ClassVar[re.Pattern[str]] = re.compile(
         r"[0-9]+(?:\[[0-9]*\])?(?:\.[A-Za-z0-9_.-]+)?"
     )

@@ -16,11 +16,14 @@ from ..runners import IDENTITY, run_shell, tool_environment
 from ..templating import format_template, render_script
 from .adoption import adopt
 from .choosing import ChoiceTraits
+from .confirming import CONFIRM, is_wanted
 from .deadline import in_time
 from .environment import COMMAND_ENV_KEEP, ENV_KEEP
 from .managed import ManagedBackend
+from .names import check_names, risky_names
 from .progress import progress_events
 from .request import RequestTraits
+from .secrecy import SecrecyTraits
 from .shell import ShellBackend
 from .state import JobStatus, commit_state, restore_state, saved_state
 from .timeleft import time_variables
@@ -31,7 +34,7 @@ if TYPE_CHECKING:
 _HOST_NAME = re.compile(r"[A-Za-z0-9_.:-]{1,253}")
 
 
-class BatchSpawnerBase(ChoiceTraits, RequestTraits, Spawner):
+class BatchSpawnerBase(ChoiceTraits, SecrecyTraits, RequestTraits, Spawner):
     """Be the base of all spawners whose server is a batch job.
 
     A subclass either names a scheduler of `batchspawner.schedulers` in `scheduler_name`, or gives
@@ -54,6 +57,12 @@ class BatchSpawnerBase(ChoiceTraits, RequestTraits, Spawner):
     exec_prefix = Unicode(
         "sudo -E -u {username}",
         help="What goes before the scheduler's commands, so that the user owns the job.",
+    ).tag(config=True)
+    launcher = Unicode(
+        "",
+        help="Path of the launcher that root has installed, such as "
+        "/usr/local/sbin/batchspawner-launcher. Jobs are submitted and cancelled through it, by "
+        "`sudo -n -u {username}` where exec_prefix says nothing else. It may do nothing else.",
     ).tag(config=True)
     batch_script = Unicode(
         "",
@@ -189,12 +198,12 @@ class BatchSpawnerBase(ChoiceTraits, RequestTraits, Spawner):
 
     def script_variables(self) -> dict[str, Any]:
         """Return all that a job script's template can name; choices of the user come last."""
-        return {
-            **self.get_req_subvars(),
-            **self.chosen_variables(),
-            "cmd": self.cmd_formatted_for_batch(),
-            "path": self.get_env().get("PATH", ""),
-        }
+        own = {"cmd": self.cmd_formatted_for_batch(), "path": self.get_env().get("PATH", "")}
+        variables = {**self.get_req_subvars(), **own}
+        names = risky_names(self)
+        if names:
+            check_names(names, variables, self.script_names(bare=True), "the job script")
+        return {**variables, **self.chosen_variables(), **own}
 
     async def submit_batch_script(self) -> str:
         """Render the job script, submit it and return the job's id."""
@@ -249,6 +258,7 @@ class BatchSpawnerBase(ChoiceTraits, RequestTraits, Spawner):
         super().clear_state()
         restore_state(self, {})
         self.chosen = None
+        self.claim_alarm = ""
         self._report = None
         if self._backend is not None:
             self._backend.close()
@@ -260,6 +270,8 @@ class BatchSpawnerBase(ChoiceTraits, RequestTraits, Spawner):
         if self.port_range:
             first, last = self.port_range
             env["BATCHSPAWNER_PORT_RANGE"] = f"{first}-{last}"
+        if is_wanted(self):
+            env[CONFIRM] = "1"
         return {**env, **time_variables(self)}
 
     async def start(self) -> tuple[str, int]:
@@ -328,11 +340,21 @@ class BatchSpawnerBase(ChoiceTraits, RequestTraits, Spawner):
 
     # What the job's report calls.
 
-    def receive_report(self, port: int, host: str = "") -> None:
-        """Take note of where the job's server listens."""
+    def receive_report(self, port: int, host: str = "", *, confirms: bool = False) -> None:
+        """Take note of where the job's server will listen.
+
+        `confirms` says that `receive_confirmation` will be called once it does.
+        """
         if self.trust_reported_host and _HOST_NAME.fullmatch(host):
             self.reported_host = host
         self.port = self.reported_port = port
+        self.unconfirmed_port = port if confirms and is_wanted(self) else 0
         self.reported_at = time.monotonic()
         self.report.set()
         commit_state(self)
+
+    def receive_confirmation(self, port: int) -> None:
+        """Take note that the job's own server has opened its port."""
+        if port == self.unconfirmed_port:
+            self.unconfirmed_port = 0
+            commit_state(self)

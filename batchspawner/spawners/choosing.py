@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-from string import Formatter
 from typing import TYPE_CHECKING, Any
 
-from jinja2 import Environment, meta
 from jupyterhub.utils import maybe_future
-from traitlets import Bool, Dict, HasTraits, List, Unicode, default, validate
+from traitlets import Bool, Dict, HasTraits, List, TraitError, Unicode, default, validate
 
-from ..errors import OptionsError
-from ..templating import search_path, variables_of
+from ..errors import OptionsError, TemplateError
+from ..templating import names_in, search_path, variables_of
 from .declarations import field_of
 from .forms import render_options
 from .offers import Offer, look_at_offer, shown_offer
 from .resources import resource_fields
 from .schema import OptionsRefused, Schema
+from .undeclared import NEVER, undeclared_variables
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from .options import Field
-
-_NOT_FOR_USERS = frozenset({"keepvars", "keepvars_extra", "username", "homedir"})
-"""Variables of the job script that a choice without a form never replaces; nor is `cmd` one."""
 
 
 class ChoiceTraits(HasTraits):
@@ -54,6 +50,19 @@ class ChoiceTraits(HasTraits):
         "$BATCHSPAWNER_TEMPLATE_PATH, of /etc/batchspawner/templates and the packaged ones.",
     ).tag(config=True)
 
+    open_options = List(
+        Unicode(),
+        help="Names of user_options that may replace variables of the job script although no form "
+        "declares them. Open without it are names that only the script of batch_script knows, "
+        "and, where a site has a form of its own, all but account, reservation, options, "
+        "prologue, epilogue and srun.",
+    ).tag(config=True)
+    trust_user_options = Bool(
+        False,
+        help="Take user_options that no form declares with line breaks and shell syntax in them. "
+        "For scripts that quote them; any user can then add lines to a script that does not.",
+    ).tag(config=True)
+
     chosen: dict[str, Any] | None = None
     """The checked choice of the user; None where this spawner declares no options."""
 
@@ -62,6 +71,15 @@ class ChoiceTraits(HasTraits):
     @validate("option_fields")
     def _check_option_fields(self, proposal: Any) -> list[Field]:
         return list(Schema(tuple(map(field_of, proposal.value))).fields)
+
+    @validate("open_options")
+    def _check_open_options(self, proposal: Any) -> list[str]:
+        never = sorted(NEVER.intersection(proposal.value))
+        if never:
+            raise TraitError(
+                f"open_options cannot have {', '.join(never)}: users never choose them"
+            )
+        return list(proposal.value)
 
     @default("options_form")
     def _options_form_default(self) -> Any:
@@ -126,8 +144,7 @@ class ChoiceTraits(HasTraits):
     def chosen_variables(self) -> dict[str, Any]:
         """Return the user's choice as variables of the job script."""
         if self.chosen is None:
-            raw = getattr(self, "user_options", None) or {}
-            return {name: value for name, value in raw.items() if name not in _NOT_FOR_USERS}
+            return undeclared_variables(self)
         # A site's partition would rule over the queue that the user chose.
         rid = {"partition": ""} if "queue" in self.chosen else {}
         return {**rid, **self.chosen}
@@ -137,15 +154,20 @@ class ChoiceTraits(HasTraits):
         """Where templates are looked for before the packaged ones."""
         return search_path(self.template_paths)
 
-    def script_names(self) -> frozenset[str]:
-        """Return the variables that the template of the job script names."""
+    def script_names(self, *, bare: bool = False) -> frozenset[str] | None:
+        """Return the variables that the job script's template names, None if nobody can tell.
+
+        With `bare`, those that stand anywhere without being quoted.
+        """
         text = getattr(self, "batch_script", "")
         scheduler = getattr(self, "scheduler_name", "")
         if not text and scheduler:
-            return variables_of(f"{scheduler}.j2", self.template_folders, "spawner")
-        if "{{" in text or "{%" in text:
-            return frozenset(meta.find_undeclared_variables(Environment().parse(text)))  # noqa: S701
-        return frozenset(name for _, name, _, _ in Formatter().parse(text) if name)
+            try:
+                return variables_of(f"{scheduler}.j2", self.template_folders, "spawner", bare=bare)
+            except TemplateError:
+                # A site's own code makes the script.
+                return None
+        return names_in(text)
 
 
 async def _own_form(spawner: ChoiceTraits) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import pwd
 from typing import Any
 
+from ..private import PrivateEnvironment
+
 # JupyterHub 5.2 dropped these from its own default. Jobs of existing sites find their commands
 # by this PATH.
 ENV_KEEP = (
@@ -57,4 +59,4 @@ class UserEnvMixin:
     def get_env(self) -> dict[str, str]:
         """Return JupyterHub's environment for the server with the user's own added."""
         env: dict[str, str] = super().get_env()  # type: ignore[misc]
-        return self.user_env(env)
+        return PrivateEnvironment(self.user_env(env))

@@ -121,6 +121,7 @@ async def failure_of_job(spawner: Any, status: JobStatus, owner: int) -> SpawnFa
     tail = await read_tail(spawner.job_log, owner, secrets_of(spawner))
     said = "The job ended before it ran" if status.start is None else "The job ended"
     parts = [f"{said}: {status.describe()}.", exit_meaning(spawner, status.exit_code)]
+    parts.append(spawner.claim_alarm)
     return SpawnFailure(
         story=Story(
             cause_of(status, tail), " ".join(part for part in parts if part),

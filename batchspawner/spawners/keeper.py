@@ -112,7 +112,9 @@ class Keeper:
         if status.is_final:
             return
         host = spawner.reported_host or spawner.connect_host(status.host)
-        while not (spawner.internal_ssl or await answers_http(host, port)):
+        while spawner.unconfirmed_port or not (
+            spawner.internal_ssl or await answers_http(host, port)
+        ):
             await asyncio.sleep(_LOOK)
             if self._watch.status and self._watch.status.is_final:
                 return

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import pwd
 import time
 from typing import TYPE_CHECKING, Any
 
-from ..client import BatchClient
 from ..errors import BatchError, SchedulerError, SchedulerUnavailable, SubmitError
 from ..jobs import JobRequest, JobState
 from ..schedulers import scheduler_class, scheduler_names
-from ..templating import format_template
 from ..waiting import within
 from . import metrics
 from .admission import Ticket, shared_gate
 from .answering import answers_http
+from .confirming import check_confirmed, patience
 from .customised import customisations
 from .deadline import late
 from .endings import forget_end, note_end
@@ -24,8 +24,10 @@ from .failures import SpawnFailure, failure_of_job, failure_of_submit
 from .joblog import log_path
 from .keeper import Keeper
 from .lookout import Lookout
+from .names import prefix_words, risky_names
 from .orphans import look_for_orphans
-from .prefix import runners_of
+from .packing import pack
+from .prefix import client_of, prefix_of
 from .state import JobStatus, commit_state, store_state
 from .story import tell
 from .tags import new_tag
@@ -34,8 +36,10 @@ from .wording import describe_request, describe_start, describe_submit
 if TYPE_CHECKING:
     from prometheus_client import Counter, Histogram
 
+    from ..client import BatchClient
     from ..jobs import JobStatus as SchedulerStatus
     from ..watch import Watch
+    from .packing import Package
 
 _FIRST_ANSWER = 15.0
 """Seconds that `poll` waits for the first listing after a restart of the Hub."""
@@ -67,16 +71,21 @@ class ManagedBackend:
             return None
         own = customisations(spawner)
         scheduler = scheduler_class(spawner.scheduler_name)()
-        prefix = format_template(spawner.exec_prefix, **spawner.get_req_subvars())
-        runners = runners_of(prefix, shared=scheduler.shared)
-        if own or runners is None:
-            spawner.log.debug(
-                "%s: the configuration's own commands are used, because of %s",
+        variables = spawner.get_req_subvars()
+        words = None
+        if not own:
+            words = prefix_words(prefix_of(spawner), variables, risky_names(spawner))
+        if words is None:
+            spawner.log.log(
+                logging.WARNING if spawner.launcher else logging.DEBUG,
+                "%s: the configuration's own commands are used%s, because of %s",
                 spawner._log_name,
+                " and not the launcher" if spawner.launcher else "",
                 ", ".join(own) or "exec_prefix",
             )
             return None
-        return cls(spawner, BatchClient(scheduler, *runners))
+        owner = str(variables["username"])
+        return cls(spawner, client_of(scheduler, words, spawner.launcher, owner))
 
     def close(self) -> None:
         """End the watch of the job."""
@@ -95,21 +104,22 @@ class ManagedBackend:
     async def submit(self) -> None:
         spawner = self.spawner
         forget_end(spawner)
-        script = await spawner._get_batch_script(**spawner.script_variables())
-        spawner.log.debug("%s: job script\n%s", spawner._log_name, script)
+        package = await pack(spawner, self.client.scheduler, self.client.leave)
+        spawner.log.debug("%s: job script\n%s", spawner._log_name, package.shown)
         look_for_orphans(self.client, spawner)
         gate = shared_gate(spawner.scheduler_name, spawner.submit_concurrency)
         self._ticket = gate.ticket(spawner.user.name)
         tell(spawner, *self.describe())
         async with gate.entered(self._ticket):
-            await self._hand_over(script)
+            await self._hand_over(package)
 
-    async def _hand_over(self, script: str) -> None:
+    async def _hand_over(self, package: Package) -> None:
         spawner = self.spawner
         # The tag is stored first, so that a Hub that dies now can find its job again.
         spawner.job_tag = new_tag(spawner)
+        spawner.job_claim = package.claim.dump() if package.claim else {}
         await store_state(spawner)
-        request = JobRequest(script, spawner.job_tag, spawner.get_env())
+        request = JobRequest(package.script, spawner.job_tag, package.environment)
         try:
             spawner.job_id = await self.client.submit(request)
         except SchedulerError as error:
@@ -119,7 +129,7 @@ class ManagedBackend:
             raise failure_of_submit(self._title, error) from error
         self._count(metrics.SUBMITS, outcome="accepted")
         self._submitted, spawner.submitted_at = time.monotonic(), time.time()
-        spawner.job_log = log_path(script, spawner.job_id)
+        spawner.job_log = log_path(package.script, spawner.job_id)
         asked = spawner.script_variables()
         tell(spawner, 10, describe_request(spawner.job_id, self._title, asked))
         spawner.log.info("%s: submitted job %s", spawner._log_name, spawner.job_id)
@@ -204,6 +214,18 @@ class ManagedBackend:
                 self._time(histogram, since)
         self.keep()
 
+    async def run(self, *, news: bool = False) -> SchedulerStatus:
+        """Return the job's status once it does not wait any more.
+
+        With `news` the scheduler is asked now, whatever it said before.
+        """
+        watch = self._watch(self.spawner.startup_poll_interval)
+        if news:
+            await watch.renewed()
+        else:
+            watch.hurry()
+        return await watch.until(lambda status: not status.state.is_waiting)
+
     def keep(self) -> None:
         """Look after the server from now on: its end is told at once, its restart followed."""
         watch = self._watch(self.spawner.poll_interval)
@@ -217,14 +239,15 @@ class ManagedBackend:
         has the same right to look, shall say itself that it finds nothing.
         """
         spawner = self.spawner
-        end = time.monotonic() + spawner.http_timeout
+        end = time.monotonic() + patience(spawner)
         # With internal_ssl only JupyterHub has the certificates to ask.
         while not spawner.internal_ssl and time.monotonic() < end:
-            if await answers_http(spawner.ip, spawner.port):
+            if not spawner.unconfirmed_port and await answers_http(spawner.ip, spawner.port):
                 return
             if watch.status is not None:
                 await self._check_alive(watch.status)
             await asyncio.sleep(_ANSWER_PAUSE)
+        check_confirmed(spawner)
 
     async def resume(self) -> None:
         """Wait for a job that an earlier Hub process had submitted.

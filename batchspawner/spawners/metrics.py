@@ -27,6 +27,11 @@ START_FAILURES = prometheus_client.Counter(
     "Jobs that ended before their server came up, by the state in which they ended.",
     ["scheduler", "state"],
 )
+CLAIM_ALARMS = prometheus_client.Counter(
+    "batchspawner_claim_alarms",
+    "Uses of a claim code that had been used: somebody else may have the code.",
+    ["scheduler"],
+)
 PENDING = prometheus_client.Histogram(
     "batchspawner_pending_seconds",
     "From the submit until the job was seen to run.",

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from ..availability import FRESH, kept
 from ..schedulers import scheduler_class, scheduler_names
-from ..templating import format_template
+from .failures import SpawnFailure
+from .names import prefix_words, risky
 from .options import say_duration
 from .prefix import runners_of
 from .resources import native_limits
@@ -39,13 +40,14 @@ async def look_at_offer(spawner: Any) -> Offer:
     scheduler = scheduler_class(spawner.scheduler_name)()
     try:
         # Not all variables: some of them settle when a server starts.
-        prefix = format_template(spawner.exec_prefix, username=spawner.user.name)
-    except KeyError:
+        name = spawner.user.name
+        words = prefix_words(spawner.exec_prefix, {"username": name}, risky(name))
+    except (KeyError, SpawnFailure):
         return Offer()
-    runners = runners_of(prefix, shared=scheduler.shared)
-    if runners is None:
+    if words is None:
         return Offer()
-    looks = [kept(scheduler, runners[1], method).look() for method in FRESH]
+    _, runner = runners_of(words, shared=scheduler.shared)
+    looks = [kept(scheduler, runner, method).look() for method in FRESH]
     return _offer(spawner.user.name, *await asyncio.gather(*looks))
 
 

@@ -14,15 +14,15 @@ from weakref import WeakKeyDictionary
 from jupyterhub import orm
 from sqlalchemy.orm import object_session
 
-from ..client import BatchClient
 from ..errors import BatchError
-from ..templating import format_template
-from .prefix import runners_of
+from .names import prefix_words, risky
+from .prefix import client_of, prefix_of
 from .tags import TAG, hub_word
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from ..client import BatchClient
     from ..jobs import TaggedJob
 
 log = logging.getLogger("batchspawner.orphans")
@@ -37,7 +37,8 @@ class Reaper:
     def __init__(self, client: BatchClient, spawner: Any, session: Any) -> None:
         self._client = client
         self._word = hub_word(spawner)
-        self._prefix = spawner.exec_prefix
+        self._prefix = prefix_of(spawner)
+        self._launcher = spawner.launcher
         self._policy = spawner.orphan_policy
         self._grace = spawner.orphan_grace
         self._session = session
@@ -86,12 +87,13 @@ class Reaper:
     def _as_owner(self, name: str) -> BatchClient | None:
         """Return a client that acts as the owner of a job."""
         try:
-            prefix = format_template(self._prefix, username=name)
+            words = prefix_words(self._prefix, {"username": name}, risky(name))
         except KeyError as error:
             log.warning("exec_prefix needs %s, which is not known of a job without a server", error)
             return None
-        runners = runners_of(prefix, shared=self._client.scheduler.shared)
-        return BatchClient(self._client.scheduler, *runners) if runners else None
+        if words is None:
+            return None
+        return client_of(self._client.scheduler, words, self._launcher, name)
 
 
 def owned_tags(session: Any) -> set[str]:

@@ -14,6 +14,7 @@ from jupyterhub.utils import maybe_future
 from tornado import web
 
 from ..templating import find_template
+from .failures import SpawnFailure
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -49,6 +50,8 @@ async def preview(
             script = await child._get_batch_script(**child.script_variables())
         except web.HTTPError as error:
             raise PreviewError(error.log_message) from error
+        except SpawnFailure as error:
+            raise PreviewError(str(error)) from error
         except KeyError as error:
             raise PreviewError(f"unknown here: {error}") from error
         return Preview(script, _source(child))

@@ -22,7 +22,8 @@ async def progress_events(spawner: Any) -> AsyncIterator[dict[str, Any]]:
     seen: list[Any] = []
     while True:
         await spawner.backend.look_around()
-        tell(spawner, *spawner.backend.describe())
+        percent, message = spawner.backend.describe()
+        tell(spawner, percent, f"{spawner.claim_alarm} {message}".lstrip())
         story = spawner.story
         for event in news(seen, story):
             yield event

@@ -35,7 +35,7 @@ def resource_fields(spawner: Any, offer: Offer) -> list[Field]:
         _named(spawner, Text("account", "Account", "Who pays for the job."), offer.accounts),
         _named(spawner, Text("reservation", "Reservation"), offer.reservations),
     ]
-    return [field for field in made if field.name in names]
+    return [field for field in made if names is None or field.name in names]
 
 
 def _amounts(spawner: Any, queues: list[Option]) -> Iterator[Field]:

@@ -9,11 +9,23 @@ from __future__ import annotations
 import asyncio
 import pwd
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ..templating import format_template
+from ..jobs import JobState
+from ..jobs import JobStatus as SchedulerStatus
+from ..schedulers import scheduler_class, scheduler_names
+from ..templating import format_template, names_in
 from ..waiting import within
-from .state import JobStatus
+from .confirming import until_confirmed
+from .names import check_names, risky_names
+from .packing import pack
+from .state import JobStatus, commit_state
+
+if TYPE_CHECKING:
+    from ..schedulers.base import Scheduler
+
+_LOOK = 0.2
+"""Seconds between two looks at what the last query said."""
 
 _DOUBTS = 3
 """How often a query command must have failed in a row before its silence means an end."""
@@ -39,16 +51,32 @@ class ShellBackend:
     def close(self) -> None:
         """Let go of nothing: there is no watch."""
 
+    async def run(self, *, news: bool = False) -> SchedulerStatus:  # noqa: ARG002
+        """Return that the job runs, once the last answer to a query says so."""
+        spawner = self.spawner
+        while not spawner.state_isrunning():
+            await asyncio.sleep(_LOOK)
+        return SchedulerStatus(
+            spawner.job_id, JobState.RUNNING, host=self.host or spawner.state_gethost() or ""
+        )
+
+    def _scheduler(self) -> Scheduler | None:
+        """Return the scheduler behind the commands, where its name is known."""
+        name = self.spawner.scheduler_name
+        return scheduler_class(name)() if name in scheduler_names() else None
+
     def keep(self) -> None:
         """Leave a running server to the polling of JupyterHub."""
 
     async def submit(self) -> None:
         spawner = self.spawner
         command = self._command(spawner.batch_submit_cmd)
-        script = await spawner._get_batch_script(**spawner.script_variables())
+        package = await pack(spawner, self._scheduler())
+        spawner.job_claim = package.claim.dump() if package.claim else {}
+        commit_state(spawner)
         spawner.log.info("%s: submitting with %s", spawner._log_name, command)
-        spawner.log.debug("%s: job script\n%s", spawner._log_name, script)
-        output = await spawner.run_command(command, input=script, env=spawner.get_env())
+        spawner.log.debug("%s: job script\n%s", spawner._log_name, package.shown)
+        output = await spawner.run_command(command, input=package.script, env=package.environment)
         try:
             spawner.job_id = spawner.parse_job_id(output)
         except Exception:
@@ -105,6 +133,7 @@ class ShellBackend:
                     "The Jupyter batch job started but died before launching the "
                     "single-user server."
                 )
+        await until_confirmed(spawner)
         spawner.job_host, spawner.job_port = spawner.ip or "", spawner.port
 
     async def resume(self) -> None:
@@ -186,6 +215,9 @@ class ShellBackend:
     def _command(self, template: str) -> str:
         variables = self.spawner.get_req_subvars()
         variables["job_id"] = self.spawner.job_id
+        names = risky_names(self.spawner)
+        for one in (self.spawner.exec_prefix, template) if names else ():
+            check_names(names, variables, names_in(one), f"the command {one!r}")
         return " ".join(
             (
                 format_template(self.spawner.exec_prefix, **variables),

@@ -35,6 +35,8 @@ STATE_KEYS = (
     "job_port",
     "reported_host",
     "reported_port",
+    "unconfirmed_port",
+    "job_claim",
     "job_log",
     "submitted_at",
     "waited",

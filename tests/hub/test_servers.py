@@ -13,6 +13,7 @@ from tests.hubs import wait_for
 from tests.sites import no_jobs_left, start_hub
 
 
+@pytest.mark.generations
 def test_three_users_get_servers_at_once_each_as_a_job_of_its_owner(hub, site):
     with ThreadPoolExecutor() as pool:
         list(pool.map(hub.begin, hub.users))
@@ -31,6 +32,7 @@ def test_a_stopped_server_leaves_no_job(hub, site):
     no_jobs_left(site)
 
 
+@pytest.mark.generations
 def test_a_waiting_server_says_so_and_starts_when_there_is_room(hub, site):
     user = hub.users[0]
     site.fill()
@@ -65,6 +67,7 @@ def test_a_job_that_is_cancelled_outside_ends_the_server(hub, site):
     hub.wait_stopped(user, 60)
 
 
+@pytest.mark.generations
 def test_a_job_that_dies_at_once_is_reported_with_its_exit_status(site, tmp_path):
     hub = start_hub(
         site,
@@ -154,6 +157,7 @@ def test_servers_survive_a_killed_hub(site, tmp_path, moment):
     no_jobs_left(site)
 
 
+@pytest.mark.generations
 def test_a_server_whose_job_is_requeued_comes_back_by_itself(hub, site):
     if not site.can_requeue:
         pytest.skip(f"{site.name} does not start jobs a second time")

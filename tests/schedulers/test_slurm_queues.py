@@ -8,11 +8,12 @@ from batchspawner.queues import Queue, Reservation
 from batchspawner.schedulers.slurm import Slurm
 from tests.recorded import answer
 
+RESERVED_UNTIL = {"slurm": 1795238330.0, "slurm/24.11": 1795256620.0}
 SIZE = {"cores": 256, "memory": 262144 * 2**20}
 
 
-def test_the_partitions_are_read_from_sinfo():
-    assert answer(Slurm().availability(), "slurm", "sinfo") == [
+def test_the_partitions_are_read_from_sinfo(generation):
+    assert answer(Slurm().availability(), generation, "sinfo") == [
         Queue("normal", True, True, None, **SIZE, gpus=0,
               free_cores=766, all_cores=768, free_nodes=2, all_nodes=3),
         Queue("debug", False, True, 600, **SIZE, gpus=0,
@@ -24,9 +25,9 @@ def test_the_partitions_are_read_from_sinfo():
     ]  # fmt: skip
 
 
-def test_a_controller_that_does_not_answer_is_told_as_such():
+def test_a_controller_that_does_not_answer_is_told_as_such(generation):
     with pytest.raises(SchedulerUnavailable, match="sinfo failed"):
-        answer(Slurm().availability(), "slurm", "sinfo_down")
+        answer(Slurm().availability(), generation, "sinfo_down")
 
 
 def read(line: str) -> list[Queue]:
@@ -52,8 +53,8 @@ def test_a_line_of_an_unknown_form_is_an_error_and_no_guess():
         read("p|up\n")
 
 
-def test_the_accounts_of_each_user_are_read_from_sacctmgr():
-    assert answer(Slurm().accounts(), "slurm", "accounts") == {"root": ("root",)}
+def test_the_accounts_of_each_user_are_read_from_sacctmgr(generation):
+    assert answer(Slurm().accounts(), generation, "accounts") == {"root": ("root",)}
     call = Slurm().accounts()
     told = "|root\nann|phys\nann|chem\nbob|phys\nann|phys\n"
     assert call.parse(CommandResult(call.argv, 0, told)) == {
@@ -61,8 +62,8 @@ def test_the_accounts_of_each_user_are_read_from_sacctmgr():
     }  # fmt: skip
 
 
-def test_without_accounting_nobody_has_accounts():
-    assert answer(Slurm().accounts(), "slurm", "accounts_disabled") == {}
+def test_without_accounting_nobody_has_accounts(generation):
+    assert answer(Slurm().accounts(), generation, "accounts_disabled") == {}
 
 
 def test_accounting_that_does_not_answer_is_told_as_such():
@@ -71,13 +72,13 @@ def test_accounting_that_does_not_answer_is_told_as_such():
         call.parse(CommandResult(call.argv, 1, "", "sacctmgr: error: Connection refused"))
 
 
-def test_the_reservations_are_read_from_scontrol():
-    assert answer(Slurm().reservations(), "slurm", "reservations") == [
-        Reservation("course", frozenset({"alice", "root"}), frozenset(), 1795238330.0)
+def test_the_reservations_are_read_from_scontrol(generation):
+    assert answer(Slurm().reservations(), generation, "reservations") == [
+        Reservation("course", frozenset({"alice", "root"}), frozenset(), RESERVED_UNTIL[generation])
     ]
-    assert answer(Slurm().reservations(), "slurm", "reservations_none") == []
+    assert answer(Slurm().reservations(), generation, "reservations_none") == []
     with pytest.raises(SchedulerUnavailable, match="scontrol failed"):
-        answer(Slurm().reservations(), "slurm", "reservations_down")
+        answer(Slurm().reservations(), generation, "reservations_down")
 
 
 @pytest.mark.parametrize(

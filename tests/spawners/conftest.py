@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from traitlets import Float
 
-from batchspawner.spawners import BatchSpawnerBase, keeper, managed
+from batchspawner.spawners import BatchSpawnerBase, keeper, managed, prefix
 from tests.fakes import fake
 from tests.spawners.site import make_spawner
 
@@ -22,7 +22,7 @@ def cluster(monkeypatch):
     cluster, scheduler, runner = fake()
     monkeypatch.setattr(managed, "scheduler_names", lambda: ["fake"])
     monkeypatch.setattr(managed, "scheduler_class", lambda _: lambda: scheduler)
-    monkeypatch.setattr(managed, "runners_of", lambda *_, **__: (runner, runner))
+    monkeypatch.setattr(prefix, "runners_of", lambda *_, **__: (runner, runner))
 
     async def answers(*_):
         return True

@@ -63,9 +63,6 @@ async def test_without_a_word_in_the_configuration_there_is_no_form_and_no_check
     spawner = make_spawner(SlurmSpawner)
     assert (await html_of(spawner), await spawner.option_schema()) == ("", None)
     await spawner.take_options({"anything": "goes"})
-    spawner.user_options = {"nprocs": 3, "homedir": "/"}
-    variables = spawner.script_variables()
-    assert (variables["nprocs"], variables["homedir"]) == (3, spawner.req_homedir)
 
 
 async def test_one_line_of_configuration_gives_a_form_of_all_that_the_script_knows():

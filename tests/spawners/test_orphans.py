@@ -6,7 +6,6 @@ import asyncio
 import logging
 from types import SimpleNamespace
 
-import pytest
 from sqlalchemy.orm import object_session
 
 from batchspawner.jobs import JobRequest, JobState
@@ -14,13 +13,6 @@ from batchspawner.spawners import orphans
 from batchspawner.spawners.orphans import Reaper
 from batchspawner.spawners.tags import TAG, hub_word, new_tag
 from tests.spawners.test_life import begin, serve
-
-
-@pytest.fixture(autouse=True)
-def _own_prefix(monkeypatch, cluster):
-    from batchspawner.spawners import managed
-
-    monkeypatch.setattr(orphans, "runners_of", managed.runners_of)
 
 
 def reaper(spawner, **settings):

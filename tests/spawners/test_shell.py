@@ -20,6 +20,7 @@ from batchspawner import (
     SlurmSpawner,
     TorqueSpawner,
 )
+from batchspawner.spawners.claim import server_of
 from batchspawner.spawners.customised import customisations
 from batchspawner.spawners.managed import ManagedBackend
 from batchspawner.spawners.shell import ShellBackend
@@ -130,24 +131,23 @@ async def test_the_submit_gets_script_and_environment_and_the_others_neither():
     spawner = scripted(OldSite, ("sub", "77"), ("ask", "WAIT"))
     await spawner.submit_batch_script()
     assert await spawner.query_job_status() is JobStatus.PENDING
-    keepvars = ",".join(spawner.get_env())
-    script = f"#!/bin/sh\n#Q day {keepvars}\nbatchspawner-singleuser jupyterhub-singleuser\n"
+    environment = {**spawner.get_env()}
+    del environment["JPY_API_TOKEN"]
+    script = (
+        f"#!/bin/sh\n#Q day {','.join(environment)}\n"
+        "batchspawner-singleuser jupyterhub-singleuser\n"
+    )
+    code = spawner.run_command.environments[0]["JUPYTERHUB_API_TOKEN"]
+    assert server_of(code) == spawner.orm_spawner.id
     assert spawner.run_command.inputs == [script, None]
-    assert spawner.run_command.environments == [spawner.get_env(), None]
+    assert spawner.run_command.environments == [{**environment, "JUPYTERHUB_API_TOKEN": code}, None]
 
 
 async def test_choices_of_the_user_go_into_the_script_but_never_into_commands():
     spawner = scripted(OldSite, ("^ sub day &&", "77"), user_options={"queue": "night"})
+    spawner.options_form = "<input name=queue>"
     await spawner.submit_batch_script()
     assert spawner.run_command.inputs[0].startswith("#!/bin/sh\n#Q night ")
-
-
-@pytest.mark.parametrize("name", ["cmd", "keepvars", "homedir", "username"])
-async def test_what_runs_and_as_whom_is_never_the_users_choice(name):
-    spawner = scripted(OldSite, ("sub", "77"), user_options={name: "evil"})
-    spawner.batch_script = "{cmd} {keepvars} {homedir} {username}"
-    await spawner.submit_batch_script()
-    assert "evil" not in spawner.run_command.inputs[0]
 
 
 async def test_a_job_that_disappears_while_it_waits_ends_the_start():
@@ -307,10 +307,13 @@ async def test_the_old_readme_example_works_without_a_change(tmp_path):
     assert await spawner.start() == ("int-cn7.mesabi.xyz.edu", 4321)
     await spawner.stop()
     assert spawner.run_command.expected == []
-    assert spawner.run_command.inputs[0] == (
+    keepvars = [name for name in spawner.get_env() if name != "JPY_API_TOKEN"]
+    keepvars.append("BATCHSPAWNER_JOB_ID_VARIABLE")
+    script = re.sub(r"export JUPYTERHUB_API_TOKEN='.*'\n", "", spawner.run_command.inputs[0])
+    assert script == (
         "#!/bin/sh\n#PBS -q mesabi@mesabi.xyz.edu\n#PBS -l walltime=12:00:00\n"
         "#PBS -l nodes=1:ppn=2\n#PBS -l mem=4gb\n#PBS -N jupyterhub-singleuser\n"
-        f"#PBS -v {','.join(spawner.get_env())}\nmodule load python3\n"
+        f"#PBS -v {','.join(keepvars)}\nmodule load python3\n"
         "batchspawner-singleuser jupyterhub-singleuser\n"
     )
 

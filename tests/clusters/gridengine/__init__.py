@@ -9,6 +9,7 @@ import tempfile
 from pathlib import Path
 
 from tests.clusters.users import make_users, missing
+from tests.hubs import free_port
 
 SCRIPT = Path(__file__).parent / "cluster.sh"
 
@@ -21,11 +22,11 @@ def unavailable() -> str:
 class GridEngineCluster:
     """A cell in a folder of its own, with one queue, all.q, on this machine."""
 
-    def __init__(self, port: int = 17444) -> None:
+    def __init__(self) -> None:
         self.prefix = Path(tempfile.mkdtemp(prefix="bge", dir="/tmp"))
         self.prefix.chmod(0o755)
         self.settings = {
-            "GE_PREFIX": str(self.prefix), "GE_PORT": str(port), "GE_HOST": "localhost",
+            "GE_PREFIX": str(self.prefix), "GE_PORT": str(free_port()), "GE_HOST": "localhost",
         }  # fmt: skip
 
     def script(self, *words: str) -> str:

@@ -59,7 +59,7 @@ def record_all(cluster: GridEngineCluster) -> None:
 
 
 if __name__ == "__main__":
-    one = GridEngineCluster(port=17844).start()
+    one = GridEngineCluster().start()
     try:
         record_all(one)
     finally:

@@ -8,6 +8,7 @@ import tempfile
 from pathlib import Path
 
 from tests.clusters.users import make_users, missing
+from tests.hubs import free_port
 
 SCRIPT = Path(__file__).parent / "pool.sh"
 STATES = {1: "PENDING", 2: "RUNNING", 5: "HELD"}
@@ -23,11 +24,11 @@ class HTCondorPool:
 
     programs = Path("/var/tmp/batchspawner-htcondor")
 
-    def __init__(self, port: int = 17618) -> None:
+    def __init__(self) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="bht", dir="/tmp"))
         self.folder.chmod(0o755)
         self.settings = {
-            "HTC_PREFIX": str(self.programs), "HTC_PORT": str(port),
+            "HTC_PREFIX": str(self.programs), "HTC_PORT": str(free_port()),
             "HTC_VAR": str(self.folder / "var"),
         }  # fmt: skip
 

@@ -77,7 +77,7 @@ def record_all(pool: HTCondorPool) -> None:
 
 
 if __name__ == "__main__":
-    one = HTCondorPool(port=17818).start()
+    one = HTCondorPool().start()
     try:
         record_all(one)
     finally:

@@ -1,4 +1,4 @@
-"""Start and stop a real Slurm of this machine's own packages, for tests."""
+"""Start and stop a real Slurm, of this machine's own packages or of newer ones, for tests."""
 
 from __future__ import annotations
 
@@ -21,6 +21,11 @@ def unavailable() -> str:
     return missing("a Slurm", "slurmctld", "slurmd", "munged", "sudo")
 
 
+def unavailable24() -> str:
+    """Return why there can be no Slurm 24.11 here, or an empty text."""
+    return missing("a Slurm 24.11", "apt-get", "dpkg-deb", "patchelf", "munged", "sudo")
+
+
 def free_base() -> int:
     """Return a number that a cluster can count its ports from, beside other clusters."""
     while True:
@@ -34,6 +39,8 @@ def free_base() -> int:
 class SlurmCluster:
     """A cluster in a folder of its own: nodes n1 to n3 and g1, partitions normal debug gpu low."""
 
+    programs: Path | None = None  # None: the machine's own
+
     def __init__(self) -> None:
         # Short, for the sockets in it, and open to the jobs' owners.
         self.prefix = Path(tempfile.mkdtemp(prefix="bsl", dir="/tmp"))
@@ -43,22 +50,29 @@ class SlurmCluster:
 
     def start(self, *options: str) -> SlurmCluster:
         make_users()
-        command = [HERE / "start.sh", "--prefix", self.prefix, "--portbase", str(self.portbase)]
-        subprocess.run([*command, *options], check=True, stdout=subprocess.DEVNULL, timeout=120)
+        self.script("start.sh", "--portbase", str(self.portbase), *options)
         return self
 
     def stop(self) -> None:
-        command = [HERE / "stop.sh", "--prefix", self.prefix, "--wipe"]
-        subprocess.run(command, check=True, timeout=120)
+        self.script("stop.sh", "--wipe")
+
+    def script(self, name: str, *options: str) -> None:
+        command = [HERE / name, "--prefix", self.prefix, *options]
+        if self.programs:
+            command += ["--programs", self.programs]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, timeout=120)
 
     @property
     def environment(self) -> dict[str, str]:
         path = f"{os.environ['PATH']}:/usr/sbin:/sbin"
+        if self.programs:
+            path = f"{self.programs}/bin:{path}"
         return {"PATH": path, "SLURM_CONF": str(self.conf), "LANG": "C.UTF-8"}
 
     def run(self, *argv: str, user: str = "") -> str:
         """Run one of Slurm's commands, as a user or as root, and return what it printed."""
-        whole = ("sudo", "-E", "-H", "-u", user, *argv) if user else argv
+        path = f"PATH={self.environment['PATH']}"  # sudo has a path of its own
+        whole = ("sudo", "-E", "-H", "-u", user, "env", path, *argv) if user else argv
         done = subprocess.run(
             whole, env=self.environment, cwd="/", capture_output=True, text=True, timeout=60
         )
@@ -92,3 +106,14 @@ class SlurmCluster:
         for pid in doomed:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(int(pid), signal.SIGKILL)
+
+
+class Slurm24Cluster(SlurmCluster):
+    """The same cluster of Slurm 24.11, whose unpacked programs are kept between sessions."""
+
+    programs = Path("/var/tmp/batchspawner-slurm24")
+
+    def start(self, *options: str) -> SlurmCluster:
+        if not (self.programs / "bin").exists():
+            subprocess.run([HERE / "install24.sh", self.programs], check=True, timeout=600)
+        return super().start(*options)

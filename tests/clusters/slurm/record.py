@@ -1,32 +1,36 @@
 """Record the transcripts in tests/transcripts/slurm from a real Slurm: run as root.
 
-usage: python -m tests.clusters.slurm.record
+usage: python -m tests.clusters.slurm.record [24.11]
 """
 
 from __future__ import annotations
 
 import os
+import sys
 import time
 
 from batchspawner.jobs import JobRequest
 from batchspawner.schedulers.slurm import Slurm
-from tests.clusters.slurm import SlurmCluster
+from tests.clusters.slurm import Slurm24Cluster, SlurmCluster
 from tests.clusters.users import USERS
 from tests.recording import record
 
+GENERATIONS = {"": SlurmCluster, "24.11": Slurm24Cluster}
 HOLD = "#!/bin/sh\nsleep 300\n"
 
 
 class Recorder:
-    def __init__(self, cluster: SlurmCluster) -> None:
+    def __init__(self, cluster: SlurmCluster, folder: str) -> None:
         self.cluster = cluster
+        self.folder = folder
         self.version = cluster.run("sbatch", "--version").strip()
 
     def run(self, name: str, call, user: str = USERS[0]) -> str:
         """Run a call as a user, write its transcript, and return what it printed."""
+        environment = self.cluster.environment
+        prefix = ("sudo", "-E", "-H", "-u", user, "env", f"PATH={environment['PATH']}")
         return record(
-            "slurm", name, call, self.version, prefix=("sudo", "-E", "-H", "-u", user),
-            environment=self.cluster.environment,
+            self.folder, name, call, self.version, prefix=prefix, environment=environment,
             hide={str(self.cluster.prefix): "/var/slurm", USERS[0]: "alice"},
         )  # fmt: skip
 
@@ -117,19 +121,19 @@ def record_memory(recorder: Recorder, slurm: Slurm) -> None:
     recorder.run("sacct_hungry", sacct)
 
 
-def main() -> None:
+def main(generation: str = "") -> None:
     os.umask(0o022)
-    for work, options in (
-        (record_jobs, ()),
-        (record_accounting, ("--acct", "dbd")),
-        (record_memory, ("--acct", "dbd", "--hold-memory")),
-    ):
-        cluster = SlurmCluster().start(*options)
+    kind, folder = GENERATIONS[generation], f"slurm/{generation}"
+    works = [(record_jobs, ()), (record_accounting, ("--acct", "dbd"))]
+    if not generation:  # the unpacked one knows no control groups
+        works.append((record_memory, ("--acct", "dbd", "--hold-memory")))
+    for work, options in works:
+        cluster = kind()
         try:
-            work(Recorder(cluster), Slurm())
+            work(Recorder(cluster.start(*options), folder), Slurm())
         finally:
             cluster.stop()
 
 
 if __name__ == "__main__":
-    main()
+    main(*sys.argv[1:])

@@ -1,0 +1,129 @@
+"""Install, list, edit and remove the kernels that run in jobs."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import TYPE_CHECKING, Any
+
+from ..errors import BatchError
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable
+
+_OPTIONS = {
+    "scheduler": "such as slurm; by default that of the machine the kernel is started from",
+    "queue": "queue, or partition",
+    "account": "account that pays",
+    "qos": "quality of service",
+    "reservation": "reservation to run in",
+    "nodes": "number of nodes",
+    "nprocs": "number of cores",
+    "gpus": "number of GPUs",
+    "memory": "memory, such as 4G",
+    "runtime": "how long the job may run, such as 2:00:00",
+    "options": "more options of the submit command",
+    "prologue": "shell commands to run in the job before the kernel, such as: module load cuda",
+    "epilogue": "shell commands to run in the job after the kernel",
+    "allocation": "a word: kernels with the same one share a job",
+    "jobid": "a job to join that holds kernels already",
+    "node": "the node to run on",
+    "linger": "seconds that a job is kept after its last kernel has ended",
+    "patience": "seconds that a kernel lives on after its server is gone",
+    "wait": "true where starting the kernel waits for the job",
+    "python": "the Python that starts the kernel in the job",
+    "tunnel": "ssh, or its command line, where the nodes' ports cannot be reached",
+    "keepvars": "names of the server's environment variables that the kernel gets",
+}
+_UNSET = "none"
+
+
+def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add `kernel` and its verbs to the command line."""
+    top = commands.add_parser("kernel", help="make kernels that run in jobs")
+    verbs = top.add_subparsers(metavar="VERB", required=True)
+
+    one = verbs.add_parser("install", help="let a kernel of this machine run in jobs, too")
+    one.add_argument("name", help="name of the new kernel")
+    one.add_argument("--kernel", default="python3", help="the kernel to run (%(default)s)")
+    one.add_argument("--display-name", default="", help="what people see")
+    one.add_argument("--prefix", help="install for everybody whose Jupyter lies here")
+    one.add_argument("--sys-prefix", action="store_const", const=sys.prefix, dest="prefix",
+                     help="install for everybody who uses this Python")  # fmt: skip
+    one.add_argument("--replace", action="store_true", help="replace a kernel of the same name")
+    _add_options(one, "")
+    one.set_defaults(run=_reporting(_install))
+
+    one = verbs.add_parser("list", help="print the kernels that run in jobs, and check them")
+    one.set_defaults(run=_reporting(_list))
+
+    one = verbs.add_parser("edit", help="change what a kernel's job is asked for")
+    one.add_argument("name")
+    _add_options(one, f"; {_UNSET} removes it")
+    one.set_defaults(run=_reporting(_edit))
+
+    one = verbs.add_parser("remove", help="remove a kernel that runs in jobs")
+    one.add_argument("name")
+    one.set_defaults(run=_reporting(_remove))
+
+
+def _add_options(parser: argparse.ArgumentParser, more: str) -> None:
+    group = parser.add_argument_group("the job")
+    for name, text in _OPTIONS.items():
+        group.add_argument(f"--{name}", help=text + more)
+
+
+def _given(arguments: argparse.Namespace) -> dict[str, Any]:
+    values = {name: getattr(arguments, name) for name in _OPTIONS}
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _reporting(
+    verb: Callable[[Any, argparse.Namespace], int],
+) -> Callable[[argparse.Namespace], int]:
+    def run(arguments: argparse.Namespace) -> int:
+        try:
+            specs = importlib.import_module("batchspawner.kernels.specs")
+            return verb(specs, arguments)
+        except ImportError as error:
+            text = f"{error}. Install what kernels need: pip install 'batchspawner[kernels]'"
+        except (BatchError, OSError) as error:
+            text = str(error)
+        print(f"batchspawner: {text}", file=sys.stderr)
+        return 1
+
+    return run
+
+
+def _install(specs: Any, arguments: argparse.Namespace) -> int:
+    folder = specs.install(
+        arguments.name, arguments.kernel, _given(arguments), prefix=arguments.prefix,
+        display_name=arguments.display_name, replace=arguments.replace,
+    )  # fmt: skip
+    print(f"Installed the kernel {arguments.name} in {folder}")
+    return 0
+
+
+def _list(specs: Any, _: argparse.Namespace) -> int:
+    found = specs.listing()
+    for one in found:
+        wishes = " ".join(f"{key}={value}" for key, value in one.config.items())
+        print(f"{one.name}\t{one.display_name}\t{wishes}\t{one.folder}")
+        if one.trouble:
+            print(f"\t{one.trouble}")
+    return 1 if any(one.trouble for one in found) else 0
+
+
+def _edit(specs: Any, arguments: argparse.Namespace) -> int:
+    given = _given(arguments)
+    changes = {name: None if value == _UNSET else value for name, value in given.items()}
+    one = specs.edit(arguments.name, changes)
+    for key, value in one.config.items():
+        print(f"{key}\t{value}")
+    return 0
+
+
+def _remove(specs: Any, arguments: argparse.Namespace) -> int:
+    print(f"Removed {specs.remove(arguments.name)}")
+    return 0

@@ -1,0 +1,46 @@
+"""Print the launcher and its rules, for root to install."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .. import launcher
+from ..errors import BatchError
+from .rules import rules_for
+
+if TYPE_CHECKING:
+    import argparse
+
+
+def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add `launcher` and its verbs to the command line."""
+    top = commands.add_parser(
+        "launcher", help="print the launcher that root installs, and the rules beside it"
+    )
+    verbs = top.add_subparsers(metavar="VERB", required=True)
+
+    one = verbs.add_parser("program", help="print the program itself, one file")
+    one.set_defaults(run=_program)
+
+    one = verbs.add_parser("rules", help=f"print {launcher.CONFIGURATION} for a scheduler")
+    one.add_argument("--group", required=True, help="Unix group of those who may have servers")
+    one.add_argument("--scheduler", required=True, help="such as slurm")
+    one.set_defaults(run=_rules)
+
+
+def _program(_: argparse.Namespace) -> int:
+    print(Path(launcher.__file__).read_text(encoding="utf-8"), end="")
+    return 0
+
+
+def _rules(arguments: argparse.Namespace) -> int:
+    try:
+        rules = rules_for(arguments.scheduler, arguments.group)
+    except BatchError as error:
+        print(f"batchspawner launcher: {error}", file=sys.stderr)
+        return 1
+    print(json.dumps(rules, indent=2))
+    return 0

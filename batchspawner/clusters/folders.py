@@ -1,0 +1,163 @@
+"""Keep what belongs to one job of a cluster in a folder that only its owner can read."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import secrets
+import shutil
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import BatchError
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+LOG = "log.txt"
+_RECORD = "record.json"
+_JOB_ID = "job_id"
+_TEXTS = ("scheduler", "tag", "profiles", "job_id")
+
+
+def data_folder(kind: str) -> Path:
+    """Return where the folders of all clusters, or of all connections, are."""
+    base = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
+    return Path(base) / "batchspawner" / kind
+
+
+def ipython_folder() -> Path:
+    """Return the folder of the user's IPython profiles."""
+    return Path(os.environ.get("IPYTHONDIR") or Path.home() / ".ipython").expanduser().absolute()
+
+
+class PrivateFolder:
+    """Hold files that only their owner can read."""
+
+    kind = ""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @classmethod
+    def create(cls) -> Self:
+        """Make a new folder of mode 0700. Raises BatchError where that is impossible."""
+        path = data_folder(cls.kind) / secrets.token_hex(8)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.mkdir(mode=0o700)
+        except OSError as error:
+            raise BatchError(
+                f"cannot make the folder {path}: {error.strerror}. "
+                "Free some space, or set XDG_DATA_HOME to a folder that all nodes can see."
+            ) from error
+        return cls(path)
+
+    @classmethod
+    def all(cls) -> list[Self]:
+        """Return all folders of this kind, oldest first."""
+        try:
+            found = [path for path in data_folder(cls.kind).iterdir() if path.is_dir()]
+        except FileNotFoundError:
+            return []
+        return [cls(path) for path in sorted(found, key=lambda one: one.stat().st_mtime)]
+
+    def write(self, name: str, text: str) -> Path:
+        """Write a file of mode 0600, whole or not at all."""
+        return write_private(self.path / name, text)
+
+    def remember(self, values: dict[str, Any]) -> None:
+        """Keep what has to be known by who did not make the folder."""
+        self.write(_RECORD, json.dumps(values))
+
+    def remembered(self) -> dict[str, Any]:
+        """Return what `remember` kept; of what cannot be read, nothing is known."""
+        try:
+            found = json.loads((self.path / _RECORD).read_text())
+        except (OSError, ValueError):
+            return {}
+        return found if isinstance(found, dict) else {}
+
+    def remove(self) -> None:
+        """Remove the folder with all that is in it."""
+        shutil.rmtree(self.path, ignore_errors=True)
+
+
+class JobFolder(PrivateFolder):
+    """Hold the files of one job: its program, its log, and what has to be known to end it."""
+
+    kind = "clusters"
+
+    @classmethod
+    def existing(cls, path: str) -> JobFolder | None:
+        """Return a folder that another process has made, None where it is gone."""
+        return cls(Path(path)) if path and Path(path).is_dir() else None
+
+    @property
+    def log(self) -> Path:
+        """The file with all that the job prints."""
+        return self.path / LOG
+
+    def record(self) -> Record:
+        """Return what its `Record` kept; of what cannot be read, nothing is known."""
+        found = self.remembered()
+        texts = {name: str(found.get(name, "")) for name in _TEXTS}
+        return Record(self, n=int(found.get("n", 0)), **texts)
+
+    def log_tail(self, lines: int = 20) -> str:
+        """Return the last lines that the job printed."""
+        try:
+            return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
+        except OSError:
+            return ""
+
+
+@dataclass(frozen=True)
+class Record:
+    """Say what is known of a job by the folder that it was submitted with.
+
+    A job without an id was being submitted when its submitter ended; its tag can find it. Only
+    whole clusters have a number of engines.
+    """
+
+    folder: JobFolder
+    scheduler: str
+    tag: str
+    n: int = 0
+    profiles: str = ""
+    job_id: str = ""
+
+    def keep(self) -> None:
+        """Write it into the folder, for who has not submitted the job."""
+        self.folder.remember({"n": self.n, **{name: getattr(self, name) for name in _TEXTS}})
+
+    def submitted(self, job_id: str) -> Record:
+        """Keep the job's id, and tell it to the job itself."""
+        record = replace(self, job_id=job_id)
+        record.keep()
+        self.folder.write(_JOB_ID, f"{plain(job_id)}\n")
+        return record
+
+
+def records() -> list[Record]:
+    """Return what is known of all jobs of this user, oldest first."""
+    return [folder.record() for folder in JobFolder.all()]
+
+
+def plain(job_id: str) -> str:
+    """Return a job's id as part of the name of a file, and of an IPython profile."""
+    return re.sub(r"[^A-Za-z0-9_.-]+", "-", job_id)
+
+
+def write_private(path: Path, text: str) -> Path:
+    """Write a file of mode 0600, whole or not at all."""
+    part = path.with_suffix(".part")
+    with open(part, "w", opener=_private) as file:
+        file.write(text)
+    return part.replace(path)
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)

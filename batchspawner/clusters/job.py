@@ -1,0 +1,163 @@
+"""Run one job of a cluster: submit its program, know how it fares, end it, clean up after it.
+
+Everything here runs in the library's own thread (`blocking.start`), so that a job is watched
+also while its caller has no event loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import TYPE_CHECKING, Any
+
+from ..client import BatchClient
+from ..errors import BatchError, failure_of
+from ..jobs import JobState
+from ..scripts import find_scheduler, job_request
+from ..waiting import within
+from .folders import Record
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from ..jobs import JobStatus
+    from ..schedulers.base import Scheduler
+    from .folders import JobFolder
+    from .program import Program
+
+_STARTING, _RUNNING = 2.0, 10.0
+"""Seconds between two looks at a job, while it starts and later."""
+
+_YOUNG = 60.0
+"""Seconds of a job's life in which what cannot work mostly shows."""
+
+_END = 30.0
+"""Seconds that a cancelled job may take to end before nobody waits any more."""
+
+_LIVE_ON = "trap : INT USR1 USR2"
+"""What keeps a signal that is for the engines from ending the job's shell."""
+
+SHELL = "/bin/bash"
+PROGRAM = "program.sh"
+
+
+class Job:
+    """Hold a submitted job and follow it."""
+
+    def __init__(self, client: BatchClient, job_id: str, folder: JobFolder | None) -> None:
+        self.client = client
+        self.job_id = job_id
+        self.folder = folder
+        self._watch = client.watch(job_id, _STARTING)
+        self._told: list[Callable[[JobStatus], None]] = []
+        self._task = asyncio.ensure_future(self._follow())
+
+    @classmethod
+    async def submit(
+        cls,
+        program: Program,
+        folder: JobFolder,
+        *,
+        scheduler: str | Scheduler = "auto",
+        name: str,
+        n: int = 0,
+        profiles: str = "",
+        variables: Mapping[str, object] | None = None,
+        resources: Mapping[str, Any],
+    ) -> Job:
+        """Hand the program over. Raises what `job_request` and `BatchClient.submit` raise.
+
+        `n` and `profiles` (the folder of the job's profile) are for a whole cluster.
+        """
+        client = BatchClient(find_scheduler(scheduler))
+        path = folder.write(PROGRAM, program.render(folder))
+        wanted = {**resources, "prologue": f"{_LIVE_ON}\n{resources.get('prologue', '')}".strip()}
+        request = job_request(
+            client.scheduler,
+            f"{SHELL} {path}",
+            front_end="clusters",
+            name=name,
+            log=str(folder.log),
+            variables=variables,
+            **wanted,
+        )
+        record = Record(folder, client.scheduler.name, request.tag, n, profiles)
+        record.keep()
+        job_id = await client.submit(request)
+        record.submitted(job_id)
+        return cls(client, job_id, folder)
+
+    @property
+    def status(self) -> JobStatus | None:
+        """What the scheduler last said, or None before it has said anything."""
+        return self._watch.status
+
+    def when_ended(self, call: Callable[[JobStatus], None]) -> None:
+        """Have a function called, in the library's thread, when the job has ended."""
+        self._told.append(call)
+
+    async def known(self) -> JobStatus:
+        """Wait until the scheduler has said something about the job."""
+        return await self._watch.change()
+
+    async def running(self) -> JobStatus:
+        """Wait, as long as it takes, until the job runs. Raises a JobFailed where it ended."""
+        status = await self._watch.until(_has_started)
+        if status.is_final:
+            raise self.failure(status)
+        return status
+
+    def failure(self, status: JobStatus) -> BatchError:
+        """Return the error that says how the job ended, with the end of its log."""
+        tail = self.folder.log_tail() if self.folder else ""
+        error = failure_of(status, tail)
+        return error or BatchError(f"job {self.job_id} ended by itself\n{tail}".strip())
+
+    def last_words(self, *, said: bool = True) -> str:
+        """Return how the job fares; with `said`, the last line that it printed where it failed."""
+        status = self.status
+        words = status.describe() if status else "unknown"
+        if not said or status is None or not status.is_final or status.succeeded:
+            return words
+        line = self.folder.log_tail(1) if self.folder else ""
+        return f"{words}: {line}" if line else words
+
+    async def ended(self) -> JobStatus:
+        """Wait until the job has ended."""
+        return await self._watch.until(lambda one: one.is_final)
+
+    async def signal(self, number: int) -> None:
+        """Send a signal to the job's processes. Raises SchedulerError."""
+        await self.client.signal(self.job_id, number)
+
+    async def cancel(self) -> JobStatus | None:
+        """End the job and wait, a bounded time, until it has ended."""
+        status = self.status
+        if status is None or not status.is_final:
+            await self.client.cancel(self.job_id)
+        self._watch.interval = 0.5
+        self._watch.hurry()
+        with contextlib.suppress(asyncio.TimeoutError):
+            status = await within(_END, self.ended())
+        return status
+
+    async def close(self) -> None:
+        """Stop following the job."""
+        self._task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._task
+        self._watch.close()
+
+    async def _follow(self) -> None:
+        status = await self._watch.until(_has_started)
+        if not status.is_final:
+            with contextlib.suppress(asyncio.TimeoutError):
+                await within(_YOUNG, self.ended())
+            self._watch.interval = _RUNNING
+            status = await self.ended()
+        for call in self._told:
+            call(status)
+
+
+def _has_started(status: JobStatus) -> bool:
+    return status.is_final or not (status.state.is_waiting or status.state is JobState.UNKNOWN)

@@ -1,0 +1,313 @@
+"""Let ipyparallel start its controller and its engines as jobs of any scheduler.
+
+ipyparallel finds the classes by their entry points: ``batch`` for this machine's scheduler,
+``batch-slurm`` and so on for one by its name. Its own `Cluster` and `ipcluster` call the methods.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal as signals
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from ipyparallel.cluster.launcher import (
+    BaseLauncher,
+    ControllerLauncher,
+    EngineLauncher,
+    LauncherError,
+    NotRunning,
+)
+from traitlets import Bool, Dict, Integer, List, Unicode
+
+from ..blocking import run, start
+from ..client import BatchClient
+from ..errors import BatchError
+from ..scripts import find_scheduler
+from .folders import JobFolder
+from .job import Job
+from .program import Program, launch_command, listening
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
+    from ..jobs import JobStatus
+
+T = TypeVar("T")
+
+REGISTRATION = 60
+"""Seconds that an engine waits for the controller's answer: it may be busy with hundreds."""
+
+
+class JobLauncher(BaseLauncher):  # type: ignore[misc]
+    """Start, follow and end jobs: what controllers and engines have in common."""
+
+    scheduler = Unicode(
+        "auto", config=True, help="Name of the scheduler; auto finds the one of this machine."
+    ).tag(to_dict=True)
+    queue = Unicode(config=True, help="Queue (partition) of the job.")
+    account = Unicode(config=True, help="Account that pays for the job.")
+    runtime = Unicode(config=True, help="How long the job may run, such as 2h or 1-12:00:00.")
+    memory = Unicode(config=True, help="Memory of the job on a node, such as 4G.")
+    nprocs = Unicode(config=True, help="Cores of the job, of each engine where it has several.")
+    nodes = Unicode(config=True, help="Nodes of the job.")
+    gpus = Unicode(config=True, help="GPUs of the job.")
+    resources = Dict(config=True, help="Anything else that a job can ask for, by its name.")
+
+    jobs_state = List(Dict(), help="Id and folder of each job").tag(to_dict=True)
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._jobs: list[Job] = []
+        self._output: str | None = None
+        self._stopping = False
+
+    @classmethod
+    def from_dict(cls, d: dict[str, Any], **kwargs: Any) -> JobLauncher:
+        """Take up jobs that another process has submitted. Raises NotRunning.
+
+        `Cluster.from_file` calls it.
+        """
+        launcher: JobLauncher = super().from_dict(d, **kwargs)
+        launcher.state = "before"
+        launcher._jobs = run(launcher._take_up())
+        ended = launcher._ended
+        if len(ended) == len(launcher._jobs):
+            launcher._finish(ended)
+            raise NotRunning("; ".join(f"job {one.job_id}: {one.describe()}" for one in ended))
+        launcher.notify_start(launcher._ids)
+        launcher._expect_the_end()
+        return launcher
+
+    def find_args(self) -> list[str]:
+        """Name what is started, for ipyparallel's log."""
+        return [f"{self.scheduler} job"]
+
+    @property
+    def _ids(self) -> list[str]:
+        return [job.job_id for job in self._jobs]
+
+    @property
+    def _ended(self) -> list[JobStatus]:
+        found = [job.status for job in self._jobs]
+        return [status for status in found if status is not None and status.is_final]
+
+    def poll(self) -> int | str | None:
+        """Return None while a job waits or runs, the exit code when all have ended."""
+        ended = self._ended
+        if not self._jobs or len(ended) < len(self._jobs):
+            return None
+        return _exit_code(ended)
+
+    async def join(self, timeout: float | None = None) -> None:
+        """Wait until all jobs have ended. Raises TimeoutError."""
+        waits = [_there(job.ended()) for job in self._jobs]
+        try:
+            await asyncio.wait_for(asyncio.gather(*waits), timeout)
+        except asyncio.TimeoutError:
+            raise TimeoutError(f"jobs {self._ids} did not end in {timeout} seconds") from None
+
+    async def signal(self, sig: int | str) -> None:
+        """Send a signal, by number or by name, to the jobs that run."""
+        number = sig if isinstance(sig, int) else getattr(signals, f"SIG{sig.upper()}", 0)
+        if not number:
+            raise LauncherError(f"{sig!r} is not the name of a signal")
+        for job in self._jobs:
+            if job.status is None or not job.status.is_final:
+                await _there(job.signal(number))
+
+    async def stop(self) -> None:
+        """Cancel the jobs and return when they have ended."""
+        self._stopping = True
+        results = await asyncio.gather(
+            *(_there(job.cancel()) for job in self._jobs), return_exceptions=True
+        )
+        self._finish(self._ended)
+        for result in results:
+            if isinstance(result, BaseException):
+                raise result
+
+    def get_output(self, remove: bool = False) -> str:
+        """Return what the jobs have printed; `remove` is said when they have ended."""
+        if self._output is None:
+            logs = [job.folder.log_tail(self.output_limit) for job in self._jobs if job.folder]
+            output = "\n".join(filter(None, logs))
+            if not remove:
+                return output
+            self._output = output
+            for job in self._jobs:
+                if job.folder:
+                    job.folder.remove()
+        return self._output
+
+    async def _submit(self, program: Program, *, tasks: str = "") -> None:
+        wanted = {
+            **{name: getattr(self, name) for name in _RESOURCES if getattr(self, name)},
+            **self.resources,
+        }
+        job = await _there(
+            _submitted(program, self.scheduler, self.identifier, {"tasks": tasks}, wanted)
+        )
+        self._jobs.append(job)
+        self.scheduler = job.client.scheduler.name
+        self.jobs_state = [
+            {"id": job.job_id, "folder": str(job.folder.path) if job.folder else ""}
+            for job in self._jobs
+        ]
+        self.log.info("Submitted job %s to %s", job.job_id, job.client.scheduler.title)
+
+    def _submitted_all(self) -> None:
+        """Tell ipyparallel that the jobs exist, so that its cluster file can end them."""
+        self.notify_start(self._ids)
+        self._expect_the_end()
+        if self.parent is not None and hasattr(self.parent, "update_cluster_file"):
+            self.parent.update_cluster_file()
+
+    async def _running(self) -> None:
+        """Wait, as long as it takes, until all jobs run. Raises LauncherError."""
+        try:
+            await asyncio.gather(*(_there(job.running()) for job in self._jobs))
+        except BatchError as error:
+            raise LauncherError(f"{self.name}: {error}") from error
+
+    async def _take_up(self) -> list[Job]:
+        client = BatchClient(find_scheduler(self.scheduler))
+        jobs = []
+        for one in self.jobs_state:
+            folder = JobFolder.existing(one["folder"])
+            jobs.append(Job(client, one["id"], folder))
+        await asyncio.gather(*(job.known() for job in jobs))
+        return jobs
+
+    def _expect_the_end(self) -> None:
+        for job in self._jobs:
+            job.when_ended(self._job_ended)
+
+    def _job_ended(self, status: JobStatus) -> None:
+        """Take note of an end; the library's thread calls it."""
+        self.log.debug("Job %s ended: %s", status.job_id, status.describe())
+        ended = self._ended
+        if len(ended) < len(self._jobs):
+            return
+        if self.loop.asyncio_loop.is_running():
+            self.loop.add_callback(self._finish, ended)
+        else:
+            # Whoever called us is between two calls, each with an event loop of its own.
+            self._finish(ended)
+
+    def _finish(self, ended: list[JobStatus]) -> None:
+        if self.state != "after":
+            asked = self._stopping
+            reasons = {job.job_id: job.last_words(said=not asked) for job in self._jobs}
+            code = 0 if asked else _exit_code(ended)
+            self.notify_stop({"exit_code": code, "jobs": reasons})
+        for job in self._jobs:
+            start(job.close())
+
+
+class JobControllerLauncher(JobLauncher, ControllerLauncher):  # type: ignore[misc]
+    """Start the controller as a job of its own."""
+
+    entrypoint_name = "batchspawner"
+
+    async def start(self) -> None:
+        """Submit the controller's job; `Cluster.start_controller` calls it."""
+        reachable = listening(self.controller_args)
+        command = (*self.controller_cmd, *reachable, *self.controller_args)
+        program = Program(
+            controller=(*command, f"--cluster-id={self.cluster_id}"),
+            profile=self.profile_dir,
+            environment=self.environment,
+        )
+        for path in self.connection_files.values():
+            # An old one would be taken for the new controller's.
+            Path(path).unlink(missing_ok=True)
+        await self._submit(program)
+        self._submitted_all()
+
+    async def get_connection_info(self, timeout: float | None = None) -> dict[str, Any]:
+        """Return what engines and clients need to connect; `timeout` counts from the job's start.
+
+        Raises LauncherError where the job ended instead.
+        """
+        await self._running()
+        info: dict[str, Any] = await super().get_connection_info(timeout)
+        return info
+
+
+class JobEngineSetLauncher(JobLauncher, EngineLauncher):  # type: ignore[misc]
+    """Start engines as one job, or as several that join as they start."""
+
+    entrypoint_name = "batchspawner"
+
+    engines_per_job = Integer(
+        0, config=True, help="Engines in each job; 0 puts all of them into one job."
+    )
+    mpi = Unicode(
+        config=True,
+        help="Command that starts the engines as MPI ranks, such as srun or mpiexec. "
+        "Without it they are processes of their job's node.",
+    )
+    wait_until_running = Bool(
+        True,
+        config=True,
+        help="Return from the start when the jobs run, so that ipyparallel's timeouts count "
+        "from then. Where it is off, engines join whenever they start.",
+    )
+
+    async def start(self, n: int) -> None:
+        """Submit the jobs of n engines; `Cluster.start_engines` calls it."""
+        self.n = n
+        size = self.engines_per_job or n
+        try:
+            for first in range(0, n, size):
+                await self._start_job(min(size, n - first))
+        finally:
+            if self._jobs:
+                self._submitted_all()
+        if self.wait_until_running:
+            await self._running()
+
+    async def _start_job(self, n: int) -> None:
+        environment = dict(self.environment)
+        info = environment.pop("IPP_CONNECTION_INFO", "")
+        mpi = ("--mpi",) if self.mpi else ()
+        program = Program(
+            n=n,
+            engine=(*self.engine_cmd, f"--timeout={REGISTRATION}", *mpi, *self.engine_args),
+            launch=launch_command(self.mpi, n),
+            profile=self.profile_dir,
+            connection=self.connection_files["engine"],
+            connection_info=info,
+            environment={**environment, "IPP_CLUSTER_ID": self.cluster_id},
+        )
+        await self._submit(program, tasks=str(n) if self.mpi else "")
+
+
+_RESOURCES = ("queue", "account", "runtime", "memory", "nprocs", "nodes", "gpus")
+
+
+async def _submitted(
+    program: Program, scheduler: str, name: str, variables: dict[str, Any], wanted: dict[str, Any]
+) -> Job:
+    folder = JobFolder.create()
+    try:
+        return await Job.submit(
+            program, folder, scheduler=scheduler, name=name, variables=variables, resources=wanted
+        )
+    except BaseException:
+        folder.remove()
+        raise
+
+
+async def _there(work: Coroutine[object, object, T]) -> T:
+    """Do something in the library's own thread, and wait for it in this one."""
+    return await asyncio.wrap_future(start(work))
+
+
+def _exit_code(ended: list[JobStatus]) -> int | str:
+    """Return 0 where all jobs succeeded, else what says most about one that did not."""
+    for one in ended:
+        if not one.succeeded:
+            return one.exit_code or (one.signal and -one.signal) or one.describe()
+    return 0

@@ -1,0 +1,202 @@
+"""Hold one ssh connection: run commands and forward ports over it.
+
+The system's own ssh is used, so that the user's configuration counts: host names, ProxyJump,
+agents, Kerberos. Where that configuration has a connection to the host already (ControlMaster),
+we share it; else we open one, with a control socket of our own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..errors import BatchError, ConnectionFailed
+from ..runners import IDENTITY, LocalRunner, begin, tool_environment
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ..commands import CommandResult
+
+_OPEN = 60.0
+"""Seconds in which the connection has to be there; with a terminal, people need more."""
+
+_ASK = 600.0
+_SHARED = 5.0
+"""Seconds between two looks at a connection that is not our own process."""
+
+_OWN = (
+    *("-N", "-M", "-o", "ControlPersist=no", "-o", "ClearAllForwardings=yes"),
+    *("-o", "RemoteCommand=none", "-o", "ServerAliveInterval=10", "-o", "ServerAliveCountMax=3"),
+)
+# Through the control socket only: never a second connection where it is gone.
+_THROUGH = ("-F", "none", "-o", "ProxyCommand=false", "-o", "BatchMode=yes")
+
+
+class Ssh:
+    """Be one connection to a host, in the folder of its control socket.
+
+    `options` go to ssh as they are, such as ``-F FILE`` or ``-J HOST``. With `terminal`, ssh may
+    ask there for a password or a code; without it, nothing ever waits for an answer.
+    """
+
+    def __init__(
+        self, host: str, folder: Path, options: Sequence[str] = (), *, terminal: bool = False
+    ) -> None:
+        if not host or host.startswith("-") or not host.isprintable() or " " in host:
+            raise ConnectionFailed(f"{host!r} is no host of ssh; write HOST or USER@HOST")
+        self.host = host
+        self.options = tuple(options)
+        self.terminal = terminal
+        self.socket = folder / "s"
+        self.shared = False
+        self._own = self.socket
+        self._process: asyncio.subprocess.Process | None = None
+        self._said = bytearray()
+        self._reader: asyncio.Task[None] | None = None
+        self._runner = LocalRunner()
+        self._environment = _environment(terminal=terminal)
+
+    async def open(self) -> None:
+        """Connect. Raises ConnectionFailed with what ssh said."""
+        shared = await self._shared_socket()
+        self.shared = shared is not None
+        self.socket = shared or self._own
+        if shared is None:
+            await self._connect()
+
+    async def run(self, script: str, timeout: float = 60.0) -> CommandResult:
+        """Run a shell script of one line on the host."""
+        return await self._ssh(self.host, f"sh -c {shlex.quote(script)}", timeout=timeout)
+
+    async def forward(self, port: int, host: str, remote: int) -> bool:
+        """Forward a port of this machine; False where the port is taken or ssh refuses."""
+        return (await self._control("forward", _forward(port, host, remote))).ok
+
+    async def cancel(self, port: int, host: str, remote: int) -> None:
+        """End a forward."""
+        await self._control("cancel", _forward(port, host, remote))
+
+    async def is_alive(self) -> bool:
+        try:
+            return (await self._control("check")).ok
+        except BatchError:
+            return False
+
+    async def lost(self) -> None:
+        """Wait until the connection is lost."""
+        if self._process is not None:
+            await self._process.wait()
+            return
+        while await self.is_alive():
+            await asyncio.sleep(_SHARED)
+
+    async def close(self) -> None:
+        """End our connection; one that we share lives on."""
+        process, self._process = self._process, None
+        if process is not None and process.returncode is None:
+            await self._control("exit")
+            try:
+                await asyncio.wait_for(process.wait(), 5)
+            except asyncio.TimeoutError:
+                process.kill()
+                await process.wait()
+        if self._reader is not None:
+            self._reader.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._reader
+            self._reader = None
+
+    @property
+    def said(self) -> str:
+        """What ssh has said since it was started."""
+        return self._said.decode(errors="replace").strip()
+
+    async def _shared_socket(self) -> Path | None:
+        """Return the control socket of a connection that the user has already."""
+        told = await self._runner.run(
+            ("ssh", *self.options, "-G", self.host), environment=self._environment
+        )
+        path = next(
+            (line[12:] for line in told.stdout.splitlines() if line[:12] == "controlpath "), ""
+        )
+        if not told.ok or path in ("", "none"):
+            return None
+        self.socket = Path(path)
+        return self.socket if await self.is_alive() else None
+
+    async def _connect(self) -> None:
+        await self.close()
+        self._said.clear()
+        with contextlib.suppress(FileNotFoundError):
+            self._own.unlink()
+        batch = () if self.terminal else ("-o", "BatchMode=yes")
+        command = ("ssh", *_OWN, "-S", str(self._own), *batch, *self.options, self.host)
+        self._process = await begin(command, environment=self._environment, terminal=self.terminal)
+        self._reader = asyncio.ensure_future(self._listen(self._process))
+        limit = _ASK if self.terminal else _OPEN
+        try:
+            await asyncio.wait_for(self._connected(self._process), limit)
+        except asyncio.TimeoutError:
+            await self.close()
+            raise ConnectionFailed(
+                f"ssh {self.host} did not connect within {limit:g} s\n{self.said}".strip()
+            ) from None
+        except BaseException:
+            await self.close()
+            raise
+
+    async def _connected(self, process: asyncio.subprocess.Process) -> None:
+        while not self._own.exists():
+            if process.returncode is not None:
+                if self._reader is not None:
+                    await self._reader
+                command = shlex.join(("ssh", *self.options, self.host))
+                raise ConnectionFailed(
+                    f"ssh could not connect to {self.host}; it said:\n{self.said}\n"
+                    f"Try it by hand: {command}"
+                )
+            await asyncio.sleep(0.05)
+
+    async def _listen(self, process: asyncio.subprocess.Process) -> None:
+        assert process.stderr is not None  # noqa: S101  (asked for)
+        while data := await process.stderr.read(4096):
+            self._said += data
+            del self._said[:-8192]
+
+    async def _control(self, order: str, *words: str) -> CommandResult:
+        return await self._ssh("-O", order, *words, self.host)
+
+    async def _ssh(self, *words: str, timeout: float = 30.0) -> CommandResult:
+        command = ("ssh", *_THROUGH, "-S", str(self.socket), *words)
+        return await self._runner.run(command, environment=self._environment, timeout=timeout)
+
+
+async def end_master(socket: Path) -> None:
+    """End a connection that a process of ours has left, with its forwards."""
+    await _left(socket, "-O", "exit")
+
+
+async def end_forward(socket: Path, port: int, host: str, remote: int) -> None:
+    """End a forward that a process of ours has left in somebody's connection."""
+    await _left(socket, "-O", "cancel", _forward(port, host, remote))
+
+
+async def _left(socket: Path, *words: str) -> None:
+    command = ("ssh", *_THROUGH, "-S", str(socket), *words, "left")
+    with contextlib.suppress(BatchError):
+        await LocalRunner().run(command, environment=_environment())
+
+
+def _environment(*, terminal: bool = False) -> dict[str, str]:
+    never = {} if terminal else {"SSH_ASKPASS_REQUIRE": "never"}
+    names = ("SSH_*", "KRB5*", "DISPLAY", "TERM", "XDG_RUNTIME_DIR")
+    return tool_environment((*IDENTITY, *names), never)
+
+
+def _forward(port: int, host: str, remote: int) -> str:
+    target = f"[{host}]" if ":" in host else host
+    return f"-L127.0.0.1:{port}:{target}:{remote}"

@@ -1,0 +1,154 @@
+"""Try on this site what `batchspawner.functions` needs: python -m batchspawner.functions.check.
+
+Each step says how long it took; the first that fails says why, and the exit status is 1.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from concurrent import futures
+from typing import TYPE_CHECKING, Any
+
+from ..errors import BatchError
+from ..scripts import SCHEDULER_VARIABLE, detect
+from .batch import BatchDispatcher
+from .dispatchers import set_dispatcher
+from .executor import Executor
+from .function import slurmify
+from .guards import in_job
+from .home import jobs_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_PRINTED = "printed in a job"
+
+
+class CheckFailed(Exception):
+    """Report what a step of the check found instead of what it should."""
+
+
+@slurmify
+def add(one: int, other: int) -> int:
+    """Return a sum, from within a job."""
+    if not in_job():
+        raise CheckFailed("this is no job")
+    print(_PRINTED, flush=True)
+    return one + other
+
+
+@slurmify
+def fail() -> None:
+    """Raise what has to arrive."""
+    raise KeyError("expected")
+
+
+class Check:
+    """Do the steps one after the other."""
+
+    def __init__(self, scheduler: str, options: dict[str, Any], patience: float) -> None:
+        self._scheduler, self._options, self._patience = scheduler, options, patience
+
+    def steps(self) -> list[tuple[str, Callable[[], str]]]:
+        """Return each step with what it tries."""
+        return [
+            ("a job returns a value", self.value),
+            ("what it prints can be read", self.log),
+            ("an exception comes back", self.exception),
+            ("workers share many calls", self.workers),
+        ]
+
+    def value(self) -> str:
+        self._future = add.with_options(**self._options).distribute(40, 2)
+        _expect(42, self._wait(self._future))
+        return f"job {self._future.get_job_id()}"
+
+    def log(self) -> str:
+        _expect(True, _PRINTED in self._future.log())
+        return str(self._future.get_info()["folder"])
+
+    def exception(self) -> str:
+        try:
+            self._wait(fail.with_options(**self._options).distribute())
+        except KeyError as error:
+            return repr(error)
+        raise CheckFailed("the exception was lost")
+
+    def workers(self) -> str:
+        with Executor(self._scheduler, workers=2, **self._options) as executor:
+            values = executor.map(pow, range(1000), [2] * 1000, timeout=self._patience)
+            _expect(sum(n * n for n in range(1000)), sum(values))
+        return "1000 calls"
+
+    def _wait(self, future: futures.Future[Any]) -> Any:
+        try:
+            return future.result(self._patience)
+        finally:
+            future.cancel()  # nothing is left behind by a check
+
+
+def _expect(wanted: object, found: object) -> None:
+    if wanted != found:
+        raise CheckFailed(f"expected {wanted!r}, got {found!r}")
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run all steps, and return the exit status."""
+    arguments, scheduler = _arguments(argv)
+    options = dict(arguments.option)
+    for name in ("partition", "constraint"):
+        if getattr(arguments, name):
+            options[name] = getattr(arguments, name)
+    print(f"scheduler: {scheduler} (set {SCHEDULER_VARIABLE} to have another)")
+    print(f"Python:    {sys.executable}\nfolder:    {jobs_folder()}")
+    check = Check(scheduler, options, arguments.patience)
+    set_dispatcher(BatchDispatcher(scheduler))
+    try:
+        return int(not all(_done(title, step) for title, step in check.steps()))
+    finally:
+        set_dispatcher(None)
+
+
+def _done(title: str, step: Callable[[], str]) -> bool:
+    begun = time.monotonic()
+    try:
+        told = step()
+    except (BatchError, CheckFailed, futures.TimeoutError) as error:
+        print(f"FAILED {title}: {type(error).__name__}: {str(error) or 'it took too long'}")
+        return False
+    print(f"ok     {title} ({time.monotonic() - begun:.1f} s): {told}")
+    return True
+
+
+def _arguments(argv: list[str] | None) -> tuple[argparse.Namespace, str]:
+    parser = argparse.ArgumentParser(
+        prog="python -m batchspawner.functions.check",
+        description="Try on this site what functions as jobs need.",
+    )
+    parser.add_argument("--scheduler", default="auto", help="slurm, local, ... (default: found)")
+    parser.add_argument("--partition", help="the queue to use")
+    parser.add_argument("--constraint", help="features of the nodes, on Slurm")
+    parser.add_argument(
+        "--option", "-o", action="append", default=[], type=_pair, metavar="NAME=VALUE",
+        help="what the jobs ask for; may be repeated",
+    )  # fmt: skip
+    parser.add_argument("--patience", type=float, default=600.0, metavar="SECONDS",
+                        help="how long a job may wait and run (%(default)s)")  # fmt: skip
+    arguments = parser.parse_args(argv)
+    return arguments, detect() if arguments.scheduler == "auto" else arguments.scheduler
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise argparse.ArgumentTypeError(f"{text!r} has not the form NAME=VALUE")
+    return name, value
+
+
+if __name__ == "__main__":
+    # The functions have to be found in the module, not in a script.
+    from batchspawner.functions.check import main as imported
+
+    sys.exit(imported())

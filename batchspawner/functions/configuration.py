@@ -1,0 +1,70 @@
+"""Keep the options that every function has by default: from files, and from the program.
+
+The files are slurminade's, the later ones win: ``~/.slurminade_default.json``,
+``$XDG_CONFIG_HOME/slurminade/.slurminade_default.json`` and ``./.slurminade_default.json``. They
+are read when an option is first needed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import OptionsError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+NAME = ".slurminade_default.json"
+
+_defaults: dict[str, Any] | None = None
+
+
+def default_configuration() -> dict[str, Any]:
+    """Return the default options. Raises OptionsError for a file that cannot be read."""
+    global _defaults
+    if _defaults is None:
+        found: dict[str, Any] = {}
+        for path in _files():
+            found.update(_read(path))
+        _defaults = found
+    return dict(_defaults)
+
+
+def update_default_configuration(conf: Mapping[str, Any] | None = None, **options: Any) -> None:
+    """Add default options, or replace some, by a dictionary or by keywords."""
+    global _defaults
+    _defaults = {**default_configuration(), **(conf or {}), **options}
+
+
+def set_default_configuration(conf: Mapping[str, Any] | None = None, **options: Any) -> None:
+    """Replace all default options, also those of the files."""
+    global _defaults
+    _defaults = {**(conf or {}), **options}
+
+
+def forget_configuration() -> None:
+    """Have the files read anew."""
+    global _defaults
+    _defaults = None
+
+
+def _files() -> list[Path]:
+    folders = [Path.home()]
+    if os.environ.get("XDG_CONFIG_HOME"):
+        folders.append(Path(os.environ["XDG_CONFIG_HOME"]) / "slurminade")
+    return [folder / NAME for folder in (*folders, Path())]
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    except (OSError, ValueError) as error:
+        raise OptionsError("default configuration", str(path), f"cannot be read: {error}") from None
+    if not isinstance(found, dict):
+        raise OptionsError("default configuration", str(path), "it has to hold a JSON object")
+    return found

@@ -1,0 +1,16 @@
+"""Do what is left to do before the interpreter ends."""
+
+from __future__ import annotations
+
+import atexit
+import concurrent.futures.thread  # noqa: F401  (its own ending has to come after ours)
+import threading
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def before_exit(act: Callable[[], None]) -> None:
+    """Have a function called while threads can still be started, which `atexit` is too late for."""
+    getattr(threading, "_register_atexit", atexit.register)(act)

@@ -1,0 +1,194 @@
+"""Offer workers in jobs as a `concurrent.futures.Executor`."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import os
+import sys
+import threading
+import weakref
+from typing import TYPE_CHECKING, Any
+
+from ..allocation import client_for
+from ..blocking import background_loop, run
+from ..scripts import detect
+from .agents import BatchCrew
+from .crews import LocalCrew
+from .endings import before_exit
+from .futures import JobFuture, when_done
+from .options import job_resources
+from .payload import make_call
+from .pool import Pool, Task
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from .crews import Crew
+
+_open: weakref.WeakSet[Executor] = weakref.WeakSet()
+
+
+class Executor(concurrent.futures.Executor):
+    """Run functions in jobs whose workers pull calls.
+
+    `scheduler` is ``auto`` for the one of this machine, or its name; without any, and for
+    ``processes``, the workers are processes of this machine. `workers` are as many as there may be
+    at a time: no more are asked for than there are calls. `retries` is how often a call is
+    repeated that a dead node or a preemption has interrupted, `calls_each` after how many calls a
+    worker is replaced by a fresh one, `linger` for how many seconds one waits for more, and
+    `margin` how many seconds before its walltime it takes no more. Without `network`, jobs speak
+    through files. All other options say what a job asks for: ``queue``, ``memory``, ``runtime``,
+    ``nprocs``, ``gpus``, ``account`` and what the scheduler itself knows.
+    """
+
+    def __init__(
+        self,
+        scheduler: str = "auto",
+        workers: int | None = None,
+        *,
+        retries: int = 2,
+        calls_each: int | None = None,
+        linger: float = 60.0,
+        margin: float = 30.0,
+        python: str = sys.executable,
+        network: bool = True,
+        **resources: Any,
+    ) -> None:
+        self._workers = _positive("workers", os.cpu_count() or 1 if workers is None else workers)
+        if calls_each is not None:
+            _positive("calls_each", calls_each)
+        self._settings = {"retries": retries, "linger": linger, "calls_each": calls_each}
+        self._crew = _crew(scheduler, resources, python=python, network=network, margin=margin)
+        self._loop = background_loop()
+        self._pool: Pool | None = None
+        self._lock = threading.Lock()
+        self._shut = False
+        self._new: list[Task] = []
+        self._later = 0
+        _open.add(self)
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> JobFuture:
+        """Have a function called by a worker, and return the future of its value.
+
+        Arguments that are futures are waited for. Raises CannotTravel, which names what of the
+        call cannot be sent to another process.
+        """
+        future = JobFuture()
+        needed = [one for one in (*args, *kwargs.values())
+                  if isinstance(one, concurrent.futures.Future)]  # fmt: skip
+        if not needed:
+            self._add(Task(future, make_call(fn, args, kwargs)))
+            return future
+        with self._lock:
+            self._refuse_when_shut()
+            self._later += 1
+        when_done(needed, lambda: self._add_later(future, fn, args, kwargs))
+        return future
+
+    def map(
+        self,
+        fn: Callable[..., Any],
+        *iterables: Iterable[Any],
+        timeout: float | None = None,
+        chunksize: int = 1,
+        **more: Any,
+    ) -> Iterator[Any]:
+        """Return the values of a function for all items, in their order, as `map` does.
+
+        Short calls travel together by themselves, whatever `chunksize` says.
+        """
+        if chunksize < 1:
+            raise ValueError("chunksize must be >= 1.")
+        return super().map(fn, *iterables, timeout=timeout, **more)
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """Take no more calls, and end the workers when the last one is done."""
+        with self._lock:
+            self._shut = True
+        _open.discard(self)
+        self._loop.call_soon_threadsafe(self._close, cancel_futures)
+        if wait:
+            run(self._closed())
+
+    def __exit__(self, kind: Any, error: Any, traceback: Any) -> bool | None:
+        """Wait for all calls; after Ctrl-C, cancel those that have not begun and do not wait."""
+        interrupted = kind is not None and issubclass(kind, KeyboardInterrupt)
+        self.shutdown(wait=not interrupted, cancel_futures=interrupted)
+        return None
+
+    def _add(self, task: Task, *, late: bool = False) -> None:
+        with self._lock:
+            if not late:
+                self._refuse_when_shut()
+            self._new.append(task)
+            if len(self._new) == 1:
+                self._loop.call_soon_threadsafe(self._deliver)
+
+    def _add_later(self, future: JobFuture, fn: Any, args: Any, kwargs: Any) -> None:
+        """Submit a call that had to wait for its arguments."""
+        try:
+            values = tuple(_value(one) for one in args)
+            named = {name: _value(one) for name, one in kwargs.items()}
+            self._add(Task(future, make_call(fn, values, named)), late=True)
+        except BaseException as error:  # noqa: BLE001  (what a future among them raised, too)
+            if future.set_running_or_notify_cancel():
+                future.set_exception(error)
+        with self._lock:
+            self._later -= 1
+            shut = self._shut and not self._later
+        if shut:
+            self._loop.call_soon_threadsafe(self._close, False)
+
+    def _refuse_when_shut(self) -> None:
+        if self._shut:
+            raise RuntimeError("cannot schedule new futures after shutdown")
+
+    def _deliver(self) -> None:
+        with self._lock:
+            new, self._new = self._new, []
+        if self._pool is None:
+            self._pool = Pool(self._crew, self._workers, **self._settings)  # type: ignore[arg-type]
+        if new:
+            self._pool.add(new)
+
+    def _close(self, cancel: bool) -> None:
+        self._deliver()
+        if self._pool and cancel:
+            self._pool.drop()
+        if self._pool and not self._later:
+            self._pool.close()
+
+    async def _closed(self) -> None:
+        while self._pool is None:
+            await asyncio.sleep(0)
+        await self._pool.closed()
+
+
+def _value(one: Any) -> Any:
+    return one.result() if isinstance(one, concurrent.futures.Future) else one
+
+
+def _positive(option: str, number: int) -> int:
+    if number < 1:
+        raise ValueError(f"{option} must be greater than 0, not {number}")
+    return number
+
+
+def _crew(scheduler: str, options: dict[str, Any], **settings: Any) -> Crew:
+    if scheduler == "auto":
+        scheduler = detect()
+        scheduler = "processes" if scheduler == "local" else scheduler
+    if scheduler == "processes":
+        return LocalCrew(settings["python"])
+    client = client_for(scheduler)
+    job_resources(client.scheduler, options)  # what is not allowed is said at once
+    return BatchCrew(client, options, **settings)
+
+
+def _finish() -> None:
+    for one in list(_open):
+        one.shutdown()
+
+
+before_exit(_finish)

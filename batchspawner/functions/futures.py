@@ -1,0 +1,177 @@
+"""Be what a call that runs in a job returns: a future, and the old reference to the job."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import sys
+import threading
+from typing import TYPE_CHECKING, Any
+
+from ..jobs import JobState
+from . import waits
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterator, Sequence
+
+    from .job import Job
+
+
+class JobFuture(concurrent.futures.Future):  # type: ignore[type-arg]
+    """Wait for a call that runs in a job, and tell of the job.
+
+    It is a `concurrent.futures.Future` that can also be awaited. The job is known once it has been
+    submitted: in a bundle that is when the bundle is flushed.
+    """
+
+    def __init__(self, job: Job | None = None) -> None:
+        super().__init__()
+        self.job = job
+        self._stands_for_job = False
+
+    def result(self, timeout: float | None = None) -> Any:
+        """Wait for the call and return its value, or raise what it raised or how the job ended.
+
+        Ctrl-C ends the wait and leaves the job alone. Raises TimeoutError after `timeout` seconds.
+        """
+        try:
+            return super().result(waits.wait(self, timeout))
+        except KeyboardInterrupt:
+            self._say_how_to_cancel()
+            raise
+
+    def exception(self, timeout: float | None = None) -> BaseException | None:
+        """Wait for the call and return what it raised, or None."""
+        try:
+            return super().exception(waits.wait(self, timeout))
+        except KeyboardInterrupt:
+            self._say_how_to_cancel()
+            raise
+
+    def __await__(self) -> Generator[Any, None, Any]:
+        import asyncio
+
+        return asyncio.wrap_future(self).__await__()
+
+    def cancel(self) -> bool:
+        """Cancel a call that has not begun, and the job of a call that has one of its own.
+
+        A running call of the latter kind ends with JobCancelled.
+        """
+        job = None if self.done() else self.job
+        if job is not None and job.job_id and (self._stands_for_job or job.calls == 1):
+            job.cancel()
+            super().cancel()
+            return True
+        return super().cancel()
+
+    def get_job_id(self) -> int | str | None:
+        """Return the id of the job, or None before it is submitted: a number where it is one."""
+        job_id = self.job.job_id if self.job else None
+        return int(job_id) if job_id and job_id.isdecimal() else job_id
+
+    def get_exit_code(self) -> int | None:
+        """Return 0 for a call that succeeded, None for one that has not ended."""
+        if not self.done() or self.cancelled():
+            return None
+        if super().exception() is None:
+            return 0
+        status = getattr(super().exception(), "status", None)
+        return (getattr(status, "exit_code", None) or 1) if status else 1
+
+    def get_info(self) -> dict[str, Any]:
+        """Return what is known of the job."""
+        return self.job.info() if self.job else {}
+
+    def __int__(self) -> int:
+        job_id = self.get_job_id()
+        if not isinstance(job_id, int):
+            raise TypeError(f"{self!r} has no job id that is a number")
+        return job_id
+
+    @property
+    def state(self) -> JobState:
+        """The state of the job, as far as it is known without asking."""
+        if self.cancelled():
+            return JobState.CANCELLED
+        if self.done():
+            return JobState.FAILED if super().exception() else JobState.COMPLETED
+        return self.job.state if self.job else JobState.PENDING
+
+    @property
+    def reason(self) -> str:
+        """Why the job waits, or how it ended, in the scheduler's words."""
+        return self.job.reason if self.job else ""
+
+    def log(self, follow: bool = False) -> str:
+        """Return what the job has printed. With `follow`, print it until the call has ended."""
+        if self.job is None:
+            return ""
+        if follow:
+            for text in self._new_lines():
+                sys.stdout.write(text)
+                sys.stdout.flush()
+        return self.job.log()
+
+    def _new_lines(self) -> Iterator[str]:
+        seen = 0
+        while self.job:
+            ended = self.done()
+            text, seen = self.job.log_from(seen)
+            yield text
+            if ended:
+                return
+            concurrent.futures.wait([self], timeout=0.5)
+
+    def signal(self, number: int | str) -> None:
+        """Send a signal to the job: a number, or a name such as ``USR1``."""
+        if self.job is None:
+            raise ValueError("the call has not been submitted yet")
+        self.job.signal(number)
+
+    def _say_how_to_cancel(self) -> None:
+        if self.job is not None and self.job.job_id and not self.done():
+            print(
+                f"Stopped waiting; job {self.job.job_id} goes on. To end it: "
+                f"batchspawner jobs cancel {self.job.job_id}",
+                file=sys.stderr,
+            )
+
+    def __repr__(self) -> str:
+        return (
+            f"<{type(self).__name__} job_id={self.get_job_id()} {self.state.value}"
+            f" at {id(self):#x}>"
+        )
+
+
+def gathered(futures: Sequence[JobFuture]) -> JobFuture:
+    """Return a future for one job that does several calls: its value is the list of theirs."""
+    whole = JobFuture(futures[0].job)
+    whole._stands_for_job = True
+
+    def finish() -> None:
+        if not whole.set_running_or_notify_cancel():
+            return
+        try:
+            whole.set_result([one.result() for one in futures])
+        except BaseException as error:  # noqa: BLE001  (also that one of them was cancelled)
+            whole.set_exception(error)
+
+    when_done(futures, finish)
+    return whole
+
+
+def when_done(futures: Sequence[concurrent.futures.Future[Any]], act: Callable[[], None]) -> None:
+    """Do something once when all futures are done."""
+    lock = threading.Lock()
+    left = len(futures)
+
+    def one_done(_: object) -> None:
+        nonlocal left
+        with lock:
+            left -= 1
+            last = not left
+        if last:
+            act()
+
+    for one in futures:
+        one.add_done_callback(one_done)

@@ -1,0 +1,169 @@
+"""Hold a job that kernels run in, from its submit until its last kernel has ended."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+import time
+from typing import TYPE_CHECKING
+
+from ..errors import BatchError
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from pathlib import Path
+
+    from ..allocation import Allocation
+    from ..jobs import JobStatus
+    from ..remote import Agent
+
+log = logging.getLogger(__name__)
+
+FAREWELL = 10.0
+"""Seconds that a job may take to end by itself before it is cancelled."""
+
+
+class SharedJob:
+    """Count the kernels that this process has in a job; after the last one, `_release` it.
+
+    `failure` says why the job has ended, when it has.
+    """
+
+    def __init__(self, allocation: Allocation) -> None:
+        self.allocation = allocation
+        self.agent: Agent | None = None
+        self.failure: BatchError | None = None
+        self.ending = False
+        self.ended = asyncio.Event()
+        self._arrived, self._heard = asyncio.Event(), asyncio.Event()
+        self._kernels: set[str] = set()
+        self._listeners: list[Callable[[str], Awaitable[None]]] = []
+        self._leaving: asyncio.TimerHandle | None = None
+        self._released: asyncio.Task[None] | None = None
+        self._tasks = {asyncio.ensure_future(self._attend())}
+        allocation.on_status = self._note
+
+    @property
+    def job_id(self) -> str:
+        return self.allocation.job_id
+
+    @property
+    def folder(self) -> Path:
+        """The folder that only this process and the job write into."""
+        return self.allocation.call.folder
+
+    @property
+    def is_open(self) -> bool:
+        """Whether a kernel can still be put into this job."""
+        return not (self.ended.is_set() or self.ending or self._released)
+
+    @property
+    def is_used(self) -> bool:
+        """Whether a kernel needs this job."""
+        return bool(self._kernels)
+
+    def join(self, kernel_id: str) -> None:
+        """Keep the job for a kernel."""
+        self._kernels.add(kernel_id)
+        if self._leaving:
+            self._leaving.cancel()
+            self._leaving = None
+
+    def leave(self, kernel_id: str, linger: float) -> None:
+        """Let a kernel go; the last one gives the job back, `linger` seconds later."""
+        self._kernels.discard(kernel_id)
+        if not self._kernels and self.is_open and self._leaving is None:
+            if not linger:
+                self.release()
+                return
+            loop = asyncio.get_running_loop()
+            self._leaving = loop.call_later(linger, self.release)
+
+    def release(self) -> asyncio.Task[None]:
+        """Give the job back."""
+        if self._released is None:
+            self._released = asyncio.ensure_future(self._release())
+        return self._released
+
+    async def ready(self) -> Agent:
+        """Return the agent when the job runs. Raises BatchError where it has ended."""
+        await self._arrived.wait()
+        if self.failure is not None:
+            raise self.failure
+        assert self.agent is not None  # noqa: S101  (one of the two has arrived)
+        return self.agent
+
+    async def settled(self) -> None:
+        """Wait until it is known whether the job waits, runs or has ended."""
+        await self._heard.wait()
+        if self.allocation.status is not None and self.allocation.status.is_final:
+            await self.ended.wait()
+
+    def listen(self, listener: Callable[[str], Awaitable[None]]) -> Callable[[], None]:
+        """Call somebody with each new `description`; what is returned ends that."""
+        self._listeners.append(listener)
+        return lambda: self._listeners.remove(listener)
+
+    @property
+    def description(self) -> str:
+        """What the job waits for, or where it runs, as a sentence for people."""
+        status = self.allocation.status
+        if self.agent is not None:
+            return f"Job {self.job_id} runs on {self.agent.host}."
+        if status is None:
+            return f"Job {self.job_id} has been submitted to {self._scheduler}."
+        words = f"Job {self.job_id} is {status.describe()}"
+        if status.expected_start:
+            moment = time.strftime("%a %H:%M", time.localtime(status.expected_start))
+            words += f", expected to start {moment}"
+        return f"{words}."
+
+    @property
+    def _scheduler(self) -> str:
+        return self.allocation.client.scheduler.title
+
+    async def _attend(self) -> None:
+        try:
+            self.agent = await self.allocation.next_agent()
+            self.agent.on_signal = self._warned
+            self._arrived.set()
+            self._heard.set()
+            await self._announce()
+            self.failure = await self.allocation.ended()
+        except BatchError as error:
+            self.failure = error
+        for event in (self.ended, self._arrived, self._heard):
+            event.set()
+
+    def _warned(self, number: int) -> None:
+        """Take note that the scheduler ends the job."""
+        if number == signal.SIGTERM:
+            self.ending = True
+            self.allocation.suspect()
+
+    def _note(self, _: JobStatus) -> None:
+        self._heard.set()
+        task = asyncio.ensure_future(self._announce())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _announce(self) -> None:
+        log.info("%s", self.description)
+        for listener in list(self._listeners):
+            await listener(self.description)
+
+    async def _release(self) -> None:
+        raise NotImplementedError
+
+    async def _is_over(self) -> bool:
+        """Wait a moment for the end of the job."""
+        return await happens(self.ended, FAREWELL)
+
+
+async def happens(event: asyncio.Event, seconds: float) -> bool:
+    """Wait for an event, and return whether it came in time."""
+    with contextlib.suppress(asyncio.TimeoutError):
+        return await asyncio.wait_for(event.wait(), seconds)
+    return False

@@ -1,0 +1,106 @@
+"""Open the sockets of a kernel's five channels, on the side of its clients and on its own."""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+from typing import TYPE_CHECKING, NamedTuple
+
+import zmq
+import zmq.asyncio
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+_SERVING = {
+    "shell": zmq.ROUTER,
+    "iopub": zmq.PUB,
+    "stdin": zmq.ROUTER,
+    "control": zmq.ROUTER,
+    "hb": zmq.ROUTER,
+}
+_CONNECTING = {
+    "shell": zmq.DEALER,
+    "iopub": zmq.SUB,
+    "stdin": zmq.DEALER,
+    "control": zmq.DEALER,
+}
+
+CHANNELS = tuple(_SERVING)
+
+
+class Curve(NamedTuple):
+    """Hold a key pair that both sides of a kernel know, so that nobody else can listen."""
+
+    public: bytes
+    secret: bytes
+
+    @classmethod
+    def of(cls, connection: Mapping[str, Any]) -> Curve | None:
+        """Return the keys that a connection file has, if any."""
+        public, secret = (connection.get(f"curve_{name}key") for name in ("public", "secret"))
+        return cls(str(public).encode(), str(secret).encode()) if public and secret else None
+
+
+def serve(
+    transport: str,
+    ip: str,
+    ports: dict[str, int],
+    curve: Curve | None,
+) -> dict[str, zmq.asyncio.Socket]:
+    """Bind a socket for each channel, and add its port to `ports`, as in ``shell_port``.
+
+    A port that is there already is tried first.
+    """
+    sockets = {}
+    for number, name in enumerate(CHANNELS, 1):
+        socket = _socket(_SERVING[name])
+        if curve:
+            socket.curve_server = True
+            socket.curve_publickey, socket.curve_secretkey = curve
+        if transport == "tcp":
+            ports[f"{name}_port"] = _bound(socket, ip, ports.get(f"{name}_port", 0))
+        else:
+            ports[f"{name}_port"] = number
+            socket.bind(f"{transport}://{ip}-{number}")
+        sockets[name] = socket
+    return sockets
+
+
+def _bound(socket: zmq.asyncio.Socket, ip: str, port: int) -> int:
+    if port:
+        with contextlib.suppress(zmq.ZMQError):
+            socket.bind(f"tcp://{ip}:{port}")
+            return port
+    return socket.bind_to_random_port(f"tcp://{ip}")
+
+
+def connect(info: Mapping[str, Any], curve: Curve | None) -> dict[str, zmq.asyncio.Socket]:
+    """Connect a socket to each channel of a kernel, but for its heartbeat."""
+    sockets = {}
+    # A kernel may not have noticed yet that somebody of the same name has gone.
+    identity = secrets.token_bytes(8).hex().encode()
+    for name, kind in _CONNECTING.items():
+        socket = _socket(kind)
+        # An answer to input() comes to whoever has the same name as the one who asked.
+        socket.identity = identity
+        # The kernel may begin to listen a moment later.
+        socket.reconnect_ivl = 10
+        socket.reconnect_ivl_max = 200
+        socket.tcp_keepalive, socket.tcp_keepalive_idle = 1, 60
+        if name == "iopub":
+            socket.subscribe(b"")
+        if curve:
+            socket.curve_serverkey = curve.public
+            socket.curve_publickey, socket.curve_secretkey = curve
+        socket.connect(f"tcp://{info['ip']}:{info[f'{name}_port']}")
+        sockets[name] = socket
+    return sockets
+
+
+def _socket(kind: int) -> zmq.asyncio.Socket:
+    socket = zmq.asyncio.Context.instance().socket(kind)
+    # Nothing may be lost on the way: what is too much is for the kernel and its clients to say.
+    socket.sndhwm = socket.rcvhwm = 0
+    return socket

@@ -1,0 +1,363 @@
+#!/usr/bin/python3 -I
+"""Submit, cancel and signal the jobs of a user for a JupyterHub, and do nothing else.
+
+Root installs this one file; sudo lets the Hub run it as any member of one group, without arguments
+and without the Hub's environment. It reads one JSON object from its input:
+
+    {"verb": "submit", "tag": "jh-0123456789ab", "script": "...", "environment": {"NAME": "..."},
+     "files": {"/home/ada/.batchspawner/jh-0123-1": "..."}}
+    {"verb": "cancel", "job_id": "12"}
+    {"verb": "signal", "job_id": "12", "signal": 15}
+    {"verb": "tail-log", "job_id": "12"}
+
+Which commands that runs is written in a file that only root can change. What is not exactly of
+this form is refused, and so are users outside of the group, system accounts, and jobs that do not
+carry the Hub's tag. Output and exit status are those of the scheduler's command; a refusal is
+exit status 77, a job that is not in the queue 69, a wrong installation 78, and a command that
+does not end 75.
+
+It needs nothing but the standard library of a Python >= 3.6, and imports nothing of this library.
+"""
+
+import grp
+import json
+import os
+import pwd
+import re
+import stat
+import subprocess
+import sys
+import syslog
+import tempfile
+from pathlib import Path
+from typing import Any, BinaryIO, Dict, List, Mapping, Optional, Tuple
+
+Done = Any  # what subprocess.run returns
+Values = Mapping[str, Optional[str]]
+NONE: Values = {}
+
+CONFIGURATION = "/etc/batchspawner/launcher.json"
+
+INPUT_LIMIT = 4 * 1024 * 1024  # bytes of a request: a script and the variables of a job
+LOG_TAIL = 8 * 1024  # bytes of a job's log that are shown
+TIMEOUT = 50  # seconds that a command of the scheduler may take; the Hub waits for 60
+NOBODY = 65534
+
+# Exit statuses of https://man.openbsd.org/sysexits
+EX_UNAVAILABLE = 69
+EX_TEMPFAIL = 75
+EX_NOPERM = 77
+EX_CONFIG = 78
+
+NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+# What no tag, no job's id and no file's name goes beyond: no path, no option, nothing for a shell.
+WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+;@\[\]-]{0,127}")
+
+KEYS = {
+    "submit": {"verb", "tag", "script", "environment", "files"},
+    "cancel": {"verb", "job_id"},
+    "signal": {"verb", "job_id", "signal"},
+    "tail-log": {"verb", "job_id"},
+}
+
+
+class Refusal(Exception):
+    """End without doing anything, with an exit status and a sentence that says why."""
+
+    def __init__(self, sentence: str, status: int = EX_NOPERM) -> None:
+        super().__init__(sentence)
+        self.status = status
+
+
+class Rules:
+    """Hold what the file of root allows."""
+
+    def __init__(self, given: Mapping[str, Any]) -> None:
+        left = dict(given)
+        self.group = _taken(left, "group", str)
+        self.smallest_uid = _taken(left, "smallest_uid", int, 1000)
+        self.tag = _pattern(_taken(left, "tag", str, "jh-[0-9a-f]{12}"))
+        self.job_id = _pattern(_taken(left, "job_id", str, "[0-9]+"))
+        self.keep = _words(left, "keep", ["JUPYTERHUB_*", "JUPYTER_*", "JPY_*", "BATCHSPAWNER_*"])
+        self.refused = [_pattern(one) for one in _words(left, "refused", [])]
+        self.environment = _taken(left, "environment", dict, {"PATH": "/usr/bin:/bin"})
+        self.log = _taken(left, "log", str, "")
+        self.commands = {
+            name: _words(left, name, []) for name in ("submit", "show", "cancel", "signal")
+        }
+        if left:
+            raise Refusal("{} has unknown keys: {}".format(CONFIGURATION, sorted(left)), EX_CONFIG)
+        if not all(isinstance(value, str) for value in self.environment.values()):
+            raise Refusal("environment in {} must hold texts".format(CONFIGURATION), EX_CONFIG)
+
+    def command(self, name: str, values: Values) -> List[str]:
+        """Return a command of root's file with a request's values in it."""
+        command = [_filled(word, values) for word in self.commands[name]]
+        if not command or not command[0] or not os.path.isabs(command[0]):
+            text = "{} has no command {!r} with an absolute path".format(CONFIGURATION, name)
+            raise Refusal(text, EX_CONFIG)
+        return [word for word in command if word is not None]
+
+
+def _taken(left: Dict[str, Any], name: str, kind: type, default: Any = None) -> Any:
+    value = left.pop(name, default)
+    if not isinstance(value, kind) or isinstance(value, bool):
+        wanted = "{!r} in {} must be of type {}".format(name, CONFIGURATION, kind.__name__)
+        raise Refusal(wanted, EX_CONFIG)
+    return value
+
+
+def _words(left: Dict[str, Any], name: str, default: List[str]) -> List[str]:
+    words = _taken(left, name, list, default)
+    return [_taken({name: word}, name, str) for word in words]
+
+
+def _pattern(text: str) -> Any:
+    try:
+        return re.compile(text)
+    except re.error as error:
+        raise Refusal("{!r} in {}: {}".format(text, CONFIGURATION, error), EX_CONFIG) from None
+
+
+def _filled(word: str, values: Values) -> Optional[str]:
+    """Return a word with its {names} replaced, None where one of them is not in the job's id."""
+    names = re.findall(r"\{([a-z_]+)\}", word)
+    if any(values.get(name, "") is None for name in names):
+        return None
+    return re.sub(r"\{([a-z_]+)\}", lambda found: str(values.get(found[1], found[0])), word)
+
+
+def read_rules() -> Rules:
+    """Read root's file. Refuses one that anybody else could have changed."""
+    file = Path(CONFIGURATION)
+    for place in (file, *file.parents):
+        try:
+            status = os.lstat(str(place))
+        except OSError as error:
+            raise Refusal("{}: {}".format(place, error.strerror), EX_CONFIG) from None
+        if not only_root_writes(status):
+            text = "{} must be root's own, no link, and no other's to write".format(place)
+            raise Refusal(text, EX_CONFIG)
+    try:
+        given = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise Refusal("{}: {}".format(CONFIGURATION, error), EX_CONFIG) from None
+    if not isinstance(given, dict):
+        raise Refusal("{} must hold one object".format(CONFIGURATION), EX_CONFIG)
+    return Rules(given)
+
+
+def only_root_writes(status: os.stat_result) -> bool:
+    """Tell whether a file or folder is root's own, and nobody else may write to it."""
+    is_plain = stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)
+    return is_plain and status.st_uid == 0 and not status.st_mode & 0o022
+
+
+def permitted_account(rules: Rules) -> pwd.struct_passwd:
+    """Return who runs this. Refuses system accounts and users outside of the group."""
+    uid = os.getuid()
+    if uid in (0, NOBODY) or uid != os.geteuid() or uid < rules.smallest_uid:
+        raise Refusal("user id {} is that of a system account".format(uid))
+    try:
+        account = pwd.getpwuid(uid)
+        group = grp.getgrnam(rules.group).gr_gid
+    except KeyError as error:
+        raise Refusal("who is that? {}".format(error)) from None
+    # Not os.getgroups: sudo -P lets the Hub keep its own.
+    if group not in os.getgrouplist(account.pw_name, account.pw_gid):
+        raise Refusal("{} is not in the group {}".format(account.pw_name, rules.group))
+    return account
+
+
+def read_request(stream: BinaryIO) -> Dict[str, Any]:
+    """Read one JSON object that has exactly the keys of its verb."""
+    request: Dict[str, Any]
+    data = stream.read(INPUT_LIMIT + 1)
+    if len(data) > INPUT_LIMIT:
+        raise Refusal("the request is longer than {} bytes".format(INPUT_LIMIT))
+    try:
+        request = json.loads(data.decode("utf-8"), object_pairs_hook=_unique)
+    except (ValueError, RecursionError):
+        raise Refusal("the request is no JSON in UTF-8") from None
+    verb = request.get("verb") if isinstance(request, dict) else None
+    if not isinstance(verb, str) or verb not in KEYS:
+        raise Refusal("the verb must be one of {}".format(", ".join(sorted(KEYS))))
+    if set(request) != KEYS[verb]:
+        raise Refusal("{} needs exactly {}".format(verb, ", ".join(sorted(KEYS[verb]))))
+    return request
+
+
+def _unique(pairs: List[Tuple[str, Any]]) -> Dict[str, Any]:
+    if len(dict(pairs)) != len(pairs):
+        raise ValueError("a key comes twice")
+    return dict(pairs)
+
+
+class Launcher:
+    """Do what one request asks for, as the user who runs this."""
+
+    def __init__(self, rules: Rules, account: pwd.struct_passwd) -> None:
+        self.rules = rules
+        self.account = account
+
+    def handle(self, request: Mapping[str, Any]) -> int:
+        """Check the values of a request, and return the exit status of what it asks for."""
+        verb = request["verb"]
+        if verb == "submit":
+            return self._submit(**{key: request[key] for key in KEYS[verb] - {"verb"}})
+        job_id, values = self._job(request["job_id"])
+        if verb == "tail-log":
+            return self._tail_log(values)
+        if verb == "signal":
+            values["signal"] = _signal(request["signal"])
+        return self._is_ours(job_id, values) or self._run(verb, values)
+
+    def _submit(self, tag: object, script: object, environment: object, files: object) -> int:
+        if not isinstance(tag, str) or not _is_of(self.rules.tag, tag):
+            raise Refusal("the tag has another form than {}".format(self.rules.tag.pattern))
+        if not isinstance(script, str) or not script.strip() or not _is_text(script):
+            raise Refusal("the script must be a text")
+        for pattern in self.rules.refused:
+            if pattern.search(script):
+                raise Refusal("the script has what is refused: {}".format(pattern.pattern))
+        kept = self._kept(environment)
+        self._leave(files)
+        return self._run("submit", {"tag": tag, "names": " ".join(sorted(kept))}, script, kept)
+
+    def _kept(self, environment: object) -> Dict[str, str]:
+        """Return the variables of a request that may pass: others could make a command run."""
+        if not isinstance(environment, dict):
+            raise Refusal("the environment must be an object")
+        for name, value in environment.items():
+            if not NAME.fullmatch(name) or not _is_text(value):
+                raise Refusal("the environment must hold texts, by names of variables")
+        return {name: value for name, value in environment.items() if self._passes(name)}
+
+    def _passes(self, name: str) -> bool:
+        return any(
+            name.startswith(one[:-1]) if one.endswith("*") else name == one
+            for one in self.rules.keep
+        )
+
+    def _leave(self, files: object) -> None:
+        """Write what only the user and the job may read, in the one folder that is for it."""
+        folder = Path(self.account.pw_dir, ".batchspawner")
+        if not isinstance(files, dict) or not all(map(_is_text, files.values())):
+            raise Refusal("the files must be texts, by their paths")
+        names = [path[len(str(folder)) + 1 :] for path in files]
+        if not all(map(WORD.fullmatch, names)) or set(files) != {str(folder / n) for n in names}:
+            raise Refusal("files can only be left in {}".format(folder))
+        try:
+            for path, text in files.items():
+                folder.mkdir(mode=0o700, exist_ok=True)
+                folder.chmod(0o700)
+                # A new one, whose mode nobody can have changed, takes the place of the old one.
+                number, fresh = tempfile.mkstemp(prefix=".new-", dir=str(folder))
+                with os.fdopen(number, "wb") as file:
+                    file.write(text.encode("utf-8"))
+                os.replace(fresh, path)
+        except OSError as error:
+            raise Refusal("{}: {}".format(folder, error.strerror), EX_UNAVAILABLE) from None
+
+    def _job(self, job_id: object) -> Tuple[str, Dict[str, Optional[str]]]:
+        if not isinstance(job_id, str) or not _is_of(self.rules.job_id, job_id):
+            raise Refusal("the job's id has another form than {}".format(self.rules.job_id.pattern))
+        found = self.rules.job_id.fullmatch(job_id).groupdict()
+        return job_id, {**found, "job_id": job_id, "home": self.account.pw_dir}
+
+    def _is_ours(self, job_id: str, values: Values) -> int:
+        """Return 0 where a job carries a tag of the Hub, else the exit status that says why not."""
+        done = self._started("show", values, "", NONE, subprocess.PIPE)
+        if done.returncode != 0:
+            # The scheduler's own words say whether it has no such job or does not answer.
+            sys.stderr.write((done.stdout + done.stderr).decode("utf-8", "replace"))
+            return _exit_status(done.returncode)
+        text = done.stdout.decode("utf-8", "replace")
+        if not text.strip():
+            raise Refusal("job {} is not in the queue".format(job_id), EX_UNAVAILABLE)
+        if not any(_is_of(self.rules.tag, word) for word in re.split(r"[^\w.-]+", text)):
+            raise Refusal("job {} does not carry the Hub's tag".format(job_id))
+        return 0
+
+    def _tail_log(self, values: Values) -> int:
+        path = _filled(self.rules.log, values)
+        if not path or not os.path.isabs(path):
+            raise Refusal("{} has no log".format(CONFIGURATION), EX_CONFIG)
+        try:
+            # Not to hang at a pipe, nor to follow a link to another's file.
+            file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        except OSError as error:
+            raise Refusal("{}: {}".format(path, error.strerror), EX_UNAVAILABLE) from None
+        with os.fdopen(file, "rb") as log:
+            status = os.fstat(file)
+            if not stat.S_ISREG(status.st_mode) or status.st_uid != self.account.pw_uid:
+                raise Refusal("{} is not a file of the user's own".format(path))
+            log.seek(max(0, status.st_size - LOG_TAIL))
+            sys.stdout.buffer.write(log.read(LOG_TAIL))
+        return 0
+
+    def _run(self, name: str, values: Values, script: str = "", kept: Values = NONE) -> int:
+        """Let a command print to our own output, and return its exit status."""
+        job = values.get("job_id") or values.get("tag")
+        syslog.syslog("{}: {} {}".format(self.account.pw_name, name, job))
+        return _exit_status(self._started(name, values, script, kept, None).returncode)
+
+    def _started(self, name: str, values: Values, script: str, kept: Values, output: Any) -> Done:
+        command = self.rules.command(name, values)
+        # What root has written comes after what the request brought.
+        environment = {**kept, **self.rules.environment, **self._identity()}
+        try:
+            return subprocess.run(
+                command, input=script.encode("utf-8"), stdout=output, stderr=output,
+                env=environment, cwd="/", timeout=TIMEOUT, check=False,
+            )  # fmt: skip
+        except subprocess.TimeoutExpired:
+            text = "{} timed out after {} s".format(command[0], TIMEOUT)
+            raise Refusal(text, EX_TEMPFAIL) from None
+        except (OSError, ValueError) as error:
+            raise Refusal("{}: {}".format(command[0], error), EX_CONFIG) from None
+
+    def _identity(self) -> Dict[str, str]:
+        name, home, shell = self.account.pw_name, self.account.pw_dir, self.account.pw_shell
+        return {"USER": name, "LOGNAME": name, "HOME": home, "SHELL": shell or "/bin/sh"}
+
+
+def _is_of(pattern: Any, text: str) -> bool:
+    return bool(WORD.fullmatch(text) and pattern.fullmatch(text))
+
+
+def _exit_status(status: int) -> int:
+    return 128 - status if status < 0 else status
+
+
+def _is_text(value: object) -> bool:
+    """Tell whether something is a text that a command can be given."""
+    # Half of a pair of surrogates cannot be written.
+    return isinstance(value, str) and not re.search("[\0\ud800-\udfff]", value)
+
+
+def _signal(number: object) -> str:
+    if isinstance(number, bool) or not isinstance(number, int) or not 1 <= number <= 64:
+        raise Refusal("the signal must be a number from 1 to 64")
+    return str(number)
+
+
+def main() -> int:
+    """Handle the request on standard input, and return the exit status."""
+    syslog.openlog("batchspawner-launcher", 0, syslog.LOG_AUTH)
+    try:
+        if len(sys.argv) != 1:
+            raise Refusal("there are no arguments")
+        if not sys.flags.isolated:
+            raise Refusal("run it by its first line, which has python3 -I", EX_CONFIG)
+        rules = read_rules()
+        launcher = Launcher(rules, permitted_account(rules))
+        return launcher.handle(read_request(sys.stdin.buffer))
+    except Refusal as refusal:
+        syslog.syslog("user id {}: refused: {}".format(os.getuid(), refusal))
+        print("batchspawner-launcher: {}".format(refusal), file=sys.stderr)
+        return refusal.status
+
+
+if __name__ == "__main__":
+    sys.exit(main())

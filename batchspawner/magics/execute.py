@@ -1,0 +1,191 @@
+"""Define what a person types: ``%%execute``, ``%jobs``, ``%joblog``, ``%jobcancel``."""
+
+from __future__ import annotations
+
+import sys
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from IPython.core.error import UsageError
+from IPython.core.magic import Magics, cell_magic, line_magic, magics_class
+from traitlets import Dict, Unicode, Union
+
+from .. import magics
+from ..errors import BatchError
+from .cell import Cell
+from .options import Options, parse_line
+from .places import place_for
+from .program import Program
+from .progress import screen_for
+from .python import PythonProgram
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+@magics_class
+class ExecuteMagics(Magics):  # type: ignore[misc, unused-ignore]
+    """Run cells elsewhere, as jobs of a batch scheduler above all."""
+
+    default_wlm = Unicode(
+        "",
+        help="""
+        Where cells run whose line has no --wlm: "auto" for the scheduler of this machine, the
+        name of a scheduler, "ssh", or "" for a shell on this machine.
+        """,
+    ).tag(config=True)
+    default_args = Union(
+        [Unicode(), Dict(value_trait=Unicode(), key_trait=Unicode())],
+        default_value="",
+        help="""
+        Options for every cell that does not say --wlm: one line, or a dict of lines by the
+        value of --wlm, as in {"slurm": "--qos=cells", "ssh": "--host=node1"}.
+        """,
+    ).tag(config=True)
+    default_shell = Unicode("/bin/bash", help="The shell of cells whose line has no --shell.").tag(
+        config=True
+    )
+
+    def __init__(self, shell: Any, **kwargs: Any) -> None:
+        super().__init__(shell, **kwargs)
+        self.user_ns: dict[str, Any] = shell.user_ns
+        self.cells: list[Cell] = []
+        shell.events.register("pre_run_cell", self._deliver)
+
+    @cell_magic
+    def execute(self, line: str, cell: str) -> None:
+        """Run a cell elsewhere: as a batch job, over ssh, or in a shell of this machine.
+
+        Write %%execute at the top of a cell. The rest of the cell is a shell script:
+
+            %%execute --wlm=slurm --time=0:10:00 --mem=4G
+            srun hostname
+
+        What it prints appears here while it runs. Interrupt the kernel (Ctrl-C) to cancel it,
+        once to ask it to end, twice to end it at once.
+
+        Switches of %%execute itself:
+
+          --wlm=NAME       where to run: slurm, pbspro, torque, moab, gridengine, lsf, htcondor,
+                           oar, local (the embedded queue), auto (the scheduler of this machine),
+                           ssh, or '' for a shell on this machine. Also: --workloadmanager=NAME
+          --shell=SHELL    the shell, or any other program that reads the cell as a script
+          --bg             do not wait: go on with the next cell at once
+          --amgr=VAR       put the running cell into this variable: VAR.state, VAR.log(),
+                           VAR.wait_progress(), VAR.get_output(), VAR.cancel()
+          --check          fail this cell where the job fails, so that "Run All" stops
+          --python         the cell is Python, not a script of a shell; it fails if the job does
+          --in=A,B         with --python: the cell gets these variables of the notebook
+          --out=C,D        with --python: the notebook gets these variables of the cell
+          --jobid=VAR      put the job's id into this variable
+          --host=HOST      with --wlm=ssh: the machine; other options go to ssh
+          --pid=VAR        with --wlm=ssh: put the number of the ssh process into this variable
+
+        Every other option goes to the scheduler's submit command as it is (sbatch, qsub, …);
+        what follows a -- does so even if it looks like one of the switches above.
+
+        %jobs lists the cells of this session, %joblog ID shows what one has printed (-f
+        follows it), %jobcancel ID cancels it. Defaults: c.ExecuteMagics.default_wlm,
+        default_args and default_shell in ipython_config.py.
+        """
+        try:
+            options = self._options(line)
+            running = self._submit(options, cell)
+            if not options.bg:
+                running.follow()
+                must_succeed = options.check or running.program.must_succeed
+                failure = running.failure() if must_succeed else None
+                if failure is not None:
+                    raise failure
+        except BatchError as error:
+            raise UsageError(str(error)) from error
+
+    @line_magic
+    def jobs(self, _: str = "") -> None:
+        """List the cells of this session that run elsewhere, and those that have ended."""
+        rows = [(one.ident, one.place.title, one.state.name, one.title) for one in self.cells]
+        print(_table(("ID", "WHERE", "STATE", "CELL"), rows))
+
+    @line_magic
+    def joblog(self, line: str) -> None:
+        """Show what a cell has printed: %joblog ID. With -f, follow it until it ends.
+
+        An interrupt (Ctrl-C) ends the following, not the job.
+        """
+        words = line.split()
+        following = "-f" in words
+        cell = self._find([word for word in words if word != "-f"], "%joblog ID [-f]")
+        if not following:
+            sys.stdout.write(cell.log())
+            return
+        cell.show_log()
+
+    @line_magic
+    def jobcancel(self, line: str) -> None:
+        """Cancel a cell that runs elsewhere: %jobcancel ID. With --now, end it at once."""
+        words = line.split()
+        cell = self._find([word for word in words if word != "--now"], "%jobcancel ID [--now]")
+        try:
+            cell.cancel(now="--now" in words)
+        except BatchError as error:
+            raise UsageError(str(error)) from error
+
+    def _options(self, line: str) -> Options:
+        """Read a line, with the defaults of the profile in the places that it leaves open."""
+        default = self.default_wlm if magics._DEFAULT_MGR is None else magics._DEFAULT_MGR
+        extra = magics._DEFAULT_LINE_CMD_ARGS
+        if extra is None:
+            extra = self.default_args
+        options = parse_line(line, default)
+        wlm = default if options.wlm is None else options.wlm
+        more = ""
+        if wlm == default:
+            more = extra if isinstance(extra, str) else extra.get(wlm, "")
+        return options.completed(wlm, self.default_shell, parse_line(more, wlm))
+
+    def _submit(self, options: Options, text: str) -> Cell:
+        program = self._program(options)
+        new_place = partial(place_for, options, program.shell)
+        cell = Cell(new_place, program, text, screen_for(self.shell))
+        headline, _ = cell.submit()
+        self.cells.append(cell)
+        cell.screen.headline(headline.rstrip("\n"))
+        values = {options.amgr: cell, options.jobid: _number(cell.ident)}
+        values[options.pid] = _number(cell.ident)
+        self.user_ns.update({name: value for name, value in values.items() if name})
+        return cell
+
+    def _program(self, options: Options) -> Program:
+        if options.python:
+            variables = self.user_ns
+            return PythonProgram(options.shell, variables, options.inputs, options.outputs)
+        return Program(options.shell or self.default_shell)
+
+    def _deliver(self, _: object) -> None:
+        """Bring what cells in the background have given; IPython calls it before each cell."""
+        for cell in self.cells:
+            try:
+                cell.deliver()
+            except BatchError as error:  # noqa: PERF203  (there are few)
+                sys.stderr.write(f"cell {cell.ident}: {error}\n")
+
+    def _find(self, words: list[str], usage: str) -> Cell:
+        if len(words) != 1:
+            raise UsageError(f"which cell? {usage}; %jobs lists them")
+        for cell in reversed(self.cells):
+            if cell.ident == words[0]:
+                return cell
+        raise UsageError(f"there is no cell {words[0]} in this session; %jobs lists them")
+
+
+def _number(ident: str) -> int | str:
+    """Return an id as a number where it is one, as it has always been in these variables."""
+    return int(ident) if ident.isdigit() else ident
+
+
+def _table(heads: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+    lines = [heads, *rows]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(heads))]
+    return "\n".join(
+        "  ".join(word.ljust(width) for word, width in zip(line, widths)).rstrip() for line in lines
+    )

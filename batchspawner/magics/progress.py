@@ -1,0 +1,202 @@
+"""Show how a cell fares: one line that is rewritten in place, its output, its end."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+from ..jobs import JobState
+
+if TYPE_CHECKING:
+    from .record import Piece, Record
+
+_STEPS = ((10, 1, "."), (110, 10, "o"), (710, 60, "O"), (float("inf"), 600, "@"))
+"""Up to which second there is one mark for how many seconds, and which."""
+
+_HELD = 0.4
+"""Seconds for which the first output waits: that of a short cell comes below its end line."""
+
+
+def marks(seconds: float) -> str:
+    """Return the marks for a time: a dot a second, and coarser ones when it gets long."""
+    text, begin = "", 0.0
+    for end, length, mark in _STEPS:
+        if seconds > begin:
+            text += mark * int((min(seconds, end) - begin) // length)
+        begin = end
+    return text or "."
+
+
+def progress_line(record: Record, *, live: bool) -> str:
+    """Return what the cell does now; `live` adds what will be of no interest later."""
+    status = record.status
+    if status is not None and not record.started and status.is_final:
+        return ""
+    if not record.started:
+        return _waiting(record, live=live)
+    seconds = (record.ended or time.time()) - record.started
+    line = f"Running {marks(seconds)}"
+    if not live or record.ended:
+        return line
+    host = f" on {status.host}" if status is not None and status.host else ""
+    suspended = status is not None and status.state is JobState.SUSPENDED
+    return f"{line} {_clock(seconds)}{host}{', suspended' if suspended else ''}"
+
+
+def _waiting(record: Record, *, live: bool) -> str:
+    seconds = time.time() - record.accepted
+    line = f"Waiting for resources {marks(seconds)}"
+    status = record.status
+    if not live or status is None:
+        return line
+    details = [_clock(seconds)]
+    if status.reason:
+        details.append(f"({status.reason})")
+    if status.expected_start:
+        at = time.strftime("%a %H:%M", time.localtime(status.expected_start))
+        details.append(f"expected to start on {at}")
+    return " ".join([line, *details])
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}"
+
+
+class Screen:
+    """Print plain lines: for files, pipes and tests, where nothing can be rewritten."""
+
+    def __init__(self) -> None:
+        self.hold = _HELD
+        self._held: list[Piece] = []
+        self._since = 0.0
+        self._line = ""
+        self._streaming = False
+        self._column = 0
+
+    def headline(self, text: str) -> None:
+        """Say that the cell has been handed over."""
+        self._print(text)
+
+    def progress(self, text: str, lasting: str) -> None:  # noqa: ARG002
+        """Say what the cell does now, in place of what was said before.
+
+        `lasting` is that without what will be of no interest later.
+        """
+        self._line = lasting
+
+    def remark(self, text: str) -> None:
+        """Say what the person who waits should know right now."""
+        sys.stderr.write(f"{text}\n")
+        sys.stderr.flush()
+
+    def output(self, pieces: list[Piece]) -> None:
+        """Show what the cell printed."""
+        self._held += pieces
+        if self._held and not self._since:
+            self._since = time.monotonic()
+        if self._streaming or (self._since and time.monotonic() - self._since >= self.hold):
+            self._release()
+
+    def end(self, progress: str, text: str) -> None:
+        """Say how the cell ended, given the last progress line."""
+        self._line = progress
+        if self._streaming:
+            self._release()
+            self._print("\n" * bool(self._column) + text, new_line=bool(text))
+            return
+        self._settle()
+        self._print(text)
+        if text and self._held:
+            self._print("", new_line=True)
+        self._release()
+
+    def _settle(self) -> None:
+        """Leave the progress line as it is, for good."""
+        self._print(self._line)
+        self._line = ""
+
+    def _release(self) -> None:
+        if not self._streaming and self._held:
+            self._streaming = True
+            self._settle()
+        for stream, text in self._held:
+            file = sys.stderr if stream == "stderr" else sys.stdout
+            file.write(text)
+            file.flush()
+            self._column = not text.endswith("\n")
+        self._held = []
+
+    def _print(self, text: str, *, new_line: bool = False) -> None:
+        if text or new_line:
+            sys.stdout.write(f"{text}\n")
+            sys.stdout.flush()
+
+
+class TerminalScreen(Screen):
+    """Rewrite the progress line in a terminal."""
+
+    def progress(self, text: str, lasting: str) -> None:
+        super().progress(text, lasting)
+        if not self._streaming:
+            sys.stdout.write(f"\r\x1b[K{text}")
+            sys.stdout.flush()
+
+    def remark(self, text: str) -> None:
+        # Behind the ^C that the terminal has printed.
+        super().remark(f"\n{text}")
+
+    def _settle(self) -> None:
+        sys.stdout.write("\r\x1b[K")
+        super()._settle()
+
+
+class NotebookScreen(Screen):
+    """Rewrite one output above the cell's own; the finished notebook holds its last form."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._head = ""
+        self._handle: Any = None
+        self._shown = self._remark = ""
+
+    def headline(self, text: str) -> None:
+        self._head = text
+        self._show(text)
+
+    def progress(self, text: str, lasting: str) -> None:  # noqa: ARG002
+        self._show("\n".join(one for one in (self._head, text, self._remark) if one))
+
+    def remark(self, text: str) -> None:
+        self._remark = text
+
+    def output(self, pieces: list[Piece]) -> None:
+        self._held, self._streaming = pieces, True
+        self._release()
+
+    def end(self, progress: str, text: str) -> None:
+        self._show("\n".join(one for one in (self._head, progress, text) if one))
+
+    def _show(self, text: str) -> None:
+        if text == self._shown:
+            return
+        from IPython.display import display
+
+        data = {"text/plain": text}
+        if self._handle is None:
+            self._handle = display(data, raw=True, display_id=True)  # type: ignore[no-untyped-call]
+        else:
+            self._handle.update(data, raw=True)
+        self._shown = text
+
+
+def screen_for(shell: Any) -> Screen:
+    """Return what fits to where the output of a shell goes."""
+    from IPython.core.displaypub import CapturingDisplayPublisher
+
+    captured = isinstance(shell.display_pub, CapturingDisplayPublisher)
+    if getattr(shell, "kernel", None) is not None and not captured:
+        return NotebookScreen()
+    return TerminalScreen() if sys.stdout.isatty() else Screen()

@@ -1,0 +1,94 @@
+"""Functions that tests run in other processes."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+
+def square(number):
+    return number * number
+
+
+def fail(text):
+    raise ValueError(text)
+
+
+def sleep_and_return(seconds, value):
+    time.sleep(seconds)
+    return value
+
+
+def process_id(_=None):
+    return os.getpid()
+
+
+def wait_for(is_so, seconds=20):
+    end = time.monotonic() + seconds
+    while not is_so():
+        if time.monotonic() > end:
+            raise TimeoutError(f"after {seconds} s")
+        time.sleep(0.01)
+
+
+def wait_for_file(path, seconds=20):
+    wait_for(Path(path).exists, seconds)
+    return path
+
+
+def touch_and_wait(begun, go):
+    Path(begun).touch()
+    return wait_for_file(go)
+
+
+def die(signal_number):
+    os.kill(os.getpid(), signal_number)
+
+
+def speak(text):
+    print(text)
+    return text
+
+
+class Stubborn(Exception):
+    """Refuse to be unpickled."""
+
+    def __init__(self, first, second):
+        super().__init__(first)
+
+
+def fail_stubbornly():
+    raise Stubborn("cannot", "travel")
+
+
+def unpicklable():
+    return (one for one in ())
+
+
+def talk(first, begun, go, second):
+    print(first)
+    touch_and_wait(begun, go)
+    print(second)
+
+
+def large(size):
+    return bytes(size)
+
+
+def shout(lines):
+    for _ in range(lines):
+        print("x" * 99)
+    return lines
+
+
+def process_of_agent(begun, go):
+    partial = Path(f"{begun}.partial")
+    partial.write_text(str(os.getppid()))
+    partial.rename(begun)
+    return wait_for_file(go)
+
+
+def process_id_after(seconds):
+    time.sleep(seconds)
+    return os.getpid()

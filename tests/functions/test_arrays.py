@@ -1,0 +1,67 @@
+"""Workers come in arrays where the scheduler has them, and in as many as its site allows."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from batchspawner.client import BatchClient
+from batchspawner.errors import SubmitError
+from batchspawner.functions.agents import BatchCrew
+
+
+class Site(BatchClient):
+    """Take arrays up to a size, and no jobs at all where that is 0; their ends are unknown."""
+
+    def __init__(self, largest):
+        super().__init__("slurm")
+        self.largest, self.taken = largest, []
+
+    async def submit(self, request):
+        found = re.search(r"--array=1-(\d+)", request.script)
+        size = int(found[1]) if found else 1
+        if size > self.largest:
+            word = "Invalid job array specification" if self.largest else "Invalid account"
+            raise SubmitError(f"sbatch: error: {word}")
+        self.taken.append(size)
+        return str(len(self.taken))
+
+
+@pytest.fixture
+def recruit(tmp_path, monkeypatch):
+    monkeypatch.setenv("BATCHSPAWNER_CALL_DIR", str(tmp_path))
+
+    async def recruit(largest, count):
+        site = Site(largest)
+        crew = BatchCrew(site, {}, python="python3", network=False)
+        failed = []
+        crew.on_failure = lambda missing, error: failed.append((missing, str(error)))
+        await crew.recruit(count)
+        for task in crew._tasks:
+            task.cancel()
+        for allocation in crew._allocations:
+            await allocation.close()
+        return site.taken, failed
+
+    return recruit
+
+
+async def test_all_workers_are_one_array(recruit):
+    assert await recruit(1000, 200) == ([200], [])
+
+
+async def test_a_single_worker_is_no_array(recruit):
+    assert await recruit(1000, 1) == ([1], [])
+
+
+async def test_more_workers_than_an_array_holds_are_several(recruit):
+    assert await recruit(1000, 2300) == ([1000, 1000, 300], [])
+
+
+async def test_a_refused_array_is_tried_in_parts(recruit):
+    assert await recruit(300, 1000) == ([250, 250, 250, 250], [])
+
+
+async def test_another_refusal_is_told_once(recruit):
+    assert await recruit(0, 200) == ([], [(200, "sbatch: error: Invalid account")])

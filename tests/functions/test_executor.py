@@ -1,0 +1,292 @@
+"""What `concurrent.futures` promises of every executor, and what ours promises besides."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import gc
+import signal
+import subprocess
+import sys
+import threading
+import weakref
+from concurrent.futures import ALL_COMPLETED, FIRST_COMPLETED, FIRST_EXCEPTION
+
+import pytest
+
+from batchspawner.errors import JobFailed, JobOutOfMemory
+from batchspawner.functions import CannotTravel, Executor, RemoteError
+from batchspawner.jobs import JobState
+from tests.functions import tasks
+
+
+@pytest.fixture(scope="module", params=["processes", "local"])
+def executor(request, queue):
+    with Executor(request.param, workers=2) as one:
+        yield one
+
+
+@pytest.fixture
+def lonely():
+    """An executor of one worker."""
+    with Executor("processes", workers=1) as one:
+        yield one
+
+
+class Thing:
+    pass
+
+
+def test_a_call_returns_its_value(executor):
+    assert executor.submit(pow, 2, 8).result(20) == 256
+
+
+def test_keywords_reach_the_function(executor):
+    assert executor.submit(dict, self=1, fn=2).result(20) == {"self": 1, "fn": 2}
+
+
+def test_calls_can_be_mapped_in_order(executor):
+    values = executor.map(tasks.sleep_and_return, [0.1, 0.0], "ab", timeout=20)
+    assert list(values) == ["a", "b"]
+
+
+def test_an_exception_comes_out_of_a_map_where_its_item_is(executor):
+    values = executor.map(divmod, [1, 1, 1], [2, 1, 0])
+    assert [next(values), next(values)] == [(0, 1), (1, 0)]
+    with pytest.raises(ZeroDivisionError):
+        next(values)
+
+
+def test_a_map_that_takes_too_long_times_out(executor, tmp_path):
+    go = tmp_path / "go"
+    values = executor.map(tasks.wait_for_file, [str(go)], timeout=0)
+    with pytest.raises(concurrent.futures.TimeoutError):
+        list(values)
+    go.touch()
+
+
+def test_a_chunk_size_must_be_positive(executor):
+    with pytest.raises(ValueError, match="chunksize must be >= 1"):
+        executor.map(str, "abc", chunksize=0)
+
+
+@pytest.mark.parametrize("number", [0, -1])
+def test_there_must_be_workers(number):
+    with pytest.raises(ValueError, match="workers must be greater than 0"):
+        Executor("processes", workers=number)
+
+
+def test_nothing_can_be_submitted_after_the_shutdown():
+    one = Executor("processes")
+    one.shutdown()
+    one.shutdown()
+    with pytest.raises(RuntimeError, match="after shutdown"):
+        one.submit(pow, 2, 5)
+
+
+def test_a_shutdown_waits_for_all_calls():
+    with Executor("processes", workers=1) as one:
+        futures = [one.submit(tasks.sleep_and_return, 0.05, n) for n in range(3)]
+    assert [future.result(0) for future in futures] == [0, 1, 2]
+
+
+def test_a_shutdown_that_does_not_wait_still_sees_all_calls_done():
+    one = Executor("processes", workers=1)
+    futures = [one.submit(tasks.sleep_and_return, 0.05, n) for n in range(3)]
+    one.shutdown(wait=False)
+    assert [future.result(20) for future in futures] == [0, 1, 2]
+
+
+def test_a_shutdown_can_cancel_what_has_not_begun(tmp_path):
+    begun, go = tmp_path / "begun", tmp_path / "go"
+    one = Executor("processes", workers=1)
+    first = one.submit(tasks.touch_and_wait, str(begun), str(go))
+    others = [one.submit(pow, 2, n) for n in range(5)]
+    tasks.wait_for_file(begun)
+    one.shutdown(wait=False, cancel_futures=True)
+    go.touch()
+    one.shutdown()
+    assert first.result(20) == str(go)
+    assert [other.cancelled() for other in others] == [True] * 5
+
+
+def test_a_program_that_ends_waits_for_its_calls():
+    code = (
+        "from batchspawner.functions import Executor\n"
+        "from tests.functions.tasks import sleep_and_return\n"
+        "future = Executor('processes').submit(sleep_and_return, 0.1, 'apple')\n"
+        "future.add_done_callback(lambda one: print(one.result()))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "apple\n", "")
+
+
+def test_a_call_that_waits_can_be_cancelled(lonely, tmp_path):
+    begun, go = tmp_path / "begun", tmp_path / "go"
+    first = lonely.submit(tasks.touch_and_wait, str(begun), str(go))
+    second = lonely.submit(pow, 2, 2)
+    tasks.wait_for_file(begun)
+    assert (first.running(), first.cancel(), second.cancel()) == (True, False, True)
+    go.touch()
+    with pytest.raises(concurrent.futures.CancelledError):
+        second.result(20)
+    assert first.result(20) == str(go)
+
+
+def test_callbacks_run_and_may_submit(executor):
+    submitted: list = []
+    seen = threading.Event()
+
+    def submit_another(future):
+        submitted.append(executor.submit(pow, future.result(), 2))
+        seen.set()
+
+    executor.submit(pow, 2, 3).add_done_callback(submit_another)
+    assert seen.wait(20)
+    assert submitted[0].result(20) == 64
+
+
+def test_futures_can_be_waited_for(executor, tmp_path):
+    go = tmp_path / "go"
+    slow = executor.submit(tasks.wait_for_file, str(go))
+    quick, bad = executor.submit(pow, 2, 2), executor.submit(tasks.fail, "no")
+    done, _ = concurrent.futures.wait([slow, quick], 20, return_when=FIRST_COMPLETED)
+    assert done == {quick}
+    done, _ = concurrent.futures.wait([slow, bad], 20, return_when=FIRST_EXCEPTION)
+    assert done == {bad}
+    go.touch()
+    assert concurrent.futures.wait([slow, quick, bad], 20, return_when=ALL_COMPLETED)[1] == set()
+
+
+def test_as_completed_yields_every_future_once(executor):
+    futures = {executor.submit(pow, n, 2) for n in range(20)}
+    completed = list(concurrent.futures.as_completed(futures, 20))
+    assert (set(completed), len(completed)) == (futures, 20)
+
+
+async def test_a_future_can_be_awaited(executor):
+    assert await executor.submit(pow, 3, 3) == 27
+
+
+def test_an_argument_is_not_kept_alive_by_its_call(executor):
+    thing = Thing()
+    gone = threading.Event()
+    weakref.finalize(thing, gone.set)
+    future = executor.submit(id, thing)
+    del thing
+    future.result(20)
+    gc.collect()
+    assert gone.wait(20)
+
+
+def test_the_remote_traceback_is_the_cause_of_an_exception(executor):
+    error = executor.submit(tasks.fail, "no luck").exception(20)
+    assert (type(error), str(error)) == (ValueError, "no luck")
+    assert "raise ValueError(text)\nValueError: no luck" in str(error.__cause__)
+
+
+def test_an_exception_that_cannot_travel_is_told_in_words(executor):
+    error = executor.submit(tasks.fail_stubbornly).exception(20)
+    assert (type(error), str(error)) == (RemoteError, "Stubborn: cannot")
+    assert "fail_stubbornly" in str(error.__cause__)
+
+
+def test_a_result_that_cannot_travel_is_an_error_of_its_call_only(executor):
+    error = executor.submit(tasks.unpicklable).exception(20)
+    assert "cannot pickle 'generator' object" in str(error)
+    assert executor.submit(pow, 2, 2).result(20) == 4
+
+
+def test_lambdas_and_closures_travel(executor):
+    factor = 7
+    assert list(executor.map(lambda n: n * factor, range(4))) == [0, 7, 14, 21]
+
+
+def test_classes_of_main_come_back_as_themselves():
+    code = (
+        "from batchspawner.functions import Executor\n"
+        "class Point:\n    x = 3\n"
+        "def make(): return Point()\n"
+        "with Executor('processes', workers=1) as one:\n"
+        "    point = one.submit(make).result(20)\n"
+        "print(isinstance(point, Point), point.x)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30)
+    assert (done.stdout, done.stderr) == ("True 3\n", "")
+
+
+def test_what_cannot_travel_is_named_before_anything_is_submitted(executor):
+    lock = threading.Lock()
+    with pytest.raises(CannotTravel, match=r"2 \(value\) of sleep_and_return: \['a'\], a lock"):
+        executor.submit(tasks.sleep_and_return, 0, {"a": lock})
+    with pytest.raises(CannotTravel, match="its variable lock, a lock"):
+        executor.submit(lambda: lock)
+
+
+def test_a_call_whose_process_dies_fails_and_the_others_do_not(executor):
+    dead = executor.submit(tasks.die, int(signal.SIGSEGV))
+    others = [executor.submit(tasks.square, n) for n in range(10)]
+    assert [other.result(20) for other in others] == [n * n for n in range(10)]
+    error = dead.exception(20)
+    assert (type(error), error.status.state, error.status.signal) == (
+        JobFailed,
+        JobState.FAILED,
+        signal.SIGSEGV,
+    )
+
+
+def test_a_process_that_the_kernel_kills_was_out_of_memory(executor):
+    error = executor.submit(tasks.die, int(signal.SIGKILL)).exception(20)
+    assert type(error) is JobOutOfMemory
+    assert "most likely for its memory" in str(error)
+
+
+def test_futures_are_taken_as_arguments(executor):
+    first = executor.submit(tasks.sleep_and_return, 0.05, 2)
+    assert executor.submit(pow, first, 5).result(20) == 32
+
+
+def test_a_call_whose_argument_failed_fails_with_the_same_exception(executor):
+    first = executor.submit(tasks.fail, "no luck")
+    error = executor.submit(pow, first, 5).exception(20)
+    assert (type(error), str(error)) == (ValueError, "no luck")
+
+
+def test_a_shutdown_waits_for_calls_that_wait_for_others():
+    with Executor("processes", workers=1) as one:
+        second = one.submit(pow, one.submit(tasks.sleep_and_return, 0.1, 3), 2)
+    assert second.result(0) == 9
+
+
+def test_calls_are_spread_over_all_workers(tmp_path):
+    with Executor("processes", workers=2) as one:
+        begun, go = tmp_path / "begun", tmp_path / "go"
+        first = one.submit(tasks.touch_and_wait, str(begun), str(go))
+        tasks.wait_for_file(begun)
+        one.submit(go.touch).result(20)
+        assert first.result(20) == str(go)
+
+
+def test_each_worker_does_so_many_calls_as_it_may():
+    with Executor("processes", workers=1, calls_each=2) as one:
+        pids = list(one.map(tasks.process_id, range(6)))
+    assert [pids.count(pid) for pid in dict.fromkeys(pids)] == [2, 2, 2]
+
+
+def test_thousands_of_short_calls_are_quick(executor):
+    assert sum(executor.map(tasks.square, range(3000))) == sum(n * n for n in range(3000))
+
+
+def test_short_calls_do_not_stay_behind_a_long_one(executor, tmp_path):
+    list(executor.map(tasks.square, range(500)))  # both workers take many at a time now
+    go = tmp_path / "go"
+    slow = executor.submit(tasks.wait_for_file, str(go))
+    assert list(executor.map(tasks.square, range(500), timeout=20))[-1] == 499**2
+    assert not slow.done()
+    go.touch()
+
+
+def test_python_values_come_back_as_they_are(executor):
+    values = [(1, 2), {3, 4}, {"a": [None, True, 1.5]}, b"x", 2**100, float("inf"), {1: "a"}]
+    assert [executor.submit(tasks.sleep_and_return, 0, value).result(20) for value in values] == (
+        values
+    )

@@ -1,0 +1,200 @@
+"""What becomes of calls when jobs, programs and connections die, on the embedded queue."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import batchspawner.functions as slurminade
+from batchspawner import allocation, blocking
+from batchspawner.callhome import Listener
+from batchspawner.errors import JobCancelled, JobFailed, JobTimeout, OptionsError
+from batchspawner.functions import folderjob, home
+from batchspawner.jobs import JobState
+from tests.functions import tasks
+
+JOURNEY = Path(__file__).with_name("journey.py")
+SECONDS = 30
+
+speak = slurminade.slurmify(tasks.speak)
+talk = slurminade.slurmify(tasks.talk)
+wait = slurminade.slurmify(tasks.touch_and_wait)
+large = slurminade.slurmify(tasks.large)
+shout = slurminade.slurmify(tasks.shout)
+parent = slurminade.slurmify(tasks.process_of_agent)
+
+
+@pytest.fixture(autouse=True)
+def dispatcher(queue, monkeypatch):
+    monkeypatch.setattr(allocation, "_ATTENTIVE", 0.5)
+    monkeypatch.setattr(folderjob, "QUIET", 0.5)
+    slurminade.set_dispatcher(None)
+    slurminade.set_dispatch_limit(None)
+    yield slurminade.get_dispatcher()
+    slurminade.set_dispatcher(None)
+    slurminade.set_dispatch_limit(100)
+
+
+@pytest.fixture
+def places(tmp_path):
+    """Where a call says that it has begun, and where it is told to go on."""
+    return tmp_path / "begun", tmp_path / "go"
+
+
+def command(*words):
+    argv = [sys.executable, "-m", "batchspawner.localqueue", *map(str, words)]
+    subprocess.run(argv, check=True, capture_output=True, timeout=SECONDS)
+
+
+def listener():
+    async def get():
+        return await home.shared_listener()
+
+    return blocking.run(get())
+
+
+def test_a_job_that_reaches_its_walltime_raises_what_it_printed(places):
+    begun, go = places
+    future = talk.with_options(runtime="0:00:02").distribute("slow", str(begun), str(go), "")
+    error = future.exception(SECONDS)
+    assert (type(error), error.log_tail) == (JobTimeout, "slow")
+    assert future.state is JobState.FAILED
+
+
+def test_a_running_job_that_somebody_cancels_was_cancelled(places):
+    begun, go = places
+    future = talk.distribute("stopped", str(begun), str(go), "")
+    tasks.wait_for_file(begun)
+    command("cancel", int(future))
+    error = future.exception(SECONDS)
+    assert (type(error), error.log_tail) == (JobCancelled, "stopped")
+
+
+def test_a_waiting_job_that_somebody_cancels_was_cancelled(places):
+    begun, go = places
+    first = wait.with_options(nprocs=4).distribute(str(begun), str(go))
+    future = speak.distribute("never")
+    tasks.wait_for_file(begun)
+    command("cancel", int(future))
+    assert type(future.exception(SECONDS)) is JobCancelled
+    go.touch()
+    assert first.result(SECONDS) == str(go)
+
+
+def test_a_job_whose_agent_is_killed_does_not_let_its_caller_wait(places):
+    begun, go = places
+    future = parent.distribute(str(begun), str(go))
+    tasks.wait_for_file(begun)
+    os.kill(int(begun.read_text()), signal.SIGKILL)
+    assert isinstance(future.exception(SECONDS), JobFailed)
+    go.touch()
+
+
+def test_a_lost_connection_loses_nothing(places):
+    begun, go = places
+    future = wait.distribute(str(begun), str(go))
+    tasks.wait_for_file(begun)
+    for connection in list(listener()._connections):
+        blocking.background_loop().call_soon_threadsafe(connection.cancel)
+    go.touch()
+    assert future.result(SECONDS) == str(go)
+
+
+def test_a_job_that_is_not_let_in_is_read_when_it_has_ended(monkeypatch):
+    monkeypatch.setattr(Listener, "expect", lambda self, call: call.attach(self))
+    assert speak.distribute("hello").result(SECONDS) == "hello"
+
+
+def test_jobs_that_may_not_call_speak_through_files():
+    slurminade.set_dispatcher(slurminade.BatchDispatcher("local", network=False))
+    assert speak.distribute("hello").result(SECONDS) == "hello"
+
+
+def test_a_result_of_many_megabytes_arrives():
+    assert len(large.distribute(40_000_000).result(SECONDS)) == 40_000_000
+
+
+def test_a_flood_of_output_stays_in_the_job():
+    future = shout.distribute(200_000)
+    assert future.result(SECONDS) == 200_000
+    assert len(future.log()) == 200_000 * 100
+
+
+def test_a_call_of_a_job_may_submit_jobs(tmp_path):
+    script = tmp_path / "nested.py"
+    script.write_text(
+        "import batchspawner.functions as s\n"
+        "s.allow_recursive_distribution()\n"
+        "@s.slurmify\ndef inner(n): return n + 1\n"
+        "@s.slurmify\ndef outer(n): return inner.distribute(n).result(20) * 10\n"
+        "if __name__ == '__main__': print(outer.distribute(3).result(20))\n"
+    )
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=SECONDS)
+    assert (done.stdout, done.stderr) == ("40\n", "")
+
+
+def test_a_job_goes_on_when_its_program_is_killed_and_another_takes_it_up(places):
+    begun, go = places
+    program = subprocess.Popen(
+        [sys.executable, str(JOURNEY), "hold", str(begun), str(go), "{}"],
+        stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    with program:
+        job = json.loads(program.stdout.readline())
+        tasks.wait_for_file(begun)
+        program.kill()
+    future = slurminade.attach(job)
+    assert not future.done()
+    go.touch()
+    assert future.result(SECONDS) == str(go)
+
+
+def test_an_interrupted_wait_leaves_the_job_and_says_how_to_cancel_it(places):
+    begun, go = places
+    program = subprocess.Popen(
+        [sys.executable, str(JOURNEY), "hold", str(begun), str(go), "{}"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    with program:
+        job = json.loads(program.stdout.readline())
+        tasks.wait_for_file(begun)
+        program.send_signal(signal.SIGINT)
+        err = program.stderr.read()
+    told = f"job {job} goes on. To end it: batchspawner jobs cancel {job}"
+    assert told in err
+    future = slurminade.attach(job)
+    go.touch()
+    assert future.result(SECONDS) == str(go)
+
+
+def test_a_job_of_nobody_cannot_be_taken_up():
+    with pytest.raises(LookupError, match="job 4711 is none of those submitted here"):
+        slurminade.attach(4711)
+
+
+def test_a_call_of_an_executor_whose_job_is_cancelled_fails_and_the_next_does_not(places):
+    begun, go = places
+    with slurminade.Executor("local", workers=1) as executor:
+        future = executor.submit(tasks.touch_and_wait, str(begun), str(go))
+        tasks.wait_for_file(begun)
+        later = executor.submit(pow, 2, 3)
+        command("cancel", int(future))
+        assert type(future.exception(SECONDS)) is JobCancelled
+        assert later.result(SECONDS) == 8
+
+
+def test_workers_stop_before_their_walltime_and_others_go_on():
+    with slurminade.Executor("local", workers=1, runtime="0:00:05", margin=3) as executor:
+        pids = set(executor.map(tasks.process_id_after, [0.4] * 12, timeout=SECONDS))
+    assert len(pids) > 1
+
+
+def test_an_option_that_makes_no_sense_is_refused_before_anything_is_submitted():
+    with pytest.raises(OptionsError, match="runtime: 'soon' is not allowed"):
+        speak.with_options(runtime="soon").distribute("x")

@@ -1,0 +1,112 @@
+"""A pool of workers whose jobs end in ways that no test can wait for, with workers made up."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+
+import pytest
+
+from batchspawner.errors import JobCancelled, JobPreempted, NodeFailed, SubmitError
+from batchspawner.functions.crews import Crew
+from batchspawner.functions.futures import JobFuture
+from batchspawner.functions.payload import make_call
+from batchspawner.functions.pool import Pool, Task
+from batchspawner.jobs import JobState, JobStatus
+
+SECONDS = 10
+
+
+class MadeUpHand:
+    """Answer each call with its first argument, or end in the middle of it."""
+
+    job = None
+    is_ending = False
+
+    def __init__(self, name, end):
+        self.name, self.end = name, end
+        self.frames = asyncio.Queue()
+
+    async def send(self, data):
+        from batchspawner.functions.agents import taken
+
+        for header, payload in taken(bytearray(data)):
+            self.frames.put_nowait((header, payload))
+
+    async def answers(self):
+        yield {"type": "hello", "python": [0, 0, 0]}, b""
+        while (frame := await self.frames.get()) is not None:
+            header, _ = frame
+            if header["type"] != "call":
+                continue
+            if self.end:
+                return
+            yield {"type": "result", "id": header["id"], "form": "json", "took": 0.0}, b'"done"'
+
+    async def ending(self):
+        return self.end
+
+    def finish(self):
+        self.frames.put_nowait(None)
+
+
+class MadeUpCrew(Crew):
+    """Bring workers that end as they are told, one after the other; the rest are good."""
+
+    def __init__(self, *ends):
+        self.ends = list(ends)
+        self.brought = 0
+
+    async def recruit(self, count):
+        for _ in range(count):
+            self.brought += 1
+            self.on_hand(MadeUpHand(str(self.brought), self.ends.pop(0) if self.ends else None))
+
+
+class NoCrew(Crew):
+    async def recruit(self, count):
+        raise SubmitError("The queue is closed.")
+
+
+def ended(kind, state):
+    return kind(JobStatus("17", state))
+
+
+async def outcome(crew, calls=1, **settings):
+    """Return what comes of calls."""
+    pool = Pool(crew, 1, **settings)
+    futures = [JobFuture() for _ in range(calls)]
+    pool.add([Task(one, make_call(pow, (2, 3), {})) for one in futures])
+    pool.close()
+    await asyncio.wait_for(pool.closed(), SECONDS)
+    found = []
+    for one in futures:
+        with contextlib.suppress(Exception):
+            found.append(one.result(0))
+            continue
+        found.append(type(one.exception(0)))
+    return found
+
+
+@pytest.mark.parametrize(
+    "end",
+    [ended(NodeFailed, JobState.NODE_FAIL), ended(JobPreempted, JobState.PREEMPTED)],
+    ids=str,
+)
+async def test_a_call_is_repeated_when_its_node_fails_or_its_job_is_preempted(end):
+    crew = MadeUpCrew(end, end)
+    assert (await outcome(crew, retries=2), crew.brought) == (["done"], 3)
+
+
+async def test_a_call_is_repeated_only_so_often():
+    crew = MadeUpCrew(*[ended(NodeFailed, JobState.NODE_FAIL)] * 3)
+    assert (await outcome(crew, retries=2), crew.brought) == ([NodeFailed], 3)
+
+
+async def test_a_call_whose_job_was_cancelled_is_not_repeated_but_those_behind_it_are():
+    crew = MadeUpCrew(ended(JobCancelled, JobState.CANCELLED))
+    assert await outcome(crew, calls=3) == [JobCancelled, "done", "done"]
+
+
+async def test_calls_fail_with_the_reason_why_no_worker_comes():
+    assert await outcome(NoCrew(), calls=2) == [SubmitError, SubmitError]

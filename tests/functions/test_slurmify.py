@@ -1,0 +1,280 @@
+"""Slurminade's names: what they do, and what they refuse, without a scheduler."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import threading
+import warnings
+
+import pytest
+
+import batchspawner.functions as slurminade
+from batchspawner.errors import OptionsError
+from batchspawner.functions import CannotTravel, JobFuture, configuration, guards
+from tests.functions import tasks
+
+square = slurminade.slurmify(tasks.square)
+speak = slurminade.slurmify(memory="1G")(tasks.speak)
+fail = slurminade.slurmify(tasks.fail)
+
+
+@pytest.fixture(autouse=True)
+def clean(monkeypatch, tmp_path):
+    """Each test begins with no configuration, a full budget and no dispatcher."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
+    monkeypatch.delenv("BATCHSPAWNER_FUNCTIONS_JOB", raising=False)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(guards._Guard, "nested", False)
+    configuration.forget_configuration()
+    slurminade.set_dispatch_limit(100)
+    yield
+    slurminade.set_dispatcher(None)
+    slurminade.set_dispatch_limit(100)
+    configuration.forget_configuration()
+
+
+@pytest.fixture
+def noted():
+    dispatcher = slurminade.TestDispatcher()
+    slurminade.set_dispatcher(dispatcher)
+    return dispatcher
+
+
+def test_a_marked_function_can_be_called_as_before(noted):
+    assert (square(3), speak("hi"), square.run_locally(4)) == (9, "hi", 16)
+    assert noted.calls == []
+
+
+def test_a_marked_function_keeps_its_name_and_documentation():
+    assert (square.__name__, square.__module__) == ("square", "tests.functions.tasks")
+
+
+def test_a_distributed_call_reaches_the_dispatcher(noted):
+    future = square.distribute(3)
+    assert [str(call) for (call,) in noted.calls] == ["square(3)"]
+    assert (type(future), future.done()) == (JobFuture, True)
+
+
+def test_arguments_that_do_not_fit_are_refused_at_once(noted):
+    with pytest.raises(TypeError, match="too many positional arguments"):
+        square.distribute(1, 2)
+    with pytest.raises(CannotTravel, match=r"argument 1 \(number\) of square"):
+        square.distribute(threading.Lock())
+    assert noted.calls == []
+
+
+def test_commands_are_noted_as_they_were_given(noted):
+    slurminade.srun("hostname")
+    slurminade.sbatch(["echo", "two words"])
+    assert (noted.sruns, noted.sbatches) == (["hostname"], ["echo 'two words'"])
+
+
+def test_a_call_is_done_at_once_without_jobs():
+    slurminade.set_dispatcher(slurminade.DirectCallDispatcher())
+    assert square.distribute(3).result(0) == 9
+    error = fail.distribute("no luck").exception(0)
+    assert (type(error), str(error)) == (ValueError, "no luck")
+
+
+def test_a_call_runs_in_another_process_and_prints_here(capfd):
+    slurminade.set_dispatcher(slurminade.SubprocessDispatcher())
+    assert speak.distribute("hello").result(0) == "hello"
+    assert slurminade.shell.distribute("echo $((6 * 7))").result(0) == 0
+    error = slurminade.sbatch("exit 3").exception(0)
+    assert (type(error), error.status) == (slurminade.CommandFailed, 3)
+    assert capfd.readouterr().err == "hello\n42\n"
+
+
+def test_a_flood_is_stopped(noted):
+    slurminade.set_dispatch_limit(2)
+    square.distribute(1)
+    slurminade.sbatch("hostname")
+    with pytest.raises(slurminade.TooManyDispatchesError, match="submitted 2 jobs, which is its"):
+        square.distribute(1)
+    slurminade.set_dispatch_limit(None)
+    square.distribute(1)
+
+
+def test_a_job_submits_jobs_only_when_it_is_meant(noted, monkeypatch):
+    monkeypatch.setenv("BATCHSPAWNER_FUNCTIONS_JOB", "1")
+    with pytest.raises(RuntimeError, match="square was to be distributed from within a job"):
+        square.distribute(1)
+    slurminade.allow_recursive_distribution()
+    square.distribute(1)
+    assert len(noted.calls) == 1
+
+
+def test_a_bundle_is_one_job_of_several_calls(noted):
+    with slurminade.JobBundling(max_size=2) as bundle:
+        futures = [square.distribute(n) for n in range(3)]
+        assert noted.calls == []
+        assert futures[0].get_job_id() is None
+    assert [[str(call) for call in calls] for calls in noted.calls] == [
+        ["square(0)", "square(1)"],
+        ["square(2)"],
+    ]
+    assert [future.done() for future in futures] == [True] * 3
+    assert [job.result(0) for job in bundle.get_all_jobs()] == [[None, None], [None]]
+
+
+def test_calls_with_other_options_are_other_jobs(noted):
+    with slurminade.JobBundling(max_size=9) as bundle:
+        square.distribute(1)
+        square.with_options(queue="long").distribute(2)
+        bundle.add(square, 3)
+    assert [[str(call) for call in calls] for calls in noted.calls] == [
+        ["square(1)", "square(3)"],
+        ["square(2)"],
+    ]
+
+
+def test_a_bundle_that_ends_with_an_exception_submits_nothing(noted):
+    futures = []
+
+    def break_off():
+        with slurminade.JobBundling(max_size=9):
+            futures.append(square.distribute(1))
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        break_off()
+    assert (futures[0].cancelled(), noted.calls) == (True, [])
+    assert slurminade.get_dispatcher() is noted
+
+
+def test_a_flush_submits_what_there_is(noted):
+    with slurminade.JobBundling(max_size=9) as bundle:
+        square.distribute(1)
+        assert [job.result(0) for job in bundle.flush()] == [[None]]
+        assert len(noted.calls) == 1
+    assert len(noted.calls) == 1
+
+
+def test_the_old_name_of_a_bundle_still_works(noted):
+    with pytest.warns(DeprecationWarning, match="now called JobBundling"):
+        bundle = slurminade.Batch(3)
+    with bundle:
+        square.distribute(1)
+    assert len(noted.calls) == 1
+
+
+def test_waiting_for_no_job_is_an_error(noted):
+    with pytest.raises(RuntimeError, match="to wait for no job at all"):
+        square.wait_for([])
+    with pytest.raises(RuntimeError, match="None is not a job"):
+        square.wait_for([None])
+    with pytest.raises(ValueError, match="method 'later' is not one of after, afterany"):
+        square.wait_for(3, method="later")
+
+
+def test_a_dependency_is_of_the_returned_function_only(noted):
+    waiting = square.wait_for(17, method="afterok").wait_for(JobFuture())
+    assert [one.method for one in waiting.make_options().after] == ["afterok", "afterany"]
+    assert square.make_options().after == ()
+
+
+def test_options_of_a_function_come_before_the_defaults(tmp_path, monkeypatch):
+    (tmp_path / ".slurminade_default.json").write_text(json.dumps({"queue": "a", "memory": "9G"}))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    (tmp_path / "slurminade").mkdir()
+    (tmp_path / "slurminade" / ".slurminade_default.json").write_text('{"qos": "x", "gpus": 1}')
+    here = tmp_path / "here"
+    here.mkdir()
+    (here / ".slurminade_default.json").write_text('{"qos": "y"}')
+    monkeypatch.chdir(here)
+    assert speak.make_options().resources == {"queue": "a", "memory": "1G", "qos": "y", "gpus": 1}
+    slurminade.update_default_configuration({"gpus": 2}, queue="b")
+    assert square.make_options().resources == {
+        "queue": "b",
+        "memory": "9G",
+        "qos": "y",
+        "gpus": 2,
+    }
+    slurminade.set_default_configuration(queue="c")
+    assert square.make_options().resources == {"queue": "c"}
+
+
+def test_a_configuration_that_cannot_be_read_is_named(tmp_path):
+    (tmp_path / ".slurminade_default.json").write_text("{")
+    with pytest.raises(OptionsError, match=r"slurminade_default.json' is not .* cannot be read"):
+        square.make_options()
+
+
+def test_options_can_be_changed_in_place():
+    function = slurminade.slurmify(tasks.square)
+    function.update_options({"queue": "a"})
+    assert function.make_options().resources == {"queue": "a"}
+
+
+def test_two_functions_of_one_name_are_refused(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import batchspawner.functions as s\n"
+        "@s.slurmify\ndef f(): pass\n"
+        "@s.slurmify\ndef f(): pass\n"
+    )
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=30)
+    assert "RuntimeError: Multiple function definitions!" in done.stderr
+    assert "has f in line 2 and in line 4" in done.stderr
+
+
+def test_an_entry_point_is_an_existing_script(tmp_path):
+    with pytest.raises(FileNotFoundError, match="there is no such file"):
+        slurminade.set_entry_point(tmp_path / "none.py")
+    (tmp_path / "notes.txt").touch()
+    with pytest.raises(ValueError, match=r"it has to be a \.py file"):
+        slurminade.set_entry_point(tmp_path / "notes.txt")
+
+
+def test_a_node_setup_has_no_arguments_and_runs_in_jobs_only(monkeypatch):
+    called = []
+    slurminade.node_setup(lambda: called.append("here"))
+    monkeypatch.setenv("BATCHSPAWNER_FUNCTIONS_JOB", "1")
+    slurminade.node_setup(lambda: called.append("job"))
+    with pytest.raises(ValueError, match="has arguments"):
+        slurminade.node_setup(tasks.square)
+    assert called == ["job"]
+
+
+def test_importing_is_quick_and_loads_nothing_but_the_standard_library():
+    code = "import sys, batchspawner.functions as f; f.slurmify; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30)
+    assert not {"asyncio", "jinja2", "jupyterhub", "traitlets"} & set(done.stdout.split())
+
+
+def test_every_public_name_exists():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert [
+            name for name in slurminade.__all__ if not callable(getattr(slurminade, name))
+        ] == []
+
+
+def test_a_script_need_not_wait_and_its_jobs_keep_their_order(queue, tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import batchspawner.functions as slurminade\n"
+        "slurminade.update_default_configuration(partition='alg', exclusive=True)\n"
+        "def note(text):\n"
+        f"    with open({str(tmp_path / 'notes')!r}, 'a') as notes: print(text, file=notes)\n"
+        "@slurminade.slurmify(constraint='fast')\n"
+        "def first(): note('first')\n"
+        "@slurminade.slurmify()\n"
+        "def each(number): note('each')\n"
+        "@slurminade.slurmify\n"
+        "def last(): note('last')\n"
+        "if __name__ == '__main__':\n"
+        "    first.distribute()\n"
+        "    slurminade.join()\n"
+        "    with slurminade.JobBundling(max_size=3):\n"
+        "        for number in range(6): each.distribute(number)\n"
+        "    slurminade.join()\n"
+        "    last.distribute()\n"
+    )
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=30)
+    assert (done.returncode, done.stderr) == (0, "")
+    tasks.wait_for(lambda: (tmp_path / "notes").read_text().endswith("last\n"))
+    assert (tmp_path / "notes").read_text().split() == ["first", *["each"] * 6, "last"]

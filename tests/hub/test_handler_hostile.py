@@ -1,0 +1,162 @@
+"""What hostile requests to /hub/api/batchspawner bring about: nothing."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from batchspawner.spawners.claim import new_code
+from tests.hub.test_handler import own_token, report, token_of, waiting  # noqa: F401  (a fixture)
+from tests.hubs import wait_for
+from tests.sites import start_hub
+
+# Real requests: each takes some milliseconds.
+MANY = settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+
+texts = st.text(max_size=50) | st.sampled_from(["", "x" * 200, "\0", "a\nb", "../../etc/passwd"])
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | texts,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3),
+    max_leaves=5,
+)
+names = st.sampled_from(
+    ["port", "host", "claim", "job_id", "environment", "cmd", "user", "ip", "api_token"]
+)
+wrong_ports = values.filter(lambda v: type(v) is not int or not 1 <= v <= 65535)
+bodies = st.dictionaries(names | texts, values, max_size=6).flatmap(
+    lambda body: wrong_ports.map(lambda port: json.dumps({**body, "port": port}).encode())
+)
+garbage = st.binary(max_size=300) | st.integers(1, 5000).map(lambda n: b"[" * n)
+
+
+def codes_in(folder) -> set[str]:
+    """Return the claim codes in the private files of the local queue."""
+    found: set[str] = set()
+    for path in folder.rglob("*"):
+        # Not every file is there for long.
+        with contextlib.suppress(OSError):
+            text = path.read_bytes().decode("utf-8", "replace")
+            found |= set(re.findall(r"[A-Za-z0-9_-]{43}\.claim-[0-9]+", text))
+    return found
+
+
+@pytest.fixture
+def code(waiting, site):  # noqa: F811
+    """The code of the server that waits."""
+    (one,) = codes_in(site.queue_folder)
+    return one
+
+
+@pytest.fixture
+def own(waiting):  # noqa: F811
+    """A token by which the server that waits may report."""
+    return own_token(waiting, waiting.users[0])
+
+
+@MANY
+@given(body=bodies | garbage)
+@example(body=b'{"port": ' + b"9" * 5000 + b"}")
+@example(body=b"x" * 20_000)
+def test_no_body_that_is_no_report_changes_anything(waiting, code, own, body):  # noqa: F811
+    user = waiting.users[0]
+    before = waiting.state(user)
+    for token in (code, own):
+        assert report(waiting, token, data=body).status_code in {400, 413}
+    assert waiting.state(user) == before
+
+
+codes = st.from_regex(r"[A-Za-z0-9_-]{43}\.claim-[0-9]{1,25}", fullmatch=True)
+printable = st.text(st.characters(min_codepoint=33, max_codepoint=126), max_size=60)
+
+
+@MANY
+@given(token=codes | printable, more=st.dictionaries(names, values, max_size=4))
+def test_no_token_and_no_code_but_its_own_reaches_a_server(waiting, token, more):  # noqa: F811
+    user = waiting.users[0]
+    before = waiting.state(user)
+    body = json.dumps({"claim": "a" * 32, **more, "port": 4321})
+    assert report(waiting, token or "-", data=body).status_code in {400, 401, 403}
+    assert waiting.state(user) == before
+
+
+@MANY
+@given(job_id=st.integers(1000, 10**9).map(str), port=st.integers(1, 65535))
+def test_a_code_is_worth_nothing_outside_of_its_job(waiting, code, job_id, port):  # noqa: F811
+    user = waiting.users[0]
+    before = waiting.state(user)
+    body = {"port": port, "claim": "b" * 32, "job_id": job_id}
+    assert report(waiting, code, json=body).status_code == 403
+    assert waiting.state(user) == before
+
+
+def test_other_people_get_nothing_for_a_servers_number(waiting):  # noqa: F811
+    user, other = waiting.users[:2]
+    before = waiting.state(user)
+    strangers = [new_code(number) for number in range(5)]
+    strangers += [own_token(waiting, other), token_of(waiting, user, "read:users:name!user")]
+    body = {"port": 4321, "claim": "c" * 32}
+    answers = [report(waiting, token, json=body).status_code for token in strangers]
+    assert answers == [403] * len(strangers)
+    assert waiting.state(user) == before
+
+
+def test_a_used_code_is_refused_to_everybody_and_the_server_goes_on(hub, site):
+    user = hub.users[0]
+    hub.begin(user)
+    (code,) = wait_for(lambda: codes_in(site.queue_folder), 20, "the code")
+    hub.wait_ready(user)
+    before, said = hub.state(user), len(hub.log.read_text())
+
+    def claim(number):
+        body = {"port": 4321, "claim": f"{number:064}"}
+        return report(hub, code, json=body).status_code
+
+    with ThreadPoolExecutor() as pool:
+        assert list(pool.map(claim, range(8))) == [403] * 8
+    assert hub.state(user) == before
+    assert hub.kernels(user).status_code == 200
+    log = hub.log.read_text()[said:]
+    assert f"ALARM: the claim code of job {before['job_id']} was used a second time" in log
+    assert code not in log
+    metric = r'^batchspawner_claim_alarms_total\{scheduler="local"\} 8.0$'
+    assert re.search(metric, hub.api("GET", "metrics").text, re.MULTILINE)
+
+
+def test_nothing_of_all_that_was_an_error_of_the_hub(hub):
+    log = hub.log.read_text()
+    assert [line for line in log.splitlines() if "Traceback" in line or " 500 POST" in line] == []
+
+
+BESIEGED = """
+import os, subprocess, sys
+port = os.environ["JUPYTERHUB_SERVICE_URL"].split(":")[2].split("/")[0]
+subprocess.run(["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--pdeathsig=KILL",
+                sys.executable, "-m", "http.server", port], cwd="/")
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be two users")
+def test_a_stranger_who_takes_the_port_of_a_server_gets_no_visitors(site, tmp_path):
+    server = tmp_path / "server"
+    server.write_text(f"#!{sys.executable}\n{BESIEGED}")
+    server.chmod(0o755)
+    hub = start_hub(site, tmp_path, f"c.Spawner.cmd = [{str(server)!r}]\n")
+    try:
+        hub.begin(hub.users[0])
+        wait_for(lambda: not hub.server(hub.users[0]), 60, "the end of the start")
+        said = hub.log.read_text()
+        # The guard that the wrapper left has ended it.
+        assert "ended before its server came up: failed (exit status 143)" in said
+        assert "listens on port" not in said
+    finally:
+        hub.stop()

@@ -1,0 +1,108 @@
+"""A Hub that speaks TLS with its jobs, each trusting the other for a reason."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+
+import pytest
+import requests
+
+from tests.hubs import wait_for
+from tests.sites import no_jobs_left, start_hub
+
+CONFIG = """
+c.JupyterHub.internal_ssl = True
+c.JupyterHub.internal_certs_location = "{folder}/internal-ssl"
+c.JupyterHub.hub_bind_url = c.JupyterHub.hub_bind_url.replace("http:", "https:")
+c.ConfigurableHTTPProxy.api_url = c.ConfigurableHTTPProxy.api_url.replace("http:", "https:")
+c.Spawner.ssl_alt_names_include_local = False
+"""
+
+
+@pytest.fixture
+def hub(site, tmp_path):
+    one = start_hub(site, tmp_path, CONFIG.replace("{folder}", str(tmp_path)))
+    yield one
+    one.stop()
+
+
+def test_a_server_has_a_certificate_for_the_host_that_its_job_got(hub, site):
+    user = hub.users[0]
+    hub.begin(user)
+    hub.wait_ready(user)
+    assert hub.kernels(user).status_code == 200
+    state = hub.state(user)
+    assert names_of(certificate_at(hub, state)) == {state["job_host"]}
+    hub.end(user)
+    no_jobs_left(site)
+
+
+def test_nobody_without_a_certificate_speaks_with_a_server(hub, site):
+    user = hub.users[0]
+    hub.begin(user)
+    hub.wait_ready(user)
+    state = hub.state(user)
+    with pytest.raises(requests.exceptions.SSLError):
+        requests.get(f"https://{state['job_host']}:{state['job_port']}/", timeout=10)
+    wait_for(lambda: hub.kernels(user).status_code == 200, 10, "the server to live on")
+    hub.end(user)
+    no_jobs_left(site)
+
+
+def context_of(hub) -> ssl.SSLContext:
+    """Return what the Hub itself trusts and shows to servers."""
+    folder = hub.folder / "internal-ssl"
+    context = ssl.create_default_context(cafile=folder / "hub-ca_trust.crt")
+    pair = folder / "hub-internal" / "hub-internal"
+    context.load_cert_chain(f"{pair}.crt", f"{pair}.key")
+    return context
+
+
+def certificate_at(hub, state) -> dict:
+    """Return the certificate that a server shows, once its name was found to be right."""
+    place = (state["job_host"], state["job_port"])
+    with (
+        socket.create_connection(place, timeout=10) as plain,
+        context_of(hub).wrap_socket(plain, server_hostname=place[0]) as secured,
+    ):
+        return secured.getpeercert()
+
+
+def names_of(certificate) -> set[str]:
+    return {name for _, name in certificate["subjectAltName"]}
+
+
+WRAPPED = {"local": "batchspawner.LocalQueueSpawner", "slurm": "batchspawner.SlurmSpawner"}
+MORE = """
+c.JupyterHub.allow_named_servers = True
+c.JupyterHub.spawner_class = "wrapspawner.ProfilesSpawner"
+c.ProfilesSpawner.profiles = [{"display_name": "One", "spawner": "{spawner}"}]
+"""
+
+
+def test_so_has_each_of_two_servers_of_a_user_behind_a_wrapper(site, tmp_path):
+    if site.name not in WRAPPED:
+        pytest.skip("shown on the local queue and on Slurm")
+    config = CONFIG.replace("{folder}", str(tmp_path))
+    hub = start_hub(site, tmp_path, config + MORE.replace("{spawner}", WRAPPED[site.name]))
+    user = hub.users[0]
+    try:
+        hub.begin(user)
+        hub.api("POST", f"users/{user}/servers/second", json={})
+        hub.wait_ready(user)
+        wait_for(lambda: named(hub, user, "second").get("ready"), 60, "the second server")
+        headers = {"Authorization": f"token {hub.token}"}
+        for name in (user, f"{user}/second"):
+            url = f"{hub.url}/user/{name}/api/status"
+            assert requests.get(url, headers=headers, timeout=30).status_code == 200
+        hub.api("DELETE", f"users/{user}/servers/second")
+        hub.end(user)
+        no_jobs_left(site)
+    finally:
+        hub.stop()
+
+
+def named(hub, user: str, name: str) -> dict:
+    """Return what the Hub says of a user's named server."""
+    return hub.api("GET", f"users/{user}").json()["servers"].get(name, {})

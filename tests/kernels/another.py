@@ -1,0 +1,32 @@
+"""Start a kernel as another server process does; write what happens, and obey what is read.
+
+python -m tests.kernels.another KERNELS NAME
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+
+from jupyter_client.kernelspec import KernelSpecManager
+from jupyter_client.manager import AsyncKernelManager
+
+
+async def main(kernels, name):
+    manager = AsyncKernelManager(
+        kernel_name=name, kernel_spec_manager=KernelSpecManager(kernel_dirs=[kernels]),
+        connection_file=f"{kernels}/another.json",
+    )  # fmt: skip
+    await manager.start_kernel()
+    loop = asyncio.get_running_loop()
+    while True:
+        info = await manager.provisioner.get_provisioner_info()
+        print(json.dumps(info), flush=True)
+        line = await loop.run_in_executor(None, sys.stdin.readline)
+        if line.strip() == "shutdown":
+            await manager.shutdown_kernel()
+            return
+
+
+asyncio.run(main(*sys.argv[1:]))

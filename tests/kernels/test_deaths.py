@@ -1,0 +1,88 @@
+"""Kernels whose job ends for reasons of the scheduler."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from batchspawner.errors import JobTimeout
+
+from .driving import value
+
+SLEEP = "import time; time.sleep(120)"
+EAT = "kept = []\nwhile True: kept.append(bytearray(10_000_000)); __import__('time').sleep(0.02)"
+
+
+async def test_a_kernel_at_the_end_of_its_walltime_is_dead_and_its_cell_says_why(started, site):
+    if site.name != "local":
+        pytest.skip("its walltimes are minutes")
+    manager, client = await started(runtime="0:00:04")
+    reply = await client.execute_interactive(SLEEP, timeout=30)
+    assert reply["content"]["ename"] == JobTimeout.__name__
+    assert not await manager.is_alive()
+
+
+@pytest.fixture
+def small(jobs):
+    """Shell commands that put a job into a control group which has little memory."""
+    group = Path(f"/sys/fs/cgroup/memory/batchspawner-{os.getpid()}")
+    try:
+        group.mkdir()
+        (group / "memory.limit_in_bytes").write_text("300M")
+    except OSError:
+        pytest.skip("control groups cannot be made here")
+    yield f"echo $$ > {group}/cgroup.procs"
+    for _ in range(100):
+        with contextlib.suppress(OSError):
+            group.rmdir()
+            return
+        time.sleep(0.1)
+
+
+async def test_a_kernel_that_takes_too_much_memory_is_dead_and_its_cell_says_why(
+    small, started, site
+):
+    if site.name != "local":
+        pytest.skip("its jobs are not those of the superuser")
+    _, client = await started(prologue=small)
+    reply = (await client.execute_interactive(EAT, timeout=30))["content"]
+    assert (reply["ename"], reply["evalue"][-58:]) == (
+        "KernelDied",
+        "died: it needed more memory than the job has; ask for more",
+    )
+
+
+async def test_a_kernel_whose_agent_is_killed_is_dead(started, jobs):
+    manager, client = await started()
+    agent = manager.provisioner._job.agent
+    running = asyncio.ensure_future(client.execute_interactive(SLEEP))
+    await asyncio.sleep(0.3)
+    subprocess.run(["kill", f"-{signal.SIGKILL.value}", str(agent.facts["pid"])], check=True)
+    reply = (await asyncio.wait_for(running, 40))["content"]
+    assert reply["status"] == "error"
+    assert not await manager.is_alive()
+
+
+async def test_a_kernel_knows_how_long_its_job_may_run(started):
+    _, client = await started(runtime="0:10:00")
+    code = "import os; print(os.environ['JOB_START_TIME'], os.environ['JOB_RUN_TIME'])"
+    began, lasts = map(int, (await value(client, code))[1].split())
+    assert (abs(time.time() - began) < 60, 590 <= lasts <= 600) == (True, True)
+
+
+async def test_a_kernel_that_cannot_start_says_what_it_printed(served):
+    argv = ["/bin/sh", "-c", "sleep 1; echo there is no such module; exit 3"]
+    manager, client = await served("bad", kernel_argv=argv)
+    dead = asyncio.Event()
+    manager.add_restart_callback(dead.set, "dead")
+    reply = (await client.execute_interactive("1", timeout=20))["content"]
+    said = f"the kernel in job {manager.provisioner._job.job_id} ended before it answered"
+    assert reply["evalue"] == f"{said} (exit status 3)\nthere is no such module"
+    await asyncio.wait_for(dead.wait(), 30)

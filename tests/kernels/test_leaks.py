@@ -1,0 +1,41 @@
+"""What many kernels leave behind: nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import threading
+from pathlib import Path
+
+from batchspawner import blocking
+from batchspawner.kernels import keeper
+
+from .driving import eventually
+
+ROUNDS = int(os.environ.get("BATCHSPAWNER_ROUNDS", "5"))
+
+
+def what_is_open():
+    gc.collect()
+    tasks = asyncio.all_tasks(blocking._loop)
+    folders = sorted(one.name for one in keeper._keeper.registry.root.iterdir() if one.is_dir())
+    return len(os.listdir("/proc/self/fd")), threading.active_count(), len(tasks), folders
+
+
+async def test_kernels_that_come_and_go_leave_nothing_behind(started, jobs, tmp_path):
+    async def one_round(number):
+        manager, client = await started(f"round{number}")
+        client.stop_channels()
+        await manager.shutdown_kernel(now=bool(number % 2))
+        manager.context.destroy(linger=0)
+        await eventually(lambda: jobs() == [])
+        await eventually(lambda: what_is_open()[3] == [])
+
+    await one_round(-2)
+    await one_round(-1)
+    before = what_is_open()
+    for number in range(ROUNDS):
+        await one_round(number)
+    await eventually(lambda: what_is_open() <= before)
+    assert sorted(Path(tmp_path, "calls").iterdir()) == [tmp_path / "calls" / "kernels"]

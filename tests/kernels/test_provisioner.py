@@ -1,0 +1,175 @@
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+
+import pytest
+
+from batchspawner.errors import JobCancelled, OptionsError, SubmitError
+
+from .driving import eventually, value
+
+
+async def test_a_kernel_runs_in_a_job(started, jobs):
+    _, client = await started()
+    assert await value(client, "import os; print(6 * 7)") == ("ok", "42\n")
+    assert [state.upper() for _, state in jobs()] == ["RUNNING"]
+
+
+async def test_a_kernel_that_is_shut_down_gives_its_job_back(started, jobs):
+    manager, _ = await started()
+    await manager.shutdown_kernel()
+    assert not await manager.is_alive()
+    await eventually(lambda: jobs() == [])
+
+
+async def test_an_interrupt_ends_the_cell_and_not_the_kernel(started):
+    manager, client = await started()
+    await value(client, "x = 7")
+    running = asyncio.ensure_future(value(client, "print('here'); import time; time.sleep(60)"))
+    await asyncio.sleep(0.3)
+    before = time.monotonic()
+    await manager.interrupt_kernel()
+    assert await running == ("error", "here\n")
+    assert time.monotonic() - before < 1
+    assert await value(client, "print(x)") == ("ok", "7\n")
+
+
+@pytest.mark.parametrize("now", [False, True])
+async def test_a_restart_keeps_the_job_and_the_connection(started, now, jobs):
+    manager, client = await started()
+    await value(client, "x = 7")
+    before = jobs()
+    await manager.restart_kernel(now=now)
+    assert await value(client, "print('x' in globals())") == ("ok", "False\n")
+    assert jobs() == before
+
+
+async def test_the_answer_to_input_comes_to_the_kernel(started):
+    _, client = await started()
+    asking = asyncio.ensure_future(
+        client.execute_interactive("print(input('who? '))", allow_stdin=True, timeout=20,
+                                   stdin_hook=lambda _: client.input("ada"))
+    )  # fmt: skip
+    assert (await asking)["content"]["status"] == "ok"
+
+
+async def test_two_kernels_that_name_the_same_allocation_share_its_job(started, jobs):
+    first, _ = await started("one", allocation="work")
+    second, client = await started("two", allocation="work")
+    assert len(jobs()) == 1
+    await first.shutdown_kernel()
+    assert await value(client, "print(1)") == ("ok", "1\n")
+    await second.shutdown_kernel()
+    await eventually(lambda: jobs() == [])
+
+
+async def test_a_kernel_joins_a_job_by_its_id(started, jobs):
+    await started("one")
+    ((job_id, _),) = jobs()
+    await started("two", jobid=job_id)
+    assert [job for job, _ in jobs()] == [job_id]
+
+
+async def test_a_job_without_kernels_lingers_for_the_next_one(started, jobs):
+    manager, _ = await started("one", allocation="work", linger=30)
+    before = jobs()
+    await manager.shutdown_kernel()
+    await started("two", allocation="work", linger=0)
+    assert jobs() == before
+
+
+async def test_a_job_id_that_holds_no_kernels_is_refused(started):
+    with pytest.raises(OptionsError, match="jobid: '77' is not allowed"):
+        await started(jobid="77")
+
+
+async def test_a_refused_job_fails_the_start_in_the_words_of_the_scheduler(started, site):
+    too_much = {"nprocs": "40"} if site.name == "local" else {"queue": "nowhere"}
+    with pytest.raises(SubmitError, match="refused the job"):
+        await started(**too_much)
+
+
+async def test_a_kernel_waits_for_its_job_as_long_as_it_takes(served, site):
+    site.fill()
+    manager, client = await served()
+    assert await manager.is_alive()
+    running = asyncio.ensure_future(value(client, "print(1)", waits=True))
+    await eventually(lambda: manager.provisioner._job.allocation.status)
+    await asyncio.sleep(0.5)
+    site.drain()
+    status, printed, cleared = await running
+    assert (status, printed) == ("ok", "1\n")
+    assert re.search(r"Job \d+ is pending \(.*\)", cleared)
+
+
+async def test_stopping_a_kernel_that_waits_cancels_its_job(served, jobs, site):
+    site.fill()
+    manager, _ = await served()
+    before = jobs()
+    await manager.shutdown_kernel()
+    await eventually(lambda: len(jobs()) == len(before) - 1)
+
+
+async def test_restarting_a_kernel_that_waits_keeps_its_place(served, jobs, site):
+    site.fill()
+    manager, client = await served()
+    before = jobs()
+    await manager.restart_kernel()
+    assert jobs() == before
+    site.drain()
+    assert await value(client, "print(1)") == ("ok", "1\n")
+
+
+async def test_interrupting_a_kernel_that_waits_gives_its_cells_up(served, site):
+    site.fill()
+    manager, client = await served()
+    running = asyncio.ensure_future(value(client, "print(1)"))
+    await asyncio.sleep(0.2)
+    await manager.interrupt_kernel()
+    assert (await running)[0] == "error"
+    assert await manager.is_alive()
+
+
+async def test_a_kernel_whose_job_is_cancelled_is_dead_and_its_cell_says_why(started, jobs, site):
+    manager, client = await started()
+    running = asyncio.ensure_future(client.execute_interactive("import time; time.sleep(60)"))
+    await asyncio.sleep(0.3)
+    ((job_id, _),) = jobs()
+    site.cancel(job_id)
+    reply = (await asyncio.wait_for(running, 20))["content"]
+    assert reply["ename"] == JobCancelled.__name__
+    assert f"job {job_id} ended: cancelled" in reply["evalue"]
+    assert not await manager.is_alive()
+
+
+async def test_a_kernel_whose_job_is_gone_is_not_started_into_the_queue_again(served, jobs, site):
+    manager, _ = await served()
+    await eventually(lambda: [state.upper() for _, state in jobs()] == ["RUNNING"])
+    dead = asyncio.Event()
+    manager.add_restart_callback(dead.set, "dead")
+    site.cancel(jobs()[0][0])
+    await asyncio.wait_for(dead.wait(), 20)
+    assert jobs() == []
+
+
+async def test_a_person_may_restart_a_kernel_whose_job_is_gone(served, jobs, site):
+    manager, client = await served()
+    await eventually(lambda: [state.upper() for _, state in jobs()] == ["RUNNING"])
+    site.cancel(jobs()[0][0])
+    await eventually(lambda: jobs() == [])
+    await manager.restart_kernel()
+    assert await value(client, "print(1)") == ("ok", "1\n")
+
+
+async def test_a_kernel_that_crashes_is_started_again_in_the_same_job(served, jobs):
+    manager, client = await served()
+    await value(client, "x = 7")
+    before = jobs()
+    restarted = asyncio.Event()
+    manager.add_restart_callback(restarted.set, "restart")
+    client.execute("import os; os.kill(os.getpid(), 9)")
+    await asyncio.wait_for(restarted.wait(), 20)
+    assert await value(client, "print('x' in globals())") == ("ok", "False\n")
+    assert jobs() == before

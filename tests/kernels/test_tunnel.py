@@ -1,0 +1,59 @@
+"""Kernels that are reached through ssh."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+
+import psutil
+import pytest
+
+from batchspawner.errors import BatchError
+from tests.sshd import SSHD, Sshd
+
+from .driving import eventually, value
+
+pytestmark = pytest.mark.skipif(
+    not (SSHD and shutil.which("ssh")), reason="needs ssh and sshd (openssh-server)"
+)
+ADDRESS = "import json, ipykernel\nprint(json.load(open(ipykernel.get_connection_file()))['ip'])"
+
+
+@pytest.fixture
+def ssh(tmp_path):
+    """The ssh command that reaches this machine under its own name."""
+    server = Sshd(tmp_path / "ssh").start()
+    text = server.config.read_text().replace("there", socket.gethostname())
+    server.config.write_text(text)
+    yield f"ssh -F {server.config}"
+    server.stop()
+
+
+def tunnels():
+    return [one for one in psutil.Process(os.getpid()).children() if one.name() == "ssh"]
+
+
+async def test_a_kernel_is_reached_through_ssh_only(ssh, started):
+    manager, client = await started(tunnel=ssh)
+    assert await value(client, ADDRESS) == ("ok", "127.0.0.1\n")
+    await manager.restart_kernel()
+    assert await value(client, "print(6 * 7)") == ("ok", "42\n")
+    await manager.shutdown_kernel()
+    await eventually(lambda: tunnels() == [])
+
+
+async def test_a_tunnel_that_is_cut_is_dug_again(ssh, started):
+    _, client = await started(tunnel=ssh)
+    await value(client, "x = 7")
+    (tunnel,) = tunnels()
+    os.kill(tunnel.pid, signal.SIGKILL)
+    await eventually(lambda: [one.pid for one in tunnels()] not in ([], [tunnel.pid]))
+    assert await value(client, "print(6 * x)") == ("ok", "42\n")
+
+
+async def test_a_node_that_ssh_does_not_reach_fails_the_start_in_its_words(started, monkeypatch):
+    monkeypatch.setattr("batchspawner.kernels.tunnel._OPEN", 2)
+    with pytest.raises(BatchError, match=r"ssh said:\n.*port 1: Connection refused"):
+        await started(tunnel="ssh -F /dev/null -o HostName=127.0.0.1 -p 1")

@@ -1,0 +1,268 @@
+"""Cells as jobs, on every scheduler that there is."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from pathlib import Path
+
+import pytest
+
+from tests.hubs import wait_for
+
+ROOT = Path(__file__).parents[2]
+
+
+class User:
+    """A user with a notebook, which is a process of the user's own."""
+
+    def __init__(self, site, folder: Path) -> None:
+        self.site, self.folder = site, folder
+        prefix = site.client().runner.prefix
+        self.name = getpass.getuser() if not prefix else site.users[0]
+        self._check_python(prefix)
+        shutil.chown(folder, self.name)
+        self.calls = folder / "calls"
+        self.open()
+
+    def open(self) -> None:
+        """Open the notebook."""
+        prefix = self.site.client().runner.prefix
+        settings = {
+            "PYTHONPATH": str(ROOT),
+            "BATCHSPAWNER_CALL_DIR": str(self.calls),
+            "IPYTHONDIR": str(self.folder / "ipython"),
+            "BATCHSPAWNER_SCHEDULER": self.site.name,
+        }
+        assigned = [f"{name}={value}" for name, value in settings.items()]
+        self.process = subprocess.Popen(
+            [*prefix, "env", *assigned, sys.executable, "-m", "tests.magics.driver"],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=self.folder,
+            env={**os.environ, **self.site.environment},
+        )  # fmt: skip
+        self.pid = int(self.process.stdout.readline())
+        self.run("%load_ext batchspawner.magics")
+
+    def _check_python(self, prefix) -> None:
+        try:
+            subprocess.run([*prefix, sys.executable, "-c", ""], check=True, capture_output=True)
+        except subprocess.CalledProcessError as error:
+            pytest.skip(f"{self.name} cannot run {sys.executable}: {error.stderr.decode()}")
+
+    def run(self, text: str) -> tuple[str, str]:
+        """Run a cell in the notebook; return what it printed."""
+        self.process.stdin.write(json.dumps(text) + "\n")
+        self.process.stdin.flush()
+        out, err = json.loads(self.process.stdout.readline())
+        return out, err
+
+    def value(self, expression: str):
+        """Return what an expression is worth in the notebook."""
+        out, err = self.run(f"import json; print(json.dumps({expression}))")
+        assert out[:1] in '"[{0123456789tfn', out + err
+        return json.loads(out)
+
+    def becomes(self, expression: str, wanted) -> None:
+        wait_for(lambda: self.value(expression) == wanted, 60, f"{expression} == {wanted!r}")
+
+    def interrupt_when(self, exists: Path) -> threading.Thread:
+        def send() -> None:
+            wait_for(exists.exists, 60, str(exists))
+            os.kill(self.pid, signal.SIGINT)
+
+        thread = threading.Thread(target=send)
+        thread.start()
+        return thread
+
+    def leave(self) -> None:
+        """Close the notebook."""
+        with self.process:
+            self.process.stdin.close()
+            self.process.wait(30)
+
+
+@pytest.fixture
+def user(site):
+    # Not below tmp_path: each start of pytest closes that for others.
+    with tempfile.TemporaryDirectory(prefix="batchspawner-cells-") as folder:
+        one = User(site, Path(folder))
+        yield one
+        one.leave()
+
+
+@pytest.fixture
+def execute(site):
+    return f"%%execute --wlm={site.name} --amgr=cell --jobid=job "
+
+
+def test_the_transcript_reads_as_ever(user, execute):
+    out, err = user.run(f"{execute}\necho Hello")
+    job = user.value("job")
+    assert (re.sub(r"\.+\n", ".\n", out), err) == (
+        f"Submitted batch job {job}\nRunning .\nEnd batch job {job} Status:  COMPLETED\n\nHello\n",
+        "",
+    )
+
+
+def test_the_exit_status_of_the_cell_is_told(user, execute):
+    out, err = user.run(f"{execute} --check\necho error >&2; exit 3")
+    job = user.value("job")
+    assert out.splitlines()[2] == f"End batch job {job} Status:  FAILED (exit status 3)"
+    assert err == f"error\nUsageError: job {job} ended: failed (exit status 3)\n"
+    assert user.value("cell.get_output()") == ["", "error\n"]
+
+
+def test_a_cell_begins_where_the_notebook_is_and_has_its_variables(user, execute):
+    user.run("import os; os.environ['COLOUR'] = 'sky blue'; os.environ['JUPYTERHUB_API_TOKEN']='x'")
+    user.run(
+        f'{execute}\npwd; echo "$COLOUR ${{host}} {{folder}}" ${{JUPYTERHUB_API_TOKEN:-none}}; cat'
+    )
+    assert user.value("cell.log()") == f"{user.folder}\nsky blue  {{folder}} none\n"
+
+
+def test_output_comes_while_the_job_runs(user, execute):
+    gate = user.folder / "gate"
+    body = f"echo first; until [ -e {gate} ]; do sleep 0.1; done; echo second >&2"
+    out, _ = user.run(f"{execute} --bg\n{body}")
+    assert out == f"Submitted batch job {user.value('job')}\n"
+    user.becomes("cell.log()", "first\n")
+    assert user.value("[cell.state.name, cell.finished]") == ["RUNNING", False]
+    gate.touch()
+    user.run("cell.wait_progress()")
+    assert user.value("[cell.state.name, *cell.get_output()]") == [
+        "COMPLETED",
+        "first\n",
+        "second\n",
+    ]
+
+
+def test_an_interrupt_cancels_the_job(user, execute, site):
+    started = user.folder / "started"
+    thread = user.interrupt_when(started)
+    out, err = user.run(f"{execute}\ntouch {started}; sleep 600")
+    thread.join()
+    job = user.value("job")
+    assert out.splitlines()[2].startswith(f"End batch job {job} Status:  CANCELLED")
+    assert err == (
+        "cancelling; interrupt again to end it at once\n"
+        f"UsageError: {job} was interrupted\n"
+    )  # fmt: skip
+    wait_for(lambda: not site.jobs(), 40, "the end of the job")
+
+
+def test_a_job_that_somebody_else_cancels_ends_the_wait(user, execute, site):
+    started = user.folder / "started"
+    user.run(f"{execute} --bg\necho before; touch {started}; sleep 600")
+    wait_for(started.exists, 60, "the job")
+    site.cancel(str(user.value("job")))
+    user.run("cell.wait_progress()")
+    assert user.value("[cell.state.name, cell.log()]") == ["CANCELLED", "before\n"]
+
+
+def test_a_job_that_waits_can_be_cancelled(user, execute, site):
+    site.fill()
+    try:
+        user.run(f"{execute} --bg\necho never")
+        assert user.value("cell.state.name") == "PENDING"
+        assert user.run(f"%jobcancel {user.value('job')}") == ("", "")
+        user.run("cell.wait_progress()")
+        # Not every accounting remembers a job that never ran.
+        assert user.value("cell.state.name == 'CANCELLED' or cell.status.gone")
+        assert user.value("cell.log()") == ""
+    finally:
+        site.drain()
+
+
+def test_a_refused_job_says_why(user, execute):
+    _, err = user.run(f"{execute} --no-such-option\ntrue")
+    assert err.startswith("UsageError: ")
+    assert "--no-such-option" in err
+
+
+def test_a_cell_in_python_runs_in_a_job_with_variables_of_the_notebook(user, execute):
+    user.run("import os; numbers = [3, 4]")
+    _, err = user.run(
+        f"{execute} --python --in numbers --out total,pid\n"
+        "import os\ntotal = sum(numbers)\npid = os.getpid()\nprint('done')"
+    )
+    assert err == ""
+    assert user.value("[total, pid != os.getpid(), *cell.get_output()]") == [7, True, "done\n", ""]
+
+
+def test_a_cell_that_failed_can_be_submitted_again(user, execute):
+    user.run(f"{execute}\nexit 3")
+    user.run("cell.submit('echo again'); cell.wait_progress()")
+    assert user.value("[cell.state.name, cell.log()]") == ["COMPLETED", "again\n"]
+
+
+def test_an_interrupt_while_the_job_is_submitted_cancels_it(user, execute, site):
+    user.run(
+        "import asyncio, batchspawner.client, pathlib\n"
+        "submit = batchspawner.client.BatchClient.submit\n"
+        "async def slow(self, request):\n"
+        "    job_id = await submit(self, request)\n"
+        "    pathlib.Path('submitted').touch()\n"
+        "    await asyncio.sleep(1)\n"
+        "    return job_id\n"
+        "batchspawner.client.BatchClient.submit = slow"
+    )
+    thread = user.interrupt_when(user.folder / "submitted")
+    user.run(f"{execute}\nsleep 600")
+    thread.join()
+    wait_for(lambda: not site.jobs(), 40, "the end of the job")
+
+
+def test_a_notebook_removes_what_an_earlier_one_had_to_leave(user, execute, site):
+    started = user.folder / "started"
+    user.run(f"{execute} --bg\ntouch {started}; sleep 600")
+    wait_for(started.exists, 60, "the job")
+    site.cancel(str(user.value("job")))
+    os.kill(user.pid, signal.SIGKILL)
+    user.process.wait(30)
+    wait_for(lambda: not site.jobs(), 40, "the end of the job")
+    user.leave()
+    (left,) = user.calls.iterdir()
+    user.open()
+    user.run(f"{execute}\ntrue")
+    wait_for(lambda: not left.exists(), 40, "the end of the folder")
+
+
+def test_nothing_is_left_behind(user, execute):
+    user.run(f"{execute}\necho Hello")
+    user.process.stdin.close()
+    user.process.wait(30)
+    assert list(user.calls.iterdir()) == []
+
+
+@pytest.mark.parametrize("site", ["slurm"], indirect=True)
+def test_each_element_of_an_array_runs_the_cell(user, execute):
+    user.run(
+        f"{execute} --python --array=3-4 --out index\n"
+        "import os\nindex = os.environ['SLURM_ARRAY_TASK_ID']"
+    )
+    assert user.value("[cell.state.name, cell.log(), index]") == [
+        "COMPLETED", "", {"3": "3", "4": "4"}
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("site", ["slurm"], indirect=True)
+def test_lines_for_the_scheduler_count(user, execute):
+    user.run(f"{execute}\n#SBATCH --comment=hello\nscontrol show job $SLURM_JOB_ID -o")
+    assert "Comment=hello" in user.value("cell.log()")
+
+
+@pytest.mark.parametrize("site", ["local"], indirect=True)
+def test_the_end_of_the_walltime_ends_the_wait_and_is_told(user, execute):
+    out, err = user.run(f"{execute} --check --walltime=0:01\necho before; sleep 600")
+    end = f"End batch job {user.value('job')} Status:  TIMEOUT (it reached its walltime of 1 s)"
+    assert out.splitlines()[2:] == ["before", end]
+    assert user.value("cell.log()") == "before\n"
+    assert err.startswith(f"UsageError: job {user.value('job')} ended: timeout (")

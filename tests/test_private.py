@@ -1,0 +1,39 @@
+"""Secrets do not show when what holds them is printed or logged."""
+
+from __future__ import annotations
+
+import json
+import logging
+import pickle
+
+from batchspawner.commands import Call
+from batchspawner.jobs import JobRequest
+from batchspawner.private import PrivateEnvironment
+
+SECRET = "hunter2"
+
+
+def test_an_environment_shows_its_names_only():
+    environment = PrivateEnvironment({"PASSWORD": SECRET, "A": "b"})
+    assert f"{environment}" == f"{environment!r}" == "<2 variables: A, PASSWORD>"
+    assert f"{PrivateEnvironment()}" == "<0 variables: none>"
+
+
+def test_a_log_gets_no_more_of_it_than_a_page(caplog):
+    caplog.set_level(logging.DEBUG)
+    environment = PrivateEnvironment(PASSWORD=SECRET)
+    logging.debug("%s %r %s", environment, {"env": environment}, [environment])
+    assert SECRET not in caplog.text
+
+
+def test_it_is_an_environment_all_the_same():
+    environment = PrivateEnvironment(PASSWORD=SECRET)
+    assert {**environment} == dict(environment) == {"PASSWORD": SECRET}
+    assert json.loads(json.dumps(environment)) == environment
+    assert pickle.loads(pickle.dumps(environment)) == environment
+
+
+def test_neither_a_request_nor_a_call_shows_what_it_brings_to_the_scheduler():
+    request = JobRequest(f"export PASSWORD={SECRET}", "tag", {"PASSWORD": SECRET})
+    call = Call(("submit",), str, SECRET, {"PASSWORD": SECRET})
+    assert SECRET not in f"{request} {request!r} {call} {call!r}"
