@@ -11,7 +11,7 @@ from tests.hubs import wait_for
 from tests.sites import SlurmSite, no_jobs_left, start_hub
 
 SHORT = {
-    "local": 'c.LocalQueueSpawner.req_runtime = "0:0:8"',
+    "local": 'c.LocalQueueSpawner.req_runtime = "0:0:25"',
     "slurm": 'c.SlurmSpawner.req_runtime = "0:1:0"',
     "gridengine": 'c.GridengineSpawner.req_runtime = "0:0:15"',
 }

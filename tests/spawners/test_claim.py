@@ -91,7 +91,7 @@ async def test_a_second_claim_is_refused_and_an_alarm(running, cluster, caplog):
     assert running.claim_alarm.startswith(alarm)
     assert [r.levelname for r in caplog.records if alarm in r.getMessage()] == ["ERROR"]
     events = running.progress()
-    told = [(await within(5, events.__anext__()))["message"] for _ in range(2)]
+    told = [(await within(5, events.__anext__()))["message"] for _ in running.story]
     assert told[-1].startswith(alarm)
     await events.aclose()
     await asyncio.sleep(0.05)
