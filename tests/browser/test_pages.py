@@ -21,7 +21,7 @@ LAB = files("batchspawner.labextension")
 FATES = {
     "waiting": {"req_nprocs": "2"},
     "ready": {"req_runtime": "0:12:00"},
-    "brief": {"req_runtime": "0:00:15"},
+    "brief": {"req_runtime": "0:00:45"},
     "missing": {"req_prologue": "module load jupyter"},
     "crashed": {"cmd": ["sh", "-c", "'echo Segmentation fault; exit 139'"],
                 "batchspawner_singleuser_cmd": ""},
@@ -208,7 +208,7 @@ def test_the_home_page_and_jupyterlab_tell_the_time_left(page, hub, picture):
 def test_a_server_whose_time_is_over_is_announced(page, hub, picture):
     start(page, hub, "brief")
     hub.wait_ready("brief")
-    wait_for(lambda: hub.server("brief") is None, 60, "the end of its time")
+    wait_for(lambda: hub.server("brief") is None, 90, "the end of its time")
     page.goto(f"{hub.url}/hub/home")
     ended = "Your server ended: the time that it had asked for was over (job "
     assert ended in page.inner_text("#batchspawner-servers")
