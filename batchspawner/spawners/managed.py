@@ -9,13 +9,14 @@ import pwd
 import time
 from typing import TYPE_CHECKING, Any
 
-from ..errors import BatchError, SchedulerError, SchedulerUnavailable, SubmitError
+from ..errors import BatchError, SchedulerError, SubmitError
 from ..jobs import JobRequest, JobState
 from ..schedulers import scheduler_class, scheduler_names
 from ..waiting import within
 from . import metrics
 from .admission import Ticket, shared_gate
 from .answering import answers_http
+from .cancelling import cancel_patiently
 from .confirming import check_confirmed, patience
 from .customised import customisations
 from .deadline import late
@@ -43,9 +44,6 @@ if TYPE_CHECKING:
 
 _FIRST_ANSWER = 15.0
 """Seconds that `poll` waits for the first listing after a restart of the Hub."""
-
-_CANCEL_PAUSES = (1.0, 5.0)
-"""Seconds between the tries to cancel a job while the scheduler does not answer."""
 
 _ANSWER_PAUSE = 0.1
 """Seconds between two looks whether the server answers."""
@@ -144,19 +142,7 @@ class ManagedBackend:
         return JobStatus.PENDING if status.state.is_waiting else JobStatus.RUNNING
 
     async def cancel(self) -> None:
-        """Cancel the job, again for a while when the scheduler does not answer."""
-        for pause in _CANCEL_PAUSES:
-            try:
-                return await self.client.cancel(self.spawner.job_id)
-            except SchedulerUnavailable as error:
-                self.spawner.log.warning(
-                    "%s: job %s is not cancelled yet: %s",
-                    self.spawner._log_name,
-                    self.spawner.job_id,
-                    error,
-                )
-            await asyncio.sleep(pause)
-        return await self.client.cancel(self.spawner.job_id)
+        await cancel_patiently(self.client, self.spawner)
 
     async def poll(self) -> int | None:
         spawner = self.spawner

@@ -199,7 +199,7 @@ async def test_stopping_while_the_submit_runs_cancels_the_job_that_comes_of_it(s
 
 
 async def test_a_cancel_without_an_answer_is_repeated(spawner, cluster, monkeypatch):
-    monkeypatch.setattr("batchspawner.spawners.managed._CANCEL_PAUSES", (0.2, 5.0))
+    monkeypatch.setattr("batchspawner.spawners.cancelling._PAUSES", (0.2, 5.0))
     await serve(spawner, cluster)
     cluster.down = True
     stopping = asyncio.ensure_future(spawner.stop())
