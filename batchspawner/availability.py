@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 FRESH = {"availability": 30.0, "accounts": 600.0, "reservations": 60.0}
 """Seconds for which an answer is used without asking again, by the method that asks."""
 
-WAITING = {"ahead": 30.0}
+WAITING = {"ahead": 30.0, "core_usage": 30.0, "core_limits": 600.0}
 """The same for what only those ask who wait."""
 
 PATIENCE = 2.0

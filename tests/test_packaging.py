@@ -52,6 +52,17 @@ def test_the_wheel_holds_templates_types_and_both_packages(built):
     assert not {name for name in names if name.startswith("tests")}
 
 
+def test_the_wheel_brings_pages_and_what_jupyterlab_finds_by_itself(built):
+    (wheel,) = built.glob("*.whl")
+    names = {name.partition(".data/data/")[2] or name for name in zipfile.ZipFile(wheel).namelist()}
+    assert names >= {
+        "batchspawner/templates/hub/home.html",
+        "etc/jupyter/jupyter_server_config.d/batchspawner.json",
+        "share/jupyter/labextensions/batchspawner-time/package.json",
+        "share/jupyter/labextensions/batchspawner-time/static/remoteEntry.js",
+    }
+
+
 def test_the_wheel_declares_what_it_needs(built):
     (wheel,) = built.glob("*.whl")
     archive = zipfile.ZipFile(wheel)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from ..client import BatchClient
     from ..commands import Call
+    from ..spawners.packing import Package
 
 _NO_RIGHT = re.compile(
     r"password is required|a terminal is required|not allowed to execute|may not run sudo"
@@ -145,31 +146,40 @@ def _prefix_cure(bench: Bench) -> str:
     return f'c.{bench.section}.exec_prefix = "sudo -E -u {{username}}"'
 
 
-async def render(bench: Bench, command: str, log: str) -> str:
-    """Return the job script that the site's template makes of a command. Raises Broken."""
-    spawner = bench.spawner
+async def render(bench: Bench, command: str, log: str) -> Package:
+    """Return what the site makes of a job that runs a command. Raises Broken."""
+    from ..spawners.failures import SpawnFailure
+    from ..spawners.packing import pack
+
+    spawner, scheduler = bench.spawner, bench.client.scheduler
+    variables = spawner.script_variables
+    spawner.cmd_formatted_for_batch = lambda: scheduler.embedded(command)
+    spawner.script_variables = lambda: {**variables(), "log": log}
     try:
-        variables = {**spawner.script_variables(), "log": log}
-        variables["cmd"] = bench.client.scheduler.embedded(command)
-        script: str = await spawner._get_batch_script(**variables)
-    except (TemplateError, KeyError, ValueError) as error:
+        package: Package = await pack(spawner, scheduler, bench.client.leave)
+    except (TemplateError, KeyError, ValueError, SpawnFailure) as error:
         text = f"the job script cannot be made: {type(error).__name__}: {error}"
         cure = f"look into c.{bench.section}.batch_script, or: batchspawner templates"
         raise Broken(wrong("script", text, cure)) from error
-    return script
+    return package
 
 
-def look_at_script(bench: Bench, script: str, secrets: tuple[str, ...]) -> list[Finding]:
-    """Look whether a script runs the command, and whether it tells what others may not read."""
-    found = []
-    if "zlib" not in script:
+def look_at_package(bench: Bench, package: Package) -> list[Finding]:
+    """Look whether a script runs the command, and what it tells that others may not read."""
+    spawner, section = bench.spawner, bench.section
+    if "zlib" not in package.script:
         text = "the job script does not hold the command that starts the server"
-        cure = f"write {{cmd}} into c.{bench.section}.batch_script"
+        cure = f"write {{cmd}} into c.{section}.batch_script"
         raise Broken(wrong("script", text, cure))
-    if any(secret in script for secret in secrets):
+    lines = len(package.script.splitlines())
+    found = [fine("script", f"the job script is made ({lines} lines)")]
+    if spawner.api_token in package.script:
         text = "the job script holds the token of the server; on many clusters others can read it"
-        cure = f"take the token out of c.{bench.section}.batch_script; the environment carries it"
+        cure = f"take the token out of c.{section}.batch_script"
         found.append(wrong("secrets", text, cure))
-    else:
-        found.append(fine("script", f"the job script is made ({len(script.splitlines())} lines)"))
+    elif spawner.api_token in package.environment.values():
+        readers = bench.client.scheduler.environment_readers
+        text = f"the token of the server travels in the job's environment, read by {readers}"
+        cure = f'c.{section}.secret_transport = "claim"   (and no $JUPYTERHUB_API_TOKEN in scripts)'
+        found.append(doubtful("secrets", text, cure))
     return found

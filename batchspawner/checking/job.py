@@ -18,13 +18,16 @@ from ..errors import SchedulerError
 from ..jobs import JobRequest
 from ..waiting import within
 from . import probe
-from .hubside import look_at_script, render
+from .hubside import look_at_package, render
 
 if TYPE_CHECKING:
     from ..jobs import JobStatus
     from .findings import Finding
     from .hubside import Bench
     from .listening import Listener
+
+FILE = "BATCHSPAWNER_PRIVATE_FILE"
+"""The variable that names the file in which a claim code may travel."""
 
 _LOOK = 0.3
 _GRACE = 20.0
@@ -61,30 +64,33 @@ class Visit:
     skew: float | None = None
 
 
-def command_of(wishes: dict[str, Any]) -> str:
-    """Return the shell command that runs the probe with nothing installed."""
+def command_of(wishes: dict[str, Any], wrapper: str) -> str:
+    """Return the shell command that runs the probe with nothing installed.
+
+    The name of the wrapper stands in it, because a script without one gets no claim code.
+    """
     source = Path(probe.__file__).read_text(encoding="utf-8") + "\nmain(read_wishes())\n"
     packed = base64.b64encode(zlib.compress(source.encode(), 9)).decode()
     code = f'import base64,zlib;exec(zlib.decompress(base64.b64decode("{packed}")))'
-    return shlex.join(["python3", "-c", code, json.dumps(wishes).encode().hex()])
+    return shlex.join(["python3", "-c", code, json.dumps(wishes).encode().hex(), wrapper])
 
 
 async def run_job(
     bench: Bench, listener: Listener, patience: float, folder: str
 ) -> tuple[Course, list[Finding]]:
     """Submit the job, wait for what it tells, visit it and cancel it. Raises Broken."""
-    spawner, course = bench.spawner, Course(environment=dict(bench.spawner.get_env()))
+    spawner, course = bench.spawner, Course()
     nonce = secrets.token_hex(8)
     course.log = f"{folder}/.batchspawner-check-{nonce}.log"
-    given = [name for name, value in course.environment.items() if value]
+    wrapper = spawner.batchspawner_singleuser_cmd.split(" ")[0]
     wishes = {
         "nonce": nonce, "api_url": spawner.hub.api_url, "reply": listener.url,
         "ports": list(spawner.port_range), "secret": spawner.api_token,
-        "wrapper": spawner.batchspawner_singleuser_cmd.split(" ")[0], "server": spawner.cmd[0],
-        "names": [name for name in given if name.startswith("JUPYTERHUB_")],
+        "wrapper": wrapper, "server": spawner.cmd[0],
     }  # fmt: skip
-    course.script = await render(bench, command_of(wishes), course.log)
-    found = look_at_script(bench, course.script, (spawner.api_token,))
+    package = await render(bench, command_of(wishes, wrapper), course.log)
+    course.script, course.environment = package.script, dict(package.environment)
+    found = look_at_package(bench, package)
     await _submit(bench, course)
     if course.submit_error is None:
         try:
@@ -149,7 +155,9 @@ async def _read_log(bench: Bench, course: Course) -> dict[str, Any] | None:
 
 async def visit(bench: Bench, host: str, facts: dict[str, Any], nonce: str) -> Visit:
     """Connect to the job's port, as the Hub will to a server's."""
-    where = bench.spawner.connect_host(host)
+    reported = (facts.get("hub") or {}).get("local", "")
+    trusted = bench.spawner.trust_reported_host and reported
+    where = reported if trusted else bench.spawner.connect_host(host)
     port = facts.get("port") or 0
     address = f"{where}:{port}"
     if not port:
@@ -188,10 +196,11 @@ async def _end(bench: Bench, course: Course) -> None:
 
 
 async def _forget(bench: Bench, course: Course) -> None:
-    """Remove the log."""
-    try:
-        Path(course.log).unlink()
-    except OSError:
-        if not bench.client.runner.is_this_user:
+    """Remove what the job has left in the user's folder."""
+    for path in filter(None, (course.log, course.environment.get(FILE, ""))):
+        if bench.client.runner.is_this_user:
+            with contextlib.suppress(OSError):
+                Path(path).unlink()
+        else:
             with contextlib.suppress(SchedulerError):
-                await bench.client.runner.run(("rm", "-f", course.log), timeout=5)
+                await bench.client.runner.run(("rm", "-f", path), timeout=5)

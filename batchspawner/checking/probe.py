@@ -65,7 +65,7 @@ def look(wishes: Facts) -> Facts:
         "path": lambda: os.environ.get("PATH", ""),
         "versions": lambda: versions(found(wishes["server"])),
         "home": look_at_home,
-        "environment": lambda: {name: bool(os.environ.get(name)) for name in wishes["names"]},
+        "environment": lambda: sorted(name for name, value in os.environ.items() if value),
         "hub": lambda: reach(wishes["api_url"]),
         "seen": lambda: seen(wishes["secret"]),
     }  # type: Dict[str, Callable[[], Any]]
@@ -121,8 +121,9 @@ def reach(url: str) -> Facts:
         address = socket.getaddrinfo(where.hostname, port, type=socket.SOCK_STREAM)[0][4][0]
         told.update(step="connect", address=address)
         began = time.time()
-        with socket.create_connection((str(where.hostname), port), PATIENCE):
+        with socket.create_connection((str(where.hostname), port), PATIENCE) as connected:
             told.update(step="answer", connect_seconds=time.time() - began)
+            told["local"] = connected.getsockname()[0]
         if where.scheme == "http":
             ask(told, str(where.hostname), port, where.path)
         else:
@@ -203,6 +204,6 @@ def serve(listener: socket.socket, nonce: str) -> None:
 
 
 def read_wishes(text: Optional[str] = None) -> Facts:
-    """Return what is asked of this job, from the hexadecimal JSON of its last argument."""
-    word = sys.argv[-1] if text is None else text
+    """Return what is asked of this job, from the hexadecimal JSON of its first argument."""
+    word = sys.argv[1] if text is None else text
     return dict(json.loads(bytes.fromhex(word).decode()))

@@ -15,6 +15,8 @@ from .findings import Finding, doubtful, fine, wrong
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+_NUMBER = 2**31 - 1
+
 _CHOOSE = 'c.JupyterHub.spawner_class = "slurm"  # or gridengine, pbs, lsf, condor, oar ...'
 
 
@@ -150,6 +152,8 @@ def make_spawner(site: Site, user: str) -> Any:
     if not isinstance(inner, BatchSpawnerBase):
         text = f"{type(inner).__name__} starts no batch jobs"
         raise Broken(wrong("configuration", text, _CHOOSE))
+    # Files of a server are named by its number: no server of the Hub has this one.
+    inner.orm_spawner.id = _NUMBER
     # It opens nothing anywhere, but travels as a real one would.
     inner.api_token = f"check-{secrets.token_hex(16)}"
     return inner

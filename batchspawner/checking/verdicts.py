@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from .findings import Finding, doubtful, fine, skipped, wrong
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
     from .hubside import Bench
     from .job import Course
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 _SKEW = 5.0
 _LEAST_HOME = 100
 _LOG_LINES = 8
+
+_OURS = ("JUPYTERHUB_", "BATCHSPAWNER_")
 
 AFTER_JOB = ("node", "home", "hub", "port", "visit", "clock", "environment", "secrets")
 """What only a job can tell."""
@@ -37,7 +39,7 @@ def judge_course(bench: Bench, course: Course, patience: float) -> Iterator[Find
         reason = "the job told nothing"
         yield from (skipped(name, reason) for name in AFTER_JOB)
     else:
-        yield from judge_facts(bench, course.facts)
+        yield from _judge_facts(bench, course, course.facts)
         yield from _judge_visit(bench, course)
     yield _judge_end(course)
 
@@ -109,13 +111,13 @@ def _judge_end(course: Course) -> Finding:
     return fine("cancel", "the job was cancelled, and is gone")
 
 
-def judge_facts(bench: Bench, facts: Mapping[str, Any]) -> Iterator[Finding]:
+def _judge_facts(bench: Bench, course: Course, facts: Mapping[str, Any]) -> Iterator[Finding]:
     """Judge what the job saw from its node."""
     yield from _judge_node(bench, facts)
     yield _judge_home(bench, facts["home"] or {})
     yield judge_hub(facts["hub"] or {}, bench.spawner.hub.api_url)
     yield _judge_port(bench, facts)
-    yield _judge_environment(bench, facts["environment"] or {})
+    yield _judge_environment(bench, course.environment, facts["environment"] or ())
     if facts["seen"]:
         text = f"everybody on the node can read the token of the server: {facts['seen'][0]}"
         yield wrong("secrets", text, f"take it out of c.{bench.section}.cmd, args and prologue")
@@ -211,8 +213,9 @@ def _judge_port(bench: Bench, facts: Mapping[str, Any]) -> Finding:
     return wrong("port", text, f"c.{bench.section}.port_range = (20000, 29999)   (a wider one)")
 
 
-def _judge_environment(bench: Bench, told: Mapping[str, bool]) -> Finding:
-    lost = sorted(name for name, there in told.items() if not there)
+def _judge_environment(bench: Bench, sent: Mapping[str, str], there: Collection[str]) -> Finding:
+    ours = [name for name, value in sent.items() if value and name.startswith(_OURS)]
+    lost = sorted(set(ours) - set(there))
     if lost:
         return wrong(
             "environment",
@@ -220,7 +223,7 @@ def _judge_environment(bench: Bench, told: Mapping[str, bool]) -> Finding:
             f'c.{bench.section}.exec_prefix = "sudo -E -u {{username}}"   (SETENV in sudoers)\n'
             f"let c.{bench.section}.batch_script export {{keepvars}}",
         )
-    return fine("environment", f"the job gets all that the Hub gives to it ({len(told)} variables)")
+    return fine("environment", f"the job gets all that the Hub gives to it ({len(ours)} variables)")
 
 
 def _judge_visit(bench: Bench, course: Course) -> Iterator[Finding]:

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..checking.findings import Finding, as_json, as_text, failed, summary
-from ..checking.sequence import check_site, collect
+from ..checking.kernel import check_kernel
+from ..checking.sequence import check_site
 
 if TYPE_CHECKING:
     import argparse
@@ -35,6 +36,10 @@ def add_to(commands: Any) -> None:
         "--patience", type=float, default=120.0,
         help="seconds that the job may wait in the queue (default: 120)",
     )  # fmt: skip
+    parser.add_argument(
+        "--kernel", metavar="NAME", default="",
+        help="check a kernel of yours that runs in jobs instead; this needs no Hub",
+    )  # fmt: skip
     parser.add_argument("--no-job", action="store_true", help="submit nothing")
     parser.add_argument("--json", action="store_true", help="print a JSON document")
     parser.set_defaults(run=run)
@@ -53,11 +58,16 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 async def _checked(arguments: argparse.Namespace) -> list[Finding]:
-    options = {"patience": arguments.patience, "job": not arguments.no_job}
-    if arguments.json:
-        return await collect(arguments.config, arguments.user, **options)
+    if arguments.kernel:
+        source = check_kernel(arguments.kernel, arguments.patience)
+    else:
+        source = check_site(
+            arguments.config, arguments.user,
+            patience=arguments.patience, job=not arguments.no_job,
+        )  # fmt: skip
     findings = []
-    async for finding in check_site(arguments.config, arguments.user, **options):
-        print(as_text(finding), flush=True)
+    async for finding in source:
+        if not arguments.json:
+            print(as_text(finding), flush=True)
         findings.append(finding)
     return findings

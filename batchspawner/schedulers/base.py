@@ -136,6 +136,17 @@ class Scheduler(ABC):
         """
         return None
 
+    def core_usage(self) -> Call[Mapping[str, tuple[str, int]]] | None:
+        """Tell of each waiting job under which limit it is, and how many cores its user has there.
+
+        None where the scheduler has no such listing.
+        """
+        return None
+
+    def core_limits(self) -> Call[Mapping[str, int]] | None:
+        """Tell how many cores one user may have under each limit; None where that is not known."""
+        return None
+
     @abstractmethod
     def cancel(self, job_id: str) -> Call[None]:
         """End a job, waiting or running. One that has ended already is no error."""

@@ -19,13 +19,15 @@ class Reason:
 
     `pattern` is looked for anywhere in the words, case aside; its named groups are filled into
     both sentences. `meaning` completes "It waits: "; `advice` is a whole sentence, or empty where
-    there is nothing to do but wait. `forever` says that the job does not start by waiting.
+    there is nothing to do but wait. `forever` says that the job does not start by waiting,
+    `of_cores` that its user's cores in use are what keeps it.
     """
 
     pattern: str
     meaning: str
     advice: str = ""
     forever: bool = False
+    of_cores: bool = False
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,7 @@ class Explanation:
     advice: str = ""
     native: str = ""
     forever: bool = False
+    of_cores: bool = False
 
 
 def explain(table: Sequence[Reason], native: str) -> Explanation:
@@ -48,5 +51,5 @@ def explain(table: Sequence[Reason], native: str) -> Explanation:
         if match:
             groups = {name: text or "" for name, text in match.groupdict().items()}
             meaning, advice = (text.format(**groups) for text in (reason.meaning, reason.advice))
-            return Explanation(meaning, advice, words, reason.forever)
+            return Explanation(meaning, advice, words, reason.forever, reason.of_cores)
     return Explanation(native=words)

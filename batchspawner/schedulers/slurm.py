@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, ClassVar
 from ..commands import Call
 from ..errors import ParseError, SchedulerUnavailable
 from ..jobs import JobState, JobStatus, TaggedJob
-from . import slurm_queues, slurm_reasons
+from . import slurm_limits, slurm_queues, slurm_reasons
 from .base import Scheduler
 from .slurm_states import SlurmId, state_of
 
@@ -114,6 +114,12 @@ class Slurm(Scheduler):
 
     def ahead(self) -> Call[Mapping[str, int]]:
         return Call(slurm_queues.WAITING, slurm_queues.parse_waiting)
+
+    def core_usage(self) -> Call[Mapping[str, tuple[str, int]]]:
+        return Call(slurm_limits.USAGE, slurm_limits.parse_usage)
+
+    def core_limits(self) -> Call[Mapping[str, int]]:
+        return Call(slurm_limits.LIMITS, slurm_limits.parse_limits)
 
     def cancel(self, job_id: str) -> Call[None]:
         one = SlurmId.parse(self.checked(job_id))

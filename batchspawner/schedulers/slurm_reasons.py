@@ -56,6 +56,7 @@ def _limits() -> list[Reason]:
                 f"you already use as {'much' if things == 'memory' else 'many'} {things} as one "
                 "user may have here at a time",
                 _FEWER,
+                of_cores=things == "cores",
             ),
             Reason(
                 rf"{_LIMIT}Grp{word}\w*",

@@ -82,8 +82,13 @@ GONE = Cause(
 )
 TOO_LONG = Cause(
     "start_timeout",
-    "The server did not start in time.",
+    "The job did not start in time.",
     "Start again when the queue is shorter, or ask for less.",
+)
+SILENT = Cause(
+    "server_silent",
+    "The job ran, but its server was not there in time.",
+    "See the log for what it was doing. Start again; if it fails again, tell the administrator.",
 )
 
 _BY_STATE: Mapping[JobState, Cause] = {

@@ -7,8 +7,9 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from ..waiting import within
-from .causes import TOO_LONG
+from .causes import SILENT, TOO_LONG
 from .failures import SpawnFailure, Story
+from .joblog import read_tail, secrets_of
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -24,11 +25,15 @@ async def in_time(spawner: Any, began: float, work: Coroutine[Any, Any, None]) -
     try:
         await within(max(0.0, left), work)
     except asyncio.TimeoutError:
-        raise SpawnFailure(story=late(spawner)) from None
+        raise SpawnFailure(story=await late(spawner)) from None
 
 
-def late(spawner: Any) -> Story:
+async def late(spawner: Any) -> Story:
     """Return what there is to say of a server that has not started in time."""
-    _, message = spawner.backend.describe()
+    backend = spawner.backend
+    _, message = backend.describe()
     said = f"After {spawner.start_timeout} s, the limit of this Hub: {message}."
-    return Story(TOO_LONG, said, spawner.job_id, spawner.job_log)
+    if backend.status is None or backend.status.state.is_waiting:
+        return Story(TOO_LONG, said, spawner.job_id)
+    tail = await read_tail(spawner.job_log, backend.owner(), secrets_of(spawner))
+    return Story(SILENT, said, spawner.job_id, spawner.job_log, tail)

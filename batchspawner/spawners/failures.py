@@ -9,10 +9,13 @@ from jupyterhub import spawner as spawner_module
 from markupsafe import Markup, escape
 from tornado import web
 
-from .causes import CRASHED, Cause, cause_of
+from ..errors import SubmitError
+from .causes import CRASHED, REFUSED, UNSENT, Cause, cause_of
 from .joblog import read_tail, secrets_of
+from .wording import capital
 
 if TYPE_CHECKING:
+    from ..errors import SchedulerError
     from ..jobs import JobStatus
 
 # What batchspawner.singleuser and the shell end with.
@@ -54,7 +57,7 @@ class Story:
     def html(self) -> str:
         """The same for a page; every text of others is escaped."""
         parts = [Markup("<strong>{}</strong>").format(self.cause.title)]
-        parts += [escape(one) for one in (self.said, self.cause.advice) if one]
+        parts += [escape(one) for one in (_sentence(self.said), self.cause.advice) if one]
         if self.job_id or self.log:
             parts.append(Markup("<small>{}</small>").format(self.where))
         page = Markup("<br>").join(parts)
@@ -102,16 +105,21 @@ def exit_meaning(spawner: Any, code: int | None) -> str:
     return _EXIT_MEANINGS[code].format(api_url=api_url)
 
 
+def failure_of_submit(title: str, error: SchedulerError) -> SpawnFailure:
+    """Return the failure of a job that the scheduler did not take."""
+    if not isinstance(error, SubmitError):
+        return SpawnFailure(story=Story(UNSENT, f"{capital(title)}: {error.message}"))
+    said = error.result.text if error.result else str(error)
+    return SpawnFailure(story=Story(REFUSED, f"{capital(title)} says: {said}"))
+
+
 async def failure_of_job(spawner: Any, status: JobStatus, owner: int) -> SpawnFailure:
     """Return the failure of a job that has ended before its server was there.
 
     `owner` is the id of the user to whom its log belongs.
     """
     tail = await read_tail(spawner.job_log, owner, secrets_of(spawner))
-    if status.start is None:
-        said = "It disappeared while pending in the queue or died immediately after starting"
-    else:
-        said = "It started but died before launching the single-user server"
+    said = "The job ended before it ran" if status.start is None else "The job ended"
     parts = [f"{said}: {status.describe()}.", exit_meaning(spawner, status.exit_code)]
     parts.append(spawner.claim_alarm)
     return SpawnFailure(

@@ -10,6 +10,8 @@ from .recent import note_wait, usual_wait
 from .wording import Outlook
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from ..client import BatchClient
     from ..jobs import JobStatus
 
@@ -24,16 +26,24 @@ class Lookout:
         self._spawner = spawner
         self._client = client
         self._ahead: int | None = None
+        self._cores: tuple[int, int] | None = None
 
     async def look(self, status: JobStatus | None) -> None:
-        """Learn how many jobs come before a waiting one; all users share the question."""
-        self._ahead = None
-        if status is not None and status.state.is_waiting:
-            answer = await kept(self._client.scheduler, self._client.query_runner, "ahead").look(
-                patience=0
-            )
-            if answer.value is not None and not answer.is_stale:
-                self._ahead = answer.value.get(status.job_id)
+        """Learn what is before a waiting job; all users share the questions."""
+        self._ahead = self._cores = None
+        if status is None or not status.state.is_waiting:
+            return
+        self._ahead = (await self._ask("ahead")).get(status.job_id)
+        if self._client.scheduler.explain(status.reason).of_cores:
+            limit, used = (await self._ask("core_usage")).get(status.job_id, ("", 0))
+            allowed = (await self._ask("core_limits")).get(limit)
+            self._cores = None if allowed is None else (used, allowed)
+
+    async def _ask(self, method: str) -> Mapping[str, Any]:
+        """Return the newest answer without waiting for one; nothing where there is none."""
+        cache = kept(self._client.scheduler, self._client.query_runner, method)
+        answer = await cache.look(patience=0)
+        return answer.value if answer.value is not None and not answer.is_stale else {}
 
     def note_start(self, status: JobStatus) -> None:
         """Take note of how long the job waited, once it runs."""
@@ -49,4 +59,4 @@ class Lookout:
         """Return what is known; `running` is for how many seconds the job has run."""
         queue = status.queue if status else ""
         usual = usual_wait(self._client.scheduler.name, queue)
-        return Outlook(running, self._ahead, usual)
+        return Outlook(running, self._ahead, usual, self._cores)

@@ -9,19 +9,19 @@ import pwd
 import time
 from typing import TYPE_CHECKING, Any
 
-from ..errors import BatchError, SchedulerError, SchedulerUnavailable, SubmitError
+from ..errors import BatchError, SchedulerError, SubmitError
 from ..jobs import JobRequest, JobState
 from ..schedulers import scheduler_class, scheduler_names
 from ..waiting import within
 from . import metrics
 from .admission import Ticket, shared_gate
 from .answering import answers_http
-from .causes import REFUSED, UNSENT
+from .cancelling import cancel_patiently
 from .confirming import check_confirmed, patience
 from .customised import customisations
 from .deadline import late
 from .endings import forget_end, note_end
-from .failures import SpawnFailure, Story, failure_of_job
+from .failures import SpawnFailure, failure_of_job, failure_of_submit
 from .joblog import log_path
 from .keeper import Keeper
 from .lookout import Lookout
@@ -44,9 +44,6 @@ if TYPE_CHECKING:
 
 _FIRST_ANSWER = 15.0
 """Seconds that `poll` waits for the first listing after a restart of the Hub."""
-
-_CANCEL_PAUSES = (1.0, 5.0)
-"""Seconds between the tries to cancel a job while the scheduler does not answer."""
 
 _ANSWER_PAUSE = 0.1
 """Seconds between two looks whether the server answers."""
@@ -123,15 +120,11 @@ class ManagedBackend:
         request = JobRequest(package.script, spawner.job_tag, package.environment)
         try:
             spawner.job_id = await self.client.submit(request)
-        except SubmitError as error:
-            self._count(metrics.SUBMITS, outcome="refused")
-            said = error.result.text if error.result else str(error)
-            spawner.log.error("%s: %s", spawner._log_name, error)
-            raise SpawnFailure(story=Story(REFUSED, f"{self._title} says: {said}")) from error
         except SchedulerError as error:
-            self._count(metrics.SUBMITS, outcome="no_answer")
+            refused = isinstance(error, SubmitError)
+            self._count(metrics.SUBMITS, outcome="refused" if refused else "no_answer")
             spawner.log.error("%s: %s", spawner._log_name, error)
-            raise SpawnFailure(story=Story(UNSENT, f"{self._title}: {error.message}")) from error
+            raise failure_of_submit(self._title, error) from error
         self._count(metrics.SUBMITS, outcome="accepted")
         self._submitted, spawner.submitted_at = time.monotonic(), time.time()
         spawner.job_log = log_path(package.script, spawner.job_id)
@@ -149,19 +142,7 @@ class ManagedBackend:
         return JobStatus.PENDING if status.state.is_waiting else JobStatus.RUNNING
 
     async def cancel(self) -> None:
-        """Cancel the job, again for a while when the scheduler does not answer."""
-        for pause in _CANCEL_PAUSES:
-            try:
-                return await self.client.cancel(self.spawner.job_id)
-            except SchedulerUnavailable as error:
-                self.spawner.log.warning(
-                    "%s: job %s is not cancelled yet: %s",
-                    self.spawner._log_name,
-                    self.spawner.job_id,
-                    error,
-                )
-            await asyncio.sleep(pause)
-        return await self.client.cancel(self.spawner.job_id)
+        await cancel_patiently(self.client, self.spawner)
 
     async def poll(self) -> int | None:
         spawner = self.spawner
@@ -262,7 +243,7 @@ class ManagedBackend:
         try:
             await within(self.spawner.start_timeout, self.until_serving())
         except asyncio.TimeoutError:
-            raise SpawnFailure(story=late(self.spawner)) from None
+            raise SpawnFailure(story=await late(self.spawner)) from None
 
     async def until_gone(self) -> None:
         spawner = self.spawner
@@ -343,9 +324,9 @@ class ManagedBackend:
             spawner.job_id,
             status.describe(),
         )
-        raise await failure_of_job(spawner, status, self._owner())
+        raise await failure_of_job(spawner, status, self.owner())
 
-    def _owner(self) -> int:
+    def owner(self) -> int:
         """Return the id of the user to whom the job belongs."""
         if self.client.runner.is_this_user:
             return os.getuid()

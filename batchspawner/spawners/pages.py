@@ -24,7 +24,10 @@ def use_pages(c: Any) -> None:
 
     A site's own templates of the same names rule, if their folder is set before.
     """
-    c.JupyterHub.template_paths.append(str(files("batchspawner.templates").joinpath("hub")))
+    folder = str(files("batchspawner.templates").joinpath("hub"))
+    paths = c.JupyterHub.template_paths
+    # JupyterHub itself adds the folder of its own pages behind all others.
+    c.JupyterHub.template_paths = [*(paths if isinstance(paths, list) else ()), folder]
     # Not the functions themselves: JupyterHub would call them for each page, nobody logged in.
     helpers = SimpleNamespace(servers=servers, end_of=end_of)
     c.JupyterHub.template_vars.update({"batchspawner": helpers})

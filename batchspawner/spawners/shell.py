@@ -7,6 +7,7 @@ through `run_command`, read by the methods of the spawner.
 from __future__ import annotations
 
 import asyncio
+import pwd
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -43,6 +44,9 @@ class ShellBackend:
         self.host = ""
         self._failed = False
         self._doubts = 0
+
+    status = None
+    """Nothing but the text of the last query, in `job_status`, is known of the job."""
 
     def close(self) -> None:
         """Let go of nothing: there is no watch."""
@@ -159,6 +163,13 @@ class ShellBackend:
         except Exception:
             spawner.log.exception("%s: cannot read the job's state", spawner._log_name)
         return 10, "Unknown status..."
+
+    def owner(self) -> int:
+        """Return the id of the user whose log may be read: the server's, or nobody's."""
+        try:
+            return pwd.getpwnam(self.spawner.user.name).pw_uid
+        except KeyError:
+            return -1
 
     async def look_around(self) -> None:
         """Learn nothing more: the site's commands tell no more than the job's state."""

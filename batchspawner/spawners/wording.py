@@ -22,13 +22,14 @@ _PATIENCE = 60.0
 class Outlook:
     """Hold what is known besides the job's own status.
 
-    `running` is for how many seconds the job has run, `ahead` how many jobs come before it, and
-    `usual` the wait in seconds that is usual here.
+    `running` is for how many seconds the job has run, `ahead` how many jobs come before it,
+    `usual` the wait in seconds that is usual here, `cores` how many cores the user has and may.
     """
 
     running: float = 0.0
     ahead: int | None = None
     usual: float | None = None
+    cores: tuple[int, int] | None = None
 
 
 def describe_submit(title: str, ahead: int) -> str:
@@ -85,6 +86,11 @@ def say_minutes(seconds: float) -> str:
     return f"about {_count(round(minutes / 60 / 24), 'day')}"
 
 
+def capital(text: str) -> str:
+    """Return a text as a sentence begins with it."""
+    return text[:1].upper() + text[1:]
+
+
 def _count(number: Any, word: str) -> str:
     return f"{number} {word}" if str(number) == "1" else f"{number} {word}s"
 
@@ -96,13 +102,16 @@ def _waiting(scheduler: Scheduler, status: JobStatus, outlook: Outlook) -> str:
         text += f": {known.meaning}"
     elif known.native:
         text += f": {known.native}"
-    sentences = [text, known.advice.rstrip(".")]
+    sentences = [text, *_cores(outlook.cores), known.advice.rstrip(".")]
     if not known.forever:
         sentences += [*_ahead(outlook.ahead), *_expected(status), *_usual(outlook.usual)]
     if known.meaning:
-        sentences.append(f"({scheduler.title[:1].upper()}{scheduler.title[1:]} says: "
-                         f"{known.native})")  # fmt: skip
+        sentences.append(f"({capital(scheduler.title)} says: {known.native})")
     return ". ".join(sentence for sentence in sentences if sentence)
+
+
+def _cores(cores: tuple[int, int] | None) -> list[str]:
+    return [] if cores is None else [f"You use {cores[0]} of {cores[1]} cores now"]
 
 
 def _ahead(ahead: int | None) -> list[str]:

@@ -21,7 +21,7 @@ LAB = files("batchspawner.labextension")
 FATES = {
     "waiting": {"req_nprocs": "2"},
     "ready": {"req_runtime": "0:12:00"},
-    "brief": {"req_runtime": "0:00:15"},
+    "brief": {"req_runtime": "0:00:45"},
     "missing": {"req_prologue": "module load jupyter"},
     "crashed": {"cmd": ["sh", "-c", "'echo Segmentation fault; exit 139'"],
                 "batchspawner_singleuser_cmd": ""},
@@ -40,6 +40,7 @@ c.JupyterHub.spawner_class = "localqueue"
 c.LocalQueueSpawner.req_homedir = {folder!r}
 c.Spawner.args = ["--allow-root"]
 c.Spawner.default_url = "/lab"
+c.Spawner.notebook_dir = {folder!r} + "/notebooks"
 c.Spawner.environment = {
     "JUPYTER_PATH": f"{LAB}/share/jupyter", "JUPYTER_CONFIG_PATH": f"{LAB}/etc/jupyter",
 }
@@ -49,7 +50,7 @@ FATES = ("waiting", "ready", "brief", "missing", "crashed", "overdue", "refused"
 
 
 @pytest.fixture(scope="module")
-def hub(tmp_path_factory):
+def shared_hub(tmp_path_factory):
     if not proxy_command():
         pytest.skip("configurable-http-proxy is not installed (make proxy)")
     folder = tmp_path_factory.mktemp("pages")
@@ -58,12 +59,18 @@ def hub(tmp_path_factory):
         "BATCHSPAWNER_QUEUE_GRACE": "1",
     }  # fmt: skip
     one = Hub(folder, CONFIG.replace("{folder!r}", repr(str(folder))), FATES, **environment)
+    (folder / "notebooks").mkdir()
     one.start().add_users()
     yield one
-    for user in FATES:
-        if one.server(user):
-            one.end(user)
     one.stop()
+
+
+@pytest.fixture
+def hub(shared_hub):
+    yield shared_hub
+    for user in FATES:
+        if shared_hub.server(user):
+            shared_hub.end(user)
 
 
 def queue(hub, *words: str, script: str = "") -> str:
@@ -112,13 +119,13 @@ def test_a_job_that_waits_says_why_and_the_same_in_every_tab(page, hub, picture)
         assert message(second) == message(page)
         assert "it needs 2 of the queue's slots, and 0 are free; it is the next" in message(page)
         assert "Stop another server of yours, or wait until one ends." in message(page)
-        log = second.locator("#progress-log .progress-log-event").all_inner_texts()
-        assert [text.split(":")[0] for text in log[:2]] == [
+        log = second.locator("#progress-log .progress-log-event").all_text_contents()
+        assert [text.split(":")[0] for text in log[:3]] == [
+            "Server requested",
             "Submitting the job to the local queue",
             f"Job {hub.state('waiting')['job_id']} is submitted to the local queue",
         ]
         second.close()
-    hub.end("waiting")
 
 
 def test_who_wants_it_is_notified(chromium, hub):
@@ -153,7 +160,10 @@ KINDS = {
     "refused": ("The scheduler refused the job.", "asks for 1000 slots, and this queue has only"),
     "cancelled": ("The job was cancelled before its server was there.", "cancelled"),
     "lonely": ("The job's node could not reach the Hub.", "http://127.0.0.1:9/hub/api"),
-    "late": ("The server did not start in time.", "After 8 s, the limit of this Hub: Job"),
+    "late": (
+        "The job ran, but its server was not there in time.",
+        "After 8 s, the limit of this Hub: Job",
+    ),
 }
 
 
@@ -174,7 +184,8 @@ def test_a_start_that_fails_says_why_and_what_to_do(page, hub, picture, fate):
     if fate in ("missing", "crashed", "lonely"):
         assert "The end of its log" in text
         assert "Its log is " in text
-    picture(f"failed-{fate}")
+    if fate in ("missing", "refused"):
+        picture(f"failed-{fate}")
 
 
 def test_the_home_page_and_jupyterlab_tell_the_time_left(page, hub, picture):
@@ -192,13 +203,12 @@ def test_the_home_page_and_jupyterlab_tell_the_time_left(page, hub, picture):
     assert told.startswith(f"Your server (job {job_id}) ends in 1")
     assert told.endswith(": save your work.")
     picture("time-left-home")
-    hub.end("ready")
 
 
 def test_a_server_whose_time_is_over_is_announced(page, hub, picture):
     start(page, hub, "brief")
     hub.wait_ready("brief")
-    wait_for(lambda: hub.server("brief") is None, 60, "the end of its time")
+    wait_for(lambda: hub.server("brief") is None, 90, "the end of its time")
     page.goto(f"{hub.url}/hub/home")
     ended = "Your server ended: the time that it had asked for was over (job "
     assert ended in page.inner_text("#batchspawner-servers")

@@ -112,3 +112,22 @@ def test_a_queue_that_slurm_does_not_show_is_no_empty_queue():
     call = Slurm().ahead()
     with pytest.raises(SchedulerUnavailable, match="squeue failed"):
         call.parse(CommandResult(call.argv, 1, "", "slurm_load_jobs error"))
+
+
+def test_the_cores_of_a_user_are_counted_by_the_limit_under_which_the_job_is():
+    call = Slurm().core_usage()
+    lines = (
+        "1|RUNNING|ada|normal|32\n2|RUNNING|ada|normal|32\n3|RUNNING|ada|long|8\n"
+        "4|RUNNING|ben|normal|4\n5|PENDING|ada|normal|1\n6|PENDING|ben|long|1\n"
+    )
+    assert call.parse(CommandResult(call.argv, 0, lines)) == {
+        "5": ("normal", 64), "6": ("long", 0),
+    }  # fmt: skip
+
+
+def test_limits_of_cores_are_read_where_there_is_accounting():
+    call = Slurm().core_limits()
+    said = "normal|cpu=64,gres/gpu=2\nlong|mem=10G\nfree|\n"
+    assert call.parse(CommandResult(call.argv, 0, said)) == {"normal": 64}
+    failed = CommandResult(call.argv, 1, "", "You are not running a supported accounting_storage")
+    assert call.parse(failed) == {}

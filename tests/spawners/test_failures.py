@@ -109,7 +109,7 @@ def test_a_page_gets_all_of_it_and_every_foreign_text_escaped():
     failure = SpawnFailure(story=story)
     assert failure.jupyterhub_html_message == (
         "<strong>The job ended before its server was there.</strong><br>"
-        "&lt;b&gt;said&lt;/b&gt;<br>"
+        "&lt;b&gt;said&lt;/b&gt;.<br>"
         "See the log for the reason. Start again; if it fails again, tell the administrator.<br>"
         "<small>Job 12. Its log is /home/&lt;ada&gt;/log.</small>"
         '<details open style="text-align:left"><summary>The end of its log</summary>'
@@ -164,6 +164,20 @@ async def test_a_start_that_takes_too_long_says_what_it_was_waiting_for(spawner,
     with pytest.raises(SpawnFailure) as caught:
         await asyncio.wait_for(task, 5)
     assert str(caught.value) == (
-        "The server did not start in time. After 1 s, the limit of this Hub: Job 1 waits in the "
+        "The job did not start in time. After 1 s, the limit of this Hub: Job 1 waits in the "
         "queue: Resources. Start again when the queue is shorter, or ask for less. Job 1."
     )
+
+
+async def test_a_job_that_runs_without_a_server_is_no_matter_of_the_queue(
+    spawner, cluster, tmp_path
+):
+    spawner.start_timeout = 1
+    task = await begin(spawner)
+    spawner.job_log = str(tmp_path / "log")
+    (tmp_path / "log").write_text("Loading modules ...\n")
+    cluster.run("1")
+    with pytest.raises(SpawnFailure) as caught:
+        await asyncio.wait_for(task, 5)
+    assert caught.value.story.cause.word == "server_silent"
+    assert str(caught.value).endswith("It ends with:\nLoading modules ...")

@@ -106,7 +106,7 @@ async def test_a_job_that_dies_before_its_server_reports_ends_the_start(spawner,
     task = await begin(spawner)
     cluster.run(spawner.job_id)
     cluster.set(spawner.job_id, JobState.FAILED, exit_code=127, start=1.0)
-    with pytest.raises(SpawnFailure, match=r"died before launching .*exit status 127"):
+    with pytest.raises(SpawnFailure, match=r"The job ended: failed \(exit status 127\)"):
         await asyncio.wait_for(task, 5)
     assert await spawner.poll() == 127
 
@@ -199,7 +199,7 @@ async def test_stopping_while_the_submit_runs_cancels_the_job_that_comes_of_it(s
 
 
 async def test_a_cancel_without_an_answer_is_repeated(spawner, cluster, monkeypatch):
-    monkeypatch.setattr("batchspawner.spawners.managed._CANCEL_PAUSES", (0.2, 5.0))
+    monkeypatch.setattr("batchspawner.spawners.cancelling._PAUSES", (0.2, 5.0))
     await serve(spawner, cluster)
     cluster.down = True
     stopping = asyncio.ensure_future(spawner.stop())

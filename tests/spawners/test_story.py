@@ -7,9 +7,12 @@ import operator
 
 import pytest
 
+from batchspawner.commands import Call
 from batchspawner.jobs import JobState
+from batchspawner.schedulers.reasons import Reason
 from batchspawner.spawners import recent
 from batchspawner.spawners.story import news, tell
+from tests.fakes import FakeScheduler
 from tests.spawners.conftest import FakeSpawner
 from tests.spawners.site import restored, stored_state
 from tests.spawners.test_life import begin, until
@@ -143,3 +146,17 @@ async def test_a_wait_is_stored_and_known_again_after_a_restart(spawner, cluster
     assert await later.poll() is None
     assert recent.usual_wait("fake", "") == 50.0
     later.clear_state()
+
+
+async def test_a_limit_of_cores_is_told_with_its_figures(spawner, cluster, monkeypatch):
+    reasons = [Reason("TooMany", "you use too many cores", "Stop one.", of_cores=True)]
+    monkeypatch.setattr(FakeScheduler, "reasons", reasons)
+    answers = {"core_usage": {"1": ("normal", 64)}, "core_limits": {"normal": 64}, "ahead": {}}
+    for method, answer in answers.items():
+        call = Call(("query", ""), lambda _, answer=answer: answer)
+        monkeypatch.setattr(FakeScheduler, method, lambda _, call=call: call, raising=False)
+    tab = Tab(spawner)
+    task = await begin(spawner)
+    cluster.set("1", JobState.PENDING, reason="TooMany")
+    await tab.shows("you use too many cores. You use 64 of 64 cores now. Stop one.")
+    task.cancel()

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from traitlets.config import Config
 
 from batchspawner import labextension
 from batchspawner.jobs import JobState, JobStatus
@@ -118,9 +120,14 @@ def test_the_extension_tells_pages_the_end_of_the_job(monkeypatch):
 
 
 def test_a_hub_is_told_where_our_pages_are():
-    from traitlets.config import Config
-
     c = Config()
     pages.use_pages(c)
-    (folder,) = c.JupyterHub.template_paths._extend or c.JupyterHub.template_paths._append
-    assert folder.endswith("hub")
+    (folder,) = c.JupyterHub.template_paths
+    assert {file.name for file in Path(folder).iterdir()} >= {"home.html", "spawn_pending.html"}
+
+
+def test_a_sites_own_pages_rule_over_ours():
+    c = Config({"JupyterHub": Config({"template_paths": ["/site"]})})
+    pages.use_pages(c)
+    assert c.JupyterHub.template_paths[0] == "/site"
+    assert len(c.JupyterHub.template_paths) == 2

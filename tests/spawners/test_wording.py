@@ -38,6 +38,15 @@ def test_a_limit_is_told_with_what_to_do():
     )
 
 
+def test_the_cores_of_a_user_are_told_where_they_are_the_limit():
+    outlook = Outlook(cores=(64, 64))
+    assert told(reason="QOSMaxCpuPerUserLimit", outlook=outlook)[1] == (
+        "Job 12 waits in the queue: you already use as many cores as one user may have here at a "
+        "time. You use 64 of 64 cores now. Stop another server or job of yours, or ask for less. "
+        "(Slurm says: QOSMaxCpuPerUserLimit)"
+    )
+
+
 def test_place_expected_start_and_usual_wait_are_told_where_they_are_known():
     outlook = Outlook(ahead=3, usual=170.0)
     assert told(reason="Priority", outlook=outlook, expected_start=time.time() + 1230) == (

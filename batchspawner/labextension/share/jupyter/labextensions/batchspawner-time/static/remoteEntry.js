@@ -48,27 +48,30 @@
     }
   }
 
+  async function watch(app, config, seconds) {
+    const end = 1000 * seconds - await clockSkew(config.baseUrl);
+    const left = () => end - Date.now();
+    const late = WARNINGS.filter((minutes) => left() < minutes * 60000);
+    if (late.length > 0 && left() > 0) {
+      warn(app, left());
+    }
+    for (const minutes of WARNINGS) {
+      if (!late.includes(minutes)) {
+        at(end - minutes * 60000, () => warn(app, left()));
+      }
+    }
+  }
+
   const plugin = {
     id: "batchspawner-time:warnings",
     description: "Warns before the time of the batch job is over.",
     autoStart: true,
-    activate: async (app) => {
+    activate: (app) => {
       const config = pageConfig();
       const seconds = Number(config.batchspawnerEnd);
-      if (!seconds) {
-        return;
-      }
-      const end = 1000 * seconds - await clockSkew(config.baseUrl);
-      await app.restored;
-      const left = () => end - Date.now();
-      const late = WARNINGS.filter((minutes) => left() < minutes * 60000);
-      if (late.length > 0 && left() > 0) {
-        warn(app, left());
-      }
-      for (const minutes of WARNINGS) {
-        if (!late.includes(minutes)) {
-          at(end - minutes * 60000, () => warn(app, left()));
-        }
+      if (seconds) {
+        // Not awaited: JupyterLab is restored only after all extensions are active.
+        app.restored.then(() => watch(app, config, seconds));
       }
     }
   };
