@@ -7,7 +7,7 @@ PYTEST = $(BIN)/python -m pytest
 EXTRAS = dev,demo,browser
 
 .DEFAULT_GOAL := help
-.PHONY: help demo venv proxy lint test test-unit test-hub test-clusters test-kernels test-slurm test-slurm24 test-gridengine test-htcondor test-oar test-browser test-versions bench docs clean
+.PHONY: help demo venv proxy lint test test-unit test-packaging test-hub test-clusters test-kernels test-slurm test-slurm24 test-gridengine test-htcondor test-oar test-browser test-versions bench docs clean
 
 help: ## list what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -35,8 +35,11 @@ test: ## run every test that this machine can run, and say which it cannot
 test-unit: venv ## run the tests that need nothing but Python
 	$(PYTEST) -m "not hub and not clusters and not kernels and not scheduler and not browser"
 
+test-packaging: proxy ## install the distribution as its users do, and follow the tutorial
+	$(PYTEST) -m packaging
+
 test-hub: proxy ## run whole JupyterHubs on the embedded queue
-	$(PYTEST) -m "hub and not scheduler and not browser"
+	$(PYTEST) -m "hub and not scheduler and not browser and not packaging"
 
 test-kernels: venv ## run real kernels in jobs of the embedded queue
 	$(PYTEST) -m "kernels and not scheduler and not browser"

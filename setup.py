@@ -34,6 +34,7 @@ EXTRAS["dev"] = [
     "pexpect",
     "pytest",
     "pytest-asyncio",
+    "pytest-xdist",
     "requests",
     "ruff",
 ]

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Repeat the unit tests and whole Hubs on the local queue with the oldest supported and the newest
+# Repeat the unit tests, and those of servers on the local queue, with the oldest supported and the newest
 # Python and JupyterHub that this machine has.
 set -eu
 
@@ -20,7 +20,8 @@ run() {
     PYTHON=$python .ci/venv.sh "$folder" dev,demo "$@"
     .ci/proxy.sh "$folder"
     echo "== $name: $("$folder/bin/python" --version), JupyterHub $("$folder/bin/jupyterhub" --version)"
-    "$folder/bin/python" -m pytest -m "not scheduler and not browser and not packaging"
+    "$folder/bin/python" -m pytest -n auto -m "not hub and not clusters and not scheduler and not browser and not packaging"
+    "$folder/bin/python" -m pytest -m "hub and not scheduler and not browser" tests/hub/test_servers.py tests/hub/test_handler.py
 }
 
 run oldest "$(first python3.9 python3.10)" 'jupyterhub==4.1.*'
