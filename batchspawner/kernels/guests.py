@@ -94,12 +94,12 @@ class HostedJob(SharedJob):
             self._let_in(self.agent)
             guests = [one for one in self._guests if not one.is_over]
             self._finish(unattended=bool(guests))
-            if guests or await self._is_over():
+            if guests or await self._ends():
                 return
         if not self.ended.is_set():
             try:
                 await self.allocation.cancel()
-                await self._is_over()
+                await self._ends()
             except SchedulerError as error:
                 log.error("Job %s cannot be given back: %s", self.job_id, error)
 

@@ -218,7 +218,7 @@ class BatchProvisioner(KernelProvisionerBase):
 
     async def _joined(self) -> SharedJob:
         """Return the job that the kernel has, or gets."""
-        if self._job is None or not self._job.is_open:
+        if self._job is None or not await self._job.is_lasting():
             name = f"kernel {self.kernel_spec.display_name}"
             self._job = await shared_keeper().join(self.kernel_id, self.settings, name)
         return self._job

@@ -27,6 +27,9 @@ log = logging.getLogger(__name__)
 _OURS = b"batchspawner"
 """Whose questions to the kernel are our own."""
 
+_BUSY = 2.0
+"""Seconds in which a kernel that runs already answers, unless it is busy."""
+
 _PATIENCE = 0.05
 """Seconds until a kernel whose answer was heard on one channel only is asked again."""
 
@@ -77,8 +80,8 @@ class Room:
         self._heard.clear()
         self._backs = connect(info, curve)
         self._pumps = [asyncio.ensure_future(self._pass_on(name)) for name in self._backs]
-        if not known:
-            await self._ask()
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(self._ask(), _BUSY if known else None)
         await self._hand_over()
 
     async def _ask(self) -> None:

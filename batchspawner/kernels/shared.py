@@ -25,6 +25,9 @@ log = logging.getLogger(__name__)
 
 _NO_NAME = re.compile(r"[^A-Za-z0-9.-]")
 
+_DOUBT = 15.0
+"""Seconds that a scheduler may take to say whether a job whose agent is silent still runs."""
+
 FAREWELL = 10.0
 """Seconds that a job may take to end by itself before it is cancelled."""
 
@@ -65,7 +68,22 @@ class SharedJob:
     @property
     def is_open(self) -> bool:
         """Whether a kernel can still be put into this job."""
-        return not (self.ended.is_set() or self.ending or self._released)
+        return not (self.ended.is_set() or self.ending or self._released or self._is_over())
+
+    def _is_over(self) -> bool:
+        """Tell whether the scheduler says so, before all that the job said last has arrived."""
+        status = self.allocation.status
+        return status is not None and (status.is_final or status.state is JobState.COMPLETING)
+
+    async def is_lasting(self) -> bool:
+        """Tell what `is_open` does, after the scheduler was asked where the agent is silent."""
+        if self.agent is not None and self.is_open and not self.agent.online.is_set():
+            self.allocation.suspect(1.0)
+            news = [asyncio.ensure_future(one.wait()) for one in (self.ended, self.agent.online)]
+            await asyncio.wait(news, timeout=_DOUBT, return_when=asyncio.FIRST_COMPLETED)
+            for one in news:
+                one.cancel()
+        return self.is_open
 
     @property
     def is_used(self) -> bool:
@@ -147,8 +165,7 @@ class SharedJob:
     async def settled(self) -> None:
         """Wait until it is known whether the job waits, runs or has ended."""
         await self._heard.wait()
-        status = self.allocation.status
-        if status is not None and (status.is_final or status.state is JobState.COMPLETING):
+        if self._is_over():
             await self.ended.wait()
 
     def listen(self, listener: Callable[[str], Awaitable[None]]) -> Callable[[], None]:
@@ -208,7 +225,7 @@ class SharedJob:
     async def _release(self) -> None:
         raise NotImplementedError
 
-    async def _is_over(self) -> bool:
+    async def _ends(self) -> bool:
         """Wait a moment for the end of the job."""
         return await happens(self.ended, FAREWELL)
 

@@ -162,8 +162,7 @@ async def resumed(specs, tmp_path):
         await manager.provisioner.load_provisioner_info(info)
         client = None
         if manager.has_kernel:
-            client = manager.client()
-            client.start_channels()
+            client = await _client(manager)
         managers.append((manager, client))
         return manager, client
 
