@@ -7,7 +7,7 @@ PYTEST = $(BIN)/python -m pytest
 EXTRAS = dev,demo,browser
 
 .DEFAULT_GOAL := help
-.PHONY: help demo venv proxy lint test test-unit test-hub test-clusters test-slurm test-slurm24 test-gridengine test-htcondor test-oar test-browser test-versions bench docs clean
+.PHONY: help demo venv proxy lint test test-unit test-hub test-clusters test-kernels test-slurm test-slurm24 test-gridengine test-htcondor test-oar test-browser test-versions bench docs clean
 
 help: ## list what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -33,10 +33,13 @@ test: ## run every test that this machine can run, and say which it cannot
 	@.ci/test.sh
 
 test-unit: venv ## run the tests that need nothing but Python
-	$(PYTEST) -m "not hub and not clusters and not scheduler and not browser"
+	$(PYTEST) -m "not hub and not clusters and not kernels and not scheduler and not browser"
 
 test-hub: proxy ## run whole JupyterHubs on the embedded queue
 	$(PYTEST) -m "hub and not scheduler and not browser"
+
+test-kernels: venv ## run real kernels in jobs of the embedded queue
+	$(PYTEST) -m "kernels and not scheduler and not browser"
 
 test-clusters: venv ## run ipyparallel clusters on the embedded queue, and over a real ssh
 	@.ci/clusters.sh $(VENV)

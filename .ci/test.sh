@@ -31,6 +31,7 @@ part lint make --no-print-directory lint
 .ci/apt.sh tsp task-spooler || skip example "docs/adding-a-scheduler.md needs Task Spooler"
 part unit make --no-print-directory test-unit
 part hub make --no-print-directory test-hub
+part kernels make --no-print-directory test-kernels
 part clusters make --no-print-directory test-clusters
 if .ci/browser.sh; then part browser make --no-print-directory test-browser
 else skip browser "Chromium is not installed"; fi

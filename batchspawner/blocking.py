@@ -21,13 +21,21 @@ T = TypeVar("T")
 
 _lock = threading.Lock()
 _loop: asyncio.AbstractEventLoop | None = None
+_thread: threading.Thread | None = None
 
 
 def run(coroutine: Coroutine[object, object, T]) -> T:
     """Run a coroutine to its end in the library's own thread, and return its result.
 
     It works where an event loop runs already, as in a notebook. An interrupt (Ctrl-C) cancels it.
+    Raises RuntimeError in that thread itself, where it would wait for ever.
     """
+    if threading.current_thread() is _thread:
+        coroutine.close()
+        raise RuntimeError(
+            "this would wait for the thread in which it runs, as in a callback of a future; "
+            "do it in another thread"
+        )
     future = start(coroutine)
     try:
         return future.result()
@@ -51,11 +59,12 @@ async def elsewhere(coroutine: Coroutine[Any, Any, T]) -> T:
 
 def background_loop() -> asyncio.AbstractEventLoop:
     """Return the loop of one thread that all blocking clients share, and so their queries."""
-    global _loop
+    global _loop, _thread
     with _lock:
         if _loop is None or _loop.is_closed():
             _loop = asyncio.new_event_loop()
-            threading.Thread(target=_loop.run_forever, name="batchspawner", daemon=True).start()
+            _thread = threading.Thread(target=_loop.run_forever, name="batchspawner", daemon=True)
+            _thread.start()
         return _loop
 
 

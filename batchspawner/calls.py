@@ -113,10 +113,21 @@ class Call:
         """Take up the call of an earlier process. Raises OSError where there is none."""
         return cls(folder, json.loads((folder / "call.json").read_text()))
 
+    def another(self, folder: Path) -> Call:
+        """Make a call for more agents in the same job, which are heard at the same place."""
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        fresh = {"id": secrets.token_hex(16), "key": secrets.token_hex(32)}
+        _write(folder / "agent", packed_agent())
+        made = Call(folder, {**self._settings, **fresh})
+        if self._listener is not None:
+            self._listener.expect(made)
+        return made
+
     @property
     def command(self) -> str:
         """The shell command that runs the agent, for the job script."""
-        words = (self._settings["python"], "-I", str(self.folder / "agent"))
+        # The agent needs none of the packages that a site may load at each start of Python.
+        words = (self._settings["python"], "-I", "-S", str(self.folder / "agent"))
         return shlex.join((*words, str(self.folder / "call.json")))
 
     @property

@@ -185,8 +185,10 @@ def unpack(env: Environment) -> None:
     name = env.pop("BATCHSPAWNER_PRIVATE_FILE", "")
     if not name:
         return
+    # Where nodes do not share the homes, HTCondor has brought it along.
+    brought = os.path.join(env.get("_CONDOR_SCRATCH_DIR", ""), os.path.basename(name))  # noqa: PTH118,PTH119
     try:
-        with open(name) as file:
+        with open(name if os.path.exists(name) else brought) as file:  # noqa: PTH110
             env.update(json.load(file).items())
     except (OSError, ValueError, TypeError, AttributeError) as error:
         raise Failure(

@@ -1,6 +1,9 @@
 """Start N engines on this machine, until the client sees all: a job, and ipyparallel by itself.
 
 usage: python benchmarks/clusters.py [N ...]
+
+ipyparallel gives each engine a session of its own, and Linux shares a busy machine out among
+sessions (`sched_autogroup_enabled`). So ours gets them here, too: both have the same share then.
 """
 
 from __future__ import annotations
@@ -24,7 +27,10 @@ def ours(number: int, folder: Path) -> dict:
     from batchspawner.clusters import Cluster
 
     os.environ["BATCHSPAWNER_QUEUE_DIR"] = str(folder / "queue")
-    cluster = Cluster(number, scheduler="local")
+    python = folder / "python"
+    python.write_text(f'#!/bin/sh\nexec setsid {sys.executable} "$@"\n')
+    python.chmod(0o755)
+    cluster = Cluster(number, scheduler="local", python=str(python))
     return _measured(cluster.start, lambda: cluster.client(timeout=TIMEOUT), cluster.stop)
 
 

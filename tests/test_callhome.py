@@ -119,6 +119,13 @@ async def test_an_agent_says_where_it_runs_and_until_when(listener, tmp_path, jo
     assert 0 < agent.ends - time.time() < 61
 
 
+@pytest.mark.parametrize("told", [{"SGE_TASK_ID": "undefined"}, {"LSB_JOBINDEX": "0"}])
+async def test_a_job_outside_of_an_array_is_no_element(listener, call, jobs, told):
+    listener.expect(call)
+    jobs(call, **told)
+    assert (await soon(call.next_agent())).index == ""
+
+
 async def test_a_signal_reaches_all_that_a_program_started(listener, call, jobs):
     listener.expect(call)
     jobs(call)

@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from batchspawner import blocking
 from batchspawner import client as client_module
 from batchspawner.blocking import BlockingClient
 from batchspawner.client import BatchClient
@@ -71,6 +72,14 @@ def test_code_that_cannot_await_does_the_same():
     client.signal(job_id, 15)
     client.cancel(job_id)
     assert client.wait(job_id, 0.01).state is JobState.CANCELLED
+
+
+def test_a_wait_for_the_thread_in_which_it_runs_is_an_error_and_not_for_ever():
+    async def wait_for_itself():
+        return blocking.run(asyncio.sleep(0))
+
+    with pytest.raises(RuntimeError, match="do it in another thread"):
+        blocking.run(wait_for_itself())
 
 
 async def test_the_blocking_client_works_inside_a_running_loop():

@@ -132,3 +132,25 @@ def test_a_compiled_template_is_rendered():
     from jinja2 import Template
 
     assert format_template(Template("{{a}}"), a=1) == "1"
+
+
+@pytest.mark.parametrize(
+    ("scheduler", "lines"),
+    [
+        ("slurm", ["#SBATCH --nodes=2", "#SBATCH --ntasks=3", "#SBATCH --ntasks-per-node=2"]),
+        ("pbspro", ["#PBS -l select=2:ncpus=8:mpiprocs=2"]),
+        ("torque", ["#PBS -l nodes=2:ppn=8"]),
+        ("oar", ["#OAR -l /nodes=2/core=8"]),
+        ("gridengine", ["#$ -pe mpi 12"]),
+        ("lsf", ['#BSUB -R "span[ptile=8]"', "#BSUB -n 12"]),
+    ],
+)
+def test_engines_of_a_cluster_have_their_share_of_each_node(scheduler, lines):
+    wanted = {"nodes": "2", "tasks": "3", "nprocs": "4", "parallel_environment": "mpi"}
+    script = render_script(f"{scheduler}.j2", {**MINIMAL, **wanted})
+    named = ("nodes", "tasks", "-pe ", "select=", "-n ", "ptile")
+    assert [
+        line
+        for line in script.splitlines()
+        if line.startswith("#") and any(name in line for name in named) and "OAR -n" not in line
+    ] == lines

@@ -70,6 +70,13 @@ def test_the_code_may_lie_in_a_file(hub, tmp_path):  # noqa: F811
     assert "BATCHSPAWNER_PRIVATE_FILE" not in environment
 
 
+def test_the_file_may_have_been_brought_along(hub, tmp_path):  # noqa: F811
+    (tmp_path / "private").write_text(json.dumps({"JUPYTERHUB_API_TOKEN": CODE}))
+    one = hub(environment=GIVEN)
+    claim(one, BATCHSPAWNER_PRIVATE_FILE="/no/home/private", _CONDOR_SCRATCH_DIR=str(tmp_path))
+    assert one.reports[0][1] == f"token {CODE}"
+
+
 @pytest.mark.parametrize("text", [None, "", "[]", "{"])
 def test_a_file_that_is_not_there_or_is_none_says_what_to_do(hub, tmp_path, text):  # noqa: F811
     file = tmp_path / "private"

@@ -98,10 +98,17 @@ class OfferedProfile:
             child = self.wrapper.make_child(self.profile.spawner, self.profile.traits(values))
         if is_open:
             others = {name: one for name, one in given.items() if name not in names}
+            self._open(child, values)
             await self._hand_over(child, {**others, **values})
         else:
             self._apply(child, values)
         return child, values
+
+    def _open(self, child: Any, values: Mapping[str, Any]) -> None:
+        """Let the spawner know what has been asked for and checked around it."""
+        if hasattr(child, "open_options"):
+            child.is_asked_elsewhere = self.wrapper.takes_anything
+            child.open_options = [*child.open_options, *values]
 
     async def _hand_over(self, child: Any, options: dict[str, Any]) -> None:
         """Let the spawner take its options as it would without a wrapper."""

@@ -1,4 +1,4 @@
-"""Run the agent: python -I AGENT CALL.JSON."""
+"""Run the agent: python -I -S AGENT CALL.JSON."""
 
 import sys
 

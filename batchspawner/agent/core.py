@@ -32,7 +32,9 @@ FAREWELL = 10.0
 
 _JOB_IDS = ("SLURM_JOB_ID", "PBS_JOBID", "LSB_JOBID", "OAR_JOB_ID", "QUEUE_JOB_ID", "JOB_ID")
 _INDICES = ("SLURM_ARRAY_TASK_ID", "PBS_ARRAY_INDEX", "PBS_ARRAYID", "SGE_TASK_ID",
-            "LSB_JOBINDEX", "OAR_ARRAY_INDEX")  # fmt: skip
+            "LSB_JOBINDEX")  # fmt: skip
+_NO_ARRAY = {"SGE_TASK_ID": "undefined", "LSB_JOBINDEX": "0"}
+"""What these are in a job that is no element of an array."""
 _PASSED_ON = (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGXCPU)
 
 
@@ -169,7 +171,7 @@ class Agent:
                 "python": list(sys.version_info[:3]),
                 "executable": sys.executable,
                 "job_id": _first(_JOB_IDS),
-                "index": _first(_INDICES),
+                "index": _index(),
                 "began": self.began,
                 "ends": self._ends(),
                 "processes": {one.id: one.process.pid for one in self.children.values()},
@@ -297,6 +299,12 @@ class Agent:
         self.outbox.put(exit_frame)
         if self.finishing is not None and not self.children:
             self.finishing = time.monotonic()
+
+
+def _index() -> str:
+    """Return which element of an array this job is; an empty text outside of arrays."""
+    found = ((name, os.environ.get(name, "")) for name in _INDICES)
+    return next((index for name, index in found if index not in ("", _NO_ARRAY.get(name))), "")
 
 
 def _first(names: tuple[str, ...]) -> str:

@@ -231,7 +231,8 @@ class JobControllerLauncher(JobLauncher, ControllerLauncher):  # type: ignore[mi
         Raises LauncherError where the job ended instead.
         """
         await self._running()
-        info: dict[str, Any] = await super().get_connection_info(timeout)
+        limit = () if timeout is None else (timeout,)
+        info: dict[str, Any] = await super().get_connection_info(*limit)
         return info
 
 

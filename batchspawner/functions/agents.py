@@ -6,11 +6,13 @@ import asyncio
 import contextlib
 import json
 import logging
+import signal
 import time
 from typing import TYPE_CHECKING, Any
 
 from ..allocation import Allocation
 from ..errors import BatchError, JobFailed, SubmitError, failure_of
+from ..remote import start_order
 from . import worker
 from .crews import FROM_OUTSIDE, Crew, Tail, death
 from .home import QUIET, new_folder_call, shared_listener
@@ -20,6 +22,7 @@ from .payload import welcome
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
+    from pathlib import Path
 
     from ..client import BatchClient
     from ..remote import Agent, Process
@@ -29,6 +32,8 @@ log = logging.getLogger(__name__)
 _PATIENCE = 30.0
 """Seconds that the scheduler has to say why a job ended whose worker got a signal."""
 
+_FIRST = "first"
+"""The worker that each agent starts by itself."""
 
 _ARRAY = 1000
 """Elements of an array at most: Slurm's own limit, unless the site has another."""
@@ -37,30 +42,32 @@ _ARRAY = 1000
 class AgentHand:
     """Speak with a worker through the agent of its job."""
 
-    def __init__(self, crew: BatchCrew, allocation: Allocation, agent: Agent) -> None:
+    def __init__(
+        self, crew: BatchCrew, allocation: Allocation, agent: Agent, *, is_first: bool = False
+    ) -> None:
         self._crew, self._allocation, self._agent = crew, allocation, agent
         number = f"_{agent.index}" if crew.has_arrays and agent.index else ""
         self.element = f"{allocation.job_id}{number}"
         self.name = f"{self.element} on {agent.host}"
         folder = allocation.call.folder
         self.job: Job | None = Job(allocation.client, folder, allocation.job_id)
-        self.job.log_name = f"output-{agent.id}"
         self.job.started = True
+        self._is_first = is_first
         self._process: Process | None = None
         self._errors = Tail()
         self._warned = self._finished = self._greeted = False
 
     async def start(self) -> None:
         """Start the worker. Raises BatchError where that is not possible."""
-        folder = self._allocation.call.folder
-        assert self.job is not None  # noqa: S101  (set above)
-        self._process = self._agent.begin(
-            [str(self._agent.facts["executable"]), str(folder / "worker.py")],
-            env={"BATCHSPAWNER_FUNCTIONS_LOG": str(self.job.log_file)},
-        )
+        if self._is_first:
+            self._process = self._agent.process(_FIRST)
+        else:
+            python = str(self._agent.facts["executable"])
+            argv, env = _worker(python, self._allocation.call.folder)
+            self._process = self._agent.begin(argv, env=env)
         self._agent.on_signal = self._signalled
         self._agent.on_silent = self._silent
-        await self.send(welcome(str(folder)))
+        await self.send(welcome(str(self._allocation.call.folder)))
 
     @property
     def is_ending(self) -> bool:
@@ -82,9 +89,14 @@ class AgentHand:
                 continue
             buffer += data
             for frame in taken(buffer):
-                self._greeted = True
+                self._greet(frame[0])
                 yield frame
         self._crew.left(self)
+
+    def _greet(self, header: Mapping[str, Any]) -> None:
+        self._greeted = True
+        if header.get("log") and self.job:
+            self.job.log_name = header["log"]
 
     async def ending(self) -> BaseException:
         assert self._process is not None  # noqa: S101
@@ -94,7 +106,17 @@ class AgentHand:
             return await self._verdict(error)
         died = death(self.name, code, self.log_tail())
         from_outside = code in FROM_OUTSIDE or self._warned
+        if code == -signal.SIGKILL:
+            from_outside = from_outside or await self._falls_silent()
         return await self._verdict(died) if from_outside else died
+
+    async def _falls_silent(self) -> bool:
+        """Say whether the job ends, too, or only its worker was killed."""
+        for _ in range(20):
+            if not self._agent.online.is_set():
+                return True
+            await asyncio.sleep(0.1)
+        return False
 
     def finish(self) -> None:
         self._finished = True
@@ -201,6 +223,9 @@ class BatchCrew(Crew):
             lines = resources.get("options", "")
             resources["options"] = f"{lines}\n#SBATCH --array=1-{count}".strip()
         call = new_folder_call(resources.get("runtime"), self._python, lasting=False)
+        # The first worker starts with its agent, and not when that has been heard.
+        argv, env = _worker(self._python, call.folder)
+        call.order(start_order(argv, _FIRST, env=env))
         listener = await shared_listener() if self._network else None
         return await Allocation.submit(
             self._client, listener, front_end="functions", name=self._name, call=call,
@@ -225,7 +250,7 @@ class BatchCrew(Crew):
                 return
             if self._allocations.get(allocation):
                 self._allocations[allocation] -= 1
-            await self._start(AgentHand(self, allocation, agent))
+            await self._start(AgentHand(self, allocation, agent, is_first=True))
 
     async def _start(self, hand: AgentHand) -> None:
         await hand.start()
@@ -259,6 +284,11 @@ class BatchCrew(Crew):
         await asyncio.gather(*self._tasks, return_exceptions=True)
         for allocation in list(self._allocations):
             await allocation.close(remove=False)
+
+
+def _worker(python: str, folder: Path) -> tuple[list[str], dict[str, str]]:
+    """Return the command of a worker, and what it needs in its environment."""
+    return [python, str(folder / "worker.py")], {worker.LOG: str(folder / "output-")}
 
 
 def _why(error: BatchError | None, element: str) -> BatchError:

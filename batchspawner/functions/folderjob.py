@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import signal
 from typing import TYPE_CHECKING, Any
 
 from ..allocation import Allocation
@@ -87,6 +88,7 @@ class FolderJob:
         self._mismatch: PythonMismatch | None = None
         self._reading = asyncio.Lock()
         self._warned = False
+        self._death: JobFailed | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
         self._done = asyncio.Event()
         allocation.on_status = self._told
@@ -123,6 +125,7 @@ class FolderJob:
     def _attend(self, agent: Agent) -> None:
         """Listen to an agent; each start of the job has one of its own."""
         self._begin()
+        self._warned, self._death = False, None
         process = agent.process(_PROCESS)
         process.on_output = lambda *_: self._spawn(self._take_results())
         agent.on_signal = self._signalled
@@ -144,10 +147,11 @@ class FolderJob:
         with contextlib.suppress(BatchError):
             code = await process.wait()
             await self._take_results()
-            if not self._warned and code not in FROM_OUTSIDE:
-                name = f"{self._job.job_id} on {process.agent.host}"
-                error = f": {process.error}" if process.error else ""
-                await self._give_up(death(name, code, self._job.log_tail() + error))
+            name = f"{self._job.job_id} on {process.agent.host}"
+            error = f": {process.error}" if process.error else ""
+            self._death = death(name, code, self._job.log_tail() + error)
+            if not self._warned and code not in (*FROM_OUTSIDE, -signal.SIGKILL):
+                await self._give_up(self._death)
 
     async def _take_results(self) -> None:
         # In a thread: a result may be large, and a callback of a future may submit another job.
@@ -186,7 +190,9 @@ class FolderJob:
     async def _give_up(self, error: BatchError) -> None:
         """Tell all calls without a result why there is none."""
         left, self._left = self._left, {}
-        if isinstance(error, JobFailed):
+        if self._death is not None and type(error) in (BatchError, JobFailed):
+            error = self._death
+        elif isinstance(error, JobFailed):
             error = type(error)(error.status, self._job.log_tail())
         for future in left.values():
             if future.running() or future.set_running_or_notify_cancel():

@@ -20,7 +20,6 @@ import struct
 import sys
 import threading
 import time
-import traceback
 import types
 import warnings
 from collections import deque
@@ -38,6 +37,9 @@ HEAD = struct.Struct(">IQ")
 
 IN_JOB = "BATCHSPAWNER_FUNCTIONS_JOB"
 """The environment variable that says that this process works for a job."""
+
+LOG = "BATCHSPAWNER_FUNCTIONS_LOG"
+"""The environment variable with the beginning of a log's name; host and process id follow."""
 
 INLINE = 8 << 20
 """Bytes of a result that travel in a frame; a longer one lies in a file of the job's folder."""
@@ -206,6 +208,8 @@ class Worker:
 
 
 def _described(error: BaseException) -> dict[str, str]:
+    import traceback
+
     # The first step of the traceback is in this file.
     steps = error.__traceback__.tb_next if error.__traceback__ else None
     told = traceback.format_exception(type(error), error, steps)
@@ -274,11 +278,14 @@ class Desk:
 def serve() -> None:
     """Perform the calls that come on standard input until it ends."""
     desk = Desk(os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb", buffering=0))
-    _redirect(os.environ.pop("BATCHSPAWNER_FUNCTIONS_LOG", ""))
+    log = os.environ.pop(LOG, "")
+    if log:
+        log += "%s-%s" % (os.uname().nodename, os.getpid())
+    _redirect(log)
     # The one thread besides this one only reads: a function may fork.
     warnings.filterwarnings("ignore", message=".*multi-threaded, use of fork")
     worker = Worker()
-    desk.send(_hello())
+    desk.send({**_hello(), "log": os.path.basename(log)})
     for header, data in desk:
         answer = worker.handle(header, data)
         if answer is not None:

@@ -93,7 +93,7 @@ class HostedJob(SharedJob):
             self.end_unclaimed()
             self._let_in(self.agent)
             guests = [one for one in self._guests if not one.is_over]
-            self.agent.finish(unattended=bool(guests))
+            self._finish(unattended=bool(guests))
             if guests or await self._is_over():
                 return
         if not self.ended.is_set():
@@ -118,6 +118,6 @@ class GuestJob(SharedJob):
         if self.agent is not None:
             silent = asyncio.Event()
             self.agent.on_silent = silent.set
-            self.agent.finish()
+            self._finish()
             await happens(silent, FAREWELL)
         self.ended.set()

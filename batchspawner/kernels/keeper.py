@@ -133,7 +133,9 @@ class Keeper:
             **wanted,
         )
         self.registry.write(replace(entry, job_id=allocation.job_id))
-        return self._hosted(entry, allocation)
+        job = self._hosted(entry, allocation)
+        job.node = settings.node
+        return job
 
     async def _take_over(self, entry: Entry, patience: float) -> SharedJob:
         """Speak with a job whose process is gone."""

@@ -109,7 +109,7 @@ class Launch:
     async def _live(self) -> None:
         try:
             await self.room.tell(self.job.description)
-            code = await self._run(await self.job.ready())
+            code = await self._run(await self.job.ready_on(self.record.command.node))
         except BatchError as error:
             self.failure = error
             self.code = code = 1

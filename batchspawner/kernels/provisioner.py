@@ -154,7 +154,8 @@ class BatchProvisioner(KernelProvisionerBase):
         try:
             job = await self._joined()
             secured = encryption.encrypted(connection, self.kernel_spec)
-            command = Command(tuple(cmd), secured, env, cwd, self.settings.tunnel)
+            wishes = (self.settings.tunnel, self.settings.node)
+            command = Command(tuple(cmd), secured, env, cwd, *wishes)
             if self._launch is not None:
                 self._launch.abandon()
             self._launch = Launch(job, room, Record(self.kernel_id, command))

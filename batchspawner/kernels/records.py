@@ -6,6 +6,7 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
 
+from .registry import known
 from .sockets import CHANNELS
 
 if TYPE_CHECKING:
@@ -18,7 +19,8 @@ class Command:
     """Hold what a kernel is started with.
 
     `connection` is what will be in its connection file but for the ports, which only the node
-    can know. `tunnel` is the ssh command by which it is reached, if any.
+    can know. `tunnel` is the ssh command by which it is reached, if any, and `node` the node of
+    its job that was wished for.
     """
 
     argv: tuple[str, ...]
@@ -26,6 +28,7 @@ class Command:
     env: Mapping[str, str] = field(default_factory=dict)
     cwd: str = ""
     tunnel: str = ""
+    node: str = ""
 
     def file(self, ip: str) -> str:
         """Return the connection file, with names for the ports."""
@@ -61,8 +64,9 @@ def find(folder: Path) -> Iterator[Record]:
     """Yield what is known of all kernels in a job."""
     for file in folder.glob("kernel-*.json"):
         values = json.loads(file.read_text())
-        command = values.pop("command")
-        yield Record(**values, command=Command(**{**command, "argv": tuple(command["argv"])}))
+        command = known(Command, values["command"])
+        command["argv"] = tuple(command["argv"])
+        yield Record(**{**known(Record, values), "command": Command(**command)})
 
 
 def _file(folder: Path, kernel: str) -> Path:

@@ -14,15 +14,15 @@ import os
 import secrets
 import shutil
 import socket
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from typing import TYPE_CHECKING
 
 from ..calls import calls_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
-    from typing import IO
+    from typing import IO, Any
 
 _ENTRY = "allocation.json"
 _OWNER = "owner"
@@ -49,9 +49,20 @@ class Entry:
     def fresh(cls, scheduler: str, name: str, guest_of: str) -> Entry:
         return cls(secrets.token_hex(6), scheduler, name, guest_of=guest_of).moved()
 
+    @classmethod
+    def read(cls, file: Path) -> Entry:
+        """Return what is in a file; a newer version may have written more than we know."""
+        return cls(**known(cls, json.loads(file.read_text())))
+
     def moved(self) -> Entry:
         """Return the same allocation, of this process."""
         return replace(self, host=socket.gethostname(), pid=os.getpid())
+
+
+def known(kind: type, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return those of the values that a dataclass has a field for."""
+    names = {one.name for one in fields(kind)}
+    return {name: value for name, value in values.items() if name in names}
 
 
 class Registry:
@@ -78,13 +89,13 @@ class Registry:
         for file in self.root.glob(f"*/{_ENTRY}"):
             # It may be removed at this moment.
             with contextlib.suppress(FileNotFoundError):
-                found.append((file.stat().st_mtime, Entry(**json.loads(file.read_text()))))
+                found.append((file.stat().st_mtime, Entry.read(file)))
         return [entry for _, entry in sorted(found, key=lambda one: (one[0], one[1].id))]
 
     def entry(self, entry_id: str) -> Entry | None:
         """Return one allocation, None where no kernel can be put into it any more."""
         with contextlib.suppress(FileNotFoundError):
-            return Entry(**json.loads((self.folder(entry_id) / _ENTRY).read_text()))
+            return Entry.read(self.folder(entry_id) / _ENTRY)
         return None
 
     def write(self, entry: Entry) -> None:

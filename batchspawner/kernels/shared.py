@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import re
 import signal
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..errors import BatchError
+from ..jobs import JobState
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_NO_NAME = re.compile(r"[^A-Za-z0-9.-]")
+
 FAREWELL = 10.0
 """Seconds that a job may take to end by itself before it is cancelled."""
 
@@ -28,7 +32,8 @@ FAREWELL = 10.0
 class SharedJob:
     """Count the kernels that this process has in a job; after the last one, `_release` it.
 
-    `failure` says why the job has ended, when it has.
+    `failure` says why the job has ended, when it has. `node` is the node that it was asked to run
+    on, if any.
     """
 
     def __init__(self, allocation: Allocation) -> None:
@@ -38,11 +43,14 @@ class SharedJob:
         self.ending = False
         self.ended = asyncio.Event()
         self._arrived, self._heard = asyncio.Event(), asyncio.Event()
+        self.node = ""
+        self._agents: list[Agent] = []
+        self._nodes: dict[str, asyncio.Task[Agent]] = {}
         self._kernels: set[str] = set()
         self._listeners: list[Callable[[str], Awaitable[None]]] = []
         self._leaving: asyncio.TimerHandle | None = None
         self._released: asyncio.Task[None] | None = None
-        self._tasks = {asyncio.ensure_future(self._attend())}
+        self._tasks: set[asyncio.Future[Any]] = {asyncio.ensure_future(self._attend())}
         allocation.on_status = self._note
 
     @property
@@ -95,10 +103,52 @@ class SharedJob:
         assert self.agent is not None  # noqa: S101  (one of the two has arrived)
         return self.agent
 
+    async def ready_on(self, node: str) -> Agent:
+        """Return the agent on one node of the job, started where there is none yet.
+
+        Raises BatchError where that is not possible.
+        """
+        agent = await self.ready()
+        if node in ("", self.node, agent.host):
+            return agent
+        if node not in self._nodes or _has_failed(self._nodes[node]):
+            self._nodes[node] = asyncio.ensure_future(self._reach(node, agent))
+        return await asyncio.shield(self._nodes[node])
+
+    async def _reach(self, node: str, agent: Agent) -> Agent:
+        call = self.allocation.call.another(self.folder / "nodes" / _NO_NAME.sub("_", node))
+        scheduler = self.allocation.client.scheduler
+        argv = scheduler.on_node(node, call.command)
+        if argv is None:
+            raise BatchError(
+                f"node: {scheduler.title} does not start programs on another node of job "
+                f"{self.job_id}, which runs on {agent.host}"
+            )
+        words: list[bytes] = []
+        process = agent.begin(argv, stdin=b"")
+        process.on_output = lambda _, data: words.append(data)
+        coming = asyncio.ensure_future(call.next_agent())
+        ending = asyncio.ensure_future(process.wait())
+        await asyncio.wait([coming, ending], return_when=asyncio.FIRST_COMPLETED)
+        if coming.done():
+            self._agents.append(coming.result())
+            self._tasks.add(ending)
+            return coming.result()
+        coming.cancel()
+        call.close()
+        said = b"".join(words).decode(errors="replace").strip()
+        raise BatchError(f"node {node} of job {self.job_id} cannot be used: {said}")
+
+    def _finish(self, *, unattended: bool = False) -> None:
+        """Have all our agents end when their programs have."""
+        for agent in self._agents:
+            agent.finish(unattended=unattended)
+
     async def settled(self) -> None:
         """Wait until it is known whether the job waits, runs or has ended."""
         await self._heard.wait()
-        if self.allocation.status is not None and self.allocation.status.is_final:
+        status = self.allocation.status
+        if status is not None and (status.is_final or status.state is JobState.COMPLETING):
             await self.ended.wait()
 
     def listen(self, listener: Callable[[str], Awaitable[None]]) -> Callable[[], None]:
@@ -128,6 +178,7 @@ class SharedJob:
         try:
             self.agent = await self.allocation.next_agent()
             self.agent.on_signal = self._warned
+            self._agents.append(self.agent)
             self._arrived.set()
             self._heard.set()
             await self._announce()
@@ -160,6 +211,10 @@ class SharedJob:
     async def _is_over(self) -> bool:
         """Wait a moment for the end of the job."""
         return await happens(self.ended, FAREWELL)
+
+
+def _has_failed(task: asyncio.Task[Agent]) -> bool:
+    return task.done() and (task.cancelled() or task.exception() is not None)
 
 
 async def happens(event: asyncio.Event, seconds: float) -> bool:

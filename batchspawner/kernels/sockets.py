@@ -87,7 +87,7 @@ def connect(info: Mapping[str, Any], curve: Curve | None) -> dict[str, zmq.async
         socket.identity = identity
         # The kernel may begin to listen a moment later.
         socket.reconnect_ivl = 10
-        socket.reconnect_ivl_max = 200
+        socket.reconnect_ivl_max = 50
         socket.tcp_keepalive, socket.tcp_keepalive_idle = 1, 60
         if name == "iopub":
             socket.subscribe(b"")

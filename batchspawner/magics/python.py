@@ -67,7 +67,11 @@ class PythonProgram(Program):
         if self._delivered is record or not self.outputs:
             return
         self._delivered = record
-        found = {source.name: self._values(source.sieve) for source in record.sources}
+        results = [(one.name, one.sieve.result) for one in record.sources if one.sieve is not None]
+        # A job that was started a second time has spoken twice.
+        found = {name: self._values(result) for name, result in results if result is not None}
+        if not found or set(found) != {name for name, _ in results}:
+            raise self._torn()
         for name in self.outputs:
             by_element = {int(key): values[name] for key, values in found.items() if key}
             self.variables[name] = by_element or found[""][name]
@@ -81,10 +85,12 @@ class PythonProgram(Program):
         except TypeError as error:
             raise BatchError(str(error)) from error
 
-    def _values(self, sieve: Sieve | None) -> dict[str, Any]:
-        result = sieve.result if sieve is not None else None
-        if result is None or worker.digest(result[16:]) != result[:16]:
-            raise BatchError(f"what the cell gives ({', '.join(self.outputs)}) is not all there")
+    def _torn(self) -> BatchError:
+        return BatchError(f"what the cell gives ({', '.join(self.outputs)}) is not all there")
+
+    def _values(self, result: bytes) -> dict[str, Any]:
+        if worker.digest(result[16:]) != result[:16]:
+            raise self._torn()
         try:
             # The user's own job has sent it, over a connection that proved to be its.
             values: dict[str, Any] = pickle.loads(result[16:])  # noqa: S301

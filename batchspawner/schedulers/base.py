@@ -77,6 +77,13 @@ class Scheduler(ABC):
     reasons: ClassVar[Sequence[Reason]] = ()
     """What its words for why a job waits mean; the first that fits is taken."""
 
+    def bringing(self, script: str, path: str) -> str:  # noqa: ARG002
+        """Return the script of a job that takes along a file of its owner's home.
+
+        The same script where the nodes share the homes anyway.
+        """
+        return script
+
     @abstractmethod
     def submit(self, request: JobRequest) -> Call[str]:
         """Hand over a job; the answer is its id. Raises SubmitError where it is refused."""
@@ -182,6 +189,10 @@ class Scheduler(ABC):
     def embedded(self, command: str) -> str:
         """Return a shell command as it is written into the job script."""
         return command
+
+    def on_node(self, node: str, command: str) -> tuple[str, ...] | None:  # noqa: ARG002
+        """Return what runs a shell command on a node of the job around us, None if nothing."""
+        return None
 
     def checked(self, job_id: str) -> str:
         """Return a job id as it is. Raises ValueError where it has not this scheduler's form."""

@@ -54,6 +54,13 @@ _NATIVE = ("unexpanded", "idle", "running", "removed", "completed", "held",
            "transferring output", "suspended")  # fmt: skip
 
 
+# https://htcondor.readthedocs.io/en/latest/man-pages/condor_submit.html
+_ANY_CASE = re.IGNORECASE | re.MULTILINE
+_SHARED = re.compile(r"^\s*should_?transfer_?files\s*=\s*(no|false)\b", _ANY_CASE)
+_TRANSFERRED = re.compile(r"^\s*transfer_?input_?files\s*=.*\S", _ANY_CASE)
+_QUEUE = re.compile(r"^\s*queue\b", _ANY_CASE)
+
+
 @dataclass(frozen=True)
 class HTCondor(Scheduler):
     """Build the commands of HTCondor. A job id is a cluster, ``12``, or one of its jobs, ``12.0``.
@@ -73,6 +80,15 @@ class HTCondor(Scheduler):
         "|communication error|timed out|error: failed to end",
         re.IGNORECASE,
     )
+
+    def bringing(self, script: str, path: str) -> str:
+        """Have the file transferred, unless the description says that nothing is."""
+        if _SHARED.search(script):
+            return script
+        listed, times = _TRANSFERRED.subn(lambda match: f"{match[0].rstrip()}, {path}", script)
+        if times:
+            return listed
+        return _QUEUE.sub(lambda match: f"transfer_input_files = {path}\n{match[0]}", script)
 
     def submit(self, request: JobRequest) -> Call[str]:
         # A tag has no character that a ClassAd string would have to escape.

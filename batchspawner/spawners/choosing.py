@@ -63,6 +63,9 @@ class ChoiceTraits(HasTraits):
         "For scripts that quote them; any user can then add lines to a script that does not.",
     ).tag(config=True)
 
+    is_asked_elsewhere = False
+    """Whether a form around this spawner, such as that of a wrapper, asks for its options."""
+
     chosen: dict[str, Any] | None = None
     """The checked choice of the user; None where this spawner declares no options."""
 

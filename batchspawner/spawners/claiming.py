@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import socket
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from jupyterhub import orm
@@ -35,10 +35,10 @@ class Application:
     that it will confirm its server.
     """
 
-    code: str
+    code: str = field(repr=False)
     port: int
     host: str = ""
-    claimant: str = ""
+    claimant: str = field(default="", repr=False)
     job_id: str = ""
     address: str = ""
     confirms: bool = False

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
@@ -54,7 +54,7 @@ class Package:
     code that travels; None where none does.
     """
 
-    script: str
+    script: str = field(repr=False)
     shown: str
     environment: PrivateEnvironment
     claim: Claim | None = None
@@ -79,6 +79,7 @@ class _Packer:
     def __init__(self, spawner: Any, scheduler: Scheduler | None, leave: Leave | None) -> None:
         self.environment: dict[str, str] = dict(spawner.get_env())
         self._spawner = spawner
+        self._scheduler = scheduler
         self._leave = leave
         self._where = scheduler.title if scheduler else type(spawner).__name__
         self._readers = scheduler.environment_readers if scheduler else "unknown people"
@@ -159,6 +160,7 @@ class _Packer:
         if self._carrier is Carrier.FILE:
             environment[FILE] = file = await self._left(cargo)
             if file:
+                loaded = self._scheduler.bringing(script, file) if self._scheduler else script
                 cargo = {name: "lies-in-a-file" for name in (TOKEN, CERTIFICATES) if name in cargo}
         elif self._carrier is Carrier.SCRIPT:
             changed = with_variables(script, cargo)

@@ -62,7 +62,7 @@ def _is_open(spawner: Any, name: str, ours: Mapping[str, Any]) -> bool:
         return False
     if name in ours:
         # Whoever has a form lets users choose; without one, an option is not expected at all.
-        return bool(spawner.options_form)
+        return bool(spawner.options_form) or spawner.is_asked_elsewhere
     return bool(spawner.batch_script) or name not in _PACKAGED
 
 

@@ -14,7 +14,7 @@ import pytest
 import batchspawner.functions as slurminade
 from batchspawner import allocation, blocking
 from batchspawner.callhome import Listener
-from batchspawner.errors import JobCancelled, JobFailed, JobTimeout, OptionsError
+from batchspawner.errors import JobCancelled, JobFailed, JobOutOfMemory, JobTimeout, OptionsError
 from batchspawner.functions import folderjob, home
 from batchspawner.jobs import JobState
 from tests.functions import tasks
@@ -22,6 +22,7 @@ from tests.functions import tasks
 JOURNEY = Path(__file__).with_name("journey.py")
 SECONDS = 30
 
+kill = slurminade.slurmify(tasks.die)
 speak = slurminade.slurmify(tasks.speak)
 talk = slurminade.slurmify(tasks.talk)
 wait = slurminade.slurmify(tasks.touch_and_wait)
@@ -116,6 +117,11 @@ def test_jobs_that_may_not_call_speak_through_files():
     assert speak.distribute("hello").result(SECONDS) == "hello"
 
 
+def test_workers_that_may_not_call_speak_through_files():
+    with slurminade.Executor("local", workers=1, network=False) as executor:
+        assert list(executor.map(tasks.square, range(20), timeout=SECONDS))[-1] == 361
+
+
 def test_a_result_of_many_megabytes_arrives():
     assert len(large.distribute(40_000_000).result(SECONDS)) == 40_000_000
 
@@ -198,3 +204,11 @@ def test_workers_stop_before_their_walltime_and_others_go_on():
 def test_an_option_that_makes_no_sense_is_refused_before_anything_is_submitted():
     with pytest.raises(OptionsError, match="runtime: 'soon' is not allowed"):
         speak.with_options(runtime="soon").distribute("x")
+
+
+def test_a_call_that_the_kernel_kills_was_out_of_memory():
+    error = kill.distribute(int(signal.SIGKILL)).exception(SECONDS)
+    assert type(error) is JobOutOfMemory
+    with slurminade.Executor("local", workers=1) as executor:
+        error = executor.submit(tasks.die, int(signal.SIGKILL)).exception(SECONDS)
+    assert type(error) is JobOutOfMemory

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from batchspawner.spawners.claim import new_code
-from tests.hub.test_handler import own_token, report, token_of, waiting  # noqa: F401  (a fixture)
+from tests.hub.test_handler import facts, own_token, report, token_of, waiting  # noqa: F401  (a fixture)
 from tests.hubs import wait_for
 from tests.sites import start_hub
 
@@ -69,10 +69,10 @@ def own(waiting):  # noqa: F811
 @example(body=b"x" * 20_000)
 def test_no_body_that_is_no_report_changes_anything(waiting, code, own, body):  # noqa: F811
     user = waiting.users[0]
-    before = waiting.state(user)
+    before = facts(waiting, user)
     for token in (code, own):
         assert report(waiting, token, data=body).status_code in {400, 413}
-    assert waiting.state(user) == before
+    assert facts(waiting, user) == before
 
 
 codes = st.from_regex(r"[A-Za-z0-9_-]{43}\.claim-[0-9]{1,25}", fullmatch=True)
@@ -83,31 +83,31 @@ printable = st.text(st.characters(min_codepoint=33, max_codepoint=126), max_size
 @given(token=codes | printable, more=st.dictionaries(names, values, max_size=4))
 def test_no_token_and_no_code_but_its_own_reaches_a_server(waiting, token, more):  # noqa: F811
     user = waiting.users[0]
-    before = waiting.state(user)
+    before = facts(waiting, user)
     body = json.dumps({"claim": "a" * 32, **more, "port": 4321})
     assert report(waiting, token or "-", data=body).status_code in {400, 401, 403}
-    assert waiting.state(user) == before
+    assert facts(waiting, user) == before
 
 
 @MANY
 @given(job_id=st.integers(1000, 10**9).map(str), port=st.integers(1, 65535))
 def test_a_code_is_worth_nothing_outside_of_its_job(waiting, code, job_id, port):  # noqa: F811
     user = waiting.users[0]
-    before = waiting.state(user)
+    before = facts(waiting, user)
     body = {"port": port, "claim": "b" * 32, "job_id": job_id}
     assert report(waiting, code, json=body).status_code == 403
-    assert waiting.state(user) == before
+    assert facts(waiting, user) == before
 
 
 def test_other_people_get_nothing_for_a_servers_number(waiting):  # noqa: F811
     user, other = waiting.users[:2]
-    before = waiting.state(user)
+    before = facts(waiting, user)
     strangers = [new_code(number) for number in range(5)]
     strangers += [own_token(waiting, other), token_of(waiting, user, "read:users:name!user")]
     body = {"port": 4321, "claim": "c" * 32}
     answers = [report(waiting, token, json=body).status_code for token in strangers]
     assert answers == [403] * len(strangers)
-    assert waiting.state(user) == before
+    assert facts(waiting, user) == before
 
 
 def test_a_used_code_is_refused_to_everybody_and_the_server_goes_on(hub, site):
@@ -115,7 +115,7 @@ def test_a_used_code_is_refused_to_everybody_and_the_server_goes_on(hub, site):
     hub.begin(user)
     (code,) = wait_for(lambda: codes_in(site.queue_folder), 20, "the code")
     hub.wait_ready(user)
-    before, said = hub.state(user), len(hub.log.read_text())
+    before, said = facts(hub, user), len(hub.log.read_text())
 
     def claim(number):
         body = {"port": 4321, "claim": f"{number:064}"}
@@ -123,7 +123,7 @@ def test_a_used_code_is_refused_to_everybody_and_the_server_goes_on(hub, site):
 
     with ThreadPoolExecutor() as pool:
         assert list(pool.map(claim, range(8))) == [403] * 8
-    assert hub.state(user) == before
+    assert facts(hub, user) == before
     assert hub.kernels(user).status_code == 200
     log = hub.log.read_text()[said:]
     assert f"ALARM: the claim code of job {before['job_id']} was used a second time" in log

@@ -21,6 +21,12 @@ from tests.sites import SITES, no_jobs_left
 _SMALL = {"local": {}, "slurm": {"memory": "300M", "runtime": "10m"}, "oar": {"runtime": "10m"}}
 
 
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if "/tests/kernels/" in str(item.path) and "jobs" in item.fixturenames:
+            item.add_marker("kernels")
+
+
 @pytest.fixture(scope="session", params=["local", "slurm", "oar"])
 def site(request, tmp_path_factory):
     """A site that can run jobs, for the whole session."""

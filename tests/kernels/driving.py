@@ -17,8 +17,30 @@ async def value(client, code, timeout=30, waits=False):
             cleared.extend(printed)
             printed.clear()
 
-    reply = await client.execute_interactive(code, timeout=timeout, output_hook=output)
-    return (reply["content"]["status"], "".join(printed), *({"".join(cleared)} if waits else ()))
+    reply = await run(client, code, timeout, output)
+    return (reply["status"], "".join(printed), *({"".join(cleared)} if waits else ()))
+
+
+async def run(client, code, timeout=30, output=lambda message: None):
+    """Run code, and return the content of the reply.
+
+    Older versions of jupyter_client have nothing for this that leaves the event loop free.
+    """
+    cell = client.execute(code)
+    while True:
+        message = await client.get_iopub_msg(timeout=timeout)
+        if message["parent_header"].get("msg_id") == cell:
+            output(message)
+            if message["content"].get("execution_state") == "idle":
+                return await reply_to(client, cell)
+
+
+async def reply_to(client, cell, timeout=30):
+    """Return the content of the reply to one request."""
+    while True:
+        reply = await client.get_shell_msg(timeout=timeout)
+        if reply["parent_header"].get("msg_id") == cell:
+            return reply["content"]
 
 
 async def eventually(happens, seconds=20):

@@ -9,6 +9,8 @@ import pytest
 from jupyter_client.manager import KernelManager
 from nbclient import NotebookClient
 
+from tests.hubs import wait_for
+
 from .driving import value
 
 
@@ -47,7 +49,8 @@ def test_a_program_without_an_event_loop_starts_a_kernel(jobs, specs, tmp_path):
     manager.interrupt_kernel()
     manager.shutdown_kernel()
     manager.context.destroy(linger=0)
-    assert (reply["content"]["status"], jobs()) == ("ok", [])
+    assert reply["content"]["status"] == "ok"
+    wait_for(lambda: jobs() == [], 20, "the end of the job")
 
 
 async def test_a_kernel_sees_of_its_server_what_it_is_to_see(started, monkeypatch):

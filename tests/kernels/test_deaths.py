@@ -14,7 +14,7 @@ import pytest
 
 from batchspawner.errors import JobTimeout
 
-from .driving import value
+from .driving import run, value
 
 SLEEP = "import time; time.sleep(120)"
 EAT = "kept = []\nwhile True: kept.append(bytearray(10_000_000)); __import__('time').sleep(0.02)"
@@ -24,8 +24,8 @@ async def test_a_kernel_at_the_end_of_its_walltime_is_dead_and_its_cell_says_why
     if site.name != "local":
         pytest.skip("its walltimes are minutes")
     manager, client = await started(runtime="0:00:04")
-    reply = await client.execute_interactive(SLEEP, timeout=30)
-    assert reply["content"]["ename"] == JobTimeout.__name__
+    reply = await run(client, SLEEP)
+    assert reply["ename"] == JobTimeout.__name__
     assert not await manager.is_alive()
 
 
@@ -52,7 +52,7 @@ async def test_a_kernel_that_takes_too_much_memory_is_dead_and_its_cell_says_why
     if site.name != "local":
         pytest.skip("its jobs are not those of the superuser")
     _, client = await started(prologue=small)
-    reply = (await client.execute_interactive(EAT, timeout=30))["content"]
+    reply = await run(client, EAT)
     assert (reply["ename"], reply["evalue"][-58:]) == (
         "KernelDied",
         "died: it needed more memory than the job has; ask for more",
@@ -62,10 +62,10 @@ async def test_a_kernel_that_takes_too_much_memory_is_dead_and_its_cell_says_why
 async def test_a_kernel_whose_agent_is_killed_is_dead(started, jobs):
     manager, client = await started()
     agent = manager.provisioner._job.agent
-    running = asyncio.ensure_future(client.execute_interactive(SLEEP))
+    running = asyncio.ensure_future(run(client, SLEEP, 60))
     await asyncio.sleep(0.3)
     subprocess.run(["kill", f"-{signal.SIGKILL.value}", str(agent.facts["pid"])], check=True)
-    reply = (await asyncio.wait_for(running, 40))["content"]
+    reply = await running
     assert reply["status"] == "error"
     assert not await manager.is_alive()
 
@@ -82,7 +82,7 @@ async def test_a_kernel_that_cannot_start_says_what_it_printed(served):
     manager, client = await served("bad", kernel_argv=argv)
     dead = asyncio.Event()
     manager.add_restart_callback(dead.set, "dead")
-    reply = (await client.execute_interactive("1", timeout=20))["content"]
+    reply = await run(client, "1")
     said = f"the kernel in job {manager.provisioner._job.job_id} ended before it answered"
     assert reply["evalue"] == f"{said} (exit status 3)\nthere is no such module"
     await asyncio.wait_for(dead.wait(), 30)

@@ -8,7 +8,7 @@ import pytest
 
 from batchspawner.errors import JobCancelled, OptionsError, SubmitError
 
-from .driving import eventually, value
+from .driving import eventually, reply_to, run, value
 
 
 async def test_a_kernel_runs_in_a_job(started, jobs):
@@ -48,11 +48,10 @@ async def test_a_restart_keeps_the_job_and_the_connection(started, now, jobs):
 
 async def test_the_answer_to_input_comes_to_the_kernel(started):
     _, client = await started()
-    asking = asyncio.ensure_future(
-        client.execute_interactive("print(input('who? '))", allow_stdin=True, timeout=20,
-                                   stdin_hook=lambda _: client.input("ada"))
-    )  # fmt: skip
-    assert (await asking)["content"]["status"] == "ok"
+    cell = client.execute("print(input('who? '))", allow_stdin=True)
+    assert (await client.get_stdin_msg(timeout=20))["content"]["prompt"] == "who? "
+    client.input("ada")
+    assert (await reply_to(client, cell))["status"] == "ok"
 
 
 async def test_two_kernels_that_name_the_same_allocation_share_its_job(started, jobs):
@@ -134,11 +133,11 @@ async def test_interrupting_a_kernel_that_waits_gives_its_cells_up(served, site)
 
 async def test_a_kernel_whose_job_is_cancelled_is_dead_and_its_cell_says_why(started, jobs, site):
     manager, client = await started()
-    running = asyncio.ensure_future(client.execute_interactive("import time; time.sleep(60)"))
+    running = asyncio.ensure_future(run(client, "import time; time.sleep(60)"))
     await asyncio.sleep(0.3)
     ((job_id, _),) = jobs()
     site.cancel(job_id)
-    reply = (await asyncio.wait_for(running, 20))["content"]
+    reply = await running
     assert reply["ename"] == JobCancelled.__name__
     assert f"job {job_id} ended: cancelled" in reply["evalue"]
     assert not await manager.is_alive()
@@ -173,3 +172,11 @@ async def test_a_kernel_that_crashes_is_started_again_in_the_same_job(served, jo
     await asyncio.wait_for(restarted.wait(), 20)
     assert await value(client, "print('x' in globals())") == ("ok", "False\n")
     assert jobs() == before
+
+
+async def test_clients_of_the_same_machine_may_come_without_a_network(started, tmp_path):
+    traits = {"transport": "ipc", "ip": str(tmp_path / "ipc")}
+    manager, client = await started(traits=traits)
+    assert await value(client, "print(6 * 7)") == ("ok", "42\n")
+    await manager.restart_kernel()
+    assert await value(client, "print(6 * 7)") == ("ok", "42\n")

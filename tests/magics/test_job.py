@@ -151,10 +151,9 @@ def test_an_interrupt_cancels_the_job(user, execute, site):
     thread.join()
     job = user.value("job")
     assert out.splitlines()[2].startswith(f"End batch job {job} Status:  CANCELLED")
-    assert err == (
-        "cancelling; interrupt again to end it at once\n"
-        f"UsageError: {job} was interrupted\n"
-    )  # fmt: skip
+    # A shell may say between these that its program was killed.
+    assert err.startswith("cancelling; interrupt again to end it at once\n")
+    assert err.endswith(f"UsageError: {job} was interrupted\n")
     wait_for(lambda: not site.jobs(), 40, "the end of the job")
 
 

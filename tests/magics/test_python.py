@@ -98,6 +98,12 @@ def test_large_values_travel(notebook):
     assert len(notebook["b"]) == 20_000_001
 
 
+def test_a_cell_that_ends_without_its_results_is_an_error(notebook):
+    _, err = notebook.run("%%execute --python --out c\nimport os\nc = 1\nos._exit(0)")
+    assert err == "UsageError: what the cell gives (c) is not all there\n"
+    assert "c" not in notebook.shell.user_ns
+
+
 @pytest.mark.parametrize("size", [1, 2, 5, 100])
 def test_a_result_is_found_in_pieces_of_any_size(size):
     sieve = Sieve(b"\0mark", 1)

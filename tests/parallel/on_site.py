@@ -21,7 +21,7 @@ def whole() -> object:
     """Run a cluster in one job, and look at what is left of it."""
     cluster = Cluster(2, runtime=RUNTIME)
     with cluster as rc:
-        rc[:]["x"] = [1, 2]
+        rc[:].scatter("x", [1, 2])
         seen = [len(set(rc[:].apply_sync(os.getpid))), rc[:]["x"], cluster.status.state.value]
         profile = cluster.profile_dir
     return [*seen, profile.exists()]
@@ -29,7 +29,7 @@ def whole() -> object:
 
 def engines() -> object:
     """Let ipyparallel start engines, in jobs of one engine each that join as they start."""
-    one = ipp.Cluster(n=2, engines="batch", profile_dir=_profile(), engine_timeout=60)
+    one = ipp.Cluster(n=2, engines="batchspawner", profile_dir=_profile(), engine_timeout=60)
     one.config.JobEngineSetLauncher.engines_per_job = 1
     one.config.JobEngineSetLauncher.resources = {"runtime": RUNTIME}
     with one as rc:
@@ -38,14 +38,16 @@ def engines() -> object:
 
 def controller() -> object:
     """Let ipyparallel start the controller as a job too."""
-    one = ipp.Cluster(n=1, controller="batch", engines="batch", profile_dir=_profile())
+    one = ipp.Cluster(
+        n=1, controller="batchspawner", engines="batchspawner", profile_dir=_profile()
+    )
     with one as rc:
         return rc[:].apply_sync(abs, -1)
 
 
 def killed() -> object:
     """See the end of engines whose job somebody cancels."""
-    one = ipp.Cluster(n=1, engines="batch", profile_dir=_profile())
+    one = ipp.Cluster(n=1, engines="batchspawner", profile_dir=_profile())
     with one as rc:
         launcher = one.engine_set
         print(launcher.jobs_state[0]["id"], flush=True)

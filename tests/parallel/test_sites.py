@@ -69,7 +69,7 @@ on_slurm = pytest.mark.parametrize("site", ["slurm"], indirect=True)
 
 @several
 def test_a_cluster_runs_in_one_job(person):
-    assert person.sees("whole") == [2, [1, 2], "running", False]
+    assert person.sees("whole") == [2, [[1], [2]], "running", False]
 
 
 @several

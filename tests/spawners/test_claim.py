@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from jupyterhub import orm
+from sqlalchemy.orm import object_session
 
 from batchspawner.jobs import JobState
 from batchspawner.spawners import claiming
 from batchspawner.spawners.claim import Claim, new_code, server_of
-from batchspawner.spawners.claiming import Application, ClaimRefused, exchange
-from batchspawner.waiting import within
+from batchspawner.spawners.claiming import Application, ClaimRefused, exchange, promote
 from tests.spawners.conftest import FakeSpawner
 from tests.spawners.site import TOKEN, restored, stored_state
 from tests.spawners.test_life import begin, until
+from tests.spawners.test_shell import OldSite, scripted
 
 ME, OTHER = "a" * 64, "b" * 64
 
@@ -44,6 +46,17 @@ async def refusal(spawner, application) -> tuple[int, str]:
     with pytest.raises(ClaimRefused) as caught:
         await exchange(spawner, application)
     return caught.value.status, str(caught.value)
+
+
+async def says(events, text: str) -> bool:
+    """Wait until the page of the start says something."""
+    try:
+        async for event in events:
+            if event["message"].startswith(text):
+                return True
+    finally:
+        await events.aclose()
+    return False
 
 
 def test_a_code_says_whose_it_is_and_nothing_else_does():
@@ -90,10 +103,7 @@ async def test_a_second_claim_is_refused_and_an_alarm(running, cluster, caplog):
     alarm = "ALARM: the claim code of job 1 was used a second time"
     assert running.claim_alarm.startswith(alarm)
     assert [r.levelname for r in caplog.records if alarm in r.getMessage()] == ["ERROR"]
-    events = running.progress()
-    told = [(await within(5, events.__anext__()))["message"] for _ in running.story]
-    assert told[-1].startswith(alarm)
-    await events.aclose()
+    assert await asyncio.wait_for(says(running.progress(), alarm), 5)
     await asyncio.sleep(0.05)
     assert cluster.jobs["1"].state is JobState.RUNNING
 
@@ -156,6 +166,23 @@ async def test_a_code_can_be_tied_to_the_host_of_the_job(spawner, cluster):
     task.cancel()
 
 
+async def test_an_older_wrapper_has_its_code_made_the_token(running, cluster):
+    session = object_session(running.orm_spawner)
+    client = orm.OAuthClient(identifier="jupyterhub")
+    row = orm.APIToken(user=running.orm_spawner.user, oauth_client=client)
+    row.token = TOKEN
+    session.add_all([client, row])
+    session.commit()
+    code = code_of(cluster)
+    await promote(running, Application(code, 4321))
+    assert orm.APIToken.find(session, TOKEN) is None
+    assert orm.APIToken.find(session, code) is row
+    assert running.api_token == code
+    assert stored_state(running)["reported_port"] == 4321
+    with pytest.raises(ClaimRefused, match="this code was used already"):
+        await exchange(running, application(cluster, claimant=OTHER))
+
+
 async def test_a_restarted_hub_knows_the_code_and_whether_it_was_used(running, cluster):
     again = restored(FakeSpawner, running.orm_spawner)
     assert (await exchange(again, application(cluster)))["JUPYTERHUB_API_TOKEN"] == TOKEN
@@ -172,6 +199,18 @@ async def test_a_job_that_was_put_back_into_the_queue_may_claim_once_more(runnin
     await exchange(running, application(cluster, claimant=OTHER, port=5555))
     assert stored_state(running)["reported_port"] == 5555
     assert (await refusal(running, application(cluster, claimant="c" * 64)))[0] == 403
+
+
+async def test_a_site_with_commands_of_its_own_has_claims_too():
+    spawner = scripted(OldSite, ("sub", "77"), ("ask", "WAIT"), ("ask", "RUN on node5"))
+    await spawner.submit_batch_script()
+    await spawner.query_job_status()
+    code = spawner.run_command.environments[0]["JUPYTERHUB_API_TOKEN"]
+    mine = Application(code, 4321, claimant=ME)
+    assert (await refusal(spawner, mine))[0] == 503
+    await spawner.query_job_status()
+    assert (await exchange(spawner, mine))["JUPYTERHUB_API_TOKEN"] == TOKEN
+    assert (await refusal(spawner, Application(code, 4321, claimant=OTHER)))[0] == 403
 
 
 def test_a_record_of_another_release_is_no_claim():

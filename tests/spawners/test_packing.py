@@ -101,6 +101,26 @@ async def test_and_some_show_both_so_that_a_file_is_left(cls):
     assert TOKEN not in package.script + str({**package.environment})
 
 
+@pytest.mark.parametrize(
+    ("lines", "changed"),
+    [
+        ("ShouldTransferFiles = False\nQueue\n", "ShouldTransferFiles = False\nQueue\n"),
+        ("should_transfer_files = NO\nqueue 1\n", "should_transfer_files = NO\nqueue 1\n"),
+        ("Queue\n", "transfer_input_files = {file}\nQueue\n"),
+        (
+            "should_transfer_files = YES\ntransfer_input_files = a, b\nqueue\n",
+            "should_transfer_files = YES\ntransfer_input_files = a, b, {file}\nqueue\n",
+        ),
+    ],
+)
+async def test_a_pool_that_transfers_files_takes_it_along(lines, changed):
+    files = Files()
+    start = "Executable = /bin/sh\nArguments = batchspawner-singleuser\n"
+    _, package = await packed(CondorSpawner, files, batch_script=f"{start}{lines}#{{cmd}}\n")
+    (path,) = files.written
+    assert package.script.startswith(start + changed.format(file=path))
+
+
 async def test_a_scheduler_that_passes_on_named_variables_only_passes_on_the_file():
     _, package = await packed(GridengineSpawner)
     (line,) = (line for line in package.script.splitlines() if line.startswith("#$ -v "))

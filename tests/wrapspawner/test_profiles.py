@@ -288,6 +288,29 @@ async def test_a_subclass_that_reads_the_form_itself_adds_options_as_ever():
     assert child.script_variables()["project"] == "p1"
 
 
+async def test_what_a_subclass_reads_from_its_form_may_replace_what_a_form_may():
+    class Mine(ProfilesSpawner):
+        def options_from_form(self, formdata):
+            return {"profile": "small", "nprocs": formdata["n"][0], "account": "x"}
+
+    script = {"batch_script": "{nprocs} {account} {cmd}"}
+    spawner = make_spawner(Mine, {"Mine": {"profiles": [("Small", "small", Site, script)]}})
+    child = await take(spawner, **spawner.options_from_form(form(n="3")))
+    with pytest.raises(HTTPError, match="account: 'x' is not allowed"):
+        child.script_variables()
+    child.user_options = {"nprocs": "3"}
+    assert child.script_variables()["nprocs"] == "3"
+
+
+async def test_a_profiles_own_option_is_open_beside_a_form_of_the_site():
+    override = {"batch_script": "{account} {colour} {cmd}"}
+    own = {"display_name": "Own", "spawner": FormSite, "override": override,
+           "options": [{"name": "account"}]}  # fmt: skip
+    child = await take(profiles(own), profile="own", colour="red", account="physics")
+    variables = child.script_variables()
+    assert (variables["colour"], variables["account"]) == ("red", "physics")
+
+
 async def test_an_option_of_a_spawner_without_scripts_is_its_trait():
     local = {"display_name": "Here", "spawner": LocalProcessSpawner,
              "options": [Text("notebook_dir", pattern="/[a-z]+"), IntegerOption("http_timeout")],
