@@ -62,6 +62,7 @@ def look(wishes: Facts) -> Facts:
         "user": lambda: os.popen("id -un").read().strip(),  # noqa: S605
         "wrapper": lambda: found(wishes["wrapper"]),
         "server": lambda: found(wishes["server"]),
+        "wrapper_error": lambda: cannot_run(found(wishes["wrapper"])),
         "path": lambda: os.environ.get("PATH", ""),
         "versions": lambda: versions(found(wishes["server"])),
         "home": look_at_home,
@@ -82,6 +83,20 @@ def look(wishes: Facts) -> Facts:
 def found(program: str) -> str:
     """Return the path of a program, or nothing."""
     return shutil.which(program) or ""
+
+
+def cannot_run(program: str) -> str:
+    """Return why a program that is there cannot be run: its interpreter may not be."""
+    if not program:
+        return ""
+    try:
+        subprocess.run(
+            [program, "--help"], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL, timeout=60,
+        )  # fmt: skip
+    except OSError as error:
+        return error.strerror or str(error)
+    return ""
 
 
 def versions(server: str) -> Dict[str, str]:

@@ -134,6 +134,9 @@ def _judge_node(bench: Bench, facts: Mapping[str, Any]) -> Iterator[Finding]:
             f"{wrapper} is not found on {facts['host']}; PATH is {facts['path']}",
             f'c.{section}.batchspawner_singleuser_cmd = "/path/on/the/nodes/bin/{wrapper}"',
         )
+    elif facts["wrapper_error"]:
+        text = f"{facts['wrapper']} cannot be run on {facts['host']}: {facts['wrapper_error']}"
+        yield wrong("node", text, f"head -1 {facts['wrapper']}   (may users run that Python?)")
     if not facts["server"]:
         yield wrong(
             "node",
@@ -141,7 +144,7 @@ def _judge_node(bench: Bench, facts: Mapping[str, Any]) -> Iterator[Finding]:
             f'c.{section}.cmd = ["/path/on/the/nodes/bin/{spawner.cmd[0]}"]\n'
             f'c.{section}.req_prologue = "module load jupyter"   (or as it is called here)',
         )
-    if facts["wrapper"] and facts["server"]:
+    if facts["wrapper"] and facts["server"] and not facts["wrapper_error"]:
         yield _judge_versions(facts)
 
 

@@ -115,7 +115,7 @@ _BY_LOG = (
                 r".*hub/api", re.IGNORECASE), HUB_UNREACHABLE),
     (re.compile(r"command not found|ModuleNotFoundError|No module named|not found on this node"
                 r"|unable to locate a modulefile|No such file or directory|EnvironmentNameNotFound"
-                r"|cannot be started", re.IGNORECASE), ENVIRONMENT),
+                r"|cannot be started|execve\(\)", re.IGNORECASE), ENVIRONMENT),
 )  # fmt: skip
 
 

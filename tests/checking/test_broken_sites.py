@@ -194,6 +194,15 @@ def test_17_a_wrapper_that_is_not_on_the_node(place):
     assert one["cure"].startswith("c.LocalQueueSpawner.batchspawner_singleuser_cmd = ")
 
 
+def test_a_wrapper_whose_python_is_not_on_the_node(place):
+    place.program("our-singleuser", "#!/opt/none/bin/python\n")
+    place.lines.append("c.LocalQueueSpawner.batchspawner_singleuser_cmd = 'our-singleuser'")
+    one = place.wrong()
+    assert one["name"] == "node"
+    assert one["text"].startswith(f"{place.bin}/our-singleuser cannot be run on ")
+    assert one["cure"].startswith(f"head -1 {place.bin}/our-singleuser")
+
+
 def test_18_a_server_that_is_not_on_the_node(place):
     place.lines.append("c.LocalQueueSpawner.cmd = ['/opt/none/jupyterhub-singleuser']")
     one = place.wrong()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -16,6 +17,12 @@ from tests.hubs import free_port
 pytestmark = pytest.mark.hub
 
 
+def can_run_python(user: str) -> bool:
+    """Tell whether the owner of a job can run this Python; it may lie in root's home."""
+    run = ["sudo", "-n", "-u", user, sys.executable, "-V"]
+    return subprocess.run(run, capture_output=True).returncode == 0
+
+
 @pytest.fixture
 def findings(site, tmp_path, monkeypatch):
     """Check a real site with more lines of configuration."""
@@ -26,6 +33,8 @@ def findings(site, tmp_path, monkeypatch):
                  f"c.JupyterHub.hub_bind_url = 'http://127.0.0.1:{free_port()}'",
                  # Not the one of this environment, which has no JupyterLab.
                  "c.Spawner.cmd = ['sleep', '60']"]  # fmt: skip
+        if not can_run_python(site.users[0]):
+            frame.append("c.BatchSpawnerBase.batchspawner_singleuser_cmd = 'true'")
         config = site.config.replace("{folder!r}", repr(str(tmp_path)))
         file.write_text("\n".join([*frame, config, *lines]))
         for name, value in site.environment.items():

@@ -35,6 +35,7 @@ def ended(state=JobState.FAILED, **facts) -> JobStatus:
         (ended(exit_code=78), "", "environment_missing"),
         (ended(exit_code=1), "bash: line 7: module: command not found", "environment_missing"),
         (ended(exit_code=1), "ModuleNotFoundError: No module named 'x'", "environment_missing"),
+        (ended(exit_code=13), "execve(): /opt/x: Permission denied", "environment_missing"),
         (ended(exit_code=137), "slurmstepd: error: Detected 1 oom_kill event", "out_of_memory"),
         (ended(exit_code=1), "MemoryError", "out_of_memory"),
         (ended(exit_code=1), "segmentation fault", "job_failed"),
