@@ -33,7 +33,7 @@ test: ## run every test that this machine can run, and say which it cannot
 	@.ci/test.sh
 
 test-unit: venv ## run the tests that need nothing but Python
-	$(PYTEST) -m "not hub and not clusters and not kernels and not scheduler and not browser"
+	$(PYTEST) -n auto -m "not hub and not clusters and not kernels and not scheduler and not browser and not packaging"
 
 test-packaging: proxy ## install the distribution as its users do, and follow the tutorial
 	$(PYTEST) -m packaging

@@ -31,7 +31,6 @@ part lint make --no-print-directory lint
 .ci/apt.sh tsp task-spooler || skip example "docs/adding-a-scheduler.md needs Task Spooler"
 part unit make --no-print-directory test-unit
 part hub make --no-print-directory test-hub
-part kernels make --no-print-directory test-kernels
 part clusters make --no-print-directory test-clusters
 if .ci/browser.sh; then part browser make --no-print-directory test-browser
 else skip browser "Chromium is not installed"; fi
@@ -42,6 +41,7 @@ fi
 lane slurm > "$notes/first" 2>&1 &
 lane htcondor slurm24 > "$notes/second" 2>&1 &
 lane gridengine oar > "$notes/third" 2>&1 &
+part kernels make --no-print-directory test-kernels
 part packaging make --no-print-directory test-packaging
 part docs make --no-print-directory docs
 wait
