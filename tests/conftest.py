@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 
 import pytest
 
 from tests.sites import REAL, SITES
+
+# Who starts us in the background may have Ctrl-C ignored, and so would all that we start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items):
