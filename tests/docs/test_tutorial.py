@@ -35,7 +35,7 @@ class Shell:
         home.mkdir()
         python = Path(shutil.which("python3", path="/usr/bin:/usr/local/bin") or sys.executable)
         path = [str(python.parent), *os.environ["PATH"].split(os.pathsep)]
-        kept = {name: os.environ[name] for name in os.environ if name.startswith("PIP_")}
+        kept = {name: os.environ[name] for name in os.environ if name.startswith(("PIP_", "NODE_"))}
         # Where packages come from is the machine's, not the newcomer's.
         kept["NPM_CONFIG_USERCONFIG"] = str(Path.home() / ".npmrc")
         self.process = subprocess.Popen(
