@@ -5,6 +5,8 @@ PORT ?= 8000
 BIN = $(VENV)/bin
 PYTEST = $(BIN)/python -m pytest
 EXTRAS = dev,demo,browser
+# Files with tests, for the targets of one scheduler: make test-slurm ONLY=tests/test_contract.py
+ONLY =
 
 .DEFAULT_GOAL := help
 .PHONY: help demo venv proxy lint test test-unit test-packaging test-hub test-clusters test-kernels test-slurm test-slurm24 test-gridengine test-htcondor test-oar test-browser test-versions bench docs clean
@@ -51,22 +53,22 @@ test-clusters: venv ## run ipyparallel clusters on the embedded queue, and over 
 test-slurm: proxy ## run everything that needs a Slurm, on a real one (root on Debian)
 	@.ci/slurm.sh
 	@.ci/clusters.sh $(VENV)
-	$(PYTEST) -m slurm -rs
+	$(PYTEST) -m "slurm and not browser" -rs $(ONLY)
 
 test-gridengine: proxy ## run everything that needs a Grid Engine, on a real one (root on Debian)
-	$(PYTEST) -m gridengine -rs
+	$(PYTEST) -m gridengine -rs $(ONLY)
 
 test-htcondor: proxy ## run everything that needs an HTCondor, on a real one (root on Debian)
 	@.ci/htcondor.sh
-	$(PYTEST) -m htcondor -rs
+	$(PYTEST) -m htcondor -rs $(ONLY)
 
 test-oar: proxy ## run everything that needs an OAR, on a real one (root on Debian)
 	@.ci/oar.sh
-	$(PYTEST) -m oar -rs
+	$(PYTEST) -m oar -rs $(ONLY)
 
 test-slurm24: proxy ## run what tells generations of Slurm apart on a real 24.11 (root on Debian)
 	@.ci/slurm24.sh
-	$(PYTEST) -m slurm24 -rs
+	$(PYTEST) -m slurm24 -rs $(ONLY)
 
 test-browser: proxy ## drive the pages in Chromium
 	@.ci/browser.sh
