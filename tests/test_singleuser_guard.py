@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -15,13 +16,15 @@ from tests.hubs import wait_for
 from tests.test_singleuser import SCRIPT, TOKEN, environment_of_a_job, hub, wrap  # noqa: F401
 
 PORT = "int(os.environ['JUPYTERHUB_SERVICE_URL'].split(':')[2].split('/')[0])"
+# Ours may lie where another user cannot go.
+PYTHON = shutil.which("python3", path="/usr/bin:/usr/local/bin")
 SERVER = (
     f"import os, socket, sys; s = socket.create_server(('127.0.0.1', {PORT})); sys.stdin.read()"
 )
 # A server that starts what a stranger would have started a moment before.
 BESIEGED = f"""
 import os, subprocess, sys
-command = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", sys.executable, "-c",
+command = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", {PYTHON!r}, "-c",
            "import socket, sys; s = socket.create_server(('127.0.0.1', %d)); sys.stdin.read()"
            % {PORT}]
 subprocess.run(command)
@@ -62,7 +65,9 @@ def test_a_hub_that_does_not_ask_hears_nothing_of_it(hub):  # noqa: F811
     assert "confirms" not in one.reports[0][2]
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be two users")
+@pytest.mark.skipif(
+    os.geteuid() != 0 or not PYTHON, reason="needs root, and a Python that all users can run"
+)
 def test_a_stranger_in_its_place_is_noticed_and_ends_the_server(hub):  # noqa: F811
     one = hub()
     server = start(one.url, BESIEGED)
