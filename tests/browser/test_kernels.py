@@ -90,6 +90,7 @@ class Notebook:
         self.page.wait_for_selector(f".jp-Notebook-ExecutionIndicator[data-status='{state}']")
 
 
+@pytest.mark.kernels
 def test_a_kernel_waits_runs_is_interrupted_restarted_and_shut_down(page, lab, queue, picture):
     queue.fill()
     page.goto(lab.url)
