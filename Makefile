@@ -9,7 +9,7 @@ EXTRAS = dev,demo,browser
 ONLY =
 
 .DEFAULT_GOAL := help
-.PHONY: help demo venv proxy lint test test-unit test-packaging test-hub test-clusters test-kernels test-slurm test-slurm24 test-gridengine test-htcondor test-oar test-browser test-versions bench docs clean
+.PHONY: help demo venv proxy lint test test-unit test-packaging test-tutorial test-hub test-clusters test-kernels test-slurm test-slurm24 test-gridengine test-htcondor test-oar test-browser test-versions bench docs clean
 
 help: ## list what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -35,13 +35,16 @@ test: ## run every test that this machine can run, and say which it cannot
 	@.ci/test.sh
 
 test-unit: venv ## run the tests that need nothing but Python
-	$(PYTEST) -n auto -m "not hub and not clusters and not kernels and not scheduler and not browser and not packaging"
+	$(PYTEST) -n auto -m "not hub and not clusters and not kernels and not scheduler and not browser and not packaging and not tutorial"
 
-test-packaging: proxy ## install the distribution as its users do, and follow the tutorial
+test-packaging: proxy ## install the distribution as its users do
 	$(PYTEST) -m packaging
 
+test-tutorial: venv ## follow the tutorial, command by command
+	$(PYTEST) -m tutorial
+
 test-hub: proxy ## run whole JupyterHubs on the embedded queue
-	$(PYTEST) -m "hub and not scheduler and not browser and not packaging"
+	$(PYTEST) -m "hub and not scheduler and not browser and not packaging and not tutorial"
 
 test-kernels: venv ## run real kernels in jobs of the embedded queue
 	$(PYTEST) -m "kernels and not scheduler and not browser"
