@@ -13,8 +13,7 @@ import signal
 from collections import deque
 from typing import TYPE_CHECKING
 
-from .commands import CommandResult
-from .errors import CommandNotFound
+from .runners import starting
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
@@ -148,7 +147,7 @@ async def start_process(
     `files` are descriptors that it inherits. It reads from us where it is `writable`, else
     nothing. Raises CommandNotFound where there is no such program.
     """
-    try:
+    with starting(argv):
         _, process = await asyncio.get_running_loop().subprocess_exec(
             Process,
             *argv,
@@ -160,12 +159,6 @@ async def start_process(
             pass_fds=tuple(files),
             start_new_session=True,
         )
-    except (FileNotFoundError, PermissionError, NotADirectoryError) as error:
-        result = CommandResult(tuple(argv), 127, "", f"{argv[0]}: {error.strerror}")
-        raise CommandNotFound(
-            f"{argv[0]} cannot be run on this machine. Install it, or put its folder on PATH.",
-            result,
-        ) from error
     return process
 
 

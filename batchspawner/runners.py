@@ -1,4 +1,4 @@
-"""Start commands. This is the only module of the library that starts a process.
+"""Start commands. Only this module and `batchspawner.process` start a process.
 
 A runner says *as whom and where* a command runs: as this user, through a prefix such as sudo, or
 on another machine over ssh. Runners are values: two equal ones reach the same place.
@@ -22,7 +22,7 @@ from .errors import CommandNotFound, SchedulerUnavailable
 from .waiting import within
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from .commands import Call
     from .schedulers.base import Scheduler
@@ -131,14 +131,14 @@ async def ask(scheduler: Scheduler, call: Call[T], runner: Runner) -> T:
     return call.parse(result)
 
 
-async def start_process(
+async def begin_dialogue(
     argv: Sequence[str], environment: Mapping[str, str] | None = None
 ) -> asyncio.subprocess.Process:
     """Start a program of our own that is spoken with, in a session of its own.
 
     `environment` is put on top of ours. Raises CommandNotFound.
     """
-    try:
+    with starting(argv):
         return await asyncio.create_subprocess_exec(
             *argv,
             stdin=asyncio.subprocess.PIPE,
@@ -148,8 +148,6 @@ async def start_process(
             start_new_session=True,
             limit=1 << 20,
         )
-    except (FileNotFoundError, PermissionError, NotADirectoryError) as error:
-        raise _not_found(tuple(argv), error) from error
 
 
 async def run_shell(
@@ -172,7 +170,7 @@ async def begin(
 
     With `terminal` it may ask its questions there. Raises CommandNotFound.
     """
-    try:
+    with starting(argv):
         return await asyncio.create_subprocess_exec(
             *argv,
             stdin=asyncio.subprocess.DEVNULL,
@@ -181,8 +179,6 @@ async def begin(
             env=environment,
             start_new_session=not terminal,
         )
-    except (FileNotFoundError, PermissionError, NotADirectoryError) as error:
-        raise _not_found(tuple(argv), error) from error
 
 
 def run_attached(command: str) -> int:
@@ -222,7 +218,7 @@ async def _run(
     timeout: float | None,
     folder: str | None = None,
 ) -> CommandResult:
-    try:
+    with starting(argv):
         # A session of its own, so that a timeout can end all that the command has started.
         process = await asyncio.create_subprocess_exec(
             *argv,
@@ -233,8 +229,6 @@ async def _run(
             cwd=folder,
             start_new_session=True,
         )
-    except (FileNotFoundError, PermissionError, NotADirectoryError) as error:
-        raise _not_found(argv, error) from error
     try:
         stdout, stderr = await within(timeout, _communicate(process, text.encode()))
     except asyncio.TimeoutError as error:
@@ -253,11 +247,17 @@ async def _run(
     return CommandResult(argv, code, stdout, stderr)
 
 
-def _not_found(argv: tuple[str, ...], error: OSError) -> CommandNotFound:
-    result = CommandResult(argv, 127, "", f"{argv[0]}: {error.strerror}")
-    return CommandNotFound(
-        f"{argv[0]} cannot be run on this machine. Install it, or put its folder on PATH.", result
-    )
+@contextlib.contextmanager
+def starting(argv: Sequence[str]) -> Iterator[None]:
+    """Raise CommandNotFound where the command that is started in here cannot be."""
+    try:
+        yield
+    except (FileNotFoundError, PermissionError, NotADirectoryError) as error:
+        result = CommandResult(tuple(argv), 127, "", f"{argv[0]}: {error.strerror}")
+        raise CommandNotFound(
+            f"{argv[0]} cannot be run on this machine. Install it, or put its folder on PATH.",
+            result,
+        ) from error
 
 
 class _TooMuch(Exception):

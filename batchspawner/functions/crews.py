@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from ..errors import BatchError, JobFailed, JobOutOfMemory
 from ..jobs import JobState, JobStatus
-from ..runners import start_process
+from ..runners import begin_dialogue
 from . import worker
 from .payload import welcome
 
@@ -116,7 +116,7 @@ class LocalCrew(Crew):
     async def recruit(self, count: int) -> None:
         for _ in range(count):
             try:
-                process = await start_process((self._python, WORKER))
+                process = await begin_dialogue((self._python, WORKER))
             except BatchError as error:
                 self.on_failure(1, error)
                 continue
