@@ -30,7 +30,7 @@ c.BatchSpawnerBase.exec_prefix = "sudo -E -H -u {{username}}"
 c.BatchSpawnerBase.batchspawner_singleuser_cmd = {wrapper!r}
 c.SlurmSpawner.req_memory = "20"
 c.SlurmSpawner.req_runtime = "30"
-c.SlurmSpawner.req_prologue = "cd /tmp"
+c.SlurmSpawner.req_prologue = "cd /tmp; date +%s.%N > {notes}/job-$SLURM_JOB_ID"
 """
 # Its nodes have names that nothing resolves.
 MORE = {
