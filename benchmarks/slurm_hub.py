@@ -18,6 +18,8 @@ CONFIG = """
 import batchspawner
 c.JupyterHub.spawner_class = "batchspawner.SlurmSpawner"
 c.JupyterHub.allow_named_servers = True
+# JupyterHub's many commits would measure the disk.
+c.JupyterHub.db_url = "sqlite:///:memory:"
 c.JupyterHub.concurrent_spawn_limit = 0
 c.JupyterHub.log_level = "INFO"
 c.Spawner.cmd = [{stub!r}]
