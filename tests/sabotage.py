@@ -19,6 +19,7 @@ case $(cat {folder}/{name}.mode 2>/dev/null) in
     empty) status=0 ;;
     half) {real} "$@" | head -c 150; status=0 ;;
     lost) {real} "$@" >> {folder}/{name}.truth; cat {folder}/{name}.text >&2; status=1 ;;
+    slow) echo x >> {folder}/{name}.lies; sleep 6; exec {real} "$@" ;;
     late) {real} "$@" >> {folder}/{name}.truth; echo x >> {folder}/{name}.lies; exec sleep 120 ;;
     *) exec {real} "$@" ;;
 esac

@@ -8,6 +8,7 @@ import tempfile
 import time
 from pathlib import Path
 
+import jupyterhub
 import pytest
 
 from tests.hub.test_servers import ids
@@ -105,6 +106,20 @@ def test_a_submit_whose_answer_is_lost_is_not_repeated(lied_to, site):
     hub.wait_ready(user)
     assert ids(site) - before == {hub.state(user)["job_id"]}
     hub.end(user)
+
+
+@pytest.mark.skipif(jupyterhub.version_info < (6,), reason="only JupyterHub 6 stops it then")
+def test_stopping_while_the_submit_runs_leaves_no_job(lied_to, site):
+    hub, liars = lied_to
+    user, before, lies = hub.users[1], ids(site), liars.lies(site.submit)
+    liars.tell(site.submit, "slow")
+    try:
+        hub.begin(user)
+        wait_for(lambda: liars.lies(site.submit) > lies, 30, "the submit")
+        hub.end(user)
+    finally:
+        liars.tell(site.submit, "")
+    wait_for(lambda: ids(site) <= before, 30, "the end of the job")
 
 
 def test_a_hub_that_dies_while_it_submits_finds_its_job_again(lied_to, site):
