@@ -1,4 +1,4 @@
-"""Make the ordinary users who own the jobs of the test clusters."""
+"""Make the ordinary users who own the jobs of the test clusters, and one who looks on."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ import shutil
 import subprocess
 
 USERS = ("jhalice", "jhbob", "jhcarol")
+STRANGER = "jhmallory"  # who never has a job
 SEARCH = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
 
 
 def make_users() -> None:
     """Create the users where they do not exist yet."""
-    for name in USERS:
+    for name in (*USERS, STRANGER):
         try:
             pwd.getpwnam(name)
         except KeyError:
