@@ -1,4 +1,4 @@
-"""A Hub that one test has for itself."""
+"""A Hub that one test has for itself, and the jobs that there are."""
 
 from __future__ import annotations
 
@@ -36,3 +36,8 @@ def end_servers(hub: Hub) -> None:
             hub.api("DELETE", f"users/{user}/servers/{name}")
         if "" in servers:
             hub.end(user)
+
+
+def ids(site) -> set[str]:
+    """Return the ids of all jobs of a site."""
+    return {job_id for job_id, _, _ in site.jobs()}

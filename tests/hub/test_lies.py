@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.hub.test_servers import ids
+from tests.hub.alone import ids
 from tests.hubs import wait_for
 from tests.sabotage import Liars
 from tests.sites import no_jobs_left, start_hub
