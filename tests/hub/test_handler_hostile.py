@@ -30,7 +30,7 @@ values = st.recursive(
     max_leaves=5,
 )
 names = st.sampled_from(
-    ["port", "host", "claim", "job_id", "environment", "cmd", "user", "ip", "api_token"]
+    ["port", "host", "claim", "next", "job_id", "environment", "cmd", "user", "ip", "api_token"]
 )
 wrong_ports = values.filter(lambda v: type(v) is not int or not 1 <= v <= 65535)
 bodies = st.dictionaries(names | texts, values, max_size=6).flatmap(

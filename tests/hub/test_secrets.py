@@ -173,10 +173,30 @@ def test_a_code_is_of_no_use_to_who_has_it_after_all(site, tmp_path):
         hub.wait_stopped(user, 60)
 
 
+def test_a_job_that_is_requeued_has_another_code_and_its_old_one_is_an_alarm(site, tmp_path):
+    if not site.can_requeue:
+        pytest.skip(f"{site.name} does not start jobs a second time")
+    with own_hub(site, tmp_path) as hub:
+        user = hub.users[1]
+        hub.begin(user)
+        hub.wait_ready(user)
+        (code,) = codes_of(hub, user)
+        before = hub.state(user)
+        site.requeue(before["job_id"])
+        port = before["job_port"]
+        wait_for(lambda: hub.state(user).get("job_port", port) != port, 90, "the second report")
+        assert "ALARM" not in hub.log.read_text()
+        assert len(hub.state(user)["job_claim"]["spent"]) == 1
+        body = {"port": 4321, "claim": "0" * 32}
+        assert hub.api("POST", "batchspawner", token=code, json=body).status_code == 403
+        wait_for(lambda: "was used a second time" in hub.log.read_text(), 10, "the alarm")
+        wait_for(lambda: hub.kernels(user).status_code == 200, 20, "the server to live on")
+
+
 def codes_of(hub: Hub, user: str) -> set[str]:
     """Return the codes that a job has in its shell's environment, or in a file of its owner."""
     word = hub.state(user)["job_tag"][:7]
     files = Path(f"/home/{user}/.batchspawner").glob(f"{word}-[0-9]*")
-    given = [json.loads(file.read_text()) for file in files if file.is_file()]
+    given = [json.loads(file.read_text()) for file in files if file.name[8:].isdigit()]
     found = {one["JUPYTERHUB_API_TOKEN"] for one in [*environments_of(user, hub), *given]}
     return set(filter(CODE.fullmatch, found))
