@@ -70,7 +70,7 @@ class BatchSpawnerAPIHandler(APIHandler):
 
         application = Application(
             code, report.port, report.host, report.claimant, report.following, report.job_id,
-            self.request.remote_ip, report.confirms,
+            _peer(self.request), report.confirms,
         )  # fmt: skip
         environment = None
         try:
@@ -121,6 +121,15 @@ class BatchSpawnerAPIHandler(APIHandler):
         if not hasattr(spawner, "job_claim"):
             raise web.HTTPError(403, "this code belongs to no server that has codes")
         return spawner
+
+
+def _peer(request: Any) -> str:
+    """Return from which address a request comes, whatever its headers say.
+
+    JupyterHub has tornado believe `X-Forwarded-For`, which anybody can send.
+    """
+    address = request.connection.context.address
+    return str(address[0]) if isinstance(address, tuple) else ""
 
 
 def innermost(spawner: Any) -> Any:

@@ -171,4 +171,9 @@ async def _is_at(address: str, spawner: Any, status: JobStatus) -> bool:
         found = await asyncio.get_running_loop().getaddrinfo(host, None)
     except socket.gaierror:
         return False
-    return address in {place[0] for *_, place in found}
+    return _plain(address) in {_plain(str(place[0])) for *_, place in found}
+
+
+def _plain(address: str) -> str:
+    """Return an address of IPv4 as one, also where a socket for both kinds has written it."""
+    return address.lower().replace("::ffff:", "", 1) if "." in address else address

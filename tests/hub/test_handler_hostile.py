@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
 import json
 import os
 import re
@@ -14,6 +15,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from batchspawner.spawners.claim import new_code
+from tests.hub.alone import own_hub
 from tests.hub.test_handler import facts, own_token, report, token_of, waiting  # noqa: F401  (a fixture)
 from tests.hubs import wait_for
 from tests.sites import start_hub
@@ -130,6 +132,25 @@ def test_a_used_code_is_refused_to_everybody_and_the_server_goes_on(hub, site):
     assert code not in log
     metric = r'^batchspawner_claim_alarms_total\{scheduler="local"\} 8.0$'
     assert re.search(metric, hub.api("GET", "metrics").text, re.MULTILINE)
+
+
+def test_where_a_claim_comes_from_is_not_for_its_headers_to_say(site, tmp_path):
+    with own_hub(site, tmp_path, 'c.BatchSpawnerBase.claim_from = "host"\n') as one:
+        one.begin(one.users[0])
+        (code,) = wait_for(lambda: codes_in(site.queue_folder), 20, "the code")
+        one.wait_ready(one.users[0])
+        place = one.state(one.users[0])["job_host"]
+        headers = {"Authorization": f"token {code}", "X-Forwarded-For": place, "X-Real-Ip": place}
+        strange = http.client.HTTPConnection(
+            "127.0.0.1", one.hub_port, timeout=30, source_address=("127.0.0.9", 0)
+        )
+        with contextlib.closing(strange):
+            body = json.dumps({"port": 4321, "claim": "0" * 32})
+            strange.request("POST", "/hub/api/batchspawner", body, headers)
+            answer = strange.getresponse()
+            assert (answer.status, json.loads(answer.read())["message"]) == (
+                403, "job 1 does not run at 127.0.0.9"
+            )  # fmt: skip
 
 
 def test_nothing_of_all_that_was_an_error_of_the_hub(hub):

@@ -123,10 +123,14 @@ def environments_of(user: str, hub: Hub | None = None) -> list[dict[str, str]]:
     ]
 
 
-def test_nobody_else_sees_a_secret_and_no_log_holds_one(site, tmp_path):
+@pytest.mark.parametrize("transport", ["claim", "file"])
+def test_nobody_else_sees_a_secret_and_no_log_holds_one(site, tmp_path, transport):
+    if transport == "file" and site.name not in ("local", "gridengine"):
+        pytest.skip("shown on the local queue, and where environments are shown to everybody")
     password = secrets.token_hex(20)
     spy = Spy(site, password)
     more = f'c.Spawner.environment = {{"DB_PASSWORD": "{password}"}}\n'
+    more += f'c.BatchSpawnerBase.secret_transport = "{transport}"\n'
     with own_hub(site, tmp_path, more) as hub, spy.watching():
         user = hub.users[0]
         hub.begin(user)

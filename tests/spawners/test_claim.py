@@ -162,7 +162,8 @@ async def test_a_code_can_be_tied_to_the_host_of_the_job(spawner, cluster):
     cluster.run(spawner.job_id, host="127.0.0.1")
     refused = await refusal(spawner, application(cluster, address="10.1.1.1"))
     assert refused == (403, "job 1 does not run at 10.1.1.1")
-    await exchange(spawner, application(cluster, address="127.0.0.1"))
+    for address in ("127.0.0.1", "::ffff:127.0.0.1"):
+        await exchange(spawner, application(cluster, address=address))
     task.cancel()
 
 
