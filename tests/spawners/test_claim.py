@@ -246,5 +246,18 @@ async def test_a_site_with_commands_of_its_own_has_claims_too():
     assert (await refusal(spawner, Application(code, 4321, claimant=OTHER)))[0] == 403
 
 
+async def test_the_code_of_the_next_run_counts_where_nobody_says_when_a_run_began():
+    spawner = scripted(OldSite, ("sub", "77"), ("ask", "RUN on node5"))
+    await spawner.submit_batch_script()
+    await spawner.query_job_status()
+    first = spawner.run_command.environments[0]["JUPYTERHUB_API_TOKEN"]
+    second = new_code(spawner.orm_spawner.id)
+    await exchange(spawner, Application(first, 4321, claimant=ME, following=second))
+    again = Application(second, 5555, claimant=OTHER)
+    assert (await exchange(spawner, again))["JUPYTERHUB_API_TOKEN"] == TOKEN
+    late = Application(first, 4321, claimant="c" * 64)
+    assert (await refusal(spawner, late))[1].startswith("this code was used already")
+
+
 def test_a_record_of_another_release_is_no_claim():
     assert [Claim.load(state) for state in ({}, {"digest": "x", "more": 1})] == [None, None]
