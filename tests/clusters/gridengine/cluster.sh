@@ -23,7 +23,7 @@ install() {
   find $d/x -name 'libtirpc.so*' -exec cp -a {} $P/lib/$A/ \;
   cp -a $d/x/usr/share/gridengine/{util,default-configuration} $P/; rm -rf $P/mpi $d
   # sge_shepherd runs with two user ids, for which the loader ignores RUNPATH: these have to be the system's.
-  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends libjemalloc2 libhwloc15 libmunge2 libtirpc3 libdb5.3 >/dev/null
+  DEBIAN_FRONTEND=noninteractive apt-get install -o DPkg::Lock::Timeout=120 -y -qq --no-install-recommends libjemalloc2 libhwloc15 libmunge2 libtirpc3 libdb5.3 >/dev/null
   # Helpers and the spooling library are looked for in the folder that Debian's build knows.
   [ -e /usr/lib/gridengine ] || ln -sfn $P/bin/$A /usr/lib/gridengine
   id $ADM >/dev/null 2>&1 || useradd --system --user-group --home-dir $P --no-create-home --shell /bin/false $ADM
