@@ -78,6 +78,7 @@ def job_request(
     environment: Mapping[str, str] | None = None,
     variables: Mapping[str, object] | None = None,
     arguments: Sequence[str] = (),
+    elements: int = 1,
     **resources: object,
 ) -> JobRequest:
     """Return the job that runs a shell command, from the scheduler's template.
@@ -86,9 +87,11 @@ def job_request(
     the file for what the job prints, in the scheduler's own form. `environment` is what the job
     gets beside the few variables that any command needs: others may be able to read it.
     `variables` are for a site's or a front end's own templates, `arguments` go to the submit
-    command as they are. Raises OptionsError for a
+    command as they are. `elements` are those of an array. Raises OptionsError for a
     resource that does not exist or makes no sense, TemplateError for a template.
     """
+    if elements > 1 and not scheduler.arrays:
+        raise OptionsError("elements", elements, f"{scheduler.title} has no arrays of jobs here")
     wanted = {key: _text(key, value) for key, value in resources.items()}
     wanted["ngpus"] = wanted.pop("gpus", "")
     home = str(Path.home())
@@ -108,7 +111,7 @@ def job_request(
         folders,
         front_end,
     )
-    return JobRequest(script, f"bs-{secrets.token_hex(6)}", env, tuple(arguments))
+    return JobRequest(script, f"bs-{secrets.token_hex(6)}", env, tuple(arguments), elements)
 
 
 def _text(name: str, value: object) -> str:

@@ -36,7 +36,7 @@ _FIRST = "first"
 """The worker that each agent starts by itself."""
 
 _ARRAY = 1000
-"""Elements of an array at most: Slurm's own limit, unless the site has another."""
+"""Elements of an array at most: what Slurm and LSF allow, unless the site has another limit."""
 
 
 class AgentHand:
@@ -46,12 +46,11 @@ class AgentHand:
         self, crew: BatchCrew, allocation: Allocation, agent: Agent, *, is_first: bool = False
     ) -> None:
         self._crew, self._allocation, self._agent = crew, allocation, agent
-        number = f"_{agent.index}" if crew.has_arrays and agent.index else ""
-        self.element = f"{allocation.job_id}{number}"
+        self.element = allocation.element_of(agent)
         self.name = f"{self.element} on {agent.host}"
         folder = allocation.call.folder
         self.job: Job | None = Job(allocation.client, folder, allocation.job_id)
-        self.job.started = True
+        self.job.element, self.job.started = self.element, True
         self._is_first = is_first
         self._process: Process | None = None
         self._errors = Tail()
@@ -188,13 +187,12 @@ class BatchCrew(Crew):
         self._client, self._options = client, dict(options)
         self._python, self._network, self._name = python, network, name
         self.margin = margin
-        self.has_arrays = client.scheduler.name == "slurm"
         self._largest = _ARRAY
         self._allocations: dict[Allocation, int] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
 
     async def recruit(self, count: int) -> None:
-        size = self._largest if self.has_arrays else 1
+        size = self._largest if self._client.scheduler.arrays else 1
         whole, rest = divmod(count, size)
         parts = [size] * whole + [rest] * bool(rest)
         await asyncio.gather(*(self._submit(part) for part in parts))
@@ -204,7 +202,7 @@ class BatchCrew(Crew):
         try:
             allocation = await self._allocate(count)
         except SubmitError as error:
-            if count == 1 or "array" not in str(error).lower():
+            if count == 1 or not self._is_too_many(error):
                 self.on_failure(count, error)
                 return
             self._largest = min(self._largest, count // 2)
@@ -217,11 +215,13 @@ class BatchCrew(Crew):
             self._allocations[allocation] = count
             self.spawn(self._welcome(allocation))
 
+    def _is_too_many(self, error: SubmitError) -> bool:
+        """Say whether a smaller array may be accepted."""
+        said = error.result.text if error.result else error.message
+        return bool(self._client.scheduler.array_refused.search(said))
+
     async def _allocate(self, count: int) -> Allocation:
         resources = job_resources(self._client.scheduler, self._options)
-        if count > 1:
-            lines = resources.get("options", "")
-            resources["options"] = f"{lines}\n#SBATCH --array=1-{count}".strip()
         call = new_folder_call(resources.get("runtime"), self._python, lasting=False)
         # The first worker starts with its agent, and not when that has been heard.
         argv, env = _worker(self._python, call.folder)
@@ -229,7 +229,7 @@ class BatchCrew(Crew):
         listener = await shared_listener() if self._network else None
         return await Allocation.submit(
             self._client, listener, front_end="functions", name=self._name, call=call,
-            quiet=QUIET, **resources,
+            quiet=QUIET, elements=count, **resources,
         )  # fmt: skip
 
     def spawn(self, work: Any) -> None:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import re
-
 import pytest
 
 from batchspawner.client import BatchClient
+from batchspawner.commands import CommandResult
 from batchspawner.errors import SubmitError
 from batchspawner.functions.agents import BatchCrew
 
@@ -19,11 +18,11 @@ class Site(BatchClient):
         self.largest, self.taken = largest, []
 
     async def submit(self, request):
-        found = re.search(r"--array=1-(\d+)", request.script)
-        size = int(found[1]) if found else 1
+        size = request.elements
         if size > self.largest:
             word = "Invalid job array specification" if self.largest else "Invalid account"
-            raise SubmitError(f"sbatch: error: {word}")
+            argv = self.scheduler.submit(request).argv
+            raise SubmitError("no", CommandResult(argv, 1, "", f"sbatch: error: {word}"))
         self.taken.append(size)
         return str(len(self.taken))
 
@@ -36,7 +35,7 @@ def recruit(tmp_path, monkeypatch):
         site = Site(largest)
         crew = BatchCrew(site, {}, python="python3", network=False)
         failed = []
-        crew.on_failure = lambda missing, error: failed.append((missing, str(error)))
+        crew.on_failure = lambda missing, error: failed.append((missing, error.result.stderr))
         await crew.recruit(count)
         for task in crew._tasks:
             task.cancel()
