@@ -8,6 +8,7 @@ from batchspawner.errors import OptionsError
 from batchspawner.jobs import JobRequest
 from batchspawner.schedulers import scheduler_class, scheduler_names
 from batchspawner.scripts import job_request
+from tests.recorded import recorded
 
 ASKED = {
     "gridengine": ("qsub", "-terse", "-N", "tag", "-t", "1-7"),
@@ -66,3 +67,18 @@ def test_a_scheduler_without_arrays_refuses_one():
         job_request(
             scheduler_class("local")(), "true", front_end="x", name="x", log="x", elements=2
         )
+
+
+@pytest.mark.parametrize(
+    ("name", "refusal", "smaller"),
+    [
+        ("gridengine", "qsub_array_refused", True),
+        ("gridengine", "qsub_bad_queue", False),
+        ("htcondor", "submit_array_refused", True),
+        ("htcondor", "submit_refused", False),
+    ],
+)
+def test_a_refusal_says_whether_a_smaller_array_may_be_accepted(name, refusal, smaller):
+    scheduler = scheduler_class(name)()
+    words = recorded(name, refusal).text
+    assert bool(scheduler.array_refused.search(words)) is smaller
