@@ -91,18 +91,20 @@ class Allocation:
             call.command,
             front_end=front_end,
             name=name,
-            log=str(call.folder / "log"),
+            log=str(call.seen_as / "log"),
             folders=folders,
             variables={**(variables or {}), "environment_file": str(call.environment_file)},
             elements=elements,
             **resources,
         )
         try:
+            await call.deliver()
             job_id = await client.submit(request)
         except BaseException:
             call.close()
             raise
-        Record(call.folder, client.scheduler.name, job_id, front_end, name).write()
+        if call.is_here:
+            Record(call.folder, client.scheduler.name, job_id, front_end, name).write()
         self = cls(client, call, job_id, quiet=quiet)
         self.elements = elements
         if listener is None:
@@ -169,6 +171,7 @@ class Allocation:
             seen = self.status = await watch.change(seen)
             self.on_status(seen)
         await self._hear_out()
+        await self.call.gather()
         error = failure_of(seen, self.log_tail())
         error = error or BatchError(f"job {self.job_id} has ended")
         self.call.fail(error)

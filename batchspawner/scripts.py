@@ -34,8 +34,7 @@ RESOURCES = frozenset(
 
 _NAME = re.compile(r"[^A-Za-z0-9_.-]+")
 
-# The first command that is found tells the scheduler; qsub belongs to four of them.
-_COMMANDS = {
+COMMANDS = {
     "sbatch": "slurm",
     "condor_submit": "htcondor",
     "bsub": "lsf",
@@ -44,6 +43,7 @@ _COMMANDS = {
     "qconf": "gridengine",
     "qsub": "torque",
 }
+"""The first command that is found tells the scheduler; qsub belongs to four of them."""
 
 
 def detect() -> str:
@@ -54,7 +54,7 @@ def detect() -> str:
     chosen = os.environ.get(SCHEDULER_VARIABLE, "")
     if chosen:
         return scheduler_class(chosen).name
-    found = next((name for command, name in _COMMANDS.items() if which(command)), "local")
+    found = next((name for command, name in COMMANDS.items() if which(command)), "local")
     if found == "torque" and Path(os.environ.get("PBS_CONF_FILE", "/etc/pbs.conf")).exists():
         return "pbspro"
     return found

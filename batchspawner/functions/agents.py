@@ -10,6 +10,7 @@ import signal
 import time
 from typing import TYPE_CHECKING, Any
 
+from ..agent.calling import append
 from ..allocation import Allocation
 from ..errors import BatchError, JobFailed, SubmitError, failure_of
 from ..remote import start_order
@@ -22,8 +23,9 @@ from .payload import welcome
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
-    from pathlib import Path
 
+    from ..callhome import Listener
+    from ..calls import Call
     from ..client import BatchClient
     from ..remote import Agent, Process
 
@@ -48,8 +50,8 @@ class AgentHand:
         self._crew, self._allocation, self._agent = crew, allocation, agent
         self.element = allocation.element_of(agent)
         self.name = f"{self.element} on {agent.host}"
-        folder = allocation.call.folder
-        self.job: Job | None = Job(allocation.client, folder, allocation.job_id)
+        self._call = allocation.call
+        self.job: Job | None = Job(allocation.client, self._call.folder, allocation.job_id)
         self.job.element, self.job.started = self.element, True
         self._is_first = is_first
         self._process: Process | None = None
@@ -62,11 +64,12 @@ class AgentHand:
             self._process = self._agent.process(_FIRST)
         else:
             python = str(self._agent.facts["executable"])
-            argv, env = _worker(python, self._allocation.call.folder)
+            argv, env = _worker(python, self._call)
             self._process = self._agent.begin(argv, env=env)
         self._agent.on_signal = self._signalled
         self._agent.on_silent = self._silent
-        await self.send(welcome(str(self._allocation.call.folder)))
+        # A large result lies in the folder, where that is ours, too.
+        await self.send(welcome(str(self._call.folder) if self._call.is_here else None))
 
     @property
     def is_ending(self) -> bool:
@@ -85,12 +88,20 @@ class AgentHand:
         async for stream, data in self._process.output():
             if stream == "stderr":
                 self._errors.add(data)
+                if not self._call.is_here:
+                    self._keep(data)
                 continue
             buffer += data
             for frame in taken(buffer):
                 self._greet(frame[0])
                 yield frame
         self._crew.left(self)
+
+    def _keep(self, printed: bytes) -> None:
+        """Write down what a worker prints whose log would lie elsewhere."""
+        if self.job:
+            self.job.log_name = f"output-{self._agent.id}"
+            append(str(self.job.log_file), printed)
 
     def _greet(self, header: Mapping[str, Any]) -> None:
         self._greeted = True
@@ -187,6 +198,7 @@ class BatchCrew(Crew):
         self._client, self._options = client, dict(options)
         self._python, self._network, self._name = python, network, name
         self.margin = margin
+        self.variables: dict[str, object] = {}
         self._largest = _ARRAY
         self._allocations: dict[Allocation, int] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -222,15 +234,21 @@ class BatchCrew(Crew):
 
     async def _allocate(self, count: int) -> Allocation:
         resources = job_resources(self._client.scheduler, self._options)
-        call = new_folder_call(resources.get("runtime"), self._python, lasting=False)
+        call = self._new_call(resources.get("runtime"))
         # The first worker starts with its agent, and not when that has been heard.
-        argv, env = _worker(self._python, call.folder)
+        argv, env = _worker(self._python, call)
         call.order(start_order(argv, _FIRST, env=env))
-        listener = await shared_listener() if self._network else None
+        listener = await self._listener()
         return await Allocation.submit(
             self._client, listener, front_end="functions", name=self._name, call=call,
-            quiet=QUIET, elements=count, **resources,
+            quiet=QUIET, elements=count, variables=self.variables, **resources,
         )  # fmt: skip
+
+    def _new_call(self, runtime: object) -> Call:
+        return new_folder_call(runtime, self._python, lasting=False)
+
+    async def _listener(self) -> Listener | None:
+        return await shared_listener() if self._network else None
 
     def spawn(self, work: Any) -> None:
         task = asyncio.get_running_loop().create_task(work)
@@ -286,9 +304,10 @@ class BatchCrew(Crew):
             await allocation.close(remove=False)
 
 
-def _worker(python: str, folder: Path) -> tuple[list[str], dict[str, str]]:
+def _worker(python: str, call: Call) -> tuple[list[str], dict[str, str]]:
     """Return the command of a worker, and what it needs in its environment."""
-    return [python, str(folder / "worker.py")], {worker.LOG: str(folder / "output-")}
+    log = {worker.LOG: str(call.folder / "output-")} if call.is_here else {}
+    return [python, str(call.seen_as / "worker.py")], log
 
 
 def _why(error: BatchError | None, element: str) -> BatchError:
