@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from .agent.calling import keep_alive
 from .agent.wire import CHUNK, MAGIC, ProtocolError, Unpacker, frame_keys, pack, proof
 from .relay import listen, own_addresses
+from .tls import is_wanted, own_certificate
 from .waiting import within
 
 if TYPE_CHECKING:
@@ -59,8 +60,12 @@ class Listener:
         """Listen at a port, a free one for 0, on `host` or on every address of this machine.
 
         `tls` encrypts what is said; `certificate` is the PEM text of what its certificate is signed
-        by. Raises OSError where the address cannot be had.
+        by. Without it, BATCHSPAWNER_CALL_TLS says whether a certificate is made. Raises OSError
+        where the address cannot be had, BatchError where no certificate can be made.
         """
+        if tls is None and is_wanted():
+            loop = asyncio.get_running_loop()
+            tls, certificate = await loop.run_in_executor(None, own_certificate)
         self = cls(certificate)
         server = _socket(host, port)
         self._server = await asyncio.start_server(
