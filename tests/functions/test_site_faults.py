@@ -1,0 +1,99 @@
+"""What goes wrong with functions as jobs is told alike on every kind of scheduler."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import tempfile
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.functions.test_sites import setting_out
+
+FAULTS = Path(__file__).with_name("faults.py")
+
+# Slurm reckons in minutes.
+SHORTEST = {"slurm": "1m", "slurm24": "1m"}
+
+DAEMONS = {
+    "slurm": "slurmd",
+    "slurm24": "slurmd",
+    "gridengine": "sge_execd",
+    "htcondor": "condor_startd",
+    "local": "supervisor",
+}
+
+
+@pytest.fixture
+def folder():
+    """A folder that the owner of the jobs can write into."""
+    with tempfile.TemporaryDirectory(dir="/tmp", ignore_cleanup_errors=True) as name:
+        Path(name).chmod(0o777)
+        yield Path(name)
+
+
+def run(site, *words):
+    argv, env = setting_out(site, *words, script=FAULTS)
+    done = subprocess.run(argv, env=env, cwd="/", capture_output=True, text=True, timeout=400)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_jobs_that_go_wrong_end_the_same_on_every_scheduler(site, folder):
+    found = run(site, "jobs", folder, SHORTEST.get(site.name, "0:00:20"))
+    assert found == {
+        "killed": ["JobOutOfMemory", ""],
+        "unpicklable": ["TypeError", "cannot pickle 'generator' object"],
+        "large": 500_000_000,
+        "shouted": [None, 100_000_000],
+        "stranger": "hello",
+        "cut": "held",
+        "cancelled": ["JobCancelled", "stopped"],
+        "slow": ["JobTimeout", "too slow"],
+    }
+
+
+def test_workers_do_thousands_of_calls_and_huge_ones_on_every_scheduler(site, folder):
+    assert run(site, "workers", folder) == {
+        "sum": sum(number * number for number in range(10_000)),
+        "memory": True,
+        "shouted": [None, True],
+        "large": 500_000_000,
+        "unpicklable": ["TypeError", "cannot pickle 'generator' object"],
+    }
+
+
+def test_a_call_is_done_though_the_daemon_of_its_node_is_killed(site, folder):
+    if site.name not in DAEMONS:
+        pytest.skip(f"not known of {site.name} which daemon that is")
+    argv, env = setting_out(site, "held", folder, script=FAULTS)
+    with subprocess.Popen(argv, env=env, cwd="/", stdout=subprocess.PIPE, text=True) as driver:
+        try:
+            job_id = driver.stdout.readline().strip()
+            assert job_id
+            killed = daemons(site)
+            assert killed
+            for one in killed:
+                one.kill()
+            psutil.wait_procs(killed, 10)
+            (folder / "go").touch()
+            assert json.loads(driver.stdout.readline()) == "held"
+        finally:
+            driver.kill()
+            site.start()
+
+
+def daemons(site):
+    """Return the processes of a site that look after the jobs of a node."""
+    home = str(getattr(site, "cluster", site).__dict__.get("prefix", "")) or str(site.folder)
+    found = []
+    for one in psutil.process_iter():
+        try:
+            named = DAEMONS[site.name] in " ".join([one.name(), *one.cmdline()])
+            if named and home in " ".join([*one.cmdline(), *one.environ().values()]):
+                found.append(one)
+        except psutil.Error:
+            continue
+    return found
