@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from ..agent.calling import append
 from ..allocation import Allocation
-from ..errors import BatchError, JobFailed, SubmitError, failure_of
+from ..errors import BatchError, JobFailed, NodeFailed, SubmitError, failure_of
+from ..jobs import JobState, JobStatus
 from ..remote import start_order
 from . import worker
 from .crews import FROM_OUTSIDE, Crew, Tail, death
@@ -47,7 +48,7 @@ class AgentHand:
     def __init__(
         self, crew: BatchCrew, allocation: Allocation, agent: Agent, *, is_first: bool = False
     ) -> None:
-        self._crew, self._allocation, self._agent = crew, allocation, agent
+        self._crew, self._allocation, self.agent = crew, allocation, agent
         self.element = allocation.element_of(agent)
         self.name = f"{self.element} on {agent.host}"
         self._call = allocation.call
@@ -61,26 +62,26 @@ class AgentHand:
     async def start(self) -> None:
         """Start the worker. Raises BatchError where that is not possible."""
         if self._is_first:
-            self._process = self._agent.process(_FIRST)
+            self._process = self.agent.process(_FIRST)
         else:
-            python = str(self._agent.facts["executable"])
+            python = str(self.agent.facts["executable"])
             argv, env = _worker(python, self._call)
-            self._process = self._agent.begin(argv, env=env)
-        self._agent.on_signal = self._signalled
-        self._agent.on_silent = self._silent
+            self._process = self.agent.begin(argv, env=env)
+        self.agent.on_signal = self._signalled
+        self.agent.on_silent = self._silent
         # A large result lies in the folder, where that is ours, too.
         await self.send(welcome(str(self._call.folder) if self._call.is_here else None))
 
     @property
     def is_ending(self) -> bool:
-        ends = self._agent.ends
+        ends = self.agent.ends
         near = ends is not None and ends - time.time() < self._crew.margin
-        return near or self._warned or self._agent.over is not None
+        return near or self._warned or self.agent.over is not None
 
     async def send(self, data: bytes) -> None:
         if self._process is not None:
             self._process.write(data)
-            await self._agent.drained()
+            await self.agent.drained()
 
     async def answers(self) -> AsyncIterator[tuple[dict[str, Any], bytes]]:
         buffer = bytearray()
@@ -100,7 +101,7 @@ class AgentHand:
     def _keep(self, printed: bytes) -> None:
         """Write down what a worker prints whose log would lie elsewhere."""
         if self.job:
-            self.job.log_name = f"output-{self._agent.id}"
+            self.job.log_name = f"output-{self.agent.id}"
             append(str(self.job.log_file), printed)
 
     def _greet(self, header: Mapping[str, Any]) -> None:
@@ -112,6 +113,8 @@ class AgentHand:
         assert self._process is not None  # noqa: S101
         try:
             code = await self._process.wait()
+        except NodeFailed as error:
+            return error
         except BatchError as error:
             return await self._verdict(error)
         died = death(self.name, code, self.log_tail())
@@ -123,7 +126,7 @@ class AgentHand:
     async def _falls_silent(self) -> bool:
         """Say whether the job ends, too, or only its worker was killed."""
         for _ in range(20):
-            if not self._agent.online.is_set():
+            if not self.agent.online.is_set():
                 return True
             await asyncio.sleep(0.1)
         return False
@@ -140,13 +143,13 @@ class AgentHand:
     @property
     def may_go_on(self) -> bool:
         """Whether the job can have another worker in the place of this one."""
-        alive = self._greeted and self._agent.online.is_set()
+        alive = self._greeted and self.agent.online.is_set()
         return alive and not self._finished and not self.is_ending
 
     def dismiss(self) -> None:
         """Let the agent go."""
-        if self._agent.over is None:
-            self._agent.finish()
+        if self.agent.over is None:
+            self.agent.finish()
 
     def _signalled(self, number: int) -> None:
         self._warned = True
@@ -164,10 +167,10 @@ class AgentHand:
         """Watch one element of an array while its agent is silent: the others may live on."""
         watch = self._allocation.client.watch(self.element, 5.0)
         try:
-            while not self._agent.online.is_set():
+            while not self.agent.online.is_set():
                 status = await watch.change(watch.status)
-                if status.is_final and not self._agent.online.is_set():
-                    self._agent.ended(_why(failure_of(status), self.element))
+                if status.is_final and not self.agent.online.is_set():
+                    self.agent.ended(_why(failure_of(status), self.element))
                     return
         finally:
             watch.close()
@@ -201,6 +204,7 @@ class BatchCrew(Crew):
         self.variables: dict[str, object] = {}
         self._largest = _ARRAY
         self._allocations: dict[Allocation, int] = {}
+        self._agents: dict[str, Agent] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
 
     async def recruit(self, count: int) -> None:
@@ -268,7 +272,16 @@ class BatchCrew(Crew):
                 return
             if self._allocations.get(allocation):
                 self._allocations[allocation] -= 1
-            await self._start(AgentHand(self, allocation, agent, is_first=True))
+            hand = AgentHand(self, allocation, agent, is_first=True)
+            self._replace(hand)
+            await self._start(hand)
+
+    def _replace(self, hand: AgentHand) -> None:
+        """Give up the agent that was in this job before: the job was started again."""
+        before, self._agents[hand.element] = self._agents.get(hand.element), hand.agent
+        if before is not None and before.over is None:
+            reason = f"{before.host} was lost, and the job was started again on {hand.agent.host}"
+            before.ended(NodeFailed(JobStatus(hand.element, JobState.NODE_FAIL, reason=reason)))
 
     async def _start(self, hand: AgentHand) -> None:
         await hand.start()
@@ -277,7 +290,7 @@ class BatchCrew(Crew):
     def left(self, hand: AgentHand) -> None:
         """Replace a worker that died in a job that lives; else let the job end."""
         if hand.may_go_on:
-            self.spawn(self._start(AgentHand(self, hand._allocation, hand._agent)))
+            self.spawn(self._start(AgentHand(self, hand._allocation, hand.agent)))
         else:
             hand.dismiss()
 

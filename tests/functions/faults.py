@@ -1,7 +1,7 @@
 """Let go wrong what can go wrong with functions as jobs, and print what their caller sees of it.
 
 Run as a script, as the user who owns the jobs, with an empty folder: ``faults.py jobs FOLDER
-RUNTIME``, ``faults.py workers FOLDER``, and ``faults.py held FOLDER`` for a call of a worker that
+RUNTIME``, ``faults.py workers FOLDER``, and ``faults.py held FOLDER OPTIONS`` for a call of a worker that
 waits for a file ``go``.
 """
 
@@ -134,11 +134,13 @@ def workers(_):
     return found
 
 
-def held(folder):
-    with slurminade.Executor(SCHEDULER, workers=1, runtime="10m") as executor:
+def held(folder, options):
+    with slurminade.Executor(
+        SCHEDULER, workers=1, runtime="10m", **json.loads(options)
+    ) as executor:
         future = executor.submit(hold, folder)
         wait_for(Path(folder, "begun"))
-        print(future.get_job_id(), flush=True)
+        print(json.dumps(str(future.get_job_id())), flush=True)
         return future.result(SECONDS)
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 
 from batchspawner.client import BatchClient
 from batchspawner.commands import CommandResult
-from batchspawner.errors import SubmitError
+from batchspawner.errors import NodeFailed, SubmitError
 from batchspawner.functions.agents import BatchCrew
+from batchspawner.remote import Agent
 
 
 class Site(BatchClient):
@@ -64,3 +67,12 @@ async def test_a_refused_array_is_tried_in_parts(recruit):
 
 async def test_another_refusal_is_told_once(recruit):
     assert await recruit(0, 200) == ([], [(200, "sbatch: error: Invalid account")])
+
+
+async def test_a_job_that_is_started_again_has_lost_its_first_agent():
+    crew = BatchCrew(Site(1), {}, python="python3", network=False)
+    agents = [Agent(host, {"host": host}) for host in ("node1", "node2")]
+    for agent in agents:
+        crew._replace(SimpleNamespace(element="12", agent=agent))
+    assert [type(agent.over) for agent in agents] == [NodeFailed, type(None)]
+    assert "node1 was lost, and the job was started again on node2" in str(agents[0].over)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import subprocess
 import tempfile
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
 import pytest
 
 from tests.functions.test_sites import setting_out
+from tests.hubs import wait_for
 
 FAULTS = Path(__file__).with_name("faults.py")
 
@@ -65,29 +67,49 @@ def test_workers_do_thousands_of_calls_and_huge_ones_on_every_scheduler(site, fo
     }
 
 
+@contextmanager
+def held(site, folder):
+    """Run a driver whose call waits for a file ``go`` in a job; yields the driver and the job."""
+    # HTCondor waits for a node that it has lost, by default for 40 minutes.
+    options = {"job_lease_duration": 30} if site.name == "htcondor" else {}
+    argv, env = setting_out(site, "held", folder, json.dumps(options), script=FAULTS)
+    with subprocess.Popen(argv, env=env, cwd="/", stdout=subprocess.PIPE, text=True) as driver:
+        try:
+            yield driver, json.loads(driver.stdout.readline())
+        finally:
+            for one in (*psutil.Process(driver.pid).children(recursive=True), driver):
+                one.kill()
+            site.start()
+
+
 def test_a_call_is_done_though_the_daemon_of_its_node_is_killed(site, folder):
     if site.name not in DAEMONS:
         pytest.skip(f"not known of {site.name} which daemon that is")
-    argv, env = setting_out(site, "held", folder, script=FAULTS)
-    with subprocess.Popen(argv, env=env, cwd="/", stdout=subprocess.PIPE, text=True) as driver:
-        try:
-            job_id = driver.stdout.readline().strip()
-            assert job_id
-            killed = daemons(site)
-            assert killed
-            for one in killed:
-                one.kill()
-            psutil.wait_procs(killed, 10)
-            (folder / "go").touch()
-            assert json.loads(driver.stdout.readline()) == "held"
-        finally:
-            driver.kill()
-            site.start()
+    with held(site, folder) as (driver, _):
+        killed = daemons(site)
+        assert killed
+        for one in killed:
+            one.kill()
+        psutil.wait_procs(killed, 10)
+        (folder / "go").touch()
+        assert json.loads(driver.stdout.readline()) == "held"
+
+
+def test_a_call_whose_node_is_lost_is_done_on_another(site, folder):
+    if not site.name.startswith("slurm"):
+        pytest.skip("only on Slurm can the tests lose a node within a minute")
+    with held(site, folder) as (driver, job_id):
+        (folder / "begun").unlink()
+        site.cluster.lose(site.cluster.node_of(job_id), job_id)
+        wait_for((folder / "begun").exists, 120, "the second start")
+        (folder / "go").touch()
+        assert json.loads(driver.stdout.readline()) == "held"
 
 
 def daemons(site):
     """Return the processes of a site that look after the jobs of a node."""
-    home = str(getattr(site, "cluster", site).__dict__.get("prefix", "")) or str(site.folder)
+    place = getattr(site, "cluster", site)
+    home = str(getattr(place, "prefix", None) or place.folder)
     found = []
     for one in psutil.process_iter():
         try:
