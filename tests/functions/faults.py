@@ -1,8 +1,8 @@
 """Let go wrong what can go wrong with functions as jobs, and print what their caller sees of it.
 
 Run as a script, as the user who owns the jobs, with an empty folder: ``faults.py jobs FOLDER
-RUNTIME``, ``faults.py workers FOLDER``, and ``faults.py held FOLDER OPTIONS`` for a call of a worker
-that waits for a file ``go``.
+RUNTIME``, ``faults.py workers FOLDER``, and ``faults.py held FOLDER OPTIONS`` for a call of a
+worker that waits for a file ``go``.
 """
 
 from __future__ import annotations
