@@ -14,6 +14,7 @@ PLACES = [
     ({"JOB_ID": "12", "SGE_TASK_ID": "undefined"}, ("12", "")),
     ({"LSB_JOBID": "12", "LSB_JOBINDEX": "3"}, ("12", "3")),
     ({"LSB_JOBID": "12", "LSB_JOBINDEX": "0"}, ("12", "")),
+    ({"OAR_JOB_ID": "14", "OAR_ARRAY_INDEX": "3"}, ("14", "3")),
     ({"_CONDOR_JOB_AD": "AD"}, ("12", "3")),
     ({"_CONDOR_JOB_AD": "gone"}, ("", "")),
     ({}, ("", "")),

@@ -1,8 +1,8 @@
 """Let go wrong what can go wrong with functions as jobs, and print what their caller sees of it.
 
 Run as a script, as the user who owns the jobs, with an empty folder: ``faults.py jobs FOLDER
-RUNTIME``, ``faults.py workers FOLDER``, and ``faults.py held FOLDER OPTIONS`` for a call of a
-worker that waits for a file ``go``.
+RUNTIME``, ``faults.py workers FOLDER``, ``faults.py memory FOLDER``, and ``faults.py held FOLDER
+OPTIONS`` for a call of a worker that waits for a file ``go``.
 """
 
 from __future__ import annotations
@@ -59,6 +59,12 @@ def large():
 @slurminade.slurmify
 def unpicklable():
     return (one for one in ())
+
+
+@slurminade.slurmify(memory="200M")
+def hungry():
+    print("still hungry", flush=True)
+    return len(bytearray(b"x") * 2_000_000_000)
 
 
 def square(number):
@@ -134,6 +140,12 @@ def workers(_):
     return found
 
 
+def memory(_):
+    with slurminade.Executor(SCHEDULER, workers=1, memory="200M", runtime="10m") as executor:
+        eaten = executor.submit(hungry.function)
+        return {"job": end(hungry.distribute()), "worker": end(eaten)}
+
+
 def held(folder, options):
     with slurminade.Executor(
         SCHEDULER, workers=1, runtime="10m", **json.loads(options)
@@ -146,4 +158,5 @@ def held(folder, options):
 
 if __name__ == "__main__":
     slurminade.set_dispatch_limit(None)
-    print(json.dumps({"jobs": jobs, "workers": workers, "held": held}[sys.argv[1]](*sys.argv[2:])))
+    what = {"jobs": jobs, "workers": workers, "memory": memory, "held": held}[sys.argv[1]]
+    print(json.dumps(what(*sys.argv[2:])))

@@ -67,6 +67,13 @@ def test_workers_do_thousands_of_calls_and_huge_ones_on_every_scheduler(site, fo
     }
 
 
+@pytest.mark.slurm
+@pytest.mark.scheduler
+def test_what_needs_more_memory_than_it_has_asked_for_is_told_so(strict_slurm, folder):
+    told = ["JobOutOfMemory", "still hungry"]
+    assert run(strict_slurm, "memory", folder) == {"job": told, "worker": told}
+
+
 @contextmanager
 def held(site, folder):
     """Run a driver whose call waits for a file ``go`` in a job; yields the driver and the job."""
