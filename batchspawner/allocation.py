@@ -50,6 +50,7 @@ class Allocation:
         self.client = client
         self.call = call
         self.job_id = job_id
+        self.elements = 1
         self.status: JobStatus | None = None
         self.on_status: Callable[[JobStatus], None] = lambda _: None
         self._interval = _ATTENTIVE
@@ -70,13 +71,15 @@ class Allocation:
         folders: Sequence[str] | None = None,
         variables: Mapping[str, object] | None = None,
         quiet: float = 0.0,
+        elements: int = 1,
         **resources: Any,
     ) -> Allocation:
         """Submit a job whose script runs the agent of a call, a new one by default.
 
         Without a listener, agents and driver speak through files. The scheduler is not asked about
-        the job in its first `quiet` seconds, unless it falls silent in them. `resources` are
-        those of `scripts.job_request`. Raises SubmitError, SchedulerUnavailable, OptionsError or
+        the job in its first `quiet` seconds, unless it falls silent in them. More than one of
+        `elements` make an array, each with an agent of its own. `resources` are those of
+        `scripts.job_request`. Raises SubmitError, SchedulerUnavailable, OptionsError or
         TemplateError.
         """
         if call is None:
@@ -88,18 +91,22 @@ class Allocation:
             call.command,
             front_end=front_end,
             name=name,
-            log=str(call.folder / "log"),
+            log=str(call.seen_as / "log"),
             folders=folders,
             variables={**(variables or {}), "environment_file": str(call.environment_file)},
+            elements=elements,
             **resources,
         )
         try:
+            await call.deliver()
             job_id = await client.submit(request)
         except BaseException:
             call.close()
             raise
-        Record(call.folder, client.scheduler.name, job_id, front_end, name).write()
+        if call.is_here:
+            Record(call.folder, client.scheduler.name, job_id, front_end, name).write()
         self = cls(client, call, job_id, quiet=quiet)
+        self.elements = elements
         if listener is None:
             self._tasks.append(asyncio.ensure_future(self._read_post()))
         return self
@@ -110,6 +117,12 @@ class Allocation:
         self._look_every(CALM)
         agent.on_silent = self.suspect
         return agent
+
+    def element_of(self, agent: Agent) -> str:
+        """Return the id of the job, or of the element of the array, that an agent runs in."""
+        if self.elements == 1 or not agent.index:
+            return self.job_id
+        return self.client.scheduler.element(self.job_id, agent.index)
 
     async def ended(self) -> BatchError:
         """Wait for the end of the job, and return what there is to say of it."""
@@ -158,6 +171,7 @@ class Allocation:
             seen = self.status = await watch.change(seen)
             self.on_status(seen)
         await self._hear_out()
+        await self.call.gather()
         error = failure_of(seen, self.log_tail())
         error = error or BatchError(f"job {self.job_id} has ended")
         self.call.fail(error)

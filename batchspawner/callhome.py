@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from .agent.calling import keep_alive
 from .agent.wire import CHUNK, MAGIC, ProtocolError, Unpacker, frame_keys, pack, proof
+from .relay import listen, own_addresses
+from .tls import is_wanted, own_certificate
 from .waiting import within
 
 if TYPE_CHECKING:
@@ -58,15 +60,19 @@ class Listener:
         """Listen at a port, a free one for 0, on `host` or on every address of this machine.
 
         `tls` encrypts what is said; `certificate` is the PEM text of what its certificate is signed
-        by. Raises OSError where the address cannot be had.
+        by. Without it, BATCHSPAWNER_CALL_TLS says whether a certificate is made. Raises OSError
+        where the address cannot be had, BatchError where no certificate can be made.
         """
+        if tls is None and is_wanted():
+            loop = asyncio.get_running_loop()
+            tls, certificate = await loop.run_in_executor(None, own_certificate)
         self = cls(certificate)
         server = _socket(host, port)
         self._server = await asyncio.start_server(
             self._accept, sock=server, ssl=tls, ssl_handshake_timeout=_GREETING if tls else None
         )
         found = server.getsockname()[1]
-        self.addresses = [(name, found) for name in ([host] if host else _own_addresses())]
+        self.addresses = [(name, found) for name in ([host] if host else own_addresses())]
         return self
 
     def expect(self, call: Call) -> None:
@@ -160,25 +166,4 @@ def _socket(host: str, port: int) -> socket.socket:
     if host:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         return socket.create_server((host, port), family=family, backlog=1024)
-    if socket.has_dualstack_ipv6():
-        return socket.create_server(
-            ("", port), family=socket.AF_INET6, dualstack_ipv6=True, backlog=1024
-        )
-    return socket.create_server(("", port), backlog=1024)
-
-
-def _own_addresses() -> list[str]:
-    """Return what this machine may be called by, the likeliest to be reached first."""
-    found = [_outward("192.0.2.1", socket.AF_INET), _outward("2001:db8::1", socket.AF_INET6)]
-    name = socket.gethostname()
-    with contextlib.suppress(OSError):
-        found += [str(one[4][0]) for one in socket.getaddrinfo(name, None)]
-    return list(dict.fromkeys(filter(None, [*found, name, "127.0.0.1"])))
-
-
-def _outward(target: str, family: socket.AddressFamily) -> str:
-    """Return the address that this machine has towards others; nothing is sent for that."""
-    with contextlib.suppress(OSError), socket.socket(family, socket.SOCK_DGRAM) as one:
-        one.connect((target, 9))
-        return str(one.getsockname()[0])
-    return ""
+    return listen(port)

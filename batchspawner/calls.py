@@ -20,7 +20,7 @@ import zipfile
 from functools import lru_cache
 from importlib.util import MAGIC_NUMBER, find_spec
 from io import BytesIO
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
 from . import agent as agent_package
@@ -30,6 +30,8 @@ from .remote import Agent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+    from typing_extensions import Self
 
     from .callhome import Listener, _Connection
     from .errors import BatchError
@@ -56,11 +58,13 @@ class Call:
 
     It belongs to the event loop in which it is made.
 
-    Make it by `create` or `load`. `agents` are those that were heard of, by their ids.
+    Make it by `create` or `load`. `agents` are those that were heard of, by their ids. `seen_as`
+    is the folder as the job sees it.
     """
 
     def __init__(self, folder: Path, settings: dict[str, Any]) -> None:
         self.folder = folder
+        self.seen_as: PurePath = folder
         self.id = bytes.fromhex(settings["id"])
         self.key = bytes.fromhex(settings["key"])
         self.agents: dict[str, Agent] = {}
@@ -83,7 +87,7 @@ class Call:
         linger: float | None = 60.0,
         patience: float | None = None,
         runtime: float | None = None,
-    ) -> Call:
+    ) -> Self:
         """Make the folder of a call. Raises OSError where that cannot be done.
 
         `environment` and `cwd` are what the job begins with. Without a driver, an agent ends
@@ -124,16 +128,27 @@ class Call:
         return made
 
     @property
+    def is_here(self) -> bool:
+        """Whether this process and the job see the same folder."""
+        return self.seen_as == self.folder
+
+    @property
     def command(self) -> str:
         """The shell command that runs the agent, for the job script."""
         # The agent needs none of the packages that a site may load at each start of Python.
-        words = (self._settings["python"], "-I", "-S", str(self.folder / "agent"))
-        return shlex.join((*words, str(self.folder / "call.json")))
+        words = (self._settings["python"], "-I", "-S", str(self.seen_as / "agent"))
+        return shlex.join((*words, str(self.seen_as / "call.json")))
 
     @property
-    def environment_file(self) -> Path:
+    def environment_file(self) -> PurePath:
         """The file that the job script sources first."""
-        return self.folder / "environment"
+        return self.seen_as / "environment"
+
+    async def deliver(self, *names: str) -> None:
+        """Bring files to where the job sees the folder: it is the same one. Raises BatchError."""
+
+    async def gather(self) -> None:
+        """Fetch what the job has written from where it sees the folder: it is the same one."""
 
     def attach(self, listener: Listener) -> None:
         """Write down where the listener listens, and by which certificate it is known."""

@@ -124,14 +124,16 @@ class JobRequest:
     `script` is the whole job script, directives included. `tag` is a word that finds the job
     again when the answer to the submit was lost: letters, digits, ``-``, ``_`` and ``.`` only.
     `environment` is what the submit command has in its environment besides what the
-    scheduler's tools need. `arguments` go to the submit command as they are. Neither the script
-    nor a value of the environment shows when a request is printed.
+    scheduler's tools need. `arguments` go to the submit command as they are. More than one
+    of `elements` make an array, whose elements all run the script. Neither the script nor a value
+    of the environment shows when a request is printed.
     """
 
     script: str = field(repr=False)
     tag: str = ""
     environment: Mapping[str, str] = field(default_factory=dict)
     arguments: tuple[str, ...] = ()
+    elements: int = 1
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "environment", PrivateEnvironment(self.environment))

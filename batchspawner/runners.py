@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import re
 import shlex
 import signal
 import subprocess
@@ -34,6 +35,13 @@ OUTPUT_LIMIT = 64 * 1024 * 1024
 
 _LONG = 1 << 16
 """Characters of output from which reading it is not for the thread of the event loop."""
+
+_NO_CONNECTION = re.compile(
+    r"^(ssh: |Connection (closed|reset)|kex_exchange|Control socket|mux_client|client_loop"
+    r"|Timeout, server|Permission denied|Host key verification failed)",
+    re.MULTILINE,
+)
+"""What ssh itself says where the command may not have run; its exit status is 255 then."""
 
 _KILL_WAIT = 2.0
 """Seconds that a killed command may take to be gone before we stop looking at it."""
@@ -115,7 +123,11 @@ class SshRunner:
     ) -> CommandResult:
         env = {**tool_environment(("SSH_AUTH_SOCK",)), **(environment or {})}
         # The other side gives the words to a shell, so they are quoted for one.
-        return await _run((*self.prefix, shlex.join((*self.inner, *argv))), input, env, timeout)
+        command = (*self.prefix, shlex.join((*self.inner, *argv)))
+        result = await _run(command, input, env, timeout)
+        if result.returncode == 255 and _NO_CONNECTION.search(result.stderr):
+            raise SchedulerUnavailable("ssh has no connection to the other machine.", result)
+        return result
 
 
 async def ask(scheduler: Scheduler, call: Call[T], runner: Runner) -> T:

@@ -34,8 +34,7 @@ RESOURCES = frozenset(
 
 _NAME = re.compile(r"[^A-Za-z0-9_.-]+")
 
-# The first command that is found tells the scheduler; qsub belongs to four of them.
-_COMMANDS = {
+COMMANDS = {
     "sbatch": "slurm",
     "condor_submit": "htcondor",
     "bsub": "lsf",
@@ -44,6 +43,7 @@ _COMMANDS = {
     "qconf": "gridengine",
     "qsub": "torque",
 }
+"""The first command that is found tells the scheduler; qsub belongs to four of them."""
 
 
 def detect() -> str:
@@ -54,7 +54,7 @@ def detect() -> str:
     chosen = os.environ.get(SCHEDULER_VARIABLE, "")
     if chosen:
         return scheduler_class(chosen).name
-    found = next((name for command, name in _COMMANDS.items() if which(command)), "local")
+    found = next((name for command, name in COMMANDS.items() if which(command)), "local")
     if found == "torque" and Path(os.environ.get("PBS_CONF_FILE", "/etc/pbs.conf")).exists():
         return "pbspro"
     return found
@@ -78,6 +78,7 @@ def job_request(
     environment: Mapping[str, str] | None = None,
     variables: Mapping[str, object] | None = None,
     arguments: Sequence[str] = (),
+    elements: int = 1,
     **resources: object,
 ) -> JobRequest:
     """Return the job that runs a shell command, from the scheduler's template.
@@ -86,9 +87,11 @@ def job_request(
     the file for what the job prints, in the scheduler's own form. `environment` is what the job
     gets beside the few variables that any command needs: others may be able to read it.
     `variables` are for a site's or a front end's own templates, `arguments` go to the submit
-    command as they are. Raises OptionsError for a
+    command as they are. `elements` are those of an array. Raises OptionsError for a
     resource that does not exist or makes no sense, TemplateError for a template.
     """
+    if elements > 1 and not scheduler.arrays:
+        raise OptionsError("elements", elements, f"{scheduler.title} has no arrays of jobs here")
     wanted = {key: _text(key, value) for key, value in resources.items()}
     wanted["ngpus"] = wanted.pop("gpus", "")
     home = str(Path.home())
@@ -108,7 +111,7 @@ def job_request(
         folders,
         front_end,
     )
-    return JobRequest(script, f"bs-{secrets.token_hex(6)}", env, tuple(arguments))
+    return JobRequest(script, f"bs-{secrets.token_hex(6)}", env, tuple(arguments), elements)
 
 
 def _text(name: str, value: object) -> str:

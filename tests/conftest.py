@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 
 import pytest
 
-from tests.sites import REAL, SITES
+from tests.sites import REAL, SITES, SlurmSite
 
 # Who starts us in the background may have Ctrl-C ignored, and so would all that we start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -45,3 +46,14 @@ def site(request, tmp_path_factory):
     one.start()
     yield one
     one.stop()
+
+
+@pytest.fixture
+def strict_slurm(tmp_path):
+    """A Slurm that ends what uses more memory than it asked for."""
+    if SlurmSite.unavailable or not os.access("/sys/fs/cgroup/memory", os.W_OK):
+        pytest.skip("needs a Slurm, and the memory controller of cgroup v1")
+    site = SlurmSite(tmp_path)
+    site.cluster.start("--hold-memory")
+    yield site
+    site.stop()

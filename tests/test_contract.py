@@ -84,6 +84,21 @@ async def test_a_waiting_job_can_be_cancelled_and_says_why_it_waits(client, site
         site.drain()
 
 
+async def test_an_element_of_an_array_ends_alone_and_the_rest_with_the_array(client, site):
+    if not client.scheduler.arrays:
+        pytest.skip(f"{site.name} has no arrays")
+    job_id = await submit(client, site, "sleep 60", elements=3)
+    first, second = (client.scheduler.element(job_id, index) for index in "12")
+    await until(client, first, JobState.RUNNING)
+    await client.cancel(first)
+    assert (await ended(client, first)).state is JobState.CANCELLED
+    assert not (await client.status(second)).is_final
+    assert not (await client.status(job_id)).is_final
+    await client.cancel(job_id)
+    assert (await ended(client, second)).state is JobState.CANCELLED
+    assert (await ended(client, job_id)).state is JobState.CANCELLED
+
+
 async def test_cancelling_a_job_that_has_ended_is_no_error(client, site):
     job_id = await submit(client, site, "true")
     await ended(client, job_id)

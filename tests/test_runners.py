@@ -115,6 +115,21 @@ async def test_over_ssh_each_word_arrives_as_one_word(tmp_path):
     assert result.stdout == "x y %T %B; false\n"
 
 
+async def test_a_connection_that_is_gone_says_nothing_about_the_command(tmp_path):
+    ssh = tmp_path / "ssh"
+    ssh.write_text('#!/bin/sh\necho "Connection closed by UNKNOWN port 65535" >&2\nexit 255\n')
+    ssh.chmod(0o755)
+    with pytest.raises(SchedulerUnavailable, match="ssh has no connection"):
+        await SshRunner((str(ssh), "login")).run(("qsub",))
+
+
+async def test_a_command_may_itself_end_with_the_exit_status_of_ssh(tmp_path):
+    ssh = tmp_path / "ssh"
+    ssh.write_text('#!/bin/sh\necho "Job has already finished" >&2\nexit 255\n')
+    ssh.chmod(0o755)
+    assert (await SshRunner((str(ssh), "login")).run(("bkill", "1"))).returncode == 255
+
+
 async def test_a_shell_string_of_the_administrator_runs_as_it_is():
     result = await run_shell("cat | tr a b && echo $((1+1))", input="a\n")
     assert result.stdout == "b\n2\n"

@@ -18,6 +18,7 @@ from .children import Child
 from .links import Files, Link, Orders
 from .memory import kills
 from .outbox import Outbox
+from .place import index, job_id
 from .wire import CHUNK, ProtocolError
 
 TYPE_CHECKING = False  # the module typing takes longer to load than all of this one
@@ -30,11 +31,6 @@ DRAIN = 0.5
 FAREWELL = 10.0
 """Seconds that the driver has, at the end, to confirm the last frames."""
 
-_JOB_IDS = ("SLURM_JOB_ID", "PBS_JOBID", "LSB_JOBID", "OAR_JOB_ID", "QUEUE_JOB_ID", "JOB_ID")
-_INDICES = ("SLURM_ARRAY_TASK_ID", "PBS_ARRAY_INDEX", "PBS_ARRAYID", "SGE_TASK_ID",
-            "LSB_JOBINDEX")  # fmt: skip
-_NO_ARRAY = {"SGE_TASK_ID": "undefined", "LSB_JOBINDEX": "0"}
-"""What these are in a job that is no element of an array."""
 _PASSED_ON = (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGXCPU)
 
 
@@ -170,8 +166,8 @@ class Agent:
                 "pid": os.getpid(),
                 "python": list(sys.version_info[:3]),
                 "executable": sys.executable,
-                "job_id": _first(_JOB_IDS),
-                "index": _index(),
+                "job_id": job_id(),
+                "index": index(),
                 "began": self.began,
                 "ends": self._ends(),
                 "processes": {one.id: one.process.pid for one in self.children.values()},
@@ -299,13 +295,3 @@ class Agent:
         self.outbox.put(exit_frame)
         if self.finishing is not None and not self.children:
             self.finishing = time.monotonic()
-
-
-def _index() -> str:
-    """Return which element of an array this job is; an empty text outside of arrays."""
-    found = ((name, os.environ.get(name, "")) for name in _INDICES)
-    return next((index for name, index in found if index not in ("", _NO_ARRAY.get(name))), "")
-
-
-def _first(names: tuple[str, ...]) -> str:
-    return next((os.environ[name] for name in names if os.environ.get(name)), "")

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 
 from ..blocking import run
 from ..errors import ConnectionFailed
+from ..ssh import Ssh
 from .copies import LinkFolder, clean
 from .faraway import LOCAL, find, is_folder, rewritten
 from .folders import plain
-from .ssh import Ssh
 from .tunnel import Tunnel
 
 if TYPE_CHECKING:

@@ -16,12 +16,12 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..ssh import end_forward, end_master
 from .folders import PrivateFolder, ipython_folder, write_private
-from .ssh import end_forward, end_master
 
 if TYPE_CHECKING:
+    from ..ssh import Ssh
     from .faraway import Endpoint
-    from .ssh import Ssh
 
 _LOCK = "lock"
 _MARK = "batchspawner-connection"

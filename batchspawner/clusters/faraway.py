@@ -11,7 +11,7 @@ from ..errors import ConnectionFailed
 from .folders import plain
 
 if TYPE_CHECKING:
-    from .ssh import Ssh
+    from ..ssh import Ssh
 
 LOCAL = "127.0.0.1"
 _BEGIN = "batchspawner-connect"

@@ -15,8 +15,8 @@ from .faraway import LOCAL
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from ..ssh import Ssh
     from .faraway import Endpoint
-    from .ssh import Ssh
 
 log = logging.getLogger(__name__)
 

@@ -10,8 +10,10 @@ import signal
 import time
 from typing import TYPE_CHECKING, Any
 
+from ..agent.calling import append
 from ..allocation import Allocation
-from ..errors import BatchError, JobFailed, SubmitError, failure_of
+from ..errors import BatchError, JobFailed, NodeFailed, SubmitError, failure_of
+from ..jobs import JobState, JobStatus
 from ..remote import start_order
 from . import worker
 from .crews import FROM_OUTSIDE, Crew, Tail, death
@@ -22,8 +24,9 @@ from .payload import welcome
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
-    from pathlib import Path
 
+    from ..callhome import Listener
+    from ..calls import Call
     from ..client import BatchClient
     from ..remote import Agent, Process
 
@@ -36,7 +39,7 @@ _FIRST = "first"
 """The worker that each agent starts by itself."""
 
 _ARRAY = 1000
-"""Elements of an array at most: Slurm's own limit, unless the site has another."""
+"""Elements of an array at most: what Slurm and LSF allow, unless the site has another limit."""
 
 
 class AgentHand:
@@ -45,13 +48,12 @@ class AgentHand:
     def __init__(
         self, crew: BatchCrew, allocation: Allocation, agent: Agent, *, is_first: bool = False
     ) -> None:
-        self._crew, self._allocation, self._agent = crew, allocation, agent
-        number = f"_{agent.index}" if crew.has_arrays and agent.index else ""
-        self.element = f"{allocation.job_id}{number}"
+        self._crew, self._allocation, self.agent = crew, allocation, agent
+        self.element = allocation.element_of(agent)
         self.name = f"{self.element} on {agent.host}"
-        folder = allocation.call.folder
-        self.job: Job | None = Job(allocation.client, folder, allocation.job_id)
-        self.job.started = True
+        self._call = allocation.call
+        self.job: Job | None = Job(allocation.client, self._call.folder, allocation.job_id)
+        self.job.element, self.job.started = self.element, True
         self._is_first = is_first
         self._process: Process | None = None
         self._errors = Tail()
@@ -60,25 +62,26 @@ class AgentHand:
     async def start(self) -> None:
         """Start the worker. Raises BatchError where that is not possible."""
         if self._is_first:
-            self._process = self._agent.process(_FIRST)
+            self._process = self.agent.process(_FIRST)
         else:
-            python = str(self._agent.facts["executable"])
-            argv, env = _worker(python, self._allocation.call.folder)
-            self._process = self._agent.begin(argv, env=env)
-        self._agent.on_signal = self._signalled
-        self._agent.on_silent = self._silent
-        await self.send(welcome(str(self._allocation.call.folder)))
+            python = str(self.agent.facts["executable"])
+            argv, env = _worker(python, self._call)
+            self._process = self.agent.begin(argv, env=env)
+        self.agent.on_signal = self._signalled
+        self.agent.on_silent = self._silent
+        # A large result lies in the folder, where that is ours, too.
+        await self.send(welcome(str(self._call.folder) if self._call.is_here else None))
 
     @property
     def is_ending(self) -> bool:
-        ends = self._agent.ends
+        ends = self.agent.ends
         near = ends is not None and ends - time.time() < self._crew.margin
-        return near or self._warned or self._agent.over is not None
+        return near or self._warned or self.agent.over is not None
 
     async def send(self, data: bytes) -> None:
         if self._process is not None:
             self._process.write(data)
-            await self._agent.drained()
+            await self.agent.drained()
 
     async def answers(self) -> AsyncIterator[tuple[dict[str, Any], bytes]]:
         buffer = bytearray()
@@ -86,12 +89,20 @@ class AgentHand:
         async for stream, data in self._process.output():
             if stream == "stderr":
                 self._errors.add(data)
+                if not self._call.is_here:
+                    self._keep(data)
                 continue
             buffer += data
             for frame in taken(buffer):
                 self._greet(frame[0])
                 yield frame
         self._crew.left(self)
+
+    def _keep(self, printed: bytes) -> None:
+        """Write down what a worker prints whose log would lie elsewhere."""
+        if self.job:
+            self.job.log_name = f"output-{self.agent.id}"
+            append(str(self.job.log_file), printed)
 
     def _greet(self, header: Mapping[str, Any]) -> None:
         self._greeted = True
@@ -102,6 +113,8 @@ class AgentHand:
         assert self._process is not None  # noqa: S101
         try:
             code = await self._process.wait()
+        except NodeFailed as error:
+            return error
         except BatchError as error:
             return await self._verdict(error)
         died = death(self.name, code, self.log_tail())
@@ -113,7 +126,7 @@ class AgentHand:
     async def _falls_silent(self) -> bool:
         """Say whether the job ends, too, or only its worker was killed."""
         for _ in range(20):
-            if not self._agent.online.is_set():
+            if not self.agent.online.is_set():
                 return True
             await asyncio.sleep(0.1)
         return False
@@ -130,13 +143,13 @@ class AgentHand:
     @property
     def may_go_on(self) -> bool:
         """Whether the job can have another worker in the place of this one."""
-        alive = self._greeted and self._agent.online.is_set()
+        alive = self._greeted and self.agent.online.is_set()
         return alive and not self._finished and not self.is_ending
 
     def dismiss(self) -> None:
         """Let the agent go."""
-        if self._agent.over is None:
-            self._agent.finish()
+        if self.agent.over is None:
+            self.agent.finish()
 
     def _signalled(self, number: int) -> None:
         self._warned = True
@@ -154,10 +167,10 @@ class AgentHand:
         """Watch one element of an array while its agent is silent: the others may live on."""
         watch = self._allocation.client.watch(self.element, 5.0)
         try:
-            while not self._agent.online.is_set():
+            while not self.agent.online.is_set():
                 status = await watch.change(watch.status)
-                if status.is_final and not self._agent.online.is_set():
-                    self._agent.ended(_why(failure_of(status), self.element))
+                if status.is_final and not self.agent.online.is_set():
+                    self.agent.ended(_why(failure_of(status), self.element))
                     return
         finally:
             watch.close()
@@ -188,13 +201,14 @@ class BatchCrew(Crew):
         self._client, self._options = client, dict(options)
         self._python, self._network, self._name = python, network, name
         self.margin = margin
-        self.has_arrays = client.scheduler.name == "slurm"
+        self.variables: dict[str, object] = {}
         self._largest = _ARRAY
         self._allocations: dict[Allocation, int] = {}
+        self._agents: dict[str, Agent] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
 
     async def recruit(self, count: int) -> None:
-        size = self._largest if self.has_arrays else 1
+        size = self._largest if self._client.scheduler.arrays else 1
         whole, rest = divmod(count, size)
         parts = [size] * whole + [rest] * bool(rest)
         await asyncio.gather(*(self._submit(part) for part in parts))
@@ -204,7 +218,7 @@ class BatchCrew(Crew):
         try:
             allocation = await self._allocate(count)
         except SubmitError as error:
-            if count == 1 or "array" not in str(error).lower():
+            if count == 1 or not self._is_too_many(error):
                 self.on_failure(count, error)
                 return
             self._largest = min(self._largest, count // 2)
@@ -217,20 +231,28 @@ class BatchCrew(Crew):
             self._allocations[allocation] = count
             self.spawn(self._welcome(allocation))
 
+    def _is_too_many(self, error: SubmitError) -> bool:
+        """Say whether a smaller array may be accepted."""
+        said = error.result.text if error.result else error.message
+        return bool(self._client.scheduler.array_refused.search(said))
+
     async def _allocate(self, count: int) -> Allocation:
         resources = job_resources(self._client.scheduler, self._options)
-        if count > 1:
-            lines = resources.get("options", "")
-            resources["options"] = f"{lines}\n#SBATCH --array=1-{count}".strip()
-        call = new_folder_call(resources.get("runtime"), self._python, lasting=False)
+        call = self._new_call(resources.get("runtime"))
         # The first worker starts with its agent, and not when that has been heard.
-        argv, env = _worker(self._python, call.folder)
+        argv, env = _worker(self._python, call)
         call.order(start_order(argv, _FIRST, env=env))
-        listener = await shared_listener() if self._network else None
+        listener = await self._listener()
         return await Allocation.submit(
             self._client, listener, front_end="functions", name=self._name, call=call,
-            quiet=QUIET, **resources,
+            quiet=QUIET, elements=count, variables=self.variables, **resources,
         )  # fmt: skip
+
+    def _new_call(self, runtime: object) -> Call:
+        return new_folder_call(runtime, self._python, lasting=False)
+
+    async def _listener(self) -> Listener | None:
+        return await shared_listener() if self._network else None
 
     def spawn(self, work: Any) -> None:
         task = asyncio.get_running_loop().create_task(work)
@@ -250,7 +272,16 @@ class BatchCrew(Crew):
                 return
             if self._allocations.get(allocation):
                 self._allocations[allocation] -= 1
-            await self._start(AgentHand(self, allocation, agent, is_first=True))
+            hand = AgentHand(self, allocation, agent, is_first=True)
+            self._replace(hand)
+            await self._start(hand)
+
+    def _replace(self, hand: AgentHand) -> None:
+        """Give up the agent that was in this job before: the job was started again."""
+        before, self._agents[hand.element] = self._agents.get(hand.element), hand.agent
+        if before is not None and before.over is None:
+            reason = f"{before.host} was lost, and the job was started again on {hand.agent.host}"
+            before.ended(NodeFailed(JobStatus(hand.element, JobState.NODE_FAIL, reason=reason)))
 
     async def _start(self, hand: AgentHand) -> None:
         await hand.start()
@@ -259,7 +290,7 @@ class BatchCrew(Crew):
     def left(self, hand: AgentHand) -> None:
         """Replace a worker that died in a job that lives; else let the job end."""
         if hand.may_go_on:
-            self.spawn(self._start(AgentHand(self, hand._allocation, hand._agent)))
+            self.spawn(self._start(AgentHand(self, hand._allocation, hand.agent)))
         else:
             hand.dismiss()
 
@@ -286,9 +317,10 @@ class BatchCrew(Crew):
             await allocation.close(remove=False)
 
 
-def _worker(python: str, folder: Path) -> tuple[list[str], dict[str, str]]:
+def _worker(python: str, call: Call) -> tuple[list[str], dict[str, str]]:
     """Return the command of a worker, and what it needs in its environment."""
-    return [python, str(folder / "worker.py")], {worker.LOG: str(folder / "output-")}
+    log = {worker.LOG: str(call.folder / "output-")} if call.is_here else {}
+    return [python, str(call.seen_as / "worker.py")], log
 
 
 def _why(error: BatchError | None, element: str) -> BatchError:

@@ -60,6 +60,13 @@ class JobBundling(Dispatcher):
 
         Its value is the list of the values of the calls in it.
         """
+        jobs = self._submit()
+        if jobs:
+            self._flushes += 1
+            warn_of_flush(self._flushes)
+        return jobs
+
+    def _submit(self) -> list[JobFuture]:
         groups, self._groups = self._groups, {}
         jobs: list[JobFuture] = []
         for options, group in groups.values():
@@ -68,9 +75,6 @@ class JobBundling(Dispatcher):
                 self.subdispatcher.dispatch(calls, futures, options)
                 jobs.append(gathered(futures))
         self._jobs += jobs
-        if jobs:
-            self._flushes += 1
-            warn_of_flush(self._flushes)
         return jobs
 
     def get_all_jobs(self) -> list[JobFuture]:
@@ -96,7 +100,7 @@ class JobBundling(Dispatcher):
     def __exit__(self, kind: object, error: object, traceback: object) -> None:
         set_dispatcher(self._outer)
         if kind is None:
-            self.flush()
+            self._submit()
             return
         groups, self._groups = self._groups, {}
         for _, group in groups.values():

@@ -22,9 +22,11 @@ from .payload import make_call
 from .pool import Pool, Task
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
+    from ..gateway import Gateway
     from .crews import Crew
+    from .payload import Call
 
 _open: weakref.WeakSet[Executor] = weakref.WeakSet()
 
@@ -38,7 +40,11 @@ class Executor(concurrent.futures.Executor):
     repeated that a dead node or a preemption has interrupted, `calls_each` after how many calls a
     worker is replaced by a fresh one, `linger` for how many seconds one waits for more, and
     `margin` how many seconds before its walltime it takes no more. Without `network`, jobs speak
-    through files. All other options say what a job asks for: ``queue``, ``memory``, ``runtime``,
+    through files.
+
+    With `host`, jobs are submitted on that login host, and all goes through one ssh connection
+    that `ssh_options` are for. `python` runs the jobs: by default our own, and ``python3`` there.
+    All other options say what a job asks for: ``queue``, ``memory``, ``runtime``,
     ``nprocs``, ``gpus``, ``account`` and what the scheduler itself knows.
     """
 
@@ -51,15 +57,23 @@ class Executor(concurrent.futures.Executor):
         calls_each: int | None = None,
         linger: float = 60.0,
         margin: float = 30.0,
-        python: str = sys.executable,
+        python: str = "",
         network: bool = True,
+        host: str = "",
+        ssh_options: Sequence[str] = (),
         **resources: Any,
     ) -> None:
         self._workers = _positive("workers", os.cpu_count() or 1 if workers is None else workers)
         if calls_each is not None:
             _positive("calls_each", calls_each)
         self._settings = {"retries": retries, "linger": linger, "calls_each": calls_each}
-        self._crew = _crew(scheduler, resources, python=python, network=network, margin=margin)
+        self._by_value = bool(host)
+        if host:
+            python = python or "python3"
+            self._crew = _far_crew(host, ssh_options, scheduler, resources, python, margin)
+        else:
+            python = python or sys.executable
+            self._crew = _crew(scheduler, resources, python=python, network=network, margin=margin)
         self._loop = background_loop()
         self._pool: Pool | None = None
         self._lock = threading.Lock()
@@ -78,7 +92,7 @@ class Executor(concurrent.futures.Executor):
         needed = [one for one in (*args, *kwargs.values())
                   if isinstance(one, concurrent.futures.Future)]  # fmt: skip
         if not needed:
-            self._add(Task(future, make_call(fn, args, kwargs)))
+            self._add(Task(future, self._call(fn, args, kwargs)))
             return future
         with self._lock:
             self._refuse_when_shut()
@@ -130,7 +144,7 @@ class Executor(concurrent.futures.Executor):
         try:
             values = tuple(_value(one) for one in args)
             named = {name: _value(one) for name, one in kwargs.items()}
-            self._add(Task(future, make_call(fn, values, named)), late=True)
+            self._add(Task(future, self._call(fn, values, named)), late=True)
         except BaseException as error:  # noqa: BLE001  (what a future among them raised, too)
             if future.set_running_or_notify_cancel():
                 future.set_exception(error)
@@ -139,6 +153,9 @@ class Executor(concurrent.futures.Executor):
             shut = self._shut and not self._later
         if shut:
             self._loop.call_soon_threadsafe(self._close, False)
+
+    def _call(self, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
+        return make_call(fn, args, kwargs, by_value=self._by_value)
 
     def _refuse_when_shut(self) -> None:
         if self._shut:
@@ -184,6 +201,27 @@ def _crew(scheduler: str, options: dict[str, Any], **settings: Any) -> Crew:
     client = client_for(scheduler)
     job_resources(client.scheduler, options)  # what is not allowed is said at once
     return BatchCrew(client, options, **settings)
+
+
+def _far_crew(
+    host: str, ssh_options: Sequence[str], scheduler: str, options: dict[str, Any], python: str,
+    margin: float,
+) -> Crew:  # fmt: skip
+    from .far import FarCrew
+
+    gateway = run(_opened(host, ssh_options, scheduler, python))
+    try:
+        job_resources(gateway.client.scheduler, options)
+    except BaseException:
+        run(gateway.close())
+        raise
+    return FarCrew(gateway, options, python=python, margin=margin)
+
+
+async def _opened(host: str, options: Sequence[str], scheduler: str, python: str) -> Gateway:
+    from ..gateway import Gateway
+
+    return await Gateway(host, options, python).open(scheduler)
 
 
 def _finish() -> None:

@@ -17,6 +17,7 @@ from . import worker
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
+    from collections.abc import Callable
     from pathlib import Path
 
 log = logging.getLogger(__name__)
@@ -54,7 +55,9 @@ async def _open() -> Listener | None:
         return None
 
 
-def new_folder_call(runtime: object, python: str, *, lasting: bool) -> Call:
+def new_folder_call(
+    runtime: object, python: str, *, lasting: bool, make: Callable[..., Call] = new_call
+) -> Call:
     """Make the call of a job, with the worker in its folder.
 
     The agent of a `lasting` one does its orders to the end when this process is gone.
@@ -62,7 +65,7 @@ def new_folder_call(runtime: object, python: str, *, lasting: bool) -> Call:
     folder = jobs_folder() / f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(4)}"
     linger = None if lasting else 60.0
     patience = None if lasting else 300.0
-    call = new_call(runtime, folder=folder, python=python, linger=linger, patience=patience)
+    call = make(runtime, folder=folder, python=python, linger=linger, patience=patience)
     shutil.copyfile(worker.__file__, folder / "worker.py")
     return call
 

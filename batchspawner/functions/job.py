@@ -22,7 +22,10 @@ TAIL = 4096
 
 
 class Job:
-    """Hold a job and the private folder in which its calls, results and log lie."""
+    """Hold a job and the private folder in which its calls, results and log lie.
+
+    `element` is the id of the one of an array that the calls are in.
+    """
 
     def __init__(
         self,
@@ -34,6 +37,7 @@ class Job:
         self.client = client
         self.folder = folder
         self.job_id = job_id
+        self.element = ""
         self.futures = futures
         self.status: JobStatus | None = None
         self.started = False
@@ -94,7 +98,7 @@ class Job:
         """Send a signal to the job's processes: a number, or a name such as ``USR1``."""
         if isinstance(number, str):
             number = signal.Signals[f"SIG{number.upper().removeprefix('SIG')}"].value
-        run(self.client.signal(self.job_id, number))
+        run(self.client.signal(self.element or self.job_id, number))
 
 
 def _read(file: Path, place: int) -> bytes:

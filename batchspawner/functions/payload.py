@@ -8,6 +8,7 @@ a script as the script's file and its name. All others (lambdas, closures, what 
 from __future__ import annotations
 
 import builtins
+import contextlib
 import functools
 import hashlib
 import inspect
@@ -15,6 +16,7 @@ import json
 import os
 import pickle
 import sys
+import sysconfig
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +25,9 @@ from . import worker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+
+_INSTALLED = ("stdlib", "platstdlib", "purelib", "platlib")
 
 
 class CannotTravel(BatchError, TypeError):
@@ -55,9 +60,36 @@ class Call:
         return worker.pack({"type": "call", "id": number, "key": key, "form": self.form}, self.data)
 
 
-def make_call(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
-    """Pack a call. Raises CannotTravel, which names what of it cannot."""
+def make_call(
+    function: Callable[..., Any],
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    *,
+    by_value: bool = False,
+) -> Call:
+    """Pack a call. Raises CannotTravel, which names what of it cannot.
+
+    With `by_value` nothing is said of our files: only what is installed travels as a name.
+    """
+    if by_value:
+        function = _released(function)
     return Call(pack_function(function), *_pack_arguments(function, args, kwargs))
+
+
+def _released(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a function that does not travel as a name where only our files have it."""
+    plain = inspect.unwrap(function) if hasattr(function, "entry_point") else function
+    module = inspect.getmodule(plain)
+    file = getattr(module, "__file__", None)
+    if module is None or not file or module.__name__ in ("__main__", "__mp_main__"):
+        return plain
+    if not file.startswith(tuple(sysconfig.get_paths()[kind] for kind in _INSTALLED)):
+        with contextlib.suppress(ImportError):
+            import cloudpickle
+
+            cloudpickle.register_pickle_by_value(module)
+            return functools.partial(plain)
+    return plain
 
 
 def welcome(spool: str | None = None) -> bytes:

@@ -77,6 +77,12 @@ class Scheduler(ABC):
     reasons: ClassVar[Sequence[Reason]] = ()
     """What its words for why a job waits mean; the first that fits is taken."""
 
+    arrays: ClassVar[bool] = False
+    """Whether one submit can make an array of jobs: see `JobRequest.elements`."""
+
+    array_refused: ClassVar[re.Pattern[str]] = re.compile("array", re.IGNORECASE)
+    """What a refusal says where a smaller array may be accepted."""
+
     def bringing(self, script: str, path: str) -> str:  # noqa: ARG002
         """Return the script of a job that takes along a file of its owner's home.
 
@@ -87,6 +93,10 @@ class Scheduler(ABC):
     @abstractmethod
     def submit(self, request: JobRequest) -> Call[str]:
         """Hand over a job; the answer is its id. Raises SubmitError where it is refused."""
+
+    def element(self, job_id: str, index: str) -> str:  # noqa: ARG002
+        """Return the id of the element of an array that found this index where it runs."""
+        return job_id
 
     @abstractmethod
     def query(self, job_ids: Collection[str]) -> Sequence[Call[Listing]]:

@@ -42,6 +42,9 @@ class GridEngine(Scheduler):
     carrier: ClassVar[Carrier] = Carrier.FILE
     environment_readers: ClassVar[str] = "every user of the cluster, by qstat -j"
     job_id_variable: ClassVar[str] = "JOB_ID"
+    arrays: ClassVar[bool] = True
+    # max_aj_tasks: https://manpages.debian.org/bookworm/gridengine-common/sge_conf.5
+    array_refused: ClassVar[re.Pattern[str]] = re.compile("tasks", re.IGNORECASE)
     job_id_pattern: ClassVar[re.Pattern[str]] = re.compile(r"[0-9]+(?:\.[0-9]+)?")
     no_answer: ClassVar[re.Pattern[str]] = re.compile(
         "commlib error|unable to contact qmaster|unable to send message|timeout|can't unpack",
@@ -50,8 +53,12 @@ class GridEngine(Scheduler):
 
     def submit(self, request: JobRequest) -> Call[str]:
         tag = ("-N", request.tag) if request.tag else ()
-        argv = ("qsub", "-terse", *tag, *request.arguments)
+        array = ("-t", f"1-{request.elements}") if request.elements > 1 else ()
+        argv = ("qsub", "-terse", *tag, *array, *request.arguments)
         return Call(argv, _parse_submit, request.script, request.environment, timeout=60)
+
+    def element(self, job_id: str, index: str) -> str:
+        return f"{job_id}.{index}"
 
     def query(self, job_ids: Collection[str]) -> Sequence[Call[Listing]]:
         wanted = {self.checked(job_id) for job_id in job_ids}

@@ -59,6 +59,7 @@ _ANY_CASE = re.IGNORECASE | re.MULTILINE
 _SHARED = re.compile(r"^\s*should_?transfer_?files\s*=\s*(no|false)\b", _ANY_CASE)
 _TRANSFERRED = re.compile(r"^\s*transfer_?input_?files\s*=.*\S", _ANY_CASE)
 _QUEUE = re.compile(r"^\s*queue\b", _ANY_CASE)
+_QUEUE_LINE = re.compile(r"^\s*queue\b.*$", _ANY_CASE)
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,10 @@ class HTCondor(Scheduler):
     tool_variables: ClassVar[tuple[str, ...]] = ("CONDOR_*", "_CONDOR_*")
     carrier: ClassVar[Carrier] = Carrier.FILE
     environment_readers: ClassVar[str] = "whoever reaches the pool, by condor_q -l"
+    arrays: ClassVar[bool] = True
+    # MAX_JOBS_PER_SUBMISSION and others:
+    # https://htcondor.readthedocs.io/en/latest/admin-manual/configuration-macros.html
+    array_refused: ClassVar[re.Pattern[str]] = re.compile("max_jobs", re.IGNORECASE)
     job_id_pattern: ClassVar[re.Pattern[str]] = re.compile(r"[0-9]+(?:\.[0-9]+)?")
     no_answer: ClassVar[re.Pattern[str]] = re.compile(
         "can't find address|failed to connect|failed to fetch ads|can't connect|unable to connect"
@@ -94,7 +99,13 @@ class HTCondor(Scheduler):
         # A tag has no character that a ClassAd string would have to escape.
         tag = ("-a", f'My.{_TAG}="{request.tag}"') if request.tag else ()
         argv = ("condor_submit", "-terse", *tag, *request.arguments)
-        return Call(argv, _parse_submit, request.script, request.environment, timeout=60)
+        script = request.script
+        if request.elements > 1:
+            script = _QUEUE_LINE.sub(f"Queue {request.elements}", script)
+        return Call(argv, _parse_submit, script, request.environment, timeout=60)
+
+    def element(self, job_id: str, index: str) -> str:
+        return f"{job_id}.{index}"
 
     def query(self, job_ids: Collection[str]) -> Sequence[Call[Listing]]:
         wanted = {self.checked(job_id) for job_id in job_ids}

@@ -53,6 +53,7 @@ class LSF(Scheduler):
     tool_variables: ClassVar[tuple[str, ...]] = ("LSF_*", "LSB_*")
     environment_readers: ClassVar[str] = "administrators of LSF"
     job_id_variable: ClassVar[str] = "LSB_JOBID"
+    arrays: ClassVar[bool] = True
     job_id_pattern: ClassVar[re.Pattern[str]] = re.compile(r"[0-9]+(?:\[[0-9]+\])?")
     no_answer: ClassVar[re.Pattern[str]] = re.compile(
         "daemon not responding|connection refused|connection reset|cannot connect|still trying"
@@ -61,10 +62,16 @@ class LSF(Scheduler):
     )
 
     def submit(self, request: JobRequest) -> Call[str]:
-        tag = ("-J", request.tag) if request.tag else ()
+        # An array is asked for by a name.
+        array = f"[1-{request.elements}]" if request.elements > 1 else ""
+        name = request.tag or ("array" if array else "")
+        tag = ("-J", f"{name}{array}") if name else ()
         environment = {**request.environment, **_ONE_TRY}
         argv = ("bsub", *tag, *request.arguments)
         return Call(argv, _parse_submit, request.script, environment, timeout=60)
+
+    def element(self, job_id: str, index: str) -> str:
+        return f"{job_id}[{index}]"
 
     def query(self, job_ids: Collection[str]) -> Sequence[Call[Listing]]:
         wanted = {self.checked(job_id) for job_id in job_ids}

@@ -42,13 +42,19 @@ STATES = {
 
 # `oarsub` reads no script from its input and takes no environment along. Both lie in a folder that
 # only the owner may enter, in his home, which the nodes share; the environment is deleted as soon
-# as the job has read it, the rest at its end, or by a later submit where the job was killed. The
+# as the job has read it, the rest at its end, or by a later submit where the job was killed. Of an
+# array, the last element to end deletes all. The
 # text is constant: what differs comes as input, as arguments, and as variables whose names are
 # arguments.
 _SUBMIT = r"""
 umask 077
 names=$1 tag=$2
 shift 2
+elements=1 before=
+for word; do
+    [ "$before" != --array ] || elements=$word
+    before=$word
+done
 cd "$HOME" && export PWD && mkdir -p .batchspawner || exit
 if live=$(oarstat -J 2>/dev/null); then
     for old in $(find .batchspawner -maxdepth 1 -name 'job.*' -mmin +10); do
@@ -65,10 +71,11 @@ done > "$folder/environment"
 {
     echo '#!/bin/sh'
     grep '^#OAR ' "$folder/script"
+    echo "elements=$elements"
     cat << 'END'
 folder=${0%/*}
 . "$folder/environment"
-rm -f "$folder/environment"
+[ "$elements" -gt 1 ] || rm -f "$folder/environment"
 "$folder/script" &
 script=$!
 trap 'kill -TERM "$script"' TERM INT
@@ -80,7 +87,9 @@ while kill -0 "$script" 2>/dev/null; do
     wait "$script"
     status=$?
 done
-rm -rf "$folder"
+: > "$folder/done.$OAR_JOB_ID"
+set -- "$folder"/done.*
+[ "$#" -lt "$elements" ] || rm -rf "$folder"
 exit "$status"
 END
 } > "$folder/job"
@@ -95,7 +104,10 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 @dataclass(frozen=True)
 class OAR(Scheduler):
-    """Build the commands of OAR. Lines ``#OAR`` of a script hold options of `oarsub`."""
+    """Build the commands of OAR. Lines ``#OAR`` of a script hold options of `oarsub`.
+
+    A job id is a number, ``12[]`` an array whose first element is job 12.
+    """
 
     name: ClassVar[str] = "oar"
     title: ClassVar[str] = "OAR"
@@ -104,6 +116,8 @@ class OAR(Scheduler):
     # The environment lies in a folder that only its owner may enter; see _SUBMIT.
     environment_readers: ClassVar[str] = "administrators of the nodes"
     job_id_variable: ClassVar[str] = "OAR_JOB_ID"
+    arrays: ClassVar[bool] = True
+    job_id_pattern: ClassVar[re.Pattern[str]] = re.compile(r"[0-9]+(?:\[\])?")
     no_answer: ClassVar[re.Pattern[str]] = re.compile(
         "db connection|dbi connect|connection refused|(?:can|could) ?not connect|timed? ?out"
         "|unable to connect|job is killed|almighty",
@@ -112,15 +126,20 @@ class OAR(Scheduler):
 
     def submit(self, request: JobRequest) -> Call[str]:
         names = " ".join(name for name in request.environment if _NAME.fullmatch(name))
-        argv = ("sh", "-c", _SUBMIT, "oarsub", names, request.tag, *request.arguments)
+        array = ("--array", str(request.elements)) if request.elements > 1 else ()
+        argv = ("sh", "-c", _SUBMIT, "oarsub", names, request.tag, *array, *request.arguments)
         return Call(argv, _parse_submit, request.script, request.environment, timeout=60)
+
+    def element(self, job_id: str, index: str) -> str:
+        # The elements of an array are jobs that follow each other.
+        return str(int(job_id.removesuffix("[]")) + int(index) - 1)
 
     def query(self, job_ids: Collection[str]) -> Sequence[Call[Listing]]:
         wanted = {self.checked(job_id) for job_id in job_ids}
         return [Call(("oarstat", "-J"), lambda result: _parse_query(result, wanted))]
 
     def confirm(self, job_id: str) -> Sequence[Call[JobStatus | None]]:
-        argv = ("oarstat", "-J", "-f", "-j", self.checked(job_id))
+        argv = ("oarstat", "-J", "-f", *self._selected(job_id, "-j"))
         return [Call(argv, lambda result: _parse_query(result, {job_id}).get(job_id))]
 
     def find(self, tag: str) -> Call[list[str]]:
@@ -133,19 +152,24 @@ class OAR(Scheduler):
         return Call(("oarstat", "-J"), _parse_tagged)
 
     def cancel(self, job_id: str) -> Call[None]:
-        return Call(("oardel", self.checked(job_id)), _parse_cancel)
+        return Call(("oardel", *self._selected(job_id)), _parse_cancel)
 
     def signal(self, job_id: str, number: int) -> Call[None]:
-        return Call(("oardel", "-s", str(number), self.checked(job_id)), self.answered)
+        return Call(("oardel", "-s", str(number), *self._selected(job_id)), self.answered)
+
+    def _selected(self, job_id: str, *option: str) -> tuple[str, ...]:
+        """Return the words that select a job or an array; an option is for the former."""
+        array = self.checked(job_id).endswith("[]")
+        return ("--array", job_id[:-2]) if array else (*option, job_id)
 
 
 def _parse_submit(result: CommandResult) -> str:
     # A submit that failed may have printed an id: the exit status comes first.
     OAR.accepted(result)
-    match = re.search(r"^OAR_JOB_ID=([0-9]+)$", result.stdout, re.MULTILINE)
-    if not match:
+    ids = re.findall(r"^OAR_JOB_ID=([0-9]+)$", result.stdout, re.MULTILINE)
+    if not ids:
         raise ParseError("oarsub printed no job id.", result)
-    return match[1]
+    return ids[0] if len(ids) == 1 else f"{ids[0]}[]"
 
 
 def _jobs(result: CommandResult) -> dict[str, dict[str, Any]]:
@@ -161,8 +185,13 @@ def _jobs(result: CommandResult) -> dict[str, dict[str, Any]]:
 
 
 def _parse_query(result: CommandResult, wanted: set[str]) -> dict[str, JobStatus]:
-    jobs = _jobs(result)
-    return {job_id: _status(job_id, jobs[job_id]) for job_id in wanted if job_id in jobs}
+    found: dict[str, JobStatus] = {}
+    for number, job in _jobs(result).items():
+        for job_id in (number, f"{job.get('array_id')}[]"):
+            # An array lives as long as one of its elements.
+            if job_id in wanted and (job_id not in found or found[job_id].is_final):
+                found[job_id] = _status(job_id, job)
+    return found
 
 
 def _status(job_id: str, job: dict[str, Any]) -> JobStatus:

@@ -54,6 +54,7 @@ class Slurm(Scheduler):
         "administrators, and coordinators of the account where Slurm stores environments (job_env)"
     )
     job_id_variable: ClassVar[str] = "SLURM_JOB_ID"
+    arrays: ClassVar[bool] = True
     job_id_pattern: ClassVar[re.Pattern[str]] = re.compile(
         r"[0-9]+(?:_[0-9]+|\+[0-9]+)?(?:;[A-Za-z0-9_.-]+)?"
     )
@@ -66,8 +67,13 @@ class Slurm(Scheduler):
     )
 
     def submit(self, request: JobRequest) -> Call[str]:
-        argv = ["sbatch", "--parsable", *self._tagged(request), *request.arguments]
-        return Call(tuple(argv), _parse_submit, request.script, request.environment, timeout=60)
+        array = (f"--array=1-{request.elements}",) if request.elements > 1 else ()
+        argv = ("sbatch", "--parsable", *self._tagged(request), *array, *request.arguments)
+        return Call(argv, _parse_submit, request.script, request.environment, timeout=60)
+
+    def element(self, job_id: str, index: str) -> str:
+        number, separator, cluster = job_id.partition(";")
+        return f"{number}_{index}{separator}{cluster}"
 
     def query(self, job_ids: Collection[str]) -> Sequence[Call[Listing]]:
         by_cluster: dict[bool, list[SlurmId]] = {}

@@ -88,6 +88,7 @@ class Torque(Scheduler):
     carrier: ClassVar[Carrier] = Carrier.SCRIPT
     environment_readers: ClassVar[str] = "every user of the job's node, in the files of pbs_mom"
     job_id_variable: ClassVar[str] = "PBS_JOBID"
+    arrays: ClassVar[bool] = True
     job_id_pattern: ClassVar[re.Pattern[str]] = re.compile(
         r"[0-9]+(?:\[[0-9]*\])?(?:\.[A-Za-z0-9_.-]+)?"
     )
@@ -99,8 +100,12 @@ class Torque(Scheduler):
 
     def submit(self, request: JobRequest) -> Call[str]:
         tag = ("-N", request.tag) if request.tag else ()
-        argv = ("qsub", *tag, *request.arguments)
+        array = ("-t", f"1-{request.elements}") if request.elements > 1 else ()
+        argv = ("qsub", *tag, *array, *request.arguments)
         return Call(argv, _parse_submit, request.script, request.environment, timeout=60)
+
+    def element(self, job_id: str, index: str) -> str:
+        return job_id.replace("[]", f"[{index}]", 1)
 
     def query(self, job_ids: Collection[str]) -> Sequence[Call[Listing]]:
         wanted = {self.checked(job_id) for job_id in job_ids}

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import re
+from types import SimpleNamespace
 
 import pytest
 
 from batchspawner.client import BatchClient
-from batchspawner.errors import SubmitError
+from batchspawner.commands import CommandResult
+from batchspawner.errors import NodeFailed, SubmitError
 from batchspawner.functions.agents import BatchCrew
+from batchspawner.remote import Agent
 
 
 class Site(BatchClient):
@@ -19,11 +21,11 @@ class Site(BatchClient):
         self.largest, self.taken = largest, []
 
     async def submit(self, request):
-        found = re.search(r"--array=1-(\d+)", request.script)
-        size = int(found[1]) if found else 1
+        size = request.elements
         if size > self.largest:
             word = "Invalid job array specification" if self.largest else "Invalid account"
-            raise SubmitError(f"sbatch: error: {word}")
+            argv = self.scheduler.submit(request).argv
+            raise SubmitError("no", CommandResult(argv, 1, "", f"sbatch: error: {word}"))
         self.taken.append(size)
         return str(len(self.taken))
 
@@ -36,7 +38,7 @@ def recruit(tmp_path, monkeypatch):
         site = Site(largest)
         crew = BatchCrew(site, {}, python="python3", network=False)
         failed = []
-        crew.on_failure = lambda missing, error: failed.append((missing, str(error)))
+        crew.on_failure = lambda missing, error: failed.append((missing, error.result.stderr))
         await crew.recruit(count)
         for task in crew._tasks:
             task.cancel()
@@ -65,3 +67,12 @@ async def test_a_refused_array_is_tried_in_parts(recruit):
 
 async def test_another_refusal_is_told_once(recruit):
     assert await recruit(0, 200) == ([], [(200, "sbatch: error: Invalid account")])
+
+
+async def test_a_job_that_is_started_again_has_lost_its_first_agent():
+    crew = BatchCrew(Site(1), {}, python="python3", network=False)
+    agents = [Agent(host, {"host": host}) for host in ("node1", "node2")]
+    for agent in agents:
+        crew._replace(SimpleNamespace(element="12", agent=agent))
+    assert [type(agent.over) for agent in agents] == [NodeFailed, type(None)]
+    assert "node1 was lost, and the job was started again on node2" in str(agents[0].over)

@@ -17,11 +17,11 @@ from tests.sites import REAL
 JOURNEY = Path(__file__).with_name("journey.py")
 
 
-def setting_out(site, *words):
+def setting_out(site, *words, script=JOURNEY):
     """Return the command and the environment for the journey of a user of the site."""
     env = {**os.environ, **site.environment, "BATCHSPAWNER_SCHEDULER": site.name}
     env.pop("BATCHSPAWNER_CALL_DIR", None)
-    argv = [sys.executable, str(JOURNEY), *map(str, words)]
+    argv = [sys.executable, str(script), *map(str, words)]
     if site.name in REAL:
         argv = ["sudo", "-E", "-H", "-u", site.users[0], "env", f"PATH={env['PATH']}", *argv]
         _check_python(argv)

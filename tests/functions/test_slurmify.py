@@ -153,6 +153,19 @@ def test_a_flush_submits_what_there_is(noted):
     assert len(noted.calls) == 1
 
 
+def test_a_second_flush_is_warned_of_and_the_end_of_the_block_is_none(noted, caplog):
+    with slurminade.JobBundling(max_size=9) as bundle:
+        square.distribute(1)
+        bundle.flush()
+        square.distribute(2)
+    assert caplog.messages == []
+    bundle.add(square, 3)
+    bundle.flush()
+    assert [text.partition(".")[0] for text in caplog.messages] == [
+        "A bundle is flushed for the second time"
+    ]
+
+
 def test_the_old_name_of_a_bundle_still_works(noted):
     with pytest.warns(DeprecationWarning, match="now called JobBundling"):
         bundle = slurminade.Batch(3)

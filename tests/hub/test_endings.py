@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
-
 import pytest
 
 from tests.hub.test_servers import first_events
 from tests.hubs import wait_for
-from tests.sites import SlurmSite, no_jobs_left, start_hub
+from tests.sites import no_jobs_left, start_hub
 
 SHORT = {
     "local": 'c.LocalQueueSpawner.req_runtime = "0:0:25"',
@@ -69,14 +67,3 @@ def test_a_server_that_uses_up_its_memory_fails_with_these_words(strict_slurm, t
         assert "out of memory" in events[-1]["message"]
     finally:
         hub.stop()
-
-
-@pytest.fixture
-def strict_slurm(tmp_path):
-    """A Slurm that ends what uses more memory than it asked for."""
-    if SlurmSite.unavailable or not os.access("/sys/fs/cgroup/memory", os.W_OK):
-        pytest.skip("needs a Slurm, and the memory controller of cgroup v1")
-    site = SlurmSite(tmp_path)
-    site.cluster.start("--hold-memory")
-    yield site
-    site.stop()

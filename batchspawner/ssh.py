@@ -9,17 +9,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..errors import BatchError, ConnectionFailed
-from ..runners import IDENTITY, LocalRunner, begin, tool_environment
+from .errors import BatchError, ConnectionFailed
+from .runners import IDENTITY, LocalRunner, begin, begin_dialogue, tool_environment
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ..commands import CommandResult
+    from .commands import CommandResult
 
 _OPEN = 60.0
 """Seconds in which the connection has to be there; with a terminal, people need more."""
@@ -29,7 +30,7 @@ _SHARED = 5.0
 """Seconds between two looks at a connection that is not our own process."""
 
 _OWN = (
-    *("-N", "-M", "-o", "ControlPersist=no", "-o", "ClearAllForwardings=yes"),
+    *("-M", "-o", "ControlPersist=no", "-o", "ClearAllForwardings=yes"),
     *("-o", "RemoteCommand=none", "-o", "ServerAliveInterval=10", "-o", "ServerAliveCountMax=3"),
 )
 # Through the control socket only: never a second connection where it is gone.
@@ -40,17 +41,24 @@ class Ssh:
     """Be one connection to a host, in the folder of its control socket.
 
     `options` go to ssh as they are, such as ``-F FILE`` or ``-J HOST``. With `terminal`, ssh may
-    ask there for a password or a code; without it, nothing ever waits for an answer.
+    ask there for a password or a code; without it, nothing ever waits for an answer. A `bound`
+    connection ends with this process, however that ends.
     """
 
     def __init__(
-        self, host: str, folder: Path, options: Sequence[str] = (), *, terminal: bool = False
+        self,
+        host: str,
+        folder: Path,
+        options: Sequence[str] = (),
+        *,
+        terminal: bool = False,
+        bound: bool = False,
     ) -> None:
         if not host or host.startswith("-") or not host.isprintable() or " " in host:
             raise ConnectionFailed(f"{host!r} is no host of ssh; write HOST or USER@HOST")
         self.host = host
         self.options = tuple(options)
-        self.terminal = terminal
+        self.terminal, self.bound = terminal, bound
         self.socket = folder / "s"
         self.shared = False
         self._own = self.socket
@@ -75,6 +83,20 @@ class Ssh:
     async def forward(self, port: int, host: str, remote: int) -> bool:
         """Forward a port of this machine; False where the port is taken or ssh refuses."""
         return (await self._control("forward", _forward(port, host, remote))).ok
+
+    async def reverse(self, port: int) -> int:
+        """Have a port of the host lead to one of this machine, and return its number.
+
+        Raises ConnectionFailed where ssh refuses.
+        """
+        told = await self._control("forward", f"-R127.0.0.1:0:127.0.0.1:{port}")
+        number = re.search(r"\d+", told.stdout)
+        if not told.ok or not number:
+            raise ConnectionFailed(
+                f"{self.host} forwards no port to this machine (AllowTcpForwarding); ssh said:\n"
+                f"{told.text or self.said}"
+            )
+        return int(number[0])
 
     async def cancel(self, port: int, host: str, remote: int) -> None:
         """End a forward."""
@@ -111,6 +133,11 @@ class Ssh:
             self._reader = None
 
     @property
+    def through(self) -> tuple[str, ...]:
+        """What begins each command that goes through the connection, and never beside it."""
+        return ("ssh", *_THROUGH, "-S", str(self.socket))
+
+    @property
     def said(self) -> str:
         """What ssh has said since it was started."""
         return self._said.decode(errors="replace").strip()
@@ -135,7 +162,7 @@ class Ssh:
             self._own.unlink()
         batch = () if self.terminal else ("-o", "BatchMode=yes")
         command = ("ssh", *_OWN, "-S", str(self._own), *batch, *self.options, self.host)
-        self._process = await begin(command, environment=self._environment, terminal=self.terminal)
+        self._process = await self._begin(command)
         self._reader = asyncio.ensure_future(self._listen(self._process))
         limit = _ASK if self.terminal else _OPEN
         try:
@@ -148,6 +175,13 @@ class Ssh:
         except BaseException:
             await self.close()
             raise
+
+    async def _begin(self, command: tuple[str, ...]) -> asyncio.subprocess.Process:
+        if self.bound:
+            # It reads until the end of our pipe.
+            return await begin_dialogue((*command, "cat >/dev/null"), self._environment)
+        command = (*command[:-1], "-N", command[-1])
+        return await begin(command, environment=self._environment, terminal=self.terminal)
 
     async def _connected(self, process: asyncio.subprocess.Process) -> None:
         while not self._own.exists():
@@ -171,7 +205,7 @@ class Ssh:
         return await self._ssh("-O", order, *words, self.host)
 
     async def _ssh(self, *words: str, timeout: float = 30.0) -> CommandResult:
-        command = ("ssh", *_THROUGH, "-S", str(self.socket), *words)
+        command = (*self.through, *words)
         return await self._runner.run(command, environment=self._environment, timeout=timeout)
 
 
