@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import BatchError
 from ..jobs import JobState
+from ..waiting import within
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -76,8 +77,11 @@ class SharedJob:
         return status is not None and (status.is_final or status.state is JobState.COMPLETING)
 
     async def is_lasting(self) -> bool:
-        """Tell what `is_open` does, after the scheduler was asked where the agent is silent."""
-        if self.agent is not None and self.is_open and not self.agent.online.is_set():
+        """Tell what `is_open` does, after the scheduler was asked where no agent speaks with us."""
+        if self.agent is None and self.is_open:
+            with contextlib.suppress(asyncio.TimeoutError):
+                await within(_DOUBT, self.allocation.renewed())
+        elif self.agent is not None and self.is_open and not self.agent.online.is_set():
             self.allocation.suspect(1.0)
             news = [asyncio.ensure_future(one.wait()) for one in (self.ended, self.agent.online)]
             await asyncio.wait(news, timeout=_DOUBT, return_when=asyncio.FIRST_COMPLETED)

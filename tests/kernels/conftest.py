@@ -25,7 +25,6 @@ _SMALL = {
     "local": {},
     "slurm": {"memory": "300M", "runtime": "10m"},
     "gridengine": {},
-    "oar": {"runtime": "10m"},
 }
 
 

@@ -7,6 +7,7 @@ import time
 import pytest
 
 from batchspawner.errors import JobCancelled, OptionsError, SubmitError
+from batchspawner.jobs import JobState
 
 from .driving import eventually, reply_to, run, value
 
@@ -100,7 +101,7 @@ async def test_a_kernel_waits_for_its_job_as_long_as_it_takes(served, site):
     site.drain()
     status, printed, cleared = await running
     assert (status, printed) == ("ok", "1\n")
-    assert re.search(r"Job \d+ is pending \(.*\)", cleared)
+    assert re.search(r"Job \d+ is pending" + r" \(.*\)" * site.says_why, cleared)
 
 
 async def test_stopping_a_kernel_that_waits_cancels_its_job(served, jobs, site):
@@ -160,6 +161,25 @@ async def test_a_person_may_restart_a_kernel_whose_job_is_gone(served, jobs, sit
     await eventually(lambda: jobs() == [])
     await manager.restart_kernel()
     assert await value(client, "print(1)") == ("ok", "1\n")
+
+
+async def test_a_restart_sees_that_a_job_has_ended_before_its_agent_called(
+    served, jobs, site, tmp_path
+):
+    gate = tmp_path / "gate"
+    manager, client = await served(prologue=f"test -e {gate} || sleep 60")
+    await eventually(lambda: [state.upper() for _, state in jobs()] == ["RUNNING"])
+    await eventually(lambda: _is_known_to_run(manager))
+    site.cancel(jobs()[0][0])
+    await eventually(lambda: jobs() == [])
+    gate.touch()
+    await manager.restart_kernel()
+    assert await value(client, "print(1)") == ("ok", "1\n")
+
+
+def _is_known_to_run(manager):
+    status = manager.provisioner._job.allocation.status
+    return status is not None and status.state is JobState.RUNNING
 
 
 async def test_a_kernel_that_crashes_is_started_again_in_the_same_job(served, jobs):
