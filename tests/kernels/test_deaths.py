@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 
 from batchspawner.errors import JobTimeout
+from tests.processes import runs
 
-from .driving import run, value
+from .driving import eventually, run, value
 
 SLEEP = "import time; time.sleep(120)"
 EAT = "kept = []\nwhile True: kept.append(bytearray(10_000_000)); __import__('time').sleep(0.02)"
@@ -62,12 +63,14 @@ async def test_a_kernel_that_takes_too_much_memory_is_dead_and_its_cell_says_why
 async def test_a_kernel_whose_agent_is_killed_is_dead(started, jobs):
     manager, client = await started()
     agent = manager.provisioner._job.agent
+    (kernel,) = [one.pid for one in agent.processes.values()]
     running = asyncio.ensure_future(run(client, SLEEP, 60))
     await asyncio.sleep(0.3)
     subprocess.run(["kill", f"-{signal.SIGKILL.value}", str(agent.facts["pid"])], check=True)
     reply = await running
     assert reply["status"] == "error"
     assert not await manager.is_alive()
+    await eventually(lambda: not runs(kernel))
 
 
 async def test_a_kernel_knows_how_long_its_job_may_run(started):
