@@ -189,6 +189,8 @@ class Launch:
                 ip, ports = LOOPBACK, self._tunnel.ports
             info = {f"{name}_port": port for name, port in zip(CHANNELS, ports)}
             await self.room.connect({"ip": ip, **info}, Curve.of(command.connection), known=known)
+            if self._tunnel is not None:
+                self._tunnel.on_lost, self._tunnel.on_back = self.room.pause, self.room.resume
             self.answers.set()
         except BatchError as error:
             self._trouble = error
