@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.hubs import wait_for
+from tests.processes import those_with
 from tests.sites import no_jobs_left
 
 SCRIPT = Path(__file__).with_name("on_site.py")
@@ -30,6 +31,7 @@ def person(site):
         pytest.skip(f"{name} cannot run {sys.executable}: make venv takes the system's Python")
     yield Person(site, name, folder)
     no_jobs_left(site)
+    wait_for(lambda: those_with(f"XDG_DATA_HOME={folder}") == [], 20, "the end of all processes")
     left = [str(path) for path in (folder / "data" / "batchspawner" / "clusters").glob("*")]
     left += [str(path) for path in (folder / "ipython").glob("profile_job_*")]
     shutil.rmtree(folder)
