@@ -113,3 +113,15 @@ def test_engines_spread_over_nodes(person):
 def test_engines_are_ranks_of_one_mpi_program(person):
     pytest.importorskip("mpi4py")
     assert person.sees("ranks") == [2, 2]
+
+
+@on_slurm
+def test_slurm_starts_the_ranks_itself(person, site):
+    pytest.importorskip("mpi4py")
+    command = ["srun", "--mpi=pmix", "true"]
+    tried = subprocess.run(
+        command, env={**os.environ, **site.environment}, capture_output=True, text=True, timeout=60
+    )
+    if tried.returncode:
+        pytest.skip(f"Slurm has no PMIx (on Debian: apt-get install libpmix-dev): {tried.stderr}")
+    assert person.sees("steps") == [2, 2]
