@@ -135,6 +135,22 @@ async def test_a_signal_reaches_all_that_a_program_started(listener, call, jobs)
     assert await soon(process.wait()) == -signal.SIGTERM
 
 
+async def test_an_order_is_done_when_the_agent_says_so(listener, call, jobs):
+    listener.expect(call)
+    job = jobs(call)
+    agent = await soon(call.next_agent())
+    process = await soon(agent.start(["sleep", "99"]))
+    job.process.send_signal(signal.SIGSTOP)
+    process.send_signal(signal.SIGTERM)
+    waiting = asyncio.ensure_future(agent.done())
+    assert await asyncio.wait([waiting], timeout=0.2) == (set(), {waiting})
+    job.process.send_signal(signal.SIGCONT)
+    await soon(waiting)
+    job.kill()
+    process.send_signal(signal.SIGTERM)
+    await soon(agent.done())
+
+
 async def test_files_ports_and_host_are_made_on_the_node(listener, call, jobs):
     listener.expect(call)
     jobs(call)

@@ -37,6 +37,13 @@ async def test_an_interrupt_ends_the_cell_and_not_the_kernel(started):
     assert await value(client, "print(x)") == ("ok", "7\n")
 
 
+async def test_an_interrupt_between_two_cells_harms_neither(started):
+    manager, client = await started()
+    for number in range(20):
+        await manager.interrupt_kernel()
+        assert await value(client, f"print({number})") == ("ok", f"{number}\n")
+
+
 @pytest.mark.parametrize("now", [False, True])
 async def test_a_restart_keeps_the_job_and_the_connection(started, now, jobs):
     manager, client = await started()
