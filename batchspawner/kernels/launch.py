@@ -232,11 +232,11 @@ class Launch:
 
 
 def _time_left(agent: Agent) -> dict[str, str]:
-    """Return the variables by which extensions of JupyterLab show how long a job may run on."""
+    """Return what jupyterlab-server-timer reads: a moment in seconds, a limit in minutes."""
     began = float(agent.facts["began"])
     times = {"JOB_START_TIME": f"{began:.0f}"}
     if agent.ends is not None:
-        times["JOB_RUN_TIME"] = f"{agent.ends - began:.0f}"
+        times["JOB_RUN_TIME"] = str(max(1, round((agent.ends - began) / 60)))
     return times
 
 
