@@ -203,7 +203,10 @@ class SharedJob:
             self._arrived.set()
             self._heard.set()
             await self._announce()
-            self.failure = await self.allocation.ended()
+            # Where no other one comes, this raises why the job has ended.
+            await self.allocation.next_agent()
+            self._give_up()
+            await self.allocation.next_agent()
         except BatchError as error:
             self.failure = error
         for event in (self.ended, self._arrived, self._heard):
@@ -215,11 +218,25 @@ class SharedJob:
             self.ending = True
             self.allocation.suspect()
 
-    def _note(self, _: JobStatus) -> None:
+    def _note(self, status: JobStatus) -> None:
         self._heard.set()
+        if status.state.is_waiting and self.agent and not self.agent.online.is_set():
+            self._give_up()
         task = asyncio.ensure_future(self._announce())
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+    def _give_up(self) -> None:
+        """End a job that has lost its kernels: nobody asked for another wait, or an idle node."""
+        error = BatchError(
+            f"job {self.job_id} was put back into the queue, so what ran in it is gone: its node "
+            "was lost, or it had to make room"
+        )
+        self.allocation.call.fail(error)
+        self._tasks.add(asyncio.ensure_future(self._withdraw()))
+
+    async def _withdraw(self) -> None:
+        """Cancel a job that has no kernels any more, where it is ours."""
 
     async def _announce(self) -> None:
         log.info("%s", self.description)

@@ -89,3 +89,42 @@ async def test_a_kernel_that_cannot_start_says_what_it_printed(served):
     said = f"the kernel in job {manager.provisioner._job.job_id} ended before it answered"
     assert reply["evalue"] == f"{said} (exit status 3)\nthere is no such module"
     await asyncio.wait_for(dead.wait(), 30)
+
+
+QUEUED_AGAIN = (
+    "job {} was put back into the queue, so what ran in it is gone: its node was lost, or it had "
+    "to make room"
+)
+
+
+async def test_a_kernel_whose_job_is_queued_again_is_dead_and_waits_for_nothing(
+    started, jobs, site
+):
+    if not site.can_requeue:
+        pytest.skip("it puts no job back")
+    manager, client = await started(options="-r y" if site.name == "gridengine" else None)
+    running = asyncio.ensure_future(run(client, SLEEP, 60))
+    await asyncio.sleep(0.3)
+    ((job_id, _),) = jobs()
+    site.requeue(job_id)
+    reply = await running
+    assert reply["evalue"] == QUEUED_AGAIN.format(job_id)
+    assert not await manager.is_alive()
+    await eventually(lambda: jobs() == [])
+
+
+async def test_a_kernel_whose_node_is_lost_is_dead_and_its_cell_says_why(started, jobs, site):
+    if site.name != "slurm":
+        pytest.skip("only on Slurm can the tests lose a node within a minute")
+    manager, client = await started()
+    running = asyncio.ensure_future(run(client, SLEEP, 120))
+    ((job_id, _),) = jobs()
+    node = site.cluster.node_of(job_id)
+    site.cluster.lose(node, job_id)
+    try:
+        reply = await running
+        assert reply["evalue"] == QUEUED_AGAIN.format(job_id)
+        assert not await manager.is_alive()
+        await eventually(lambda: jobs() == [])
+    finally:
+        site.cluster.start()
