@@ -75,7 +75,7 @@ test-slurm24: proxy ## run what tells generations of Slurm apart on a real 24.11
 
 test-browser: proxy ## drive the pages in Chromium
 	@.ci/browser.sh
-	$(PYTEST) -m "browser and not scheduler and not kernels" -rs
+	$(PYTEST) -m "browser and not scheduler" -rs
 
 test-versions: ## repeat unit and Hub tests on the oldest and the newest Python and JupyterHub
 	@.ci/versions.sh

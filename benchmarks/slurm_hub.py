@@ -18,6 +18,8 @@ CONFIG = """
 import batchspawner
 c.JupyterHub.spawner_class = "batchspawner.SlurmSpawner"
 c.JupyterHub.allow_named_servers = True
+# JupyterHub's many commits would measure the disk.
+c.JupyterHub.db_url = "sqlite:///:memory:"
 c.JupyterHub.concurrent_spawn_limit = 0
 c.JupyterHub.log_level = "INFO"
 c.Spawner.cmd = [{stub!r}]
@@ -30,7 +32,7 @@ c.BatchSpawnerBase.exec_prefix = "sudo -E -H -u {{username}}"
 c.BatchSpawnerBase.batchspawner_singleuser_cmd = {wrapper!r}
 c.SlurmSpawner.req_memory = "20"
 c.SlurmSpawner.req_runtime = "30"
-c.SlurmSpawner.req_prologue = "cd /tmp"
+c.SlurmSpawner.req_prologue = "cd /tmp; date +%s.%N > {notes}/job-$SLURM_JOB_ID"
 """
 # Its nodes have names that nothing resolves.
 MORE = {

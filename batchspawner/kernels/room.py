@@ -188,6 +188,9 @@ class Room:
             await self._publish("status", {"execution_state": "busy"}, message)
             await self._reply(message, name, self.about)
             await self._publish("status", {"execution_state": "idle"}, message)
+            # Clients may care for no state that comes of such a question: this one is the kernel's.
+            state = "busy" if any(self._is_shown(one) for _, _, one in self._waiting) else "idle"
+            await self._publish("status", {"execution_state": state})
         elif message.type == "shutdown_request":
             await self._reply(message, name, {"status": "ok", **message.content})
             self.asked_to_end()
@@ -214,9 +217,12 @@ class Room:
             text = {"name": "stdout", "text": f"{self._notice}\n"}
             await self._publish("stream", text, message)
 
-    async def _publish(self, kind: str, content: Mapping[str, Any], parent: Message) -> None:
+    async def _publish(
+        self, kind: str, content: Mapping[str, Any], parent: Message | None = None
+    ) -> None:
         # A kernel puts a topic before each of its outputs; clients that know one ask for all.
-        frames = self._messages.write(kind, content, parent.header, [kind.encode()])
+        header = parent.header if parent else None
+        frames = self._messages.write(kind, content, header, [kind.encode()])
         await self._fronts["iopub"].send_multipart(frames)
 
     async def _reply(self, message: Message, name: str, content: Mapping[str, Any]) -> None:

@@ -61,6 +61,7 @@ class ManagedBackend:
         self._ticket: Ticket | None = None
         self._submitted: float | None = None
         self._running_since: float | None = None
+        self._noted: SchedulerStatus | None = None
 
     @classmethod
     def of(cls, spawner: Any) -> ManagedBackend | None:
@@ -155,7 +156,9 @@ class ManagedBackend:
                 status = await within(_FIRST_ANSWER, watch.change())
             except asyncio.TimeoutError:
                 return None
-        self._note(status)
+        # Nothing is new with most of ten thousand servers.
+        if status is not self._noted:
+            self._note(status)
         if self._keeper is not None and self._keeper.lost:
             return 1
         if not status.is_final:
@@ -289,6 +292,7 @@ class ManagedBackend:
         return self._watched
 
     def _note(self, status: SchedulerStatus) -> None:
+        self._noted = status
         self.spawner.job_status = f"{status.native} {status.host}".strip()
         if status.state is not JobState.RUNNING:
             self._running_since = None

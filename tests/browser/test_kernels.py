@@ -96,8 +96,8 @@ def test_a_kernel_waits_runs_is_interrupted_restarted_and_shut_down(page, lab, q
     page.goto(lab.url)
     page.click(".jp-LauncherCard[data-category='Notebook'][title='Batch']")
     page.wait_for_selector(".jp-Notebook .cm-content")
+    page.wait_for_selector("text=Batch | Idle")
     notebook = Notebook(page)
-    notebook.is_in_state("idle")
 
     notebook.run("x = 7; print(6 * x)")
     notebook.shows(WAITING)

@@ -111,6 +111,17 @@ async def test_a_kernel_waits_for_its_job_as_long_as_it_takes(served, site):
     assert re.search(r"Job \d+ is pending" + r" \(.*\)" * site.says_why, cleared)
 
 
+async def test_a_kernel_that_waits_says_that_it_is_idle_to_whoever_asks(served, site):
+    site.fill()
+    _, client = await served()
+    client.kernel_info()
+    state = {}
+    # Clients such as JupyterLab take no state from what comes of questions about the kernel.
+    while state.get("parent_header") != {}:
+        state = await client.get_iopub_msg(timeout=20)
+    assert (state["msg_type"], state["content"]) == ("status", {"execution_state": "idle"})
+
+
 async def test_stopping_a_kernel_that_waits_cancels_its_job(served, jobs, site):
     site.fill()
     manager, _ = await served()
