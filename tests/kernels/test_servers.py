@@ -34,12 +34,12 @@ def share(jobs, specs, tmp_path, monkeypatch):
 class Server:
     """A Jupyter server, as a client far away knows it: an address and a token."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, *options):
         self.token, port = secrets.token_hex(8), free_port()
         self.address = f"127.0.0.1:{port}/api/kernels"
         self.log = folder / "server.log"
         command = ["-m", "jupyter_server", "--no-browser", "--allow-root", "--ip=127.0.0.1",
-                   f"--ServerApp.port={port}", "--ServerApp.port_retries=0"]  # fmt: skip
+                   f"--ServerApp.port={port}", "--ServerApp.port_retries=0", *options]  # fmt: skip
         with self.log.open("w") as log:
             self.process = subprocess.Popen(
                 [sys.executable, *command], cwd=folder, stdout=log, stderr=log,
@@ -76,10 +76,17 @@ class Server:
 
 
 @pytest.fixture
-def server(share, tmp_path):
-    one = Server(tmp_path)
-    yield one
-    one.stop()
+def serve(share, tmp_path):
+    """Start Jupyter servers."""
+    running = []
+
+    def start(*options):
+        running.append(Server(tmp_path, *options))
+        return running[-1]
+
+    yield start
+    for one in running:
+        one.stop()
 
 
 async def run(channels, code):
@@ -107,13 +114,15 @@ async def run(channels, code):
     return ended, printed
 
 
-async def test_a_client_of_a_server_runs_interrupts_restarts_and_ends_a_kernel(server, jobs):
+async def test_a_client_of_a_server_runs_interrupts_restarts_and_ends_a_kernel(serve, jobs):
+    server = serve()
     kernel = (await server.ask("POST", name="batch"))["id"]
     async with server.open(kernel) as channels:
         assert await run(channels, "x = 7; print(6 * x)") == ("ok", "42\n")
         before = jobs()
         sleeps = asyncio.ensure_future(run(channels, "__import__('time').sleep(600)"))
-        await eventually_busy(server, kernel)
+        busy = until(server, f"/{kernel}", lambda told: told["execution_state"] == "busy")
+        await asyncio.wait_for(busy, 20)
         await server.ask("POST", f"/{kernel}/interrupt")
         assert await sleeps == ("error", "")
     await server.ask("POST", f"/{kernel}/restart")
@@ -124,9 +133,19 @@ async def test_a_client_of_a_server_runs_interrupts_restarts_and_ends_a_kernel(s
     await eventually(lambda: jobs() == [])
 
 
-async def eventually_busy(server, kernel):
-    while (await server.ask("GET", f"/{kernel}"))["execution_state"] != "busy":
+async def until(server, path, happens):
+    while not happens(await server.ask("GET", path)):
         await asyncio.sleep(0.05)
+
+
+async def test_a_kernel_that_nobody_uses_is_culled_and_gives_its_job_back(serve, jobs):
+    idle = ("--MappingKernelManager.cull_idle_timeout=1", "--MappingKernelManager.cull_interval=1")
+    server = serve(*idle)
+    kernel = (await server.ask("POST", name="batch"))["id"]
+    async with server.open(kernel) as channels:
+        assert await run(channels, "print(6 * 7)") == ("ok", "42\n")
+    await eventually(lambda: jobs() == [])
+    await asyncio.wait_for(until(server, "", lambda kernels: kernels == []), 20)
 
 
 def test_a_command_runs_a_file_in_a_kernel(share, jobs, tmp_path):
