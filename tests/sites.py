@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import json
 import os
+import shutil
 import subprocess
 import sys
 import uuid
@@ -175,6 +176,14 @@ c.SlurmSpawner.trust_reported_host = True
     def repair(self) -> None:
         self.cluster.start()
 
+    def forget(self) -> None:
+        """Lose the controller, and all that it knew; it counts its jobs from 1 again."""
+        self.cluster.controller("KILL")
+        known = self.cluster.prefix / "state"
+        shutil.rmtree(known)
+        known.mkdir()
+        self.cluster.start()
+
 
 class Slurm24Site(SlurmSite):
     """A real Slurm 24.11, beside the one of this machine's packages."""
@@ -301,6 +310,12 @@ c.CondorSpawner.exec_prefix = (
     def repair(self) -> None:
         self.cluster.run("condor_on", "-schedd")
         wait_for(self._answers, 60, "the schedd")
+
+    def forget(self) -> None:
+        """Lose all that the queue knew; it counts its jobs from 1 again."""
+        self.break_down()
+        (self.cluster.folder / "var" / "spool" / "job_queue.log").unlink()
+        self.repair()
 
     def _answers(self) -> bool:
         try:

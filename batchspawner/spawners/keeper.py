@@ -52,8 +52,11 @@ class Keeper:
                 self._spawner.report.clear()
                 await self._move()
                 self._run = self._watch.status.start if self._watch.status else None
-            self._tell_waiting(seen, self._watch.status)
-            seen = self._watch.status
+            now = self._watch.status
+            if now and now.state.is_waiting and not (seen and seen.state.is_waiting):
+                self.lost = not await self._is_ours()
+                self._tell_waiting(now)
+            seen = now
         # Not in this task: what follows closes the watch, and so cancels us.
         in_background(notify_of_end(self._spawner))
 
@@ -78,8 +81,8 @@ class Keeper:
             self._run = status.start
         return status.start != self._run
 
-    def _tell_waiting(self, before: JobStatus | None, now: JobStatus | None) -> None:
-        if now and now.state.is_waiting and not (before and before.state.is_waiting):
+    def _tell_waiting(self, now: JobStatus) -> None:
+        if not self.lost:
             self._spawner.log.warning(
                 "%s: job %s was put back into the queue: %s",
                 self._spawner._log_name, self._spawner.job_id, now.describe(),

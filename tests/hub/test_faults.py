@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import re
 import sqlite3
 import time
 from pathlib import Path
 
 import pytest
 
+from batchspawner.jobs import JobRequest
 from tests.hub.test_servers import first_events
 from tests.hubs import wait_for
 from tests.sites import no_jobs_left, start_hub
@@ -66,6 +69,33 @@ def test_a_server_that_comes_slowly_from_a_slow_disk_is_waited_for(site, tmp_pat
         hub.begin(hub.users[0])
         hub.wait_ready(hub.users[0])
         hub.end(hub.users[0])
+    finally:
+        hub.stop()
+    no_jobs_left(site)
+
+
+def test_a_scheduler_that_forgot_the_job_and_gave_its_id_to_another_ends_only_the_server(
+    site, tmp_path, monkeypatch
+):
+    if not hasattr(site, "forget"):
+        pytest.skip("the tests know how to make only Slurm and HTCondor forget")
+    hub = start_hub(site, tmp_path)
+    user, other = hub.users[1], hub.users[0]
+    for name, value in site.environment.items():
+        monkeypatch.setenv(name, value)
+    try:
+        hub.begin(user)
+        hub.wait_ready(user)
+        job_id = hub.state(user)["job_id"]
+        site.forget()
+        while job_id not in (taken := {job: owner for job, owner, _ in site.jobs()}):
+            asyncio.run(site.client().submit(JobRequest(site.script("sleep 600"))))
+        assert taken[job_id] == other
+        hub.wait_stopped(user, 240)
+        assert re.search(rf"job {job_id} (is another one now|has ended: gone)", hub.log.read_text())
+        assert job_id in {job for job, _, _ in site.jobs()}
+        for job, _, _ in site.jobs():
+            site.cancel(job)
     finally:
         hub.stop()
     no_jobs_left(site)

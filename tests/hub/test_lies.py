@@ -47,6 +47,10 @@ def lied_to(site, tmp_path_factory):
     no_jobs_left(site)
 
 
+def all_answered(log):
+    return log.count("does not answer") == log.count("answers again")
+
+
 @pytest.mark.parametrize("answer", ["nonsense", "half"])
 def test_whatever_a_status_command_answers_the_server_stays(lied_to, site, answer):
     hub, liars = lied_to
@@ -73,6 +77,7 @@ def test_an_empty_list_once_ends_no_server(lied_to, site):
 
 def test_a_status_command_that_hangs_ends_no_server_and_blocks_nobody(lied_to, site):
     hub, liars = lied_to
+    wait_for(lambda: all_answered(hub.log.read_text()), 120, "an answer after the last lie")
     said = len(hub.log.read_text())
     liars.tell(site.listing, "hang")
     try:

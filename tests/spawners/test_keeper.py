@@ -123,6 +123,16 @@ async def test_an_id_that_the_scheduler_has_given_to_another_job_is_not_our_serv
     assert "job 1 is another one now" in caplog.text
 
 
+async def test_an_id_that_was_given_to_a_job_that_waits_is_not_our_server(spawner, cluster, caplog):
+    told = []
+    await serve(spawner, cluster)
+    spawner.add_poll_callback(told.append, "ended")
+    cluster.tags.clear()
+    cluster.set("1", JobState.HELD)
+    await until(lambda: told == ["ended"])
+    assert "job 1 is another one now" in caplog.text
+
+
 async def test_a_restarted_job_that_is_slow_to_report_stays_our_server(
     spawner, cluster, monkeypatch
 ):
