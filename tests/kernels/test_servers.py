@@ -7,6 +7,7 @@ import contextlib
 import json
 import os
 import secrets
+import shlex
 import subprocess
 import sys
 import urllib.request
@@ -14,9 +15,16 @@ import urllib.request
 import pytest
 from tornado.websocket import websocket_connect
 
+from batchspawner import blocking
+from batchspawner.client import BatchClient
+from batchspawner.jobs import JobRequest
+from batchspawner.schedulers import scheduler_class
 from tests.hubs import free_port, wait_for
 
 from .driving import eventually
+
+KNOWN = ("PATH", "JUPYTER_PATH", "JUPYTER_RUNTIME_DIR", "BATCHSPAWNER_CALL_DIR")
+"""What a program in a job has to know to start our kernels."""
 
 pytest.importorskip("jupyter_server", reason="jupyter_server is not installed")
 
@@ -154,3 +162,18 @@ def test_a_command_runs_a_file_in_a_kernel(share, jobs, tmp_path):
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=90)
     assert (done.returncode, done.stdout) == (0, "True\n"), done.stderr
     wait_for(lambda: jobs() == [], 30, "the end of the job")
+
+
+def test_a_command_in_a_job_has_its_kernel_in_another_job(share, jobs, site, tmp_path):
+    variable = scheduler_class(site.name).job_id_variable
+    (tmp_path / "file.py").write_text(f"import os; print(os.environ[{variable!r}])")
+    seen = {**site.environment, **{name: os.environ[name] for name in KNOWN}}
+    body = [f"export {name}={shlex.quote(value)}" for name, value in seen.items()]
+    command = f"{sys.executable} -m jupyter_client.runapp --kernel=batch file.py"
+    body += [f"cd {tmp_path}", f"{command} > printed 2> errors"]
+    request = JobRequest(site.script("\n".join(body)), arguments=site.quiet)
+    outer = blocking.run(BatchClient(site.name).submit(request))
+    wait_for(lambda: jobs() == [] and (tmp_path / "printed").exists(), 90, "the end of both jobs")
+    inner = (tmp_path / "printed").read_text()
+    assert inner.strip().isdecimal(), (tmp_path / "errors").read_text()
+    assert inner.strip() != outer
