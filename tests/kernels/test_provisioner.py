@@ -72,6 +72,22 @@ async def test_two_kernels_that_name_the_same_allocation_share_its_job(started, 
     await eventually(lambda: jobs() == [])
 
 
+async def test_a_second_kernel_needs_no_scheduler(started, site):
+    await started("one", allocation="work")
+    site.break_down()
+    try:
+        manager, client = await started("two", allocation="work")
+        running = asyncio.ensure_future(value(client, "print('on')\n__import__('time').sleep(60)"))
+        await asyncio.sleep(0.3)
+        await manager.interrupt_kernel()
+        assert await running == ("error", "on\n")
+        await manager.restart_kernel()
+        assert await value(client, "print(6 * 7)") == ("ok", "42\n")
+        assert await manager.is_alive()
+    finally:
+        site.repair()
+
+
 async def test_a_kernel_joins_a_job_by_its_id(started, jobs):
     await started("one")
     ((job_id, _),) = jobs()
