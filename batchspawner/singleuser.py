@@ -27,7 +27,7 @@ BATCHSPAWNER_CONFIRM
 BATCHSPAWNER_REPORT_TIMEOUT
     seconds after which it gives up trying to reach the Hub (300)
 JOB_RUN_TIME
-    for how many seconds the job may run; JOB_START_TIME is then set beside it
+    for how many minutes the job may run; JOB_START_TIME is then set beside it
 """
 
 import binascii

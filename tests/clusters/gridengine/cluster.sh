@@ -47,7 +47,7 @@ listener_threads        2
 worker_threads          2
 scheduler_threads       1
 X
-  sed -e "s#^execd_spool_dir.*#execd_spool_dir $S/execd#" -e 's#^load_report_time.*#load_report_time 00:00:05#' \
+  sed -e 's#^\(min_[ug]id\) .*#\1 0#' -e "s#^execd_spool_dir.*#execd_spool_dir $S/execd#" -e 's#^load_report_time.*#load_report_time 00:00:05#' \
       -e 's#^reporting_params.*#reporting_params accounting=true reporting=false flush_time=00:00:01 accounting_flush_time=00:00:00 joblog=false sharelog=00:00:00#' \
       -e "s#^gid_range.*#gid_range ${GE_GIDS:-65400-65500}#" $P/default-configuration > $P/conf
   echo "export SGE_ROOT=$P SGE_CELL=default SGE_QMASTER_PORT=$PORT SGE_EXECD_PORT=$((PORT+1)) PATH=$P/bin/$A:\$PATH" > $C/settings.sh
