@@ -50,6 +50,7 @@ lane gridengine oar > "$notes/second" 2>&1
 wait
 cat "$notes/first" "$notes/second"
 part kernels make --no-print-directory test-kernels
+part tutorial make --no-print-directory test-tutorial
 part packaging make --no-print-directory test-packaging
 part docs make --no-print-directory docs
 part versions make --no-print-directory test-versions
