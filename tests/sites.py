@@ -30,6 +30,8 @@ class Site:
     refused: tuple[str, ...] = ()
     can_signal = says_why = can_requeue = True
     listing = submit = lost_answer = ""
+    # How a job that was cancelled while it waited is told to its owner.
+    never_ran = "cancelled"
 
     def script(self, body: str) -> str:
         """Return a job script that runs shell commands."""
@@ -215,6 +217,8 @@ class GridEngineSite(Site):
     refused = ("-q", "nowhere")
     listing, submit = "qstat", "qsub"
     lost_answer = "error: commlib error: got read error"
+    # Such a job is not in the accounting.
+    never_ran = "no trace of the job"
     # Only `qstat -j` of the one job tells, and there is no command for signals.
     can_signal = says_why = False
     config = """
