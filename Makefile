@@ -40,8 +40,8 @@ test-unit: venv ## run the tests that need nothing but Python
 test-packaging: proxy ## install the distribution as its users do
 	$(PYTEST) -m packaging
 
-test-tutorial: venv ## follow the tutorial, command by command
-	$(PYTEST) -m tutorial
+test-tutorial: venv ## follow the tutorial, command by command, in a new account (root)
+	$(PYTEST) -m tutorial -rs
 
 test-hub: proxy ## run whole JupyterHubs on the embedded queue
 	$(PYTEST) -m "hub and not scheduler and not browser and not packaging and not tutorial"

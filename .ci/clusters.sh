@@ -3,7 +3,7 @@
 # usage: .ci/clusters.sh VENV
 set -eu
 here=$(dirname "$0")
-"$here/apt.sh" mpiexec openmpi-bin || true
+"$here/apt.sh" mpiexec openmpi-bin libpmix-dev || true
 "$here/apt.sh" sshd openssh-server || true
 if command -v mpiexec >/dev/null; then
     "$1/bin/python" -m pip install -qq --disable-pip-version-check mpi4py \

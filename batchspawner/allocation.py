@@ -140,6 +140,15 @@ class Allocation:
         if self._watch is not None:
             self._watch.hurry()
 
+    async def renewed(self) -> JobStatus:
+        """Have the scheduler asked, and return what it says from now on, not what it said."""
+        watch = self.client.watch(self.job_id, self._interval)
+        try:
+            self.status = await watch.renewed()
+        finally:
+            watch.close()
+        return self.status
+
     def _look_every(self, seconds: float) -> None:
         self._interval = seconds
         if self._watch is not None:

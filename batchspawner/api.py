@@ -14,6 +14,7 @@ from tornado import web
 _PATH = r"/api/batchspawner"
 _LONGEST_BODY = 10_000
 _CLAIMANT = re.compile(r"[A-Za-z0-9_-]{16,128}")
+_CODE = re.compile(r"[A-Za-z0-9_-]{43}\.claim-[0-9]{1,18}")
 _JOB_ID = re.compile(r"[\x21-\x7e]{0,200}")
 
 
@@ -24,6 +25,7 @@ class Report:
     port: int
     host: str = ""
     claimant: str = ""
+    following: str = ""
     job_id: str = ""
     confirms: bool = False
     listening: bool = False
@@ -33,10 +35,10 @@ class BatchSpawnerAPIHandler(APIHandler):
     """Take the report of the job whose server's token, or claim code, the request carries.
 
     The body is ``{"port": 1..65535}``, and ``"host"`` where the spawner allows that. With a claim
-    code there is also ``"claim"``, a random word of the process that asks, and ``"job_id"``; the
-    answer then is ``{"environment": {...}}``. ``"confirms": true`` promises a second report with
-    ``"listening": true``, once the server has opened the port. Anything else is ignored: a job sets
-    nothing but its own server's address.
+    code there is also ``"claim"``, a random word of the process that asks, ``"job_id"``, and
+    ``"next"``, the code for the job's next run; the answer then is ``{"environment": {...}}``.
+    ``"confirms": true`` promises a second report with ``"listening": true``, once the server has
+    opened the port. Anything else is ignored: a job sets nothing but its own server's address.
     """
 
     async def post(self) -> None:
@@ -63,11 +65,12 @@ class BatchSpawnerAPIHandler(APIHandler):
 
     async def _claim(self, spawner: Any, code: str, report: Report) -> None:
         """Exchange a code for the secrets of its server."""
-        from .spawners.claiming import Application, ClaimRefused, exchange, promote
+        from .spawners.claim import Application
+        from .spawners.claiming import ClaimRefused, exchange, promote
 
         application = Application(
-            code, report.port, report.host, report.claimant, report.job_id, self.request.remote_ip,
-            report.confirms,
+            code, report.port, report.host, report.claimant, report.following, report.job_id,
+            _peer(self.request), report.confirms,
         )  # fmt: skip
         environment = None
         try:
@@ -120,6 +123,15 @@ class BatchSpawnerAPIHandler(APIHandler):
         return spawner
 
 
+def _peer(request: Any) -> str:
+    """Return from which address a request comes, whatever its headers say.
+
+    JupyterHub has tornado believe `X-Forwarded-For`, which anybody can send.
+    """
+    address = request.connection.context.address
+    return str(address[0]) if isinstance(address, tuple) else ""
+
+
 def innermost(spawner: Any) -> Any:
     """Return the spawner that started the job, inside whatever wraps it."""
     while getattr(spawner, "child_spawner", None) is not None:
@@ -136,14 +148,18 @@ def _checked(data: bytes) -> Report:
     except (ValueError, RecursionError):
         body = None
     body = body if isinstance(body, dict) else {}
-    port, host, claimant, job_id = (body.get(name) for name in ("port", "host", "claim", "job_id"))
+    port, host, claimant, following, job_id = (
+        body.get(name) for name in ("port", "host", "claim", "next", "job_id")
+    )
     if not isinstance(port, int) or isinstance(port, bool) or not 1 <= port <= 65535:
         raise web.HTTPError(400, 'the body must be {"port": N} with N from 1 to 65535')
-    for name, value, form in (("claim", claimant, _CLAIMANT), ("job_id", job_id, _JOB_ID)):
+    for name, value, form in (
+        ("claim", claimant, _CLAIMANT), ("next", following, _CODE), ("job_id", job_id, _JOB_ID)
+    ):  # fmt: skip
         if value is not None and not (isinstance(value, str) and form.fullmatch(value)):
             raise web.HTTPError(400, f'"{name}" must look like /{form.pattern}/')
     return Report(
-        port, host if isinstance(host, str) else "", claimant or "", job_id or "",
+        port, host if isinstance(host, str) else "", claimant or "", following or "", job_id or "",
         body.get("confirms") is True, body.get("listening") is True,
     )  # fmt: skip
 

@@ -37,6 +37,7 @@ class Agent:
         self._acknowledged = 0
         self._seq = 0
         self._unconfirmed: list[tuple[dict[str, Any], bytes]] = []
+        self._news = asyncio.Event()
 
     @property
     def host(self) -> str:
@@ -134,6 +135,13 @@ class Agent:
         if self._connection is not None:
             await self._connection.drained()
 
+    async def done(self) -> None:
+        """Wait until the agent has done what it was told so far, or is out of reach."""
+        told = self._seq
+        while self.online.is_set() and any(one["seq"] <= told for one, _ in self._unconfirmed):
+            self._news.clear()
+            await self._news.wait()
+
     # --- what the connection tells
 
     def connected(self, facts: Mapping[str, Any], connection: Any) -> None:
@@ -157,7 +165,7 @@ class Agent:
         """Take note that a connection is lost, unless there is another one already."""
         if self._connection is not None and self._connection.writer is writer:
             self._connection = None
-            self.online.clear()
+            self._offline()
             self.on_silent()
 
     def acknowledge(self) -> None:
@@ -170,12 +178,13 @@ class Agent:
         """Take what the agent says, once."""
         if header["type"] == "ack":
             self._unconfirmed = [one for one in self._unconfirmed if one[0]["seq"] > header["upto"]]
+            self._news.set()
             return
         if header["seq"] <= self._received:
             return
         self._received = header["seq"]
         if header["type"] == "bye":
-            self.online.clear()
+            self._offline()
             self.on_silent()
         elif header["type"] == "signal":
             self.on_signal(header["number"])
@@ -188,11 +197,15 @@ class Agent:
             process.out_of_memory = header.get("out_of_memory", False)
             process.heard_exit(header["code"], header.get("error", ""))
 
+    def _offline(self) -> None:
+        self.online.clear()
+        self._news.set()
+
     def ended(self, error: BatchError) -> None:
         """Take note that the job has ended; nothing more will be heard."""
         self.over = error
         self._connection = None
-        self.online.clear()
+        self._offline()
         for process in self.processes.values():
             process.lost(error)
 

@@ -10,6 +10,8 @@ JUPYTERHUB_API_URL, JUPYTERHUB_API_TOKEN
     which the Hub hands out all that is secret in the server's environment
 BATCHSPAWNER_PRIVATE_FILE
     a file with more variables, in JSON, where the token or the code must not be in the environment
+BATCHSPAWNER_NEXT_CODE_FILE
+    where to keep the code for the next run of this job, should it be put back into the queue
 BATCHSPAWNER_JOB_ID_VARIABLE
     the name of the variable in which the scheduler says which job this is
 BATCHSPAWNER_CERTIFICATES
@@ -25,7 +27,7 @@ BATCHSPAWNER_CONFIRM
 BATCHSPAWNER_REPORT_TIMEOUT
     seconds after which it gives up trying to reach the Hub (300)
 JOB_RUN_TIME
-    for how many seconds the job may run; JOB_START_TIME is then set beside it
+    for how many minutes the job may run; JOB_START_TIME is then set beside it
 """
 
 import binascii
@@ -185,10 +187,14 @@ def unpack(env: Environment) -> None:
     name = env.pop("BATCHSPAWNER_PRIVATE_FILE", "")
     if not name:
         return
+    path = name
     # Where nodes do not share the homes, HTCondor has brought it along.
-    brought = os.path.join(env.get("_CONDOR_SCRATCH_DIR", ""), os.path.basename(name))  # noqa: PTH118,PTH119
+    if not os.path.exists(name):  # noqa: PTH110
+        path = os.path.join(env.get("_CONDOR_SCRATCH_DIR", ""), os.path.basename(name))  # noqa: PTH118,PTH119
+        # What is written here is not there in the next run.
+        env.pop("BATCHSPAWNER_NEXT_CODE_FILE", None)
     try:
-        with open(name if os.path.exists(name) else brought) as file:  # noqa: PTH110
+        with open(path) as file:
             env.update(json.load(file).items())
     except (OSError, ValueError, TypeError, AttributeError) as error:
         raise Failure(
@@ -210,21 +216,21 @@ def unpack_certificates(env: Environment) -> None:
         os.makedirs(folder, 0o700, exist_ok=True)  # noqa: PTH103
         os.chmod(folder, 0o700)  # noqa: PTH101
         for kind in ("KEYFILE", "CERTFILE", "CLIENT_CA"):
-            env[f"JUPYTERHUB_SSL_{kind}"] = write_private(folder, kind.lower(), files[kind])
+            path = os.path.join(folder, f"{kind.lower()}.pem")  # noqa: PTH118
+            write_private(path, files[kind])
+            env[f"JUPYTERHUB_SSL_{kind}"] = path
     except (OSError, ValueError, TypeError, LookupError) as error:
         message = f"cannot write the server's certificates into {folder}: {reason(error)}"
         raise Failure(message, EX_CONFIG) from None
 
 
-def write_private(folder: str, name: str, text: str) -> str:
+def write_private(path: str, text: str) -> None:
     """Write a file that only its owner can read, in the place of an older one."""
-    path = os.path.join(folder, f"{name}.pem")  # noqa: PTH118
     new = f"{path}.{os.getpid()}"
     descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with open(descriptor, "w") as file:
         file.write(text)
     os.replace(new, path)  # noqa: PTH105
-    return path
 
 
 # Where the server listens.
@@ -341,13 +347,53 @@ def report(port: int, env: Environment) -> str:
     if confirms(env):
         body["confirms"] = True
     if CODE.match(env.get("JUPYTERHUB_API_TOKEN", "")):
-        job_id = env.get(env.get("BATCHSPAWNER_JOB_ID_VARIABLE", ""), "")
-        # Said again with each try, so that the Hub knows us again when its answer was lost.
-        body.update(claim=binascii.hexlify(os.urandom(32)).decode(), job_id=job_id)
-    local, answer = tell(body, env)
-    if "claim" in body:
-        take_over(answer, env)
+        return claim(body, env)
+    return tell(body, env)[0]
+
+
+def claim(body: Body, env: Environment) -> str:
+    """Report, and exchange the code for the environment of the server; return our address."""
+    first, place = env["JUPYTERHUB_API_TOKEN"], env.pop("BATCHSPAWNER_NEXT_CODE_FILE", "")
+    env["JUPYTERHUB_API_TOKEN"] = kept_code(place, first) or first
+    following = prepare_code(place, first)
+    job_id = env.get(env.get("BATCHSPAWNER_JOB_ID_VARIABLE", ""), "")
+    # Said again with each try, so that the Hub knows us again when its answer was lost.
+    body.update(claim=binascii.hexlify(os.urandom(32)).decode(), job_id=job_id)
+    if following:
+        body["next"] = following
+    try:
+        local, answer = tell(body, env)
+        if following:
+            os.replace(f"{place}.new", place)  # noqa: PTH105
+    finally:
+        with contextlib.suppress(OSError):
+            os.remove(f"{place}.new")  # noqa: PTH107
+    take_over(answer, env)
     return local
+
+
+def kept_code(place: str, first: str) -> str:
+    """Return the code that an earlier run of this job, which came with `first`, has left for us."""
+    try:
+        with open(place) as file:
+            kept = json.load(file)
+        return str(kept["code"]) if kept["first"] == first else ""
+    except (OSError, ValueError, LookupError, TypeError):
+        return ""
+
+
+def prepare_code(place: str, first: str) -> str:
+    """Choose the code of the next run and write it down; empty where nothing can be kept here."""
+    if not place:
+        return ""
+    word = binascii.b2a_base64(os.urandom(32)).decode().translate({43: "-", 47: "_"})[:43]
+    code = word + first[43:]
+    try:
+        os.makedirs(os.path.dirname(place), 0o700, exist_ok=True)  # noqa: PTH103,PTH120
+        write_private(f"{place}.new", json.dumps({"first": first, "code": code}))
+    except OSError:
+        return ""
+    return code
 
 
 def tell(body: Body, env: Environment) -> Tuple[str, bytes]:

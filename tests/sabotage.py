@@ -13,13 +13,17 @@ if TYPE_CHECKING:
 
 LIAR = """#!/bin/sh
 # {name}, as the file beside it says.
-case $(cat {folder}/{name}.mode 2>/dev/null) in
+mode() {{ cat {folder}/{name}.mode 2>/dev/null; }}
+# Nobody may be there any more to end us.
+stay() {{ while [ "$(mode)" = "$1" ]; do sleep 0.5; done; exit 1; }}
+case $(mode) in
     nonsense) echo "Lorem ipsum: no such thing" >&2; status=1 ;;
-    hang) echo x >> {folder}/{name}.lies; exec sleep 120 ;;
+    hang) echo x >> {folder}/{name}.lies; stay hang ;;
     empty) status=0 ;;
     half) {real} "$@" | head -c 150; status=0 ;;
     lost) {real} "$@" >> {folder}/{name}.truth; cat {folder}/{name}.text >&2; status=1 ;;
-    late) {real} "$@" >> {folder}/{name}.truth; echo x >> {folder}/{name}.lies; exec sleep 120 ;;
+    slow) echo x >> {folder}/{name}.lies; sleep 6; exec {real} "$@" ;;
+    late) {real} "$@" >> {folder}/{name}.truth; echo x >> {folder}/{name}.lies; stay late ;;
     *) exec {real} "$@" ;;
 esac
 echo x >> {folder}/{name}.lies

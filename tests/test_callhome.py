@@ -24,6 +24,7 @@ from batchspawner.agent.wire import MAGIC, ProtocolError, Unpacker, frame_keys, 
 from batchspawner.callhome import Listener
 from batchspawner.calls import Call, packed_agent
 from batchspawner.errors import BatchError
+from batchspawner.schedulers import scheduler_class
 from batchspawner.surroundings import own_environment
 
 SECONDS = 15
@@ -119,6 +120,13 @@ async def test_an_agent_says_where_it_runs_and_until_when(listener, tmp_path, jo
     assert 0 < agent.ends - time.time() < 61
 
 
+@pytest.mark.parametrize("scheduler", ["gridengine", "local", "lsf", "oar", "pbspro", "slurm"])
+async def test_an_agent_knows_its_job_on_every_scheduler(listener, call, jobs, scheduler):
+    listener.expect(call)
+    jobs(call, **{scheduler_class(scheduler).job_id_variable: "17"})
+    assert (await soon(call.next_agent())).job_id == "17"
+
+
 @pytest.mark.parametrize("told", [{"SGE_TASK_ID": "undefined"}, {"LSB_JOBINDEX": "0"}])
 async def test_a_job_outside_of_an_array_is_no_element(listener, call, jobs, told):
     listener.expect(call)
@@ -133,6 +141,22 @@ async def test_a_signal_reaches_all_that_a_program_started(listener, call, jobs)
     process = await soon(agent.start(["sh", "-c", "sh -c 'sleep 99; true'; true"]))
     process.send_signal(signal.SIGTERM)
     assert await soon(process.wait()) == -signal.SIGTERM
+
+
+async def test_an_order_is_done_when_the_agent_says_so(listener, call, jobs):
+    listener.expect(call)
+    job = jobs(call)
+    agent = await soon(call.next_agent())
+    process = await soon(agent.start(["sleep", "99"]))
+    job.process.send_signal(signal.SIGSTOP)
+    process.send_signal(signal.SIGTERM)
+    waiting = asyncio.ensure_future(agent.done())
+    assert await asyncio.wait([waiting], timeout=0.2) == (set(), {waiting})
+    job.process.send_signal(signal.SIGCONT)
+    await soon(waiting)
+    job.kill()
+    process.send_signal(signal.SIGTERM)
+    await soon(agent.done())
 
 
 async def test_files_ports_and_host_are_made_on_the_node(listener, call, jobs):
@@ -404,6 +428,8 @@ def test_a_job_within_a_job_does_not_take_itself_for_the_outer_one():
     outer = {
         "SLURM_JOB_ID": "1", "SLURM_CPU_BIND": "x", "PMI_RANK": "0", "PMIX_RANK": "0",
         "PBS_JOBID": "2", "JUPYTERHUB_API_TOKEN": "t", "TMPDIR": "/scratch/1",
+        "BATCHSPAWNER_QUEUE_JOB": "3", "BATCHSPAWNER_QUEUE_JOB_ID": "3", "JOB_RUN_TIME": "60",
     }  # fmt: skip
-    kept = {"SLURM_CONF": "/etc/slurm.conf", "PATH": "/usr/bin", "CONDA_PREFIX": "/opt/conda"}
+    kept = {"SLURM_CONF": "/etc/slurm.conf", "PATH": "/usr/bin", "CONDA_PREFIX": "/opt/conda",
+            "BATCHSPAWNER_QUEUE_DIR": "/queue"}  # fmt: skip
     assert own_environment({**outer, **kept}) == kept

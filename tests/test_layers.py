@@ -26,6 +26,7 @@ STARTS_PROCESSES = {
     "batchspawner.runners",
     # Programs of their own, not part of the library.
     "batchspawner.agent.children",
+    "batchspawner.agent.guard",
     "batchspawner.cli.demo",
     "batchspawner.launcher",
     "batchspawner.localqueue.scheduling",

@@ -9,7 +9,7 @@ import pickle
 from batchspawner.commands import Call
 from batchspawner.jobs import JobRequest
 from batchspawner.private import PrivateEnvironment
-from batchspawner.spawners.claiming import Application
+from batchspawner.spawners.claim import Application
 from batchspawner.spawners.packing import Package
 
 SECRET = "hunter2"
@@ -43,5 +43,5 @@ def test_neither_a_request_nor_a_call_shows_what_it_brings_to_the_scheduler():
 
 def test_neither_a_package_nor_a_claim_shows_its_code():
     package = Package(f"export A={SECRET}", "", PrivateEnvironment(A=SECRET))
-    application = Application(SECRET, 4321, claimant=SECRET)
+    application = Application(SECRET, 4321, claimant=SECRET, following=SECRET)
     assert SECRET not in f"{package!r} {application!r}"

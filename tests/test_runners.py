@@ -12,6 +12,7 @@ from batchspawner import runners
 from batchspawner.errors import CommandNotFound, SchedulerUnavailable
 from batchspawner.runners import LocalRunner, SshRunner, run_shell, tool_environment
 from tests.hubs import wait_for
+from tests.processes import runs
 
 local = LocalRunner()
 
@@ -74,7 +75,7 @@ async def test_a_frozen_command_is_ended_with_all_its_children(tmp_path):
     with pytest.raises(SchedulerUnavailable, match=r"no answer after 0\.5 s"):
         await local.run(("sh", "-c", script), timeout=0.5)
     assert time.monotonic() - start < 5
-    wait_for(lambda: not _runs(int(pid_file.read_text())), 5, "the end of the child")
+    wait_for(lambda: not runs(int(pid_file.read_text())), 5, "the end of the child")
 
 
 async def test_a_cancelled_command_does_not_live_on(tmp_path):
@@ -86,7 +87,7 @@ async def test_a_cancelled_command_does_not_live_on(tmp_path):
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    wait_for(lambda: not _runs(int(pid_file.read_text())), 5, "the end of the command")
+    wait_for(lambda: not runs(int(pid_file.read_text())), 5, "the end of the command")
 
 
 async def test_a_command_that_never_stops_printing_is_ended(monkeypatch):
@@ -134,10 +135,3 @@ async def test_a_shell_string_of_the_administrator_runs_as_it_is():
     result = await run_shell("cat | tr a b && echo $((1+1))", input="a\n")
     assert result.stdout == "b\n2\n"
     assert result.argv == ("cat | tr a b && echo $((1+1))",)
-
-
-def _runs(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
-    except OSError:
-        return False

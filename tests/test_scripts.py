@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import os
+import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -64,11 +66,23 @@ def test_the_script_of_a_scheduler_is_the_recorded_one(scheduler, case, values):
 
 @pytest.mark.parametrize("scheduler", [name for name in SCHEDULERS if name != "htcondor"])
 def test_a_script_is_valid_bash(scheduler):
-    import subprocess
-
     script = render_script(f"{scheduler}.j2", EVERYTHING)
     done = subprocess.run(["bash", "-n"], input=script, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("prologue", ["", "true"])
+def test_a_job_of_htcondor_searches_where_the_hub_does_at_last(tmp_path, prologue):
+    hub = tmp_path / "the hub's own"
+    hub.mkdir()
+    (hub / "wrapper").write_text('#!/bin/sh\necho "$PATH"\n')
+    (hub / "wrapper").chmod(0o755)
+    values = {**MINIMAL, "path": str(hub), "cmd": "wrapper", "prologue": prologue}
+    (line,) = re.findall(r"(?m)^Arguments = \"-c '(.*)'\"$", render_script("htcondor.j2", values))
+    command = line.replace('""', '"').replace("''", "'")
+    node = {"PATH": "/usr/bin:/bin"}
+    done = subprocess.run(["bash", "-c", command], env=node, capture_output=True, text=True)
+    assert done.stdout == f"/usr/bin:/bin:{hub}\n"
 
 
 def test_moab_has_partitions_besides_queues():

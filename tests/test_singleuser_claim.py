@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import base64
 import json
+import os
+import stat
 import sys
 
 import pytest
 
 from batchspawner import singleuser
-from batchspawner.spawners.claim import new_code
+from batchspawner.spawners.claim import new_code, server_of
 from tests.test_singleuser import hub, wrap  # noqa: F401  (hub is a fixture)
 
-CODE = new_code(7)
+CODE, OTHER_CODE = new_code(7), new_code(7)
+NEXT = "BATCHSPAWNER_NEXT_CODE_FILE"
 SHOW = "import json, os; print(json.dumps({**os.environ}))"
 GIVEN = {"JUPYTERHUB_API_TOKEN": "granted", "DB_PASSWORD": "hunter2", "COLOUR": "red"}
 
@@ -75,6 +78,39 @@ def test_the_file_may_have_been_brought_along(hub, tmp_path):  # noqa: F811
     one = hub(environment=GIVEN)
     claim(one, BATCHSPAWNER_PRIVATE_FILE="/no/home/private", _CONDOR_SCRATCH_DIR=str(tmp_path))
     assert one.reports[0][1] == f"token {CODE}"
+
+
+def test_the_next_run_of_the_job_claims_with_a_code_of_its_own(hub, tmp_path):  # noqa: F811
+    place = tmp_path / "private" / "next"
+    one = hub(environment=GIVEN)
+    assert NEXT not in claim(one, **{NEXT: str(place)})
+    assert (stat.S_IMODE(place.stat().st_mode), os.listdir(place.parent)) == (0o600, ["next"])
+    claim(one, **{NEXT: str(place)})
+    claim(one, JUPYTERHUB_API_TOKEN=OTHER_CODE, **{NEXT: str(place)})  # of another job
+    codes = [authorization.partition(" ")[2] for _, authorization, _ in one.reports]
+    following = [body["next"] for _, _, body in one.reports]
+    assert codes == [CODE, following[0], OTHER_CODE]
+    assert len({CODE, *following}) == 4
+    assert [server_of(code) for code in following] == [7, 7, 7]
+
+
+def test_a_run_that_was_refused_leaves_the_code_that_there_was(hub, tmp_path):  # noqa: F811
+    place = tmp_path / "next"
+    claim(hub(environment=GIVEN), **{NEXT: str(place)})
+    before = place.read_text()
+    done = wrap(hub(403).url, "true", JUPYTERHUB_API_TOKEN=CODE, **{NEXT: str(place)})
+    assert done.returncode == singleuser.EX_UNAVAILABLE
+    assert {file.name: file.read_text() for file in tmp_path.iterdir()} == {"next": before}
+
+
+def test_a_job_that_cannot_keep_a_code_names_none(hub, tmp_path):  # noqa: F811
+    (tmp_path / "private").write_text(json.dumps({"JUPYTERHUB_API_TOKEN": CODE}))
+    one = hub(environment=GIVEN)
+    claim(one, **{NEXT: "/proc/nowhere/next"})
+    # Nor does one whose file was brought to this node only.
+    claim(one, BATCHSPAWNER_PRIVATE_FILE="/no/home/private", _CONDOR_SCRATCH_DIR=str(tmp_path),
+          **{NEXT: str(tmp_path / "next")})  # fmt: skip
+    assert ["next" in body for _, _, body in one.reports] == [False, False]
 
 
 @pytest.mark.parametrize("text", [None, "", "[]", "{"])

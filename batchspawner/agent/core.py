@@ -15,6 +15,7 @@ import time
 
 from .calling import call_home
 from .children import Child
+from .guard import Guard
 from .links import Files, Link, Orders
 from .memory import kills
 from .outbox import Outbox
@@ -44,6 +45,7 @@ class Agent:
         self.id = os.urandom(8).hex()
         self.began = time.time()
         self.children: dict[str, Child] = {}
+        self.guard = Guard()
         self.selector = selectors.DefaultSelector()
         self.outbox = Outbox(self.id, bytes.fromhex(self.call["key"]), self.folder)
         self.orders = Orders(self)
@@ -87,6 +89,7 @@ class Agent:
         for child in self.children.values():
             child.signal(signal.SIGKILL)
             child.close()
+        self.guard.close()
         self.outbox.store()
         return int(self.failed and self.tell_failure)
 
@@ -227,6 +230,7 @@ class Agent:
             return
         self.children[child.id] = child
         pid = child.process.pid
+        self.guard.begun(pid)
         self.outbox.put({"type": "started", "id": child.id, "pid": pid, "ports": child.ports})
         for name, pipe in child.outputs():
             self._listen(child, name, pipe)
@@ -286,6 +290,7 @@ class Agent:
             if not pipe.closed and pipe in self.selector.get_map():
                 self.selector.unregister(pipe)
         child.close()
+        self.guard.ended(child.process.pid)
         del self.children[child.id]
         self.failed = self.failed or code != 0
         exit_frame = {"type": "exit", "id": child.id, "code": code}

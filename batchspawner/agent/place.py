@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 
-_JOB_IDS = ("SLURM_JOB_ID", "PBS_JOBID", "LSB_JOBID", "OAR_JOB_ID", "QUEUE_JOB_ID", "JOB_ID")
+_JOB_IDS = ("SLURM_JOB_ID", "PBS_JOBID", "LSB_JOBID", "OAR_JOB_ID", "BATCHSPAWNER_QUEUE_JOB_ID",
+            "JOB_ID")  # fmt: skip
 _INDICES = ("SLURM_ARRAY_TASK_ID", "PBS_ARRAY_INDEX", "PBS_ARRAYID", "SGE_TASK_ID",
             "LSB_JOBINDEX", "OAR_ARRAY_INDEX")  # fmt: skip
 _NO_ARRAY = {"SGE_TASK_ID": "undefined", "LSB_JOBINDEX": "0"}

@@ -97,11 +97,14 @@ class HostedJob(SharedJob):
             if guests or await self._ends():
                 return
         if not self.ended.is_set():
-            try:
-                await self.allocation.cancel()
-                await self._ends()
-            except SchedulerError as error:
-                log.error("Job %s cannot be given back: %s", self.job_id, error)
+            await self._withdraw()
+            await self._ends()
+
+    async def _withdraw(self) -> None:
+        try:
+            await self.allocation.cancel()
+        except SchedulerError as error:
+            log.error("Job %s cannot be given back: %s", self.job_id, error)
 
 
 class GuestJob(SharedJob):

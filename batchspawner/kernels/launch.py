@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import signal
 from collections import deque
@@ -10,6 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ..errors import BatchError
+from ..waiting import within
 from .records import forget
 from .shared import happens
 from .sockets import CHANNELS, Curve
@@ -34,6 +36,9 @@ _EXPLANATION = 15.0
 
 _EAGER = 1.0
 """Seconds between two looks at a job that is being ended."""
+
+_DELIVERY = 1.0
+"""Seconds that a signal may need to the node, before we go on without knowing."""
 
 _PORT_TAKEN = "address already in use"
 """What a kernel says where another program was faster."""
@@ -85,6 +90,9 @@ class Launch:
         if self._process is not None:
             self._wished = self._wished or number != signal.SIGINT
             self._process.send_signal(number)
+            # What comes after an interrupt may not be hit by it, and takes another way.
+            with contextlib.suppress(asyncio.TimeoutError):
+                await within(_DELIVERY, self._process.agent.done())
             if self._process.is_over and number == signal.SIGKILL:
                 self.abandon()
         elif number == signal.SIGINT:
@@ -189,6 +197,8 @@ class Launch:
                 ip, ports = LOOPBACK, self._tunnel.ports
             info = {f"{name}_port": port for name, port in zip(CHANNELS, ports)}
             await self.room.connect({"ip": ip, **info}, Curve.of(command.connection), known=known)
+            if self._tunnel is not None:
+                self._tunnel.on_lost, self._tunnel.on_back = self.room.pause, self.room.resume
             self.answers.set()
         except BatchError as error:
             self._trouble = error
@@ -222,11 +232,11 @@ class Launch:
 
 
 def _time_left(agent: Agent) -> dict[str, str]:
-    """Return the variables by which extensions of JupyterLab show how long a job may run on."""
+    """Return what jupyterlab-server-timer reads: a moment in seconds, a limit in minutes."""
     began = float(agent.facts["began"])
     times = {"JOB_START_TIME": f"{began:.0f}"}
     if agent.ends is not None:
-        times["JOB_RUN_TIME"] = f"{agent.ends - began:.0f}"
+        times["JOB_RUN_TIME"] = str(max(1, round((agent.ends - began) / 60)))
     return times
 
 

@@ -55,6 +55,8 @@ class Room:
         self._running: dict[str, Message] = {}
         self._notice = ""
         self._answered, self._heard = asyncio.Event(), asyncio.Event()
+        self._passable = asyncio.Event()
+        self._passable.set()
 
     def open(
         self, transport: str, ip: str, curve: Curve | None, ports: Mapping[str, int]
@@ -76,13 +78,27 @@ class Room:
 
         One that is `known` to run may be busy, and cannot answer at once.
         """
-        self._answered.clear()
-        self._heard.clear()
         self._backs = connect(info, curve)
         self._pumps = [asyncio.ensure_future(self._pass_on(name)) for name in self._backs]
-        with contextlib.suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(self._ask(), _BUSY if known else None)
+        await self._ask_for(_BUSY if known else None)
         await self._hand_over()
+
+    def pause(self) -> None:
+        """Keep back what is for the kernel: the way to it is lost for now."""
+        self._passable.clear()
+
+    async def resume(self) -> None:
+        """Go on when the kernel's outputs come, too: what it prints before that is lost."""
+        if self._backs:
+            await self._ask_for(_BUSY)
+        self._passable.set()
+
+    async def _ask_for(self, seconds: float | None) -> None:
+        """Ask the kernel until it answers, or for some seconds."""
+        self._answered.clear()
+        self._heard.clear()
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(self._ask(), seconds)
 
     async def _ask(self) -> None:
         question = self._messages.write("kernel_info_request", {}, identities=[_OURS])
@@ -110,6 +126,7 @@ class Room:
     def disconnect(self) -> None:
         """Leave a kernel that has ended; what comes from now on waits for the next one."""
         self.connected = False
+        self._passable.set()
         self._running.clear()
         for pump in self._pumps:
             pump.cancel()
@@ -162,6 +179,7 @@ class Room:
                     await self._take(name, frames, self._messages.read(frames))
 
     async def _take(self, name: str, frames: list[bytes], message: Message) -> None:
+        await self._passable.wait()
         if self.connected:
             if message.type == "execute_request":
                 self._running[message.id] = message

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import BatchError
 from ..jobs import JobState
+from ..waiting import within
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -76,8 +77,11 @@ class SharedJob:
         return status is not None and (status.is_final or status.state is JobState.COMPLETING)
 
     async def is_lasting(self) -> bool:
-        """Tell what `is_open` does, after the scheduler was asked where the agent is silent."""
-        if self.agent is not None and self.is_open and not self.agent.online.is_set():
+        """Tell what `is_open` does, after the scheduler was asked where no agent speaks with us."""
+        if self.agent is None and self.is_open:
+            with contextlib.suppress(asyncio.TimeoutError):
+                await within(_DOUBT, self.allocation.renewed())
+        elif self.agent is not None and self.is_open and not self.agent.online.is_set():
             self.allocation.suspect(1.0)
             news = [asyncio.ensure_future(one.wait()) for one in (self.ended, self.agent.online)]
             await asyncio.wait(news, timeout=_DOUBT, return_when=asyncio.FIRST_COMPLETED)
@@ -199,7 +203,10 @@ class SharedJob:
             self._arrived.set()
             self._heard.set()
             await self._announce()
-            self.failure = await self.allocation.ended()
+            # Where no other one comes, this raises why the job has ended.
+            await self.allocation.next_agent()
+            self._give_up()
+            await self.allocation.next_agent()
         except BatchError as error:
             self.failure = error
         for event in (self.ended, self._arrived, self._heard):
@@ -211,11 +218,25 @@ class SharedJob:
             self.ending = True
             self.allocation.suspect()
 
-    def _note(self, _: JobStatus) -> None:
+    def _note(self, status: JobStatus) -> None:
         self._heard.set()
+        if status.state.is_waiting and self.agent and not self.agent.online.is_set():
+            self._give_up()
         task = asyncio.ensure_future(self._announce())
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+    def _give_up(self) -> None:
+        """End a job that has lost its kernels: nobody asked for another wait, or an idle node."""
+        error = BatchError(
+            f"job {self.job_id} was put back into the queue, so what ran in it is gone: its node "
+            "was lost, or it had to make room"
+        )
+        self.allocation.call.fail(error)
+        self._tasks.add(asyncio.ensure_future(self._withdraw()))
+
+    async def _withdraw(self) -> None:
+        """Cancel a job that has no kernels any more, where it is ours."""
 
     async def _announce(self) -> None:
         log.info("%s", self.description)

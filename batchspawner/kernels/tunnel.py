@@ -13,7 +13,7 @@ from ..errors import BatchError
 from ..runners import IDENTITY, begin, tool_environment
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
 log = logging.getLogger(__name__)
 
@@ -35,10 +35,13 @@ class Tunnel:
     """Own the forwards from ports of this machine to those of a kernel.
 
     `command` is ssh with its options, as a person would write it. `ports` are our own ports.
+    `on_lost` is called when the forwards are gone, `on_back` when they are there again.
     """
 
     def __init__(self, command: str, host: str, ports: Sequence[int]) -> None:
         self.host = host
+        self.on_lost: Callable[[], None] = lambda: None
+        self.on_back: Callable[[], Awaitable[None]] | None = None
         self.ports = _free_ports(len(ports))
         forwards = [f"-L{LOOPBACK}:{mine}:{LOOPBACK}:{one}" for mine, one in zip(self.ports, ports)]
         self._argv = (*shlex.split(command), *_OPTIONS, *forwards, "--", host)
@@ -74,6 +77,9 @@ class Tunnel:
                     process.terminate()
                     await process.wait()
             if self._open.is_set():
+                self._open.clear()
+                self.on_lost()
+                tries = 0
                 log.warning("The tunnel to %s was lost; connecting again", self.host)
             await asyncio.sleep(_BACK_OFF[min(tries, len(_BACK_OFF) - 1)])
             tries += 1
@@ -85,6 +91,8 @@ class Tunnel:
                 writer.close()
                 self._open.set()
             await asyncio.sleep(0.05)
+        if self.on_back is not None:
+            await self.on_back()
 
 
 def _free_ports(count: int) -> list[int]:

@@ -1,7 +1,8 @@
 """Tell JupyterLab when the time of its job is over; a page of ours then warns its user.
 
 A server extension, loaded by the Jupyter server in the job. It needs nothing but the variables
-JOB_START_TIME and JOB_RUN_TIME, in seconds, and does nothing without them.
+JOB_START_TIME, in seconds since the epoch, and JOB_RUN_TIME, in minutes, and does nothing without
+them.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ PAGE_KEY = "batchspawnerEnd"
 def end_of_job(environment: Mapping[str, str]) -> int | None:
     """Return when the job ends, in seconds since the epoch, where that is known."""
     try:
-        return int(environment["JOB_START_TIME"]) + int(environment["JOB_RUN_TIME"])
+        return int(environment["JOB_START_TIME"]) + 60 * int(environment["JOB_RUN_TIME"])
     except (KeyError, ValueError):
         return None
 

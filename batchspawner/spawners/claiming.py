@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import socket
-from dataclasses import dataclass, field
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from jupyterhub import orm
@@ -14,7 +14,7 @@ from sqlalchemy.orm import object_session
 from ..waiting import within
 from . import metrics
 from .certificates import CERTIFICATES, are_ours, server_certificate
-from .claim import Claim
+from .claim import Application, Claim
 from .hub import hub_spawner, in_background
 from .packing import TOKEN
 
@@ -24,24 +24,6 @@ if TYPE_CHECKING:
 
 _PATIENCE = 8.0
 """Seconds that a claim waits for the scheduler: less than the wrapper waits for an answer."""
-
-
-@dataclass(frozen=True)
-class Application:
-    """Hold what comes with a code.
-
-    `claimant` is a random word of the process that claims; `job_id` is what the job takes for
-    its id, empty where it knows none; `address` is where the request comes from; `confirms` says
-    that it will confirm its server.
-    """
-
-    code: str = field(repr=False)
-    port: int
-    host: str = ""
-    claimant: str = field(default="", repr=False)
-    job_id: str = ""
-    address: str = ""
-    confirms: bool = False
 
 
 class ClaimRefused(Exception):
@@ -58,7 +40,7 @@ async def exchange(spawner: Any, application: Application) -> PrivateEnvironment
     Raises ClaimRefused where the code is not good, or not now.
     """
     claim, status = await _claimed(spawner, application)
-    spawner.job_claim = claim.use(application.claimant, status.start).dump()
+    spawner.job_claim = claim.use(application, status.start).dump()
     spawner.receive_report(application.port, application.host, confirms=application.confirms)
     environment = claim.environment(application.code)
     if are_ours(spawner):
@@ -78,7 +60,8 @@ async def promote(spawner: Any, application: Application) -> None:
         raise ClaimRefused("the token behind this code is no longer valid")
     row.token = application.code
     spawner.api_token = hub_spawner(spawner).api_token = application.code
-    spawner.job_claim = claim.use(application.code, status.start).dump()
+    used = claim.use(replace(application, claimant=application.code), status.start)
+    spawner.job_claim = used.dump()
     spawner.receive_report(application.port, application.host)
     spawner.log.warning(
         "%s: the batchspawner-singleuser in job %s is of an older release, so what was to be good "
@@ -93,28 +76,40 @@ async def _claimed(spawner: Any, application: Application) -> tuple[Claim, JobSt
     Nothing may be awaited between this and the note that the code is used now.
     """
     status = await _checked(spawner, application)
-    claim = _claim(spawner, application)
-    if not _is_good(claim, application, status):
+    claim = _usable(_claim(spawner, application), application, status)
+    if claim is None:
         # What was said before may still be about an earlier run of the job.
         status = await _running(spawner, news=True)
-        claim = _claim(spawner, application)
-    if not _is_good(claim, application, status):
+        claim = _usable(_claim(spawner, application), application, status)
+    if claim is None:
         raise _alarmed(spawner)
     return claim, status
 
 
-def _is_good(claim: Claim, application: Application, status: JobStatus) -> bool:
-    """Tell whether the code is unused, in this run of the job, by anybody but this claimant."""
+def _usable(claim: Claim, application: Application, status: JobStatus) -> Claim | None:
+    """Return the record of the code if it is good for this claimant in this run of the job."""
+    later = None
+    if status.start is not None and claim.run is not None:
+        later = status.start > claim.run
+    following = claim.following
+    if following is not None and following.matches(application.code):
+        return None if later is False else following
+    if not claim.matches(application.code):
+        return None
     if not claim.is_used or claim.used_by(application.claimant):
-        return True
-    return status.start is not None and claim.run is not None and status.start > claim.run
+        return claim
+    return claim if later and following is None else None
 
 
 def _claim(spawner: Any, application: Application) -> Claim:
-    claim = Claim.load(spawner.job_claim)
-    if claim is None or not claim.matches(application.code):
-        raise ClaimRefused("this code belongs to no server that is starting or running")
-    return claim
+    claim, code = Claim.load(spawner.job_claim), application.code
+    if claim is not None and (
+        claim.matches(code)
+        or claim.was(code)
+        or (claim.following is not None and claim.following.matches(code))
+    ):
+        return claim
+    raise ClaimRefused("this code belongs to no server that is starting or running")
 
 
 async def _checked(spawner: Any, application: Application) -> JobStatus:
@@ -176,4 +171,9 @@ async def _is_at(address: str, spawner: Any, status: JobStatus) -> bool:
         found = await asyncio.get_running_loop().getaddrinfo(host, None)
     except socket.gaierror:
         return False
-    return address in {place[0] for *_, place in found}
+    return _plain(address) in {_plain(str(place[0])) for *_, place in found}
+
+
+def _plain(address: str) -> str:
+    """Return an address of IPv4 as one, also where a socket for both kinds has written it."""
+    return address.lower().replace("::ffff:", "", 1) if "." in address else address

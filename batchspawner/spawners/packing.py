@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 TOKEN = "JUPYTERHUB_API_TOKEN"  # noqa: S105  (a name)
 FILE = "BATCHSPAWNER_PRIVATE_FILE"
+NEXT = "BATCHSPAWNER_NEXT_CODE_FILE"
 _ID_VARIABLE = "BATCHSPAWNER_JOB_ID_VARIABLE"
 
 # Scripts and the wrapper need these before anything can be claimed.
@@ -91,6 +92,8 @@ class _Packer:
         self._extra = [_ID_VARIABLE] if self._id_variable else []
         if self._carrier is Carrier.FILE:
             self._extra.append(FILE)
+        if self._way == "claim":
+            self._extra.append(NEXT)
         self._certificates = self._way == "claim" and are_ours(spawner)
         if self._certificates:
             self._extra.append(CERTIFICATES)
@@ -154,6 +157,7 @@ class _Packer:
         if self._way == "claim":
             code = new_code(self._spawner.orm_spawner.id)
             claim, cargo = Claim.of(code, secrets), {TOKEN: code}
+            environment[NEXT] = "{}/{}-next".format(*self._place())
             if self._certificates:
                 cargo[CERTIFICATES] = entry_certificate(self._spawner)
         loaded = script
@@ -172,10 +176,7 @@ class _Packer:
 
     async def _left(self, cargo: Mapping[str, str]) -> str:
         """Write the cargo into a file of the job's owner; empty where that cannot be done."""
-        spawner = self._spawner
-        folder = f"{spawner.req_homedir}/.batchspawner"
-        # One file for each server: the next start replaces it.
-        name = f"{hub_word(spawner)}-{spawner.orm_spawner.id}"
+        folder, name = self._place()
         try:
             if self._leave is None:
                 raise BatchError("the configuration's own commands are used")
@@ -187,6 +188,12 @@ class _Packer:
             self._warn(why, _CODE)
             return ""
         return f"{folder}/{name}"
+
+    def _place(self) -> tuple[str, str]:
+        """Return folder and name of a file for this server alone: the next start replaces it."""
+        spawner = self._spawner
+        name = f"{hub_word(spawner)}-{spawner.orm_spawner.id}"
+        return f"{spawner.req_homedir}/.batchspawner", name
 
     def _warn(self, why: str, what: str) -> None:
         """Say once what travels openly, and who can read it."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ..api import innermost
 from ..jobs import JobState
 from .endings import ending_of
-from .timeleft import RUN_TIME, say_left, time_variables
+from .timeleft import limit_of, say_left
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -57,7 +57,7 @@ def _end(spawner: Any) -> float | None:
     status = getattr(getattr(spawner, "backend", None), "status", None)
     if status is None or status.state is not JobState.RUNNING:
         return None
-    limit = time_variables(spawner).get(RUN_TIME)
+    limit = limit_of(spawner)
     if status.end is None and status.start is not None and limit:
-        return float(status.start) + int(limit)
+        return float(status.start) + limit
     return None if status.end is None else float(status.end)

@@ -18,10 +18,6 @@ _BARE: Mapping[str, int] = {"slurm": 60, "local": 60, "lsf": 60, "oar": 3600}
 _FIRST: Mapping[str, int] = {"lsf": 3600, "oar": 3600}
 _TWO = re.compile(r"(\d+):(\d+)")
 
-RUN_TIME = "JOB_RUN_TIME"
-"""The variable in which a job finds its limit in seconds; the extension jupyterlab-server-timer
-reads it too, beside JOB_START_TIME, which batchspawner-singleuser sets."""
-
 
 def runtime_seconds(scheduler: str, text: str) -> int | None:
     """Return for how long a job may run that asks for this time, None where there is no limit."""
@@ -38,11 +34,20 @@ def runtime_seconds(scheduler: str, text: str) -> int | None:
         return None
 
 
-def time_variables(spawner: Any) -> dict[str, str]:
-    """Return the variables that tell a job its limit."""
+def limit_of(spawner: Any) -> int | None:
+    """Return for how many seconds the server's job may run, None where there is no limit."""
     chosen = spawner.chosen_variables().get("runtime") if spawner.chosen is not None else None
-    limit = runtime_seconds(spawner.scheduler_name, str(chosen or spawner.req_runtime))
-    return {RUN_TIME: str(limit)} if limit else {}
+    return runtime_seconds(spawner.scheduler_name, str(chosen or spawner.req_runtime))
+
+
+def time_variables(spawner: Any) -> dict[str, str]:
+    """Return the variable that tells a job its limit, in minutes.
+
+    The extension jupyterlab-server-timer reads it, beside JOB_START_TIME, which
+    batchspawner-singleuser sets.
+    """
+    limit = limit_of(spawner)
+    return {"JOB_RUN_TIME": str(max(1, round(limit / 60)))} if limit else {}
 
 
 def say_left(end: float) -> str:

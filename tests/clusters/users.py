@@ -1,23 +1,30 @@
-"""Make the ordinary users who own the jobs of the test clusters."""
+"""Make the ordinary users who own the jobs of the test clusters, and one who looks on."""
 
 from __future__ import annotations
 
+import fcntl
 import os
 import pwd
 import shutil
 import subprocess
+import tempfile
+from pathlib import Path
 
 USERS = ("jhalice", "jhbob", "jhcarol")
+STRANGER = "jhmallory"  # who never has a job
 SEARCH = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
 
 
 def make_users() -> None:
     """Create the users where they do not exist yet."""
-    for name in USERS:
-        try:
-            pwd.getpwnam(name)
-        except KeyError:
-            subprocess.run(["useradd", "-m", "-s", "/bin/bash", name], check=True)
+    # Tests of two clusters may begin at the same time.
+    with Path(tempfile.gettempdir(), "batchspawner-users.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        for name in (*USERS, STRANGER):
+            try:
+                pwd.getpwnam(name)
+            except KeyError:
+                subprocess.run(["useradd", "-m", "-s", "/bin/bash", name], check=True)
 
 
 def missing(title: str, *tools: str) -> str:

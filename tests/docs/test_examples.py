@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 from jupyterhub.app import JupyterHub
 
-from batchspawner.schedulers import scheduler_names
+from batchspawner.schedulers import scheduler_class, scheduler_names
+from batchspawner.schedulers.base import Carrier
 from batchspawner.spawners.managed import ManagedBackend
 from tests.spawners.site import close_databases, make_spawner
 
@@ -79,8 +80,28 @@ async def test_the_example_of_a_subclass_renders_its_own_trait(tmp_path):
     assert spawner.req_homedir == f"/home/{spawner.user.name[0]}/{spawner.user.name}"
 
 
-def test_every_test_that_the_page_on_failures_names_exists():
-    page = (DOCS / "reliability.md").read_text(encoding="utf-8")
+@pytest.mark.parametrize("name", ["reliability", "security"])
+def test_every_test_that_a_page_names_exists(name):
+    page = (DOCS / f"{name}.md").read_text(encoding="utf-8")
     tests = "\n".join(file.read_text() for file in Path(__file__).parents[1].rglob("test_*.py"))
     named = set(re.findall(r"`(test_\w+)`", page))
     assert {name for name in named if f"def {name}(" not in tests} == set()
+
+
+PLACES = {
+    "the environment of the submit": Carrier.ENVIRONMENT,
+    "the script": Carrier.SCRIPT,
+    "a file in the user's home": Carrier.FILE,
+    # Both are folders that the scheduler's own layer makes of the submit's environment.
+    "its folder in the user's home": Carrier.ENVIRONMENT,
+    "the queue's own folder": Carrier.ENVIRONMENT,
+}
+
+
+def test_the_page_on_security_says_where_the_code_of_each_scheduler_is():
+    page = (DOCS / "security.md").read_text(encoding="utf-8")
+    rows = re.findall(r"(?m)^\| ([^|]+) \| [^|]+ \| ([^|]+) \|$", page.partition("code is in")[2])
+    told = {title: PLACES[place] for titles, place in rows if place in PLACES
+            for title in titles.replace("embedded", "local").split(", ")}  # fmt: skip
+    known = [scheduler_class(name) for name in scheduler_names()]
+    assert told == {scheduler.title: scheduler.carrier for scheduler in known}

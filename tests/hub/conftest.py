@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.hubs import proxy_command
+from tests.hub.alone import ids
+from tests.hubs import proxy_command, wait_for
 from tests.sites import start_hub
 
 
@@ -22,6 +23,16 @@ def pytest_collection_modifyitems(items):
 def _proxy():
     if not proxy_command():
         pytest.skip("configurable-http-proxy is not installed (make proxy)")
+
+
+@pytest.fixture(autouse=True)
+def _no_job_is_left(request):
+    """Let each test wait for the end of its jobs, so that the next one finds none."""
+    site = request.getfixturevalue("site") if "site" in request.fixturenames else None
+    before = ids(site) if site else set()
+    yield
+    if site:
+        wait_for(lambda: ids(site) <= before, 60, "the end of the test's jobs")
 
 
 @pytest.fixture(scope="session")

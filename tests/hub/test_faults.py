@@ -74,6 +74,52 @@ def test_a_server_that_comes_slowly_from_a_slow_disk_is_waited_for(site, tmp_pat
     no_jobs_left(site)
 
 
+def test_a_job_that_is_cancelled_outside_while_it_waits_ends_the_start_with_these_words(hub, site):
+    user = hub.users[0]
+    site.fill()
+    try:
+        hub.begin(user)
+        first_events(hub, user, lambda text: "waits in the queue" in text)
+        site.cancel(hub.state(user)["job_id"])
+        events = first_events(hub, user, lambda text: "failed" in text)
+    finally:
+        site.drain()
+    assert "cancelled" in events[-1]["message"]
+
+
+def test_a_job_that_is_cancelled_outside_while_it_starts_ends_the_start_with_these_words(
+    site, tmp_path
+):
+    hub = start_hub(site, tmp_path, 'c.BatchSpawnerBase.req_prologue = "sleep 300"\n')
+    try:
+        user = hub.users[0]
+        hub.begin(user)
+        wait_for(lambda: "RUNNING" in {state for _, _, state in site.jobs()}, 60, "the job")
+        site.cancel(hub.state(user)["job_id"])
+        events = first_events(hub, user, lambda text: "failed" in text)
+        assert "cancelled" in events[-1]["message"]
+    finally:
+        hub.stop()
+    no_jobs_left(site)
+
+
+def test_a_scheduler_that_is_down_while_a_server_waits_ends_no_start(hub, site):
+    user = hub.users[0]
+    said = len(hub.log.read_text())
+    site.fill()
+    try:
+        hub.begin(user)
+        first_events(hub, user, lambda text: "waits in the queue" in text)
+        site.break_down()
+        try:
+            wait_for(lambda: "does not answer" in hub.log.read_text()[said:], 60, "the notice")
+        finally:
+            site.repair()
+    finally:
+        site.drain()
+    hub.wait_ready(user)
+
+
 def test_a_scheduler_that_forgot_the_job_and_gave_its_id_to_another_ends_only_the_server(
     site, tmp_path, monkeypatch
 ):

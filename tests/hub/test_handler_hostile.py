@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
 import json
 import os
 import re
@@ -14,6 +15,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from batchspawner.spawners.claim import new_code
+from tests.hub.alone import own_hub
 from tests.hub.test_handler import facts, own_token, report, token_of, waiting  # noqa: F401  (a fixture)
 from tests.hubs import wait_for
 from tests.sites import start_hub
@@ -30,7 +32,7 @@ values = st.recursive(
     max_leaves=5,
 )
 names = st.sampled_from(
-    ["port", "host", "claim", "job_id", "environment", "cmd", "user", "ip", "api_token"]
+    ["port", "host", "claim", "next", "job_id", "environment", "cmd", "user", "ip", "api_token"]
 )
 wrong_ports = values.filter(lambda v: type(v) is not int or not 1 <= v <= 65535)
 bodies = st.dictionaries(names | texts, values, max_size=6).flatmap(
@@ -130,6 +132,49 @@ def test_a_used_code_is_refused_to_everybody_and_the_server_goes_on(hub, site):
     assert code not in log
     metric = r'^batchspawner_claim_alarms_total\{scheduler="local"\} 8.0$'
     assert re.search(metric, hub.api("GET", "metrics").text, re.MULTILINE)
+
+
+def test_of_eight_claims_at_once_one_gets_the_secrets(site, tmp_path):
+    go = tmp_path / "go"
+    more = f'c.BatchSpawnerBase.req_prologue = "while [ ! -e {go} ]; do sleep 0.1; done"\n'
+    with own_hub(site, tmp_path, more) as one:
+        user = one.users[0]
+        one.begin(user)
+        (code,) = wait_for(lambda: codes_in(site.queue_folder), 20, "the code")
+        wait_for(lambda: [job for job in site.jobs() if job[2] == "RUNNING"], 20, "the job")
+
+        def claim(number):
+            return report(one, code, json={"port": 4321, "claim": f"{number:064}"})
+
+        with ThreadPoolExecutor() as pool:
+            answers = list(pool.map(claim, range(8)))
+        assert sorted(answer.status_code for answer in answers) == [201] + [403] * 7
+        told = [answer.json().get("environment", {}) for answer in answers]
+        assert sum("JUPYTERHUB_API_TOKEN" in environment for environment in told) == 1
+        # The job itself is too late, which ends it, and the page says why.
+        go.touch()
+        one.wait_stopped(user, 60)
+        assert "was used a second time" in one.log.read_text()
+
+
+def test_where_a_claim_comes_from_is_not_for_its_headers_to_say(site, tmp_path):
+    with own_hub(site, tmp_path, 'c.BatchSpawnerBase.claim_from = "host"\n') as one:
+        one.begin(one.users[0])
+        (code,) = wait_for(lambda: codes_in(site.queue_folder), 20, "the code")
+        one.wait_ready(one.users[0])
+        state = one.state(one.users[0])
+        place = state["job_host"]
+        headers = {"Authorization": f"token {code}", "X-Forwarded-For": place, "X-Real-Ip": place}
+        strange = http.client.HTTPConnection(
+            "127.0.0.1", one.hub_port, timeout=30, source_address=("127.0.0.9", 0)
+        )
+        with contextlib.closing(strange):
+            body = json.dumps({"port": 4321, "claim": "0" * 32})
+            strange.request("POST", "/hub/api/batchspawner", body, headers)
+            answer = strange.getresponse()
+            assert (answer.status, json.loads(answer.read())["message"]) == (
+                403, f"job {state['job_id']} does not run at 127.0.0.9"
+            )  # fmt: skip
 
 
 def test_nothing_of_all_that_was_an_error_of_the_hub(hub):

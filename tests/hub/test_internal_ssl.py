@@ -8,8 +8,8 @@ import ssl
 import pytest
 import requests
 
+from tests.hub.alone import own_hub
 from tests.hubs import wait_for
-from tests.sites import no_jobs_left, start_hub
 
 CONFIG = """
 c.JupyterHub.internal_ssl = True
@@ -22,23 +22,20 @@ c.Spawner.ssl_alt_names_include_local = False
 
 @pytest.fixture
 def hub(site, tmp_path):
-    one = start_hub(site, tmp_path, CONFIG.replace("{folder}", str(tmp_path)))
-    yield one
-    one.stop()
+    with own_hub(site, tmp_path, CONFIG.replace("{folder}", str(tmp_path))) as one:
+        yield one
 
 
-def test_a_server_has_a_certificate_for_the_host_that_its_job_got(hub, site):
+def test_a_server_has_a_certificate_for_the_host_that_its_job_got(hub):
     user = hub.users[0]
     hub.begin(user)
     hub.wait_ready(user)
     assert hub.kernels(user).status_code == 200
     state = hub.state(user)
     assert names_of(certificate_at(hub, state)) == {state["job_host"]}
-    hub.end(user)
-    no_jobs_left(site)
 
 
-def test_nobody_without_a_certificate_speaks_with_a_server(hub, site):
+def test_nobody_without_a_certificate_speaks_with_a_server(hub):
     user = hub.users[0]
     hub.begin(user)
     hub.wait_ready(user)
@@ -46,8 +43,6 @@ def test_nobody_without_a_certificate_speaks_with_a_server(hub, site):
     with pytest.raises(requests.exceptions.SSLError):
         requests.get(f"https://{state['job_host']}:{state['job_port']}/", timeout=10)
     wait_for(lambda: hub.kernels(user).status_code == 200, 10, "the server to live on")
-    hub.end(user)
-    no_jobs_left(site)
 
 
 def context_of(hub) -> ssl.SSLContext:
@@ -85,9 +80,9 @@ def test_so_has_each_of_two_servers_of_a_user_behind_a_wrapper(site, tmp_path):
     if site.name not in WRAPPED:
         pytest.skip("shown on the local queue and on Slurm")
     config = CONFIG.replace("{folder}", str(tmp_path))
-    hub = start_hub(site, tmp_path, config + MORE.replace("{spawner}", WRAPPED[site.name]))
-    user = hub.users[0]
-    try:
+    more = config + MORE.replace("{spawner}", WRAPPED[site.name])
+    with own_hub(site, tmp_path, more) as hub:
+        user = hub.users[0]
         hub.begin(user)
         hub.api("POST", f"users/{user}/servers/second", json={})
         hub.wait_ready(user)
@@ -96,11 +91,6 @@ def test_so_has_each_of_two_servers_of_a_user_behind_a_wrapper(site, tmp_path):
         for name in (user, f"{user}/second"):
             url = f"{hub.url}/user/{name}/api/status"
             assert requests.get(url, headers=headers, timeout=30).status_code == 200
-        hub.api("DELETE", f"users/{user}/servers/second")
-        hub.end(user)
-        no_jobs_left(site)
-    finally:
-        hub.stop()
 
 
 def named(hub, user: str, name: str) -> dict:

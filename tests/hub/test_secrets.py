@@ -10,11 +10,19 @@ import secrets
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.clusters.users import STRANGER, USERS
+from tests.hub.alone import own_hub
 from tests.hubs import wait_for
-from tests.sites import no_jobs_left, start_hub
+from tests.sites import no_jobs_left
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.hubs import Hub
 
 SPY = Path(__file__).with_name("spy.py")
 CODE = re.compile(r"[A-Za-z0-9_-]{43}\.claim-[0-9]+")
@@ -64,9 +72,15 @@ class Spy:
         self.process = None
         return json.loads(out)
 
-    def stop(self) -> None:
-        if self.process is not None:
-            self.process.communicate(timeout=120)
+    @contextlib.contextmanager
+    def watching(self) -> Iterator[None]:
+        """Look at processes from now on."""
+        self.begin()
+        try:
+            yield
+        finally:
+            if self.process is not None:
+                self.process.communicate(timeout=120)
 
     def look(self, *how: str) -> list[str]:
         self.begin(*how)
@@ -78,7 +92,7 @@ def other_user(site) -> list[str]:
         pytest.skip("only root can look with the eyes of another user")
     if site.name == "local":
         return ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
-    return ["sudo", "-E", "-u", site.users[2], "env", f"PATH={_path(site)}"]
+    return ["sudo", "-E", "-u", STRANGER, "env", f"PATH={_path(site)}"]
 
 
 def _path(site) -> str:
@@ -90,25 +104,35 @@ def folders(site) -> list[str]:
         return [str(site.queue_folder)]
     cluster = site.cluster
     own = getattr(cluster, "prefix", None) or cluster.folder
-    return [str(own), *(f"/home/{user}" for user in site.users), "/var/tmp"]
+    return [str(own), *(f"/home/{user}" for user in USERS), "/var/tmp"]
 
 
-def environments_of(user: str) -> list[dict[str, str]]:
+def environments_of(user: str, hub: Hub | None = None) -> list[dict[str, str]]:
     """Return, with the eyes of root, the environments of a user's server and of its job."""
+    address = f"http://127.0.0.1:{hub.hub_port}/" if hub else ""
     found = []
     for path in Path("/proc").glob("[0-9]*/environ"):
         with contextlib.suppress(OSError):
             lines = path.read_bytes().decode("utf-8", "replace").split("\0")
             found.append(dict(line.split("=", 1) for line in lines if "=" in line))
-    return [one for one in found if one.get("JUPYTERHUB_USER") == user]
+    return [
+        one
+        for one in found
+        if one.get("JUPYTERHUB_USER") == user
+        and one.get("JUPYTERHUB_API_URL", "").startswith(address)
+    ]
 
 
-def test_nobody_else_sees_a_secret_and_no_log_holds_one(site, tmp_path):
+@pytest.mark.parametrize("transport", ["claim", "file"])
+def test_nobody_else_sees_a_secret_and_no_log_holds_one(site, tmp_path, transport):
+    if transport == "file" and site.name not in ("local", "gridengine"):
+        pytest.skip("shown on the local queue, and where environments are shown to everybody")
     password = secrets.token_hex(20)
-    hub = start_hub(site, tmp_path, f'c.Spawner.environment = {{"DB_PASSWORD": "{password}"}}\n')
-    user, spy = hub.users[0], Spy(site, password)
-    try:
-        spy.begin()
+    spy = Spy(site, password)
+    more = f'c.Spawner.environment = {{"DB_PASSWORD": "{password}"}}\n'
+    more += f'c.BatchSpawnerBase.secret_transport = "{transport}"\n'
+    with own_hub(site, tmp_path, more) as hub, spy.watching():
+        user = hub.users[0]
         hub.begin(user)
         hub.wait_ready(user)
         assert spy.end() == []
@@ -124,55 +148,59 @@ def test_nobody_else_sees_a_secret_and_no_log_holds_one(site, tmp_path):
         assert "submitted job" in log
         assert [secret for secret in (password, token) if secret in log] == []
         assert CODE.findall(log) == []
-    finally:
-        spy.stop()
-        hub.stop()
 
 
 def test_the_search_finds_what_the_environment_would_show(site, tmp_path):
     if site.name not in ("gridengine", "htcondor"):
         pytest.skip(f"{site.name} shows environments to nobody")
-    hub = start_hub(site, tmp_path, 'c.BatchSpawnerBase.secret_transport = "environment"\n')
-    user, spy = hub.users[0], Spy(site)
-    try:
+    more = 'c.BatchSpawnerBase.secret_transport = "environment"\n'
+    with own_hub(site, tmp_path, more) as hub:
+        user = hub.users[0]
         hub.begin(user)
         hub.wait_ready(user)
-        (token,) = {one["JUPYTERHUB_API_TOKEN"] for one in environments_of(user)
-                    if one["JUPYTERHUB_API_URL"].startswith(hub_url(hub))}  # fmt: skip
-        seen = spy.look(hub.state(user)["job_id"], token)
+        (token,) = {one["JUPYTERHUB_API_TOKEN"] for one in environments_of(user, hub)}
+        seen = Spy(site).look(hub.state(user)["job_id"], token)
         assert any(place.startswith(("qstat -j", "condor_q")) for place in seen)
         assert "can be read by" in hub.log.read_text()
-        hub.end(user)
-        no_jobs_left(site)
-    finally:
-        hub.stop()
-
-
-def hub_url(hub) -> str:
-    return f"http://127.0.0.1:{hub.hub_port}/"
 
 
 def test_a_code_is_of_no_use_to_who_has_it_after_all(site, tmp_path):
-    hub = start_hub(site, tmp_path, 'c.BatchSpawnerBase.second_claim = "cancel"\n')
-    user = hub.users[1]
-    try:
+    more = 'c.BatchSpawnerBase.second_claim = "cancel"\n'
+    with own_hub(site, tmp_path, more) as hub:
+        user = hub.users[1]
         hub.begin(user)
         hub.wait_ready(user)
-        codes = {one["JUPYTERHUB_API_TOKEN"] for one in environments_of(user)
-                 if one["JUPYTERHUB_API_URL"].startswith(hub_url(hub))}  # fmt: skip
-        # The job's shell has it, or a file in the home.
-        (code,) = set(filter(CODE.fullmatch, codes)) or codes_in_home(user)
+        (code,) = codes_of(hub, user)
         body = {"port": 4321, "claim": "0" * 32}
         assert hub.api("POST", "batchspawner", token=code, json=body).status_code == 403
         wait_for(lambda: "was used a second time" in hub.log.read_text(), 10, "the alarm")
         hub.wait_stopped(user, 60)
-    finally:
-        hub.stop()
-    no_jobs_left(site)
 
 
-def codes_in_home(user: str) -> list[str]:
-    """Return the code that was put into the user's home last."""
-    files = [file for file in Path(f"/home/{user}/.batchspawner").glob("jh-*") if file.is_file()]
-    newest = sorted(files, key=lambda file: file.stat().st_mtime)[-1:]
-    return [json.loads(file.read_text())["JUPYTERHUB_API_TOKEN"] for file in newest]
+def test_a_job_that_is_requeued_has_another_code_and_its_old_one_is_an_alarm(site, tmp_path):
+    if not site.can_requeue:
+        pytest.skip(f"{site.name} does not start jobs a second time")
+    with own_hub(site, tmp_path) as hub:
+        user = hub.users[1]
+        hub.begin(user)
+        hub.wait_ready(user)
+        (code,) = codes_of(hub, user)
+        before = hub.state(user)
+        site.requeue(before["job_id"])
+        port = before["job_port"]
+        wait_for(lambda: hub.state(user).get("job_port", port) != port, 90, "the second report")
+        assert "ALARM" not in hub.log.read_text()
+        assert len(hub.state(user)["job_claim"]["spent"]) == 1
+        body = {"port": 4321, "claim": "0" * 32}
+        assert hub.api("POST", "batchspawner", token=code, json=body).status_code == 403
+        wait_for(lambda: "was used a second time" in hub.log.read_text(), 10, "the alarm")
+        wait_for(lambda: hub.kernels(user).status_code == 200, 20, "the server to live on")
+
+
+def codes_of(hub: Hub, user: str) -> set[str]:
+    """Return the codes that a job has in its shell's environment, or in a file of its owner."""
+    word = hub.state(user)["job_tag"][:7]
+    files = Path(f"/home/{user}/.batchspawner").glob(f"{word}-[0-9]*")
+    given = [json.loads(file.read_text()) for file in files if file.name[8:].isdigit()]
+    found = {one["JUPYTERHUB_API_TOKEN"] for one in [*environments_of(user, hub), *given]}
+    return set(filter(CODE.fullmatch, found))

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import jupyterhub
 import pytest
 
+from tests.hub.alone import ids
 from tests.hubs import wait_for
 from tests.sites import no_jobs_left, start_hub
 
@@ -234,10 +235,6 @@ c.MultiSlurmSpawner.daemon_resolver = dict.fromkeys(["n1", "n2", "n3", "g1"], "1
     finally:
         hub.stop()
     no_jobs_left(site)
-
-
-def ids(site) -> set[str]:
-    return {job_id for job_id, _, _ in site.jobs()}
 
 
 def first_events(hub, user, wanted):

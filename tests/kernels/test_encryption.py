@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import zmq
 from ipykernel.kernelspec import get_kernel_dict
@@ -26,6 +28,22 @@ async def test_messages_to_the_node_are_encrypted_where_the_kernel_can(started):
     manager, client = await started(metadata=ABLE)
     assert len(await connection_file(client, "curve_publickey")) == 40
     assert "curve_publickey" not in manager.provisioner.connection_info
+
+
+async def test_the_key_is_in_no_argument_environment_or_script(started, site):
+    manager, client = await started()
+    key = manager.session.key
+    assert (await connection_file(client, "key")).encode() == key
+    scripts = [one for one in site.folder.rglob("*") if one.is_file()]
+    places = [*Path("/proc").glob("[0-9]*/cmdline"), *Path("/proc").glob("[0-9]*/environ")]
+    assert [str(one) for one in [*scripts, *places] if key in contents(one)] == []
+
+
+def contents(file):
+    try:
+        return file.read_bytes()
+    except OSError:  # it has ended, or is somebody else's
+        return b""
 
 
 async def test_a_kernel_that_cannot_encrypt_is_not_asked_to(started):

@@ -7,6 +7,7 @@ import time
 import pytest
 
 from batchspawner.errors import JobCancelled, OptionsError, SubmitError
+from batchspawner.jobs import JobState
 
 from .driving import eventually, reply_to, run, value
 
@@ -36,6 +37,13 @@ async def test_an_interrupt_ends_the_cell_and_not_the_kernel(started):
     assert await value(client, "print(x)") == ("ok", "7\n")
 
 
+async def test_an_interrupt_between_two_cells_harms_neither(started):
+    manager, client = await started()
+    for number in range(20):
+        await manager.interrupt_kernel()
+        assert await value(client, f"print({number})") == ("ok", f"{number}\n")
+
+
 @pytest.mark.parametrize("now", [False, True])
 async def test_a_restart_keeps_the_job_and_the_connection(started, now, jobs):
     manager, client = await started()
@@ -62,6 +70,22 @@ async def test_two_kernels_that_name_the_same_allocation_share_its_job(started, 
     assert await value(client, "print(1)") == ("ok", "1\n")
     await second.shutdown_kernel()
     await eventually(lambda: jobs() == [])
+
+
+async def test_a_second_kernel_needs_no_scheduler(started, site):
+    await started("one", allocation="work")
+    site.break_down()
+    try:
+        manager, client = await started("two", allocation="work")
+        running = asyncio.ensure_future(value(client, "print('on')\n__import__('time').sleep(60)"))
+        await asyncio.sleep(0.3)
+        await manager.interrupt_kernel()
+        assert await running == ("error", "on\n")
+        await manager.restart_kernel()
+        assert await value(client, "print(6 * 7)") == ("ok", "42\n")
+        assert await manager.is_alive()
+    finally:
+        site.repair()
 
 
 async def test_a_kernel_joins_a_job_by_its_id(started, jobs):
@@ -100,7 +124,7 @@ async def test_a_kernel_waits_for_its_job_as_long_as_it_takes(served, site):
     site.drain()
     status, printed, cleared = await running
     assert (status, printed) == ("ok", "1\n")
-    assert re.search(r"Job \d+ is pending \(.*\)", cleared)
+    assert re.search(r"Job \d+ is pending" + r" \(.*\)" * site.says_why, cleared)
 
 
 async def test_a_kernel_that_waits_says_that_it_is_idle_to_whoever_asks(served, site):
@@ -171,6 +195,25 @@ async def test_a_person_may_restart_a_kernel_whose_job_is_gone(served, jobs, sit
     await eventually(lambda: jobs() == [])
     await manager.restart_kernel()
     assert await value(client, "print(1)") == ("ok", "1\n")
+
+
+async def test_a_restart_sees_that_a_job_has_ended_before_its_agent_called(
+    served, jobs, site, tmp_path
+):
+    gate = tmp_path / "gate"
+    manager, client = await served(prologue=f"test -e {gate} || sleep 60")
+    await eventually(lambda: [state.upper() for _, state in jobs()] == ["RUNNING"])
+    await eventually(lambda: _is_known_to_run(manager))
+    site.cancel(jobs()[0][0])
+    await eventually(lambda: jobs() == [])
+    gate.touch()
+    await manager.restart_kernel()
+    assert await value(client, "print(1)") == ("ok", "1\n")
+
+
+def _is_known_to_run(manager):
+    status = manager.provisioner._job.allocation.status
+    return status is not None and status.state is JobState.RUNNING
 
 
 async def test_a_kernel_that_crashes_is_started_again_in_the_same_job(served, jobs):

@@ -58,7 +58,9 @@ class Queue:
         return wait_for(look, 20, f"job {job_id} to be {states}")
 
     def output(self, job_id: str) -> str:
-        return Path(self.job(job_id)["output"]).read_text()
+        """Return what a job has printed; the file is there when the job has begun."""
+        file = Path(self.job(job_id)["output"])
+        return file.read_text() if file.exists() else ""
 
 
 @pytest.fixture

@@ -8,12 +8,16 @@ import signal
 import sqlite3
 import subprocess
 import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.hubs import wait_for
 from tests.localqueue.conftest import COMMAND
+from tests.processes import runs
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def test_the_walltime_ends_a_job_that_ignores_it(queue):
@@ -72,7 +76,7 @@ def test_nothing_of_a_job_outlives_it(queue, tmp_path, how):
     job_id = queue.submit(f"{how} sleep 300 & echo $! > {tmp_path}/pid; sleep 0.2")
     queue.until(job_id, "COMPLETED")
     pid = int((tmp_path / "pid").read_text())
-    wait_for(lambda: not _runs(pid), 5, "the end of the background process")
+    wait_for(lambda: not runs(pid), 5, "the end of the background process")
 
 
 def test_a_job_that_a_job_submits_outlives_it(queue):
@@ -93,7 +97,7 @@ def test_a_supervisor_that_is_killed_is_noticed_and_its_job_ended(queue, tmp_pat
     job = queue.until(job_id)
     assert job["state"] == "NODE_FAIL"
     assert "supervisor was killed" in job["reason"]
-    wait_for(lambda: not _runs(script), 5, "the end of the script")
+    wait_for(lambda: not runs(script), 5, "the end of the script")
     assert queue.until(waiting)["state"] == "COMPLETED"
 
 
@@ -127,10 +131,3 @@ def _change(queue, job_id: str, **values: str) -> None:
 
 def _read(path: Path) -> str:
     return path.read_text() if path.exists() else ""
-
-
-def _runs(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
-    except OSError:
-        return False

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import re
+from dataclasses import fields
+
 import pytest
 
 from batchspawner.errors import OptionsError
-from batchspawner.magics.options import Options, parse_line
+from batchspawner.magics.options import LISTS, Options, parse_line
 from batchspawner.magics.program import Program
 
 
@@ -79,3 +82,11 @@ def test_the_shell_of_a_profile_is_not_for_python():
 
 def test_a_cell_is_a_script_of_its_shell():
     assert Program("/bin/sh").script("true") == b"#!/bin/sh\ntrue\n"
+
+
+def test_the_help_of_the_magic_names_every_switch(notebook):
+    shown = notebook.shell.object_inspect_mime("%%execute")["text/plain"]
+    assert "Write %%execute at the top of a cell." in shown
+    switches = re.findall(r"^ +--([a-z]+)", shown, re.MULTILINE)
+    ours = {one.name for one in fields(Options)} - {"inputs", "outputs", "others"}
+    assert sorted(switches) == sorted({*ours, *LISTS})

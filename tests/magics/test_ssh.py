@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 
 import pytest
 
@@ -11,6 +10,7 @@ from batchspawner.jobs import JobState
 from tests import sshd
 from tests.hubs import wait_for
 from tests.magics.test_shell import interrupt_when
+from tests.processes import runs
 
 pytestmark = pytest.mark.skipif(not sshd.SSHD, reason="no sshd (apt-get install openssh-server)")
 
@@ -26,12 +26,6 @@ def server(tmp_path_factory):
 def ssh(server):
     """The beginning of a line."""
     return f"%%execute --workloadmanager=ssh --host=there -F {server.config}"
-
-
-def alive(pid: str) -> bool:
-    """Return whether a process still does something; nobody may have asked how it ended."""
-    shown = subprocess.run(["ps", "-o", "stat=", "-p", pid], capture_output=True, text=True)
-    return bool(shown.stdout.strip()) and not shown.stdout.startswith("Z")
 
 
 def test_the_transcript_reads_as_ever(notebook, ssh):
@@ -93,7 +87,7 @@ def test_an_interrupt_ends_the_processes_over_there(notebook, ssh, tmp_path):
     thread.join()
     assert (notebook["cell"].state, notebook["cell"].log()) == (JobState.CANCELLED, "")
     # Its background, too, which a shell without a terminal protects from Ctrl-C.
-    wait_for(lambda: not alive(file.read_text().strip()), 5, "the end of the background")
+    wait_for(lambda: not runs(file.read_text().strip()), 5, "the end of the background")
 
 
 def test_the_end_of_the_connection_is_the_end_of_the_cell(notebook, ssh, tmp_path):
@@ -102,7 +96,7 @@ def test_the_end_of_the_connection_is_the_end_of_the_cell(notebook, ssh, tmp_pat
     wait_for(lambda: file.exists() and file.read_text().endswith("\n"), 20, "the cell")
     pid = file.read_text().strip()
     os.kill(int(notebook["cell"].ident), 9)
-    wait_for(lambda: not alive(pid), 20, "the end of the cell over there")
+    wait_for(lambda: not runs(pid), 20, "the end of the cell over there")
 
 
 def test_a_second_interrupt_ends_a_cell_that_does_not_listen(notebook, ssh, tmp_path):
@@ -117,4 +111,4 @@ def test_a_second_interrupt_ends_a_cell_that_does_not_listen(notebook, ssh, tmp_
         thread.join()
     assert notebook["cell"].state is JobState.CANCELLED
     pid = started.read_text().strip()
-    wait_for(lambda: not alive(pid), 20, "the end of the cell over there")
+    wait_for(lambda: not runs(pid), 20, "the end of the cell over there")

@@ -15,7 +15,9 @@ import pytest
 pytest.importorskip("ipyparallel")
 
 from batchspawner.clusters import Cluster, connect
+from tests.hubs import wait_for
 from tests.parallel.sshd import Sshd, make_key, unavailable
+from tests.processes import those_with
 
 HERE = Path(__file__).parent
 
@@ -78,6 +80,7 @@ def own_place(folder):
         if left:
             one.queue("cancel", *left)
             one.queue("wait", "--timeout", "20", *left)
+    wait_for(lambda: those_with(f"XDG_DATA_HOME={one.data.parent}") == [], 20, "all processes")
 
 
 @pytest.fixture

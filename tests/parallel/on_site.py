@@ -64,12 +64,16 @@ def nodes() -> object:
         return sorted(rc[:].apply_sync(os.getenv, "SLURM_NODEID"))
 
 
-def ranks() -> object:
+def ranks(launch: str = "mpiexec --oversubscribe") -> object:
     """Run engines as the ranks of one MPI program."""
-    launch = "mpiexec --oversubscribe"
     with Cluster(2, mpi=launch, runtime=RUNTIME) as rc:
         rc[:].execute("from mpi4py import MPI; n = MPI.COMM_WORLD.allreduce(1)", block=True)
         return rc[:]["n"]
+
+
+def steps() -> object:
+    """Run them as Slurm's own tool starts MPI programs."""
+    return ranks("srun --mpi=pmix")
 
 
 def _profile() -> str:

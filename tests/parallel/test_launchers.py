@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 
 import ipyparallel as ipp
 import pytest
@@ -28,6 +30,20 @@ def test_engines_join_from_one_job(place):
         assert len(set(rc[:].apply_sync(os.getpid))) == 2
         assert list(place.jobs().values()) == ["RUNNING"]
     assert (place.jobs(), place.left()) == ({}, [])
+
+
+def test_ipcluster_starts_and_stops_them_too(place):
+    profile = f"--profile-dir={place.profiles / 'profile_test'}"
+    command = [sys.executable, "-m", "ipyparallel.cluster"]
+    started = [*command, "start", "--n=2", "--engines=batchspawner", profile, "--daemonize"]
+    subprocess.run(started, check=True, capture_output=True, timeout=60)
+    with ipp.Client(profile_dir=str(place.profiles / "profile_test")) as rc:
+        rc.wait_for_engines(2, timeout=60, interactive=False)
+        assert rc[:].apply_sync(abs, -3) == [3, 3]
+    assert list(place.jobs().values()) == ["RUNNING"]
+    subprocess.run([*command, "stop", profile], check=True, capture_output=True, timeout=60)
+    wait_for(lambda: place.jobs() == {}, 30, "the end of the job")
+    assert place.left() == []
 
 
 def test_controller_and_engines_are_jobs_of_their_own(place):

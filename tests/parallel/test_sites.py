@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.hubs import wait_for
+from tests.processes import those_with
 from tests.sites import no_jobs_left
 
 SCRIPT = Path(__file__).with_name("on_site.py")
@@ -30,6 +31,7 @@ def person(site):
         pytest.skip(f"{name} cannot run {sys.executable}: make venv takes the system's Python")
     yield Person(site, name, folder)
     no_jobs_left(site)
+    wait_for(lambda: those_with(f"XDG_DATA_HOME={folder}") == [], 20, "the end of all processes")
     left = [str(path) for path in (folder / "data" / "batchspawner" / "clusters").glob("*")]
     left += [str(path) for path in (folder / "ipython").glob("profile_job_*")]
     shutil.rmtree(folder)
@@ -111,3 +113,15 @@ def test_engines_spread_over_nodes(person):
 def test_engines_are_ranks_of_one_mpi_program(person):
     pytest.importorskip("mpi4py")
     assert person.sees("ranks") == [2, 2]
+
+
+@on_slurm
+def test_slurm_starts_the_ranks_itself(person, site):
+    pytest.importorskip("mpi4py")
+    command = ["srun", "--mpi=pmix", "true"]
+    tried = subprocess.run(
+        command, env={**os.environ, **site.environment}, capture_output=True, text=True, timeout=60
+    )
+    if tried.returncode:
+        pytest.skip(f"Slurm has no PMIx (on Debian: apt-get install libpmix-dev): {tried.stderr}")
+    assert person.sees("steps") == [2, 2]

@@ -10,8 +10,8 @@ from sqlalchemy.orm import object_session
 
 from batchspawner.jobs import JobState
 from batchspawner.spawners import claiming
-from batchspawner.spawners.claim import Claim, new_code, server_of
-from batchspawner.spawners.claiming import Application, ClaimRefused, exchange, promote
+from batchspawner.spawners.claim import Application, Claim, new_code, server_of
+from batchspawner.spawners.claiming import ClaimRefused, exchange, promote
 from tests.spawners.conftest import FakeSpawner
 from tests.spawners.site import TOKEN, restored, stored_state
 from tests.spawners.test_life import begin, until
@@ -162,7 +162,8 @@ async def test_a_code_can_be_tied_to_the_host_of_the_job(spawner, cluster):
     cluster.run(spawner.job_id, host="127.0.0.1")
     refused = await refusal(spawner, application(cluster, address="10.1.1.1"))
     assert refused == (403, "job 1 does not run at 10.1.1.1")
-    await exchange(spawner, application(cluster, address="127.0.0.1"))
+    for address in ("127.0.0.1", "::ffff:127.0.0.1"):
+        await exchange(spawner, application(cluster, address=address))
     task.cancel()
 
 
@@ -192,13 +193,45 @@ async def test_a_restarted_hub_knows_the_code_and_whether_it_was_used(running, c
         one.clear_state()
 
 
-async def test_a_job_that_was_put_back_into_the_queue_may_claim_once_more(running, cluster):
+async def test_a_job_that_can_keep_no_code_may_use_its_own_once_more_in_its_next_run(
+    running, cluster
+):
     await exchange(running, application(cluster))
     cluster.set("1", JobState.PENDING, reason="requeued")
     cluster.set("1", JobState.RUNNING, host="node2", start=500.0)
     await exchange(running, application(cluster, claimant=OTHER, port=5555))
     assert stored_state(running)["reported_port"] == 5555
     assert (await refusal(running, application(cluster, claimant="c" * 64)))[0] == 403
+
+
+async def test_the_next_run_of_a_job_has_a_code_of_its_own(running, cluster):
+    second, third = new_code(running.orm_spawner.id), new_code(running.orm_spawner.id)
+    await exchange(running, application(cluster, following=second))
+    early = application(cluster, claimant=OTHER, code=second)
+    assert (await refusal(running, early))[0] == 403
+    cluster.set("1", JobState.RUNNING, host="node2", start=500.0)
+    thief = application(cluster, claimant=OTHER)
+    assert (await refusal(running, thief))[1].startswith("this code was used already")
+    again = application(cluster, claimant=OTHER, code=second, following=third, port=5555)
+    assert (await exchange(running, again))["JUPYTERHUB_API_TOKEN"] == TOKEN
+    assert stored_state(running)["reported_port"] == 5555
+    assert await exchange(running, again)  # the answer was lost
+    cluster.set("1", JobState.RUNNING, host="node1", start=900.0)
+    for code in (code_of(cluster), second):
+        late = application(cluster, claimant="c" * 64, code=code)
+        assert (await refusal(running, late))[1].startswith("this code was used already")
+    assert await exchange(running, application(cluster, claimant="d" * 64, code=third))
+
+
+async def test_a_restarted_hub_knows_the_code_of_the_next_run(running, cluster):
+    second = new_code(running.orm_spawner.id)
+    await exchange(running, application(cluster, following=second))
+    assert second not in str(stored_state(running))
+    cluster.set("1", JobState.RUNNING, host="node2", start=500.0)
+    again = restored(FakeSpawner, running.orm_spawner)
+    claim = application(cluster, claimant=OTHER, code=second)
+    assert (await exchange(again, claim))["JUPYTERHUB_API_TOKEN"] == TOKEN
+    again.clear_state()
 
 
 async def test_a_site_with_commands_of_its_own_has_claims_too():
@@ -211,6 +244,19 @@ async def test_a_site_with_commands_of_its_own_has_claims_too():
     await spawner.query_job_status()
     assert (await exchange(spawner, mine))["JUPYTERHUB_API_TOKEN"] == TOKEN
     assert (await refusal(spawner, Application(code, 4321, claimant=OTHER)))[0] == 403
+
+
+async def test_the_code_of_the_next_run_counts_where_nobody_says_when_a_run_began():
+    spawner = scripted(OldSite, ("sub", "77"), ("ask", "RUN on node5"))
+    await spawner.submit_batch_script()
+    await spawner.query_job_status()
+    first = spawner.run_command.environments[0]["JUPYTERHUB_API_TOKEN"]
+    second = new_code(spawner.orm_spawner.id)
+    await exchange(spawner, Application(first, 4321, claimant=ME, following=second))
+    again = Application(second, 5555, claimant=OTHER)
+    assert (await exchange(spawner, again))["JUPYTERHUB_API_TOKEN"] == TOKEN
+    late = Application(first, 4321, claimant="c" * 64)
+    assert (await refusal(spawner, late))[1].startswith("this code was used already")
 
 
 def test_a_record_of_another_release_is_no_claim():

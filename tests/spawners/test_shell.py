@@ -23,7 +23,9 @@ from batchspawner import (
 from batchspawner.spawners.claim import server_of
 from batchspawner.spawners.customised import customisations
 from batchspawner.spawners.managed import ManagedBackend
+from batchspawner.spawners.packing import NEXT
 from batchspawner.spawners.shell import ShellBackend
+from batchspawner.spawners.tags import hub_word
 from tests.spawners.site import OWNER, make_spawner
 
 
@@ -133,6 +135,8 @@ async def test_the_submit_gets_script_and_environment_and_the_others_neither():
     assert await spawner.query_job_status() is JobStatus.PENDING
     environment = {**spawner.get_env()}
     del environment["JPY_API_TOKEN"]
+    word = f"{hub_word(spawner)}-{spawner.orm_spawner.id}"
+    environment[NEXT] = f"{spawner.req_homedir}/.batchspawner/{word}-next"
     script = (
         f"#!/bin/sh\n#Q day {','.join(environment)}\n"
         "batchspawner-singleuser jupyterhub-singleuser\n"
@@ -308,7 +312,7 @@ async def test_the_old_readme_example_works_without_a_change(tmp_path):
     await spawner.stop()
     assert spawner.run_command.expected == []
     keepvars = [name for name in spawner.get_env() if name != "JPY_API_TOKEN"]
-    keepvars.append("BATCHSPAWNER_JOB_ID_VARIABLE")
+    keepvars += ["BATCHSPAWNER_JOB_ID_VARIABLE", NEXT]
     script = re.sub(r"export JUPYTERHUB_API_TOKEN='.*'\n", "", spawner.run_command.inputs[0])
     assert script == (
         "#!/bin/sh\n#PBS -q mesabi@mesabi.xyz.edu\n#PBS -l walltime=12:00:00\n"

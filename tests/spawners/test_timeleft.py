@@ -44,10 +44,10 @@ def test_the_time_left_is_said_in_words(seconds, text):
 async def test_a_job_is_told_its_limit_as_jupyterlab_server_timer_reads_it(spawner):
     assert "JOB_RUN_TIME" not in spawner.get_env()
     spawner.req_runtime = "8:00:00"
-    assert spawner.get_env()["JOB_RUN_TIME"] == "28800"
+    assert spawner.get_env()["JOB_RUN_TIME"] == "480"
     spawner.user_options = {"runtime": "2:00:00"}
     await spawner.take_options({})
-    assert spawner.get_env()["JOB_RUN_TIME"] == "28800"
+    assert spawner.get_env()["JOB_RUN_TIME"] == "480"
 
 
 def user_of(spawner, *, ready=True):
@@ -114,7 +114,7 @@ def test_the_extension_tells_pages_the_end_of_the_job(monkeypatch):
     labextension._load_jupyter_server_extension(server)
     assert server.web_app.settings == {}
     monkeypatch.setenv("JOB_START_TIME", "1000")
-    monkeypatch.setenv("JOB_RUN_TIME", "60")
+    monkeypatch.setenv("JOB_RUN_TIME", "1")
     labextension._load_jupyter_server_extension(server)
     assert server.web_app.settings == {"page_config_data": {"batchspawnerEnd": "1060"}}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import re
 import subprocess
 import tempfile
@@ -19,6 +20,15 @@ def unavailable() -> str:
     return missing("a Grid Engine", "apt-get", "dpkg-deb", "sudo")
 
 
+def free_groups() -> str:
+    """Return numbers of groups by which one cluster tells its jobs' processes from all others.
+
+    Where two clusters use the same, the end of a job in one ends a job in the other.
+    """
+    first = random.randrange(100_000, 1_000_000, 100)
+    return f"{first}-{first + 99}"
+
+
 class GridEngineCluster:
     """A cell in a folder of its own, with one queue, all.q, on this machine."""
 
@@ -27,6 +37,7 @@ class GridEngineCluster:
         self.prefix.chmod(0o755)
         self.settings = {
             "GE_PREFIX": str(self.prefix), "GE_PORT": str(free_port()), "GE_HOST": "localhost",
+            "GE_GIDS": free_groups(),
         }  # fmt: skip
 
     def script(self, *words: str) -> str:

@@ -23,7 +23,7 @@ install() {
   find $d/x -name 'libtirpc.so*' -exec cp -a {} $P/lib/$A/ \;
   cp -a $d/x/usr/share/gridengine/{util,default-configuration} $P/; rm -rf $P/mpi $d
   # sge_shepherd runs with two user ids, for which the loader ignores RUNPATH: these have to be the system's.
-  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends libjemalloc2 libhwloc15 libmunge2 libtirpc3 libdb5.3 >/dev/null
+  DEBIAN_FRONTEND=noninteractive apt-get install -o DPkg::Lock::Timeout=120 -y -qq --no-install-recommends libjemalloc2 libhwloc15 libmunge2 libtirpc3 libdb5.3 >/dev/null
   # Helpers and the spooling library are looked for in the folder that Debian's build knows.
   [ -e /usr/lib/gridengine ] || ln -sfn $P/bin/$A /usr/lib/gridengine
   id $ADM >/dev/null 2>&1 || useradd --system --user-group --home-dir $P --no-create-home --shell /bin/false $ADM
@@ -47,7 +47,7 @@ listener_threads        2
 worker_threads          2
 scheduler_threads       1
 X
-  sed -e "s#^execd_spool_dir.*#execd_spool_dir $S/execd#" -e 's#^load_report_time.*#load_report_time 00:00:05#' \
+  sed -e 's#^\(min_[ug]id\) .*#\1 0#' -e "s#^execd_spool_dir.*#execd_spool_dir $S/execd#" -e 's#^load_report_time.*#load_report_time 00:00:05#' \
       -e 's#^reporting_params.*#reporting_params accounting=true reporting=false flush_time=00:00:01 accounting_flush_time=00:00:00 joblog=false sharelog=00:00:00#' \
       -e "s#^gid_range.*#gid_range ${GE_GIDS:-65400-65500}#" $P/default-configuration > $P/conf
   echo "export SGE_ROOT=$P SGE_CELL=default SGE_QMASTER_PORT=$PORT SGE_EXECD_PORT=$((PORT+1)) PATH=$P/bin/$A:\$PATH" > $C/settings.sh

@@ -1,0 +1,28 @@
+"""Look at processes, also at those that are not our children."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+
+
+def runs(pid: int | str) -> bool:
+    """Return whether a process still does something; nobody may have asked how it ended."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
+def those_with(setting: str) -> list[str]:
+    """Return the command lines of processes that were started with a text in their environment."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            theirs = int(folder.name) != os.getpid()
+            if theirs and setting.encode() in (folder / "environ").read_bytes():
+                words = (folder / "cmdline").read_bytes().split(b"\0")
+                found.append(b" ".join(words).decode(errors="replace").strip())
+    # One that has ended has no command line any more.
+    return sorted(filter(None, found))
