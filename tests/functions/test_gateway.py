@@ -157,6 +157,11 @@ def test_a_python_that_is_not_there_is_told_at_once(there):
         Executor(**{**there, "python": "python9"})
 
 
+def test_options_of_ssh_that_are_one_text_are_refused():
+    with pytest.raises(TypeError, match="a list of words, not '-J gate'"):
+        Executor(host="login", ssh_options="-J gate")
+
+
 def test_a_resource_that_makes_no_sense_is_told_at_once(there):
     with Executor(**there, runtime="soon") as executor, pytest.raises(OptionsError):
         executor.submit(pow, 2, 3).result(SECONDS)
