@@ -50,7 +50,9 @@ def call(tmp_path, listener):
 
 async def start(call):
     """Start an agent, as a job does."""
-    return await asyncio.create_subprocess_shell(call.command, stderr=asyncio.subprocess.PIPE)
+    return await asyncio.create_subprocess_shell(
+        f"exec {call.command}", stderr=asyncio.subprocess.PIPE
+    )
 
 
 async def test_an_agent_that_has_the_certificate_is_heard(call, listener):

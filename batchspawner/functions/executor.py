@@ -67,6 +67,8 @@ class Executor(concurrent.futures.Executor):
         if calls_each is not None:
             _positive("calls_each", calls_each)
         self._settings = {"retries": retries, "linger": linger, "calls_each": calls_each}
+        if isinstance(ssh_options, str):
+            raise TypeError(f"ssh_options are a list of words, not {ssh_options!r}")
         self._by_value = bool(host)
         if host:
             python = python or "python3"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
 from .agents import BatchCrew
@@ -11,6 +12,9 @@ if TYPE_CHECKING:
     from ..callhome import Listener
     from ..calls import Call
     from ..gateway import Gateway
+
+_FAREWELL = 5.0
+"""Seconds that agents have to end by themselves."""
 
 
 class FarCrew(BatchCrew):
@@ -29,5 +33,12 @@ class FarCrew(BatchCrew):
         return self._gateway.listener
 
     async def dismiss(self) -> None:
+        # What lets the agents go must reach them before the connection ends.
+        agents = [agent for agent in self._agents.values() if agent.over is None]
+        until = asyncio.get_running_loop().time() + _FAREWELL
+        while any(agent.online.is_set() for agent in agents):
+            if asyncio.get_running_loop().time() > until:
+                break
+            await asyncio.sleep(0.02)
         await super().dismiss()
         await self._gateway.close()

@@ -32,9 +32,10 @@ def queue(tmp_path_factory):
             os.environ[name] = value
 
 
-def end_all() -> None:
+def end_all(**environment: str) -> None:
     """Cancel what is left in the queue, and wait for its end."""
-    command = [sys.executable, "-m", "batchspawner.localqueue"]
+    named = [f"{name}={value}" for name, value in environment.items()]
+    command = ["env", *named, sys.executable, "-m", "batchspawner.localqueue"]
     listing = subprocess.run([*command, "query"], capture_output=True, text=True, timeout=60)
     ids = [job["id"] for job in json.loads(listing.stdout)["jobs"]]
     if ids:

@@ -13,6 +13,7 @@ import pytest
 from batchspawner.errors import ConnectionFailed, JobCancelled, OptionsError
 from batchspawner.functions import Executor
 from tests.functions import tasks
+from tests.functions.conftest import end_all
 from tests.hubs import wait_for
 from tests.parallel.sshd import Sshd, make_key, unavailable
 
@@ -25,9 +26,10 @@ def login(tmp_path_factory):
     if unavailable():
         pytest.skip(unavailable())
     folder = tmp_path_factory.mktemp("login")
-    queue = {"BATCHSPAWNER_SCHEDULER": "local", "BATCHSPAWNER_QUEUE_DIR": str(folder / "queue")}
-    server = login_host(folder, queue)
+    queue = {"BATCHSPAWNER_QUEUE_DIR": str(folder / "queue"), "BATCHSPAWNER_QUEUE_SLOTS": "4"}
+    server = login_host(folder, {"BATCHSPAWNER_SCHEDULER": "local", **queue})
     yield server
+    end_all(**queue)
     server.stop()
 
 
@@ -114,11 +116,14 @@ def test_a_connection_that_was_cut_loses_nothing(there, login, tmp_path):
         assert executor.submit(pow, 2, 3).result(SECONDS) == 8
 
 
-def test_nothing_is_left_of_the_connection(there):
+def test_nothing_is_left_of_the_connection_or_of_the_job(there, login):
     with Executor(**there) as executor:
-        assert executor.submit(pow, 2, 3).result(SECONDS) == 8
+        future = executor.submit(os.getppid)
+        agent = future.result(SECONDS)
     ours = psutil.Process().children(recursive=True)
     assert [one.name() for one in ours if one.name() == "ssh"] == []
+    # Without a driver it would wait for a minute.
+    wait_for(lambda: not psutil.pid_exists(agent), 15, "the end of the agent")
 
 
 def test_a_connection_ends_with_its_program_however_that_ends(there, login):
@@ -150,6 +155,11 @@ def test_a_host_that_lets_nobody_in_is_told_at_once(there, login, tmp_path):
 def test_a_python_that_is_not_there_is_told_at_once(there):
     with pytest.raises(ConnectionFailed, match="python9 on login did not start to listen"):
         Executor(**{**there, "python": "python9"})
+
+
+def test_options_of_ssh_that_are_one_text_are_refused():
+    with pytest.raises(TypeError, match="a list of words, not '-J gate'"):
+        Executor(host="login", ssh_options="-J gate")
 
 
 def test_a_resource_that_makes_no_sense_is_told_at_once(there):

@@ -14,6 +14,8 @@ import pytest
 from tests.functions.test_sites import setting_out
 from tests.hubs import wait_for
 
+pytestmark = pytest.mark.clusters  # without a scheduler, too, they take their time
+
 FAULTS = Path(__file__).with_name("faults.py")
 
 # Slurm reckons in minutes.
