@@ -14,7 +14,8 @@ from jupyterhub.utils import maybe_future
 from traitlets import import_item
 
 from batchspawner.spawners.declarations import field_of
-from batchspawner.spawners.options import NAME, Choice, Field, Limit, Option, Text
+from batchspawner.spawners.fields import NAME
+from batchspawner.spawners.options import Choice, Field, Limit, Option, Text
 
 from .surroundings import check_surroundings
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from ..availability import FRESH, kept
 from ..schedulers import scheduler_class, scheduler_names
+from .amounts import say_duration
 from .failures import SpawnFailure
 from .names import prefix_words, risky
-from .options import say_duration
 from .prefix import runners_of
 from .resources import native_limits
 
