@@ -81,6 +81,15 @@ def test_a_client_goes_on_after_the_connection_was_cut(far, laptop):
         assert rc[:].apply_sync(abs, -2) == [2, 2]
 
 
+def test_what_engines_print_first_arrives(far, laptop):
+    with far.connect() as link:
+        for _ in range(5):
+            with link.client() as rc:
+                printed = rc[:].execute("print('first')")
+                assert printed.wait_for_output(5)
+                assert printed.stdout == ["first\n", "first\n"]
+
+
 def test_two_connections_have_a_profile_each(far, laptop):
     with far.connect() as one, far.connect() as other:
         job = f"job_{far.cluster.job_id}"
