@@ -45,8 +45,8 @@ if [ "$(id -u)" = 0 ] && command -v apt-get > /dev/null; then
     # Now, because apt-get can only run once at a time.
     for scheduler in slurm htcondor oar slurm24; do ".ci/$scheduler.sh" > /dev/null; done
 fi
-lane slurm htcondor slurm24 > "$notes/first" 2>&1 &
-lane gridengine oar > "$notes/second" 2>&1
+lane slurm htcondor > "$notes/first" 2>&1 &
+lane gridengine oar slurm24 > "$notes/second" 2>&1
 wait
 cat "$notes/first" "$notes/second"
 part kernels make --no-print-directory test-kernels

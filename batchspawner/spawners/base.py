@@ -12,13 +12,13 @@ from jupyterhub.spawner import Spawner, set_user_setuid
 from traitlets import Bool, CaselessStrEnum, Float, Integer, List, Tuple, Unicode, default
 
 from .. import api  # noqa: F401  (registers the handler that jobs report to)
-from ..runners import IDENTITY, run_shell, tool_environment
 from ..templating import format_template, render_script
 from .adoption import adopt
 from .choosing import ChoiceTraits
+from .commands import CommandTraits
 from .confirming import CONFIRM, is_wanted
 from .deadline import in_time
-from .environment import COMMAND_ENV_KEEP, ENV_KEEP
+from .environment import ENV_KEEP
 from .managed import ManagedBackend
 from .names import check_names, risky_names
 from .progress import progress_events
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 _HOST_NAME = re.compile(r"[A-Za-z0-9_.:-]{1,253}")
 
 
-class BatchSpawnerBase(ChoiceTraits, SecrecyTraits, RequestTraits, Spawner):
+class BatchSpawnerBase(ChoiceTraits, SecrecyTraits, CommandTraits, RequestTraits, Spawner):
     """Be the base of all spawners whose server is a batch job.
 
     A subclass either names a scheduler of `batchspawner.schedulers` in `scheduler_name`, or gives
@@ -54,16 +54,6 @@ class BatchSpawnerBase(ChoiceTraits, SecrecyTraits, RequestTraits, Spawner):
     ip = Unicode("0.0.0.0", help="Address on which the server listens, on its node.").tag(  # noqa: S104
         config=True
     )
-    exec_prefix = Unicode(
-        "sudo -E -u {username}",
-        help="What goes before the scheduler's commands, so that the user owns the job.",
-    ).tag(config=True)
-    launcher = Unicode(
-        "",
-        help="Path of the launcher that root has installed, such as "
-        "/usr/local/sbin/batchspawner-launcher. Jobs are submitted and cancelled through it, by "
-        "`sudo -n -u {username}` where exec_prefix says nothing else. It may do nothing else.",
-    ).tag(config=True)
     batch_script = Unicode(
         "",
         help="Template of the job script, for Jinja or `str.format`; empty: the packaged one. "
@@ -74,15 +64,6 @@ class BatchSpawnerBase(ChoiceTraits, SecrecyTraits, RequestTraits, Spawner):
         help="Command that chooses a port on the node, reports it and starts the server. It goes "
         "before `c.Spawner.cmd`; set the full path where the job does not find it.",
     ).tag(config=True)
-    batch_submit_cmd = Unicode(
-        "", help="Template of the submit command, run by a shell, the job script as its input."
-    ).tag(config=True)
-    batch_query_cmd = Unicode("", help="Template of the query command; it has `job_id`.").tag(
-        config=True
-    )
-    batch_cancel_cmd = Unicode("", help="Template of the cancel command; it has `job_id`.").tag(
-        config=True
-    )
     startup_poll_interval = Float(
         0.5,
         help="Seconds between two queries while a server starts. All starting servers share "
@@ -111,11 +92,6 @@ class BatchSpawnerBase(ChoiceTraits, SecrecyTraits, RequestTraits, Spawner):
     orphan_grace = Float(
         600, help="Seconds that a job without a server is left alone before it is cancelled."
     ).tag(config=True)
-    command_env_keep = List(
-        Unicode(),
-        help="Names of the Hub's environment variables that the commands of this configuration "
-        "get, a final `*` standing for any ending.",
-    ).tag(config=True)
 
     job_id = Unicode()
     job_status = Unicode()
@@ -143,10 +119,6 @@ class BatchSpawnerBase(ChoiceTraits, SecrecyTraits, RequestTraits, Spawner):
     def _env_keep_default(self) -> list[str]:
         return list(ENV_KEEP)
 
-    @default("command_env_keep")
-    def _command_env_keep_default(self) -> list[str]:
-        return list(COMMAND_ENV_KEEP)
-
     @property
     def report(self) -> asyncio.Event:
         """Set when the job has reported where its server listens."""
@@ -171,24 +143,6 @@ class BatchSpawnerBase(ChoiceTraits, SecrecyTraits, RequestTraits, Spawner):
     def cmd_formatted_for_batch(self) -> str:
         """Return the command line that starts the server, for the job script."""
         return " ".join([self.batchspawner_singleuser_cmd, *self.cmd, *self.get_args()])
-
-    async def run_command(
-        self,
-        cmd: str,
-        input: str | None = None,  # noqa: A002
-        env: dict[str, str] | None = None,
-    ) -> str:
-        """Run a command of the configuration through the shell and return what it printed.
-
-        Raises RuntimeError with its standard error where its exit status is not 0.
-        """
-        identity = () if self.exec_prefix.strip() else IDENTITY
-        environment = tool_environment((*self.command_env_keep, *identity), env)
-        result = await run_shell(cmd, input=input or "", environment=environment)
-        if not result.ok:
-            self.log.error("%s: the command failed\n%s", self._log_name, result.describe())
-            raise RuntimeError(result.stderr.strip())
-        return result.stdout.strip()
 
     async def _get_batch_script(self, **subvars: Any) -> str:
         """Return the job script, from `batch_script` or the packaged template."""

@@ -9,38 +9,32 @@ import pwd
 import time
 from typing import TYPE_CHECKING, Any
 
-from ..errors import BatchError, SchedulerError, SubmitError
-from ..jobs import JobRequest, JobState
+from ..jobs import JobState
 from ..schedulers import scheduler_class, scheduler_names
 from ..waiting import within
 from . import metrics
-from .admission import Ticket, shared_gate
 from .answering import answers_http
 from .cancelling import cancel_patiently
 from .confirming import check_confirmed, patience
 from .customised import customisations
 from .deadline import late
-from .endings import forget_end, note_end
-from .failures import SpawnFailure, failure_of_job, failure_of_submit
-from .joblog import log_path
+from .endings import note_end
+from .failures import SpawnFailure, failure_of_job
 from .keeper import Keeper
 from .lookout import Lookout
 from .names import prefix_words, risky_names
-from .orphans import look_for_orphans
-from .packing import pack
 from .prefix import client_of, prefix_of
-from .state import JobStatus, commit_state, store_state
+from .state import JobStatus
 from .story import tell
-from .tags import new_tag
-from .wording import describe_request, describe_start, describe_submit
+from .submission import Submission
+from .wording import describe_start
 
 if TYPE_CHECKING:
-    from prometheus_client import Counter, Histogram
+    from prometheus_client import Histogram
 
     from ..client import BatchClient
     from ..jobs import JobStatus as SchedulerStatus
     from ..watch import Watch
-    from .packing import Package
 
 _FIRST_ANSWER = 15.0
 """Seconds that `poll` waits for the first listing after a restart of the Hub."""
@@ -58,8 +52,7 @@ class ManagedBackend:
         self._watched: Watch | None = None
         self._keeper: Keeper | None = None
         self._lookout = Lookout(spawner, client)
-        self._ticket: Ticket | None = None
-        self._submitted: float | None = None
+        self._submission = Submission(spawner, client)
         self._running_since: float | None = None
         self._noted: SchedulerStatus | None = None
 
@@ -101,37 +94,7 @@ class ManagedBackend:
         return self._watched.status if self._watched else None
 
     async def submit(self) -> None:
-        spawner = self.spawner
-        forget_end(spawner)
-        package = await pack(spawner, self.client.scheduler, self.client.leave)
-        spawner.log.debug("%s: job script\n%s", spawner._log_name, package.shown)
-        look_for_orphans(self.client, spawner)
-        gate = shared_gate(spawner.scheduler_name, spawner.submit_concurrency)
-        self._ticket = gate.ticket(spawner.user.name)
-        tell(spawner, *self.describe())
-        async with gate.entered(self._ticket):
-            await self._hand_over(package)
-
-    async def _hand_over(self, package: Package) -> None:
-        spawner = self.spawner
-        # The tag is stored first, so that a Hub that dies now can find its job again.
-        spawner.job_tag = new_tag(spawner)
-        spawner.job_claim = package.claim.dump() if package.claim else {}
-        await store_state(spawner)
-        request = JobRequest(package.script, spawner.job_tag, package.environment)
-        try:
-            spawner.job_id = await self.client.submit(request)
-        except SchedulerError as error:
-            refused = isinstance(error, SubmitError)
-            self._count(metrics.SUBMITS, outcome="refused" if refused else "no_answer")
-            spawner.log.error("%s: %s", spawner._log_name, error)
-            raise failure_of_submit(self._title, error) from error
-        self._count(metrics.SUBMITS, outcome="accepted")
-        self._submitted, spawner.submitted_at = time.monotonic(), time.time()
-        spawner.job_log = log_path(package.script, spawner.job_id)
-        asked = spawner.script_variables()
-        tell(spawner, 10, describe_request(spawner.job_id, self._title, asked))
-        spawner.log.info("%s: submitted job %s", spawner._log_name, spawner.job_id)
+        await self._submission.make()
 
     async def query(self) -> JobStatus:
         status = await self._watch().change()
@@ -147,7 +110,7 @@ class ManagedBackend:
 
     async def poll(self) -> int | None:
         spawner = self.spawner
-        if not spawner.job_id and not await self._find_again():
+        if not spawner.job_id and not await self._submission.find_again():
             return 0
         watch = self._watch(spawner.poll_interval)
         status = watch.status
@@ -267,8 +230,7 @@ class ManagedBackend:
     def describe(self) -> tuple[int, str]:
         """Return a percentage and a sentence about how far the start has come."""
         if not self.spawner.job_id:
-            ahead = self._ticket.ahead if self._ticket else 0
-            return 0, describe_submit(self._title, ahead)
+            return 0, self._submission.describe()
         if self.status is None and self.spawner.story:
             percent, message = self.spawner.story[-1]
             return percent, message
@@ -279,10 +241,6 @@ class ManagedBackend:
     async def look_around(self) -> None:
         """Learn what `describe` tells besides the job's status."""
         await self._lookout.look(self.status)
-
-    @property
-    def _title(self) -> str:
-        return self.client.scheduler.title
 
     def _watch(self, interval: float | None = None) -> Watch:
         if self._watched is None:
@@ -299,14 +257,11 @@ class ManagedBackend:
         elif self._running_since is None:
             self._running_since = time.monotonic()
             self._lookout.note_start(status)
-            if self._submitted is not None:
-                self._time(metrics.PENDING, self._submitted)
-                self._submitted = None
+            if self._submission.since is not None:
+                self._time(metrics.PENDING, self._submission.since)
+                self._submission.since = None
         if not self.spawner.job_port:
             tell(self.spawner, *self.describe())
-
-    def _count(self, counter: Counter, **labels: str) -> None:
-        counter.labels(scheduler=self.client.scheduler.name, **labels).inc()
 
     def _time(self, histogram: Histogram, since: float) -> None:
         name = self.client.scheduler.name
@@ -321,7 +276,8 @@ class ManagedBackend:
         if not status.is_final:
             return
         spawner = self.spawner
-        self._count(metrics.START_FAILURES, state=status.state.value)
+        name = self.client.scheduler.name
+        metrics.START_FAILURES.labels(scheduler=name, state=status.state.value).inc()
         spawner.log.warning(
             "%s: job %s ended before its server came up: %s",
             spawner._log_name,
@@ -341,18 +297,3 @@ class ManagedBackend:
         spawner = self.spawner
         if hasattr(spawner, "mock_port"):
             spawner.port = spawner.mock_port
-
-    async def _find_again(self) -> bool:
-        """Find a job whose id was never stored, because the Hub died while it submitted."""
-        spawner = self.spawner
-        if not spawner.job_tag:
-            return False
-        try:
-            found = await self.client.find(spawner.job_tag)
-        except BatchError as error:
-            spawner.log.warning("%s: cannot look for its job: %s", spawner._log_name, error)
-            return True
-        if found:
-            spawner.job_id = found[0]
-            commit_state(spawner)
-        return bool(found)

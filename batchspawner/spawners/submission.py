@@ -1,0 +1,90 @@
+"""Submit one spawner's job once, and find it again where its id was never stored."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from ..errors import BatchError, SchedulerError, SubmitError
+from ..jobs import JobRequest
+from . import metrics
+from .admission import Ticket, shared_gate
+from .endings import forget_end
+from .failures import failure_of_submit
+from .joblog import log_path
+from .orphans import look_for_orphans
+from .packing import pack
+from .state import commit_state, store_state
+from .story import tell
+from .tags import new_tag
+from .wording import describe_request, describe_submit
+
+if TYPE_CHECKING:
+    from ..client import BatchClient
+    from .packing import Package
+
+
+class Submission:
+    """Hand a job over in its turn; `since` is when that was, on the monotonic clock."""
+
+    def __init__(self, spawner: Any, client: BatchClient) -> None:
+        self._spawner = spawner
+        self._client = client
+        self._ticket: Ticket | None = None
+        self.since: float | None = None
+
+    async def make(self) -> None:
+        """Submit the job. Raises SpawnFailure where it was refused or nobody answered."""
+        spawner = self._spawner
+        forget_end(spawner)
+        package = await pack(spawner, self._client.scheduler, self._client.leave)
+        spawner.log.debug("%s: job script\n%s", spawner._log_name, package.shown)
+        look_for_orphans(self._client, spawner)
+        gate = shared_gate(spawner.scheduler_name, spawner.submit_concurrency)
+        self._ticket = gate.ticket(spawner.user.name)
+        tell(spawner, 0, self.describe())
+        async with gate.entered(self._ticket):
+            await self._hand_over(package)
+
+    def describe(self) -> str:
+        """Say how many submits come first."""
+        ahead = self._ticket.ahead if self._ticket else 0
+        return describe_submit(self._client.scheduler.title, ahead)
+
+    async def find_again(self) -> bool:
+        """Find a job whose id was never stored, because the Hub died while it submitted."""
+        spawner = self._spawner
+        if not spawner.job_tag:
+            return False
+        try:
+            found = await self._client.find(spawner.job_tag)
+        except BatchError as error:
+            spawner.log.warning("%s: cannot look for its job: %s", spawner._log_name, error)
+            return True
+        if found:
+            spawner.job_id = found[0]
+            commit_state(spawner)
+        return bool(found)
+
+    async def _hand_over(self, package: Package) -> None:
+        spawner = self._spawner
+        # The tag is stored first, so that a Hub that dies now can find its job again.
+        spawner.job_tag = new_tag(spawner)
+        spawner.job_claim = package.claim.dump() if package.claim else {}
+        await store_state(spawner)
+        request = JobRequest(package.script, spawner.job_tag, package.environment)
+        try:
+            spawner.job_id = await self._client.submit(request)
+        except SchedulerError as error:
+            self._count("refused" if isinstance(error, SubmitError) else "no_answer")
+            spawner.log.error("%s: %s", spawner._log_name, error)
+            raise failure_of_submit(self._client.scheduler.title, error) from error
+        self._count("accepted")
+        self.since, spawner.submitted_at = time.monotonic(), time.time()
+        spawner.job_log = log_path(package.script, spawner.job_id)
+        asked = spawner.script_variables()
+        tell(spawner, 10, describe_request(spawner.job_id, self._client.scheduler.title, asked))
+        spawner.log.info("%s: submitted job %s", spawner._log_name, spawner.job_id)
+
+    def _count(self, outcome: str) -> None:
+        metrics.SUBMITS.labels(scheduler=self._client.scheduler.name, outcome=outcome).inc()
