@@ -21,8 +21,8 @@ guard = Guard()
 stubborn = ["sh", "-c", "trap '' TERM; sleep 600 & wait"]
 quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL}
 begun = [subprocess.Popen(stubborn, start_new_session=True, **quiet).pid for _ in range(3)]
-for one in begun:
-    guard.begun(one)
+for number, one in enumerate(begun):
+    guard.begun(one, f"{sys.argv[1]}/place {number}" if number < 2 else "")
 guard.ended(begun[1])
 print(guard._process.pid, *begun, flush=True)
 sys.stdin.read()
@@ -33,9 +33,13 @@ guard.close()
 class Agent:
     """Stand for an agent that has started three programs, of which it takes one for ended."""
 
-    def __init__(self) -> None:
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        for number in range(3):
+            (folder / f"place {number}").mkdir()
+        command = [sys.executable, "-c", AGENT, str(folder)]
         self.process = subprocess.Popen(
-            [sys.executable, "-c", AGENT], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
         self.watch, *self.programs = map(int, self.process.stdout.readline().split())
 
@@ -58,8 +62,8 @@ def ignores(pid: int, number: int) -> bool:
 
 
 @pytest.fixture
-def agent():
-    one = Agent()
+def agent(tmp_path):
+    one = Agent(tmp_path)
     yield one
     one.end()
 
@@ -68,6 +72,12 @@ def test_the_programs_of_a_killed_agent_are_killed(agent):
     agent.process.kill()
     wait_for(lambda: agent.left() == [1], 10, "the end of the programs")
     wait_for(lambda: not runs(agent.watch), 10, "the end of the watch")
+
+
+def test_the_folders_of_these_programs_are_removed(agent):
+    agent.process.kill()
+    left = [agent.folder / "place 1", agent.folder / "place 2"]
+    wait_for(lambda: sorted(agent.folder.iterdir()) == left, 10, "the end of the folder")
 
 
 def test_a_signal_for_the_whole_job_does_not_end_the_watch(agent):

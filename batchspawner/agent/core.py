@@ -230,7 +230,7 @@ class Agent:
             return
         self.children[child.id] = child
         pid = child.process.pid
-        self.guard.begun(pid)
+        self.guard.begun(pid, child.folder)
         self.outbox.put({"type": "started", "id": child.id, "pid": pid, "ports": child.ports})
         for name, pipe in child.outputs():
             self._listen(child, name, pipe)

@@ -9,20 +9,23 @@ import subprocess
 # scheduler without control groups ends it. This shell is told of each, and outlives the agent.
 _WATCH = """
 trap '' HUP INT QUIT TERM USR1 USR2 XCPU
-groups=
-while read -r change group; do
+set --
+while read -r change group folder; do
     if [ "$change" = begun ]; then
-        groups="$groups $group"
-    else
-        left=
-        for one in $groups; do
-            [ "$one" = "$group" ] || left="$left $one"
-        done
-        groups=$left
+        set -- "$@" "$group" "$folder"
+        continue
     fi
+    count=$#
+    while [ "$count" -gt 0 ]; do
+        [ "$1" = "$group" ] || set -- "$@" "$1" "$2"
+        shift 2
+        count=$((count - 2))
+    done
 done
-for group in $groups; do
-    kill -s KILL -- "-$group"
+while [ "$#" -gt 0 ]; do
+    kill -s KILL -- "-$1"
+    [ -z "$2" ] || rm -rf -- "$2"
+    shift 2
 done
 """
 
@@ -31,13 +34,16 @@ _FAREWELL = 1.0
 
 
 class Guard:
-    """Kill the process groups that have begun and not ended, when this process is gone."""
+    """Kill the process groups that have begun and not ended, when this process is gone.
+
+    Their folders, in which there are keys, go with them.
+    """
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
 
-    def begun(self, group: int) -> None:
-        """Watch one more group."""
+    def begun(self, group: int, folder: str) -> None:
+        """Watch one more group, and its folder, if it has one."""
         if self._process is None:
             # Not where the job ends with its output, or a file system is to be unmounted.
             self._process = subprocess.Popen(
@@ -49,7 +55,7 @@ class Guard:
                 bufsize=0,
                 start_new_session=True,
             )
-        self._tell(f"begun {group}\n")
+        self._tell(f"begun {group} {folder}\n")
 
     def ended(self, group: int) -> None:
         """Watch a group no longer; its number may come to belong to another."""

@@ -16,6 +16,7 @@ from ..errors import BatchError, OptionsError
 from ..scripts import find_scheduler
 from .folders import JobFolder, ipython_folder, plain, records
 from .job import Job
+from .outputs import await_outputs
 from .program import Program, launch_command, listening
 
 if TYPE_CHECKING:
@@ -141,6 +142,7 @@ class Cluster:
         client = Client(str(self.connection_file), profile_dir=str(self.profile_dir))
         try:
             self._wait_for_engines(client, wanted, timeout)
+            await_outputs(client)
         except BaseException:
             client.close()
             raise

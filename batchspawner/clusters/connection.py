@@ -16,6 +16,7 @@ from ..ssh import Ssh
 from .copies import LinkFolder, clean
 from .faraway import LOCAL, find, is_folder, rewritten
 from .folders import plain
+from .outputs import await_outputs
 from .tunnel import Tunnel
 
 if TYPE_CHECKING:
@@ -71,7 +72,9 @@ class Connection:
         """Return ipyparallel's client of the cluster."""
         from ipyparallel import Client
 
-        return Client(str(self.connection_file), profile_dir=str(self.folder.profile))
+        client = Client(str(self.connection_file), profile_dir=str(self.folder.profile))
+        await_outputs(client)
+        return client
 
     def open_notebook(self) -> str:
         """Show the job's Jupyter server in the browser; return the page that was opened."""

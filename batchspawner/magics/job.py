@@ -124,11 +124,18 @@ class JobPlace(Place):
                 running.add(asyncio.ensure_future(self._serve(agent, script, record)))
         await asyncio.gather(*running)
 
+    def _element(self, agent: Agent) -> str:
+        """Return which element of an array an agent runs; an empty text outside of arrays."""
+        asked = any(one.startswith(("--array", "-queue")) for one in self.arguments)
+        lone = self.client.scheduler.numbers_lone_jobs and not asked
+        return "" if lone else agent.index
+
     async def _serve(self, agent: Agent, script: bytes, record: Record) -> None:
         record.tell(JobStatus(self.ident, JobState.RUNNING, host=agent.host))
-        source = record.source(agent.index)
+        index = self._element(agent)
+        source = record.source(index)
         # How the job ends is for the scheduler to say where it has a hand in it.
-        doubtful = bool(agent.index)
+        doubtful = bool(index)
 
         def interfere(_: int) -> None:
             nonlocal doubtful

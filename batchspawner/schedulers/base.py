@@ -74,6 +74,9 @@ class Scheduler(ABC):
     job_id_variable: ClassVar[str] = ""
     """The variable in which a job finds its own id; empty where there is none."""
 
+    numbers_lone_jobs: ClassVar[bool] = False
+    """Whether a job outside of arrays looks, to itself, like an element of one."""
+
     reasons: ClassVar[Sequence[Reason]] = ()
     """What its words for why a job waits mean; the first that fits is taken."""
 

@@ -71,6 +71,7 @@ class HTCondor(Scheduler):
 
     name: ClassVar[str] = "htcondor"
     title: ClassVar[str] = "HTCondor"
+    numbers_lone_jobs: ClassVar[bool] = True
     reasons = more_reasons.HTCONDOR
     tool_variables: ClassVar[tuple[str, ...]] = ("CONDOR_*", "_CONDOR_*")
     carrier: ClassVar[Carrier] = Carrier.FILE

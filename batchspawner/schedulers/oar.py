@@ -111,6 +111,7 @@ class OAR(Scheduler):
 
     name: ClassVar[str] = "oar"
     title: ClassVar[str] = "OAR"
+    numbers_lone_jobs: ClassVar[bool] = True
     reasons = more_reasons.OAR
     tool_variables: ClassVar[tuple[str, ...]] = ("OAR*",)
     # The environment lies in a folder that only its owner may enter; see _SUBMIT.

@@ -64,13 +64,14 @@ async def test_a_kernel_whose_agent_is_killed_is_dead(started, jobs):
     manager, client = await started()
     agent = manager.provisioner._job.agent
     (kernel,) = [one.pid for one in agent.processes.values()]
+    _, file = await value(client, "import ipykernel; print(ipykernel.get_connection_file())")
     running = asyncio.ensure_future(run(client, SLEEP, 60))
     await asyncio.sleep(0.3)
     subprocess.run(["kill", f"-{signal.SIGKILL.value}", str(agent.facts["pid"])], check=True)
     reply = await running
     assert reply["status"] == "error"
     assert not await manager.is_alive()
-    await eventually(lambda: not runs(kernel))
+    await eventually(lambda: not runs(kernel) and not Path(file.strip()).exists())
 
 
 async def test_a_kernel_knows_how_long_its_job_may_run(started):

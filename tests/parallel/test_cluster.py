@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 
-import psutil
 import pytest
 
 from batchspawner.clusters import Cluster
 from batchspawner.errors import BatchError, JobCancelled, JobFailed, OptionsError
 from tests.hubs import wait_for
+from tests.parallel.killing import kill_oldest
 
 # What ipyparallel itself warns about with today's versions of what it needs.
 pytestmark = [
@@ -71,21 +71,10 @@ def test_a_cancelled_job_ends_the_wait_for_its_controller(place):
 
 def test_a_killed_controller_ends_the_job(place):
     cluster = Cluster(1).start().wait()
-    _kill("ipyparallel.controller", str(cluster.profile_dir))
+    kill_oldest("ipyparallel.controller", cluster.profile_dir)
     wait_for(lambda: cluster.job_id not in place.jobs(), 30, "the end of the job")
     cluster.stop()
     assert place.left() == []
-
-
-def _kill(module, profile):
-    """Kill the oldest process of a module in a profile: its children are of the same module."""
-    words = [module, f"--profile-dir={profile}"]
-    found = [
-        one
-        for one in psutil.process_iter(["cmdline"])
-        if all(word in (one.info["cmdline"] or ()) for word in words)
-    ]
-    min(found, key=psutil.Process.create_time).kill()
 
 
 def test_a_killed_engine_leaves_the_others(place):

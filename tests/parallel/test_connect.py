@@ -18,6 +18,7 @@ from batchspawner.clusters import tunnel
 from batchspawner.clusters.copies import clean
 from batchspawner.errors import ConnectionFailed
 from tests.hubs import wait_for
+from tests.parallel.killing import kill_oldest
 
 # What ipyparallel itself warns about with today's versions of what it needs.
 pytestmark = [
@@ -78,6 +79,15 @@ def test_a_client_goes_on_after_the_connection_was_cut(far, laptop):
         wait_for(lambda: link.trouble, 20, "the loss to be seen")
         wait_for(lambda: not link.trouble, 30, "the connection to be back")
         assert rc[:].apply_sync(abs, -2) == [2, 2]
+
+
+def test_what_engines_print_first_arrives(far, laptop):
+    with far.connect() as link:
+        for _ in range(5):
+            with link.client() as rc:
+                printed = rc[:].execute("print('first')")
+                assert printed.wait_for_output(5)
+                assert printed.stdout == ["first\n", "first\n"]
 
 
 def test_two_connections_have_a_profile_each(far, laptop):
@@ -159,6 +169,25 @@ def test_the_end_of_the_controller_ends_the_connection(far, laptop, monkeypatch)
         run(link.tunnel.keep(gone))
         assert not link.is_over
     assert link.is_over
+
+
+def test_a_killed_controller_ends_the_connection(far, laptop, monkeypatch):
+    monkeypatch.setattr(tunnel, "_PROBE", 0.5)
+    with far.own_cluster(1) as cluster, far.connect(cluster.job_id, wait=60) as link:
+        kill_oldest("ipyparallel.controller", cluster.profile_dir)
+        wait_for(lambda: link.is_over, 60, "the end of the connection")
+
+
+def test_a_killed_engine_leaves_the_others_to_a_laptop(far, laptop):
+    with (
+        far.own_cluster(2) as cluster,
+        far.connect(cluster.job_id, wait=60) as link,
+        link.client() as rc,
+    ):
+        rc.wait_for_engines(2, timeout=60, interactive=False)
+        with pytest.raises(Exception, match="died"):
+            rc[0].apply(os._exit, 1).get(timeout=60)
+        assert rc[1].apply_sync(abs, -1) == 1
 
 
 def test_a_taken_port_is_avoided(far, laptop, monkeypatch):
