@@ -191,7 +191,8 @@ def _reason(native: str) -> str:
 
 def _parse_qacct(result: CommandResult, job_id: str) -> JobStatus | None:
     if not result.ok:
-        if "not found" in result.text:
+        # Where the accounting has not begun, or is not to be read here, it knows of no job.
+        if "not found" in result.text or "no jobs running since startup" in result.text:
             return None
         raise SchedulerUnavailable("qacct failed.", result)
     # A job that was restarted has a record for each of its lives; the last one counts.

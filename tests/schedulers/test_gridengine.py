@@ -95,10 +95,19 @@ def test_the_accounting_does_not_know_every_job():
     assert answer(engine.confirm("99999")[0], "gridengine", "qacct_unknown") is None
 
 
+@pytest.mark.parametrize(
+    "trouble", ["/opt/sge/accounting: No such file or directory", "error: unable to open /opt/sge"]
+)
+def test_an_accounting_that_has_not_begun_or_cannot_be_read_knows_no_job(trouble):
+    call = engine.confirm("1")[0]
+    said = f"{trouble}\nno jobs running since startup"
+    assert call.parse(CommandResult(call.argv, 1, "", said)) is None
+
+
 def test_an_accounting_that_fails_confirms_nothing():
     call = engine.confirm("1")[0]
     with pytest.raises(SchedulerUnavailable):
-        call.parse(CommandResult(call.argv, 1, "", "error: No such file or directory"))
+        call.parse(CommandResult(call.argv, 1, "", "error: commlib error: got read error"))
 
 
 def test_a_job_is_found_by_its_name():
