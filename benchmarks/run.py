@@ -45,41 +45,68 @@ def results_of(name: str) -> list[dict]:
     return [json.loads(line) for line in lines]
 
 
-def flat(value: object, name: str = "") -> list[tuple[str, object]]:
-    """Return the figures of an object with the way to each."""
+def flat(value: object, name: str = "") -> dict[str, object]:
+    """Return the figures of an object by the way to each."""
     if not isinstance(value, dict):
-        return [(name, value)]
-    return [
-        one
-        for key, inner in value.items()
-        for one in flat(inner, f"{name}, {key}" if name else key)
-    ]
+        return {name: value}
+    found: dict[str, object] = {}
+    for key, inner in value.items():
+        found |= flat(inner, f"{name}, {key}" if name else key)
+    return found
+
+
+def table(result: dict) -> list[str]:
+    """Return a table with a column for each of those that were measured beside each other."""
+    columns = {key: flat(value) for key, value in result.items() if isinstance(value, dict)}
+    single = {key: value for key, value in result.items() if key not in columns}
+    rows = [", ".join(f"{key}: {value}" for key, value in single.items() if key != "benchmark")]
+    if columns:
+        names = dict.fromkeys(name for figures in columns.values() for name in figures)
+        rows += ["", f"| | {' | '.join(columns)} |", "|---" * (len(columns) + 1) + "|"]
+        rows += [
+            f"| {name} | {' | '.join(str(one.get(name, '')) for one in columns.values())} |"
+            for name in names
+        ]
+    return [*rows, ""]
 
 
 def section(name: str, results: list[dict]) -> str:
-    """Return a table of what a benchmark has measured."""
-    rows = [f"## {TITLES[name]}\n", "| | |", "|---|---|"]
+    """Return what a benchmark has measured."""
+    lines = [f"## {TITLES[name]}", ""]
     for one in results:
-        figures = {key: value for key, value in one.items() if key != "benchmark"}
-        rows += [f"| {key} | {value} |" for key, value in flat(figures)]
-    return "\n".join(rows) + "\n" if results else f"## {TITLES[name]}\n\nNot measured here.\n"
+        lines += table(one)
+    return "\n".join(lines if results else [*lines, "Not measured here.", ""])
+
+
+def sections_of(page: str) -> dict[str, str]:
+    """Return what an earlier run has written, by title."""
+    parts = page.split("\n## ")[1:]
+    return {part.partition("\n")[0]: f"## {part.strip()}\n" for part in parts}
+
+
+def slurm_version() -> str:
+    try:
+        done = subprocess.run(["slurmctld", "-V"], capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return "no Slurm"
+    return done.stdout.strip()
 
 
 def main() -> None:
-    names = sys.argv[1:] or list(TITLES)
     import jupyterhub
 
     from batchspawner import __version__
 
-    slurm = subprocess.run(["sbatch", "--version"], capture_output=True, text=True) if any(
-        Path(folder, "sbatch").exists() for folder in os.environ["PATH"].split(os.pathsep)
-    ) else None  # fmt: skip
-    head = HEAD.format(
-        date=datetime.date.today(), version=__version__, jupyterhub=jupyterhub.__version__,
-        python=platform.python_version(), cores=os.cpu_count(),
-        slurm=slurm.stdout.strip() if slurm else "no Slurm",
-    )  # fmt: skip
-    PAGE.write_text("\n".join([head, *(section(name, results_of(name)) for name in names)]))
+    names = sys.argv[1:] or list(TITLES)
+    known = sections_of(PAGE.read_text()) if PAGE.exists() else {}
+    for name in names:
+        known[TITLES[name]] = section(name, results_of(name))
+        head = HEAD.format(
+            date=datetime.date.today(), version=__version__, jupyterhub=jupyterhub.__version__,
+            python=platform.python_version(), cores=os.cpu_count(), slurm=slurm_version(),
+        )  # fmt: skip
+        kept = [known[title] for title in TITLES.values() if title in known]
+        PAGE.write_text("\n".join([head, *kept]))
 
 
 if __name__ == "__main__":
