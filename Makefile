@@ -9,7 +9,7 @@ EXTRAS = dev,demo,browser
 ONLY =
 
 .DEFAULT_GOAL := help
-.PHONY: help demo venv proxy lint test test-unit test-packaging test-tutorial test-hub test-clusters test-kernels test-slurm test-slurm24 test-gridengine test-htcondor test-oar test-browser test-versions bench docs clean
+.PHONY: help demo venv proxy lint test test-unit test-packaging test-tutorial test-hub test-clusters test-kernels test-slurm test-slurm24 test-gridengine test-htcondor test-oar test-browser test-browser-slurm test-versions bench docs clean
 
 help: ## list what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -76,6 +76,11 @@ test-slurm24: proxy ## run what tells generations of Slurm apart on a real 24.11
 test-browser: proxy ## drive the pages in Chromium
 	@.ci/browser.sh
 	$(PYTEST) -m "browser and not scheduler" -rs
+
+test-browser-slurm: proxy ## drive the pages of starts on a real Slurm in Chromium (root on Debian)
+	@.ci/slurm.sh
+	@.ci/browser.sh
+	$(PYTEST) -m "browser and slurm" -rs
 
 test-versions: ## repeat unit and Hub tests on the oldest and the newest Python and JupyterHub
 	@.ci/versions.sh

@@ -49,6 +49,9 @@ lane slurm htcondor > "$notes/first" 2>&1 &
 lane gridengine oar slurm24 > "$notes/second" 2>&1
 wait
 cat "$notes/first" "$notes/second"
+if [ "$(id -u)" = 0 ] && .ci/slurm.sh && .ci/browser.sh; then
+    part browser-slurm make --no-print-directory test-browser-slurm
+else skip browser-slurm "it needs a Slurm for several users, and Chromium"; fi
 part kernels make --no-print-directory test-kernels
 part tutorial make --no-print-directory test-tutorial
 part packaging make --no-print-directory test-packaging

@@ -79,6 +79,14 @@ KINDS = {
     "missing": ({"req_prologue": "module load jupyter"},
                 "Something that the server needs is missing on the node.",
                 "module: command not found"),
+    "crashed": ({"cmd": ["sh", "-c", "'echo Segmentation fault; exit 139'"],
+                 "batchspawner_singleuser_cmd": ""},
+                "The job ended before its server was there.", "Segmentation fault"),
+    "lonely": ({"req_prologue": "export JUPYTERHUB_API_URL=http://127.0.0.1:9/hub/api "
+                                "BATCHSPAWNER_REPORT_TIMEOUT=2"},
+               "The job's node could not reach the Hub.", "http://127.0.0.1:9/hub/api"),
+    "overdue": ({"req_runtime": "1", "req_prologue": "sleep 300"},
+                "The time of the job was over before its server was there.", "DUE TO TIME LIMIT"),
     "cancelled": ({"req_prologue": "sleep 60"},
                   "The job was cancelled before its server was there.", "cancelled"),
 }  # fmt: skip
@@ -92,7 +100,9 @@ def test_a_start_that_fails_shows_slurms_words_and_the_users_log(
     user = begin(**fate)
     if kind == "cancelled":
         site.cancel(wait_for(lambda: shared_hub.state(user).get("job_id"), 20, "the job"))
-    wait_for(lambda: shared_hub.server(user) is None, 60, "the end of the start")
+    wait_for(lambda: shared_hub.server(user) is None, 150, "the end of the start")
     page.goto(f"{shared_hub.url}/hub/user/{user}/")
     page.wait_for_selector(f"text={title}")
     assert detail in page.inner_text("body")
+    if kind == "overdue":
+        picture("slurm-failed-overdue")
