@@ -30,6 +30,8 @@ class Site:
     refused: tuple[str, ...] = ()
     can_signal = says_why = can_requeue = True
     listing = submit = lost_answer = ""
+    # Lines for a Hub whose jobs are to be started again soon after their node was lost.
+    short_lease = ""
     # How a job that was cancelled while it waited is told to its owner.
     never_ran = "cancelled"
 
@@ -178,6 +180,10 @@ c.SlurmSpawner.trust_reported_host = True
     def repair(self) -> None:
         self.cluster.start()
 
+    def lose_node(self, job_id: str) -> None:
+        """Let the node of a job vanish, with all that runs there of the job."""
+        self.cluster.lose(self.cluster.node_of(job_id), job_id)
+
     def forget(self) -> None:
         """Lose the controller, and all that it knew; it counts its jobs from 1 again."""
         self.cluster.controller("KILL")
@@ -263,6 +269,7 @@ class HTCondorSite(Site):
     name = "htcondor"
     unavailable = htcondor.unavailable()
     listing, submit = "condor_q", "condor_submit"
+    short_lease = 'c.CondorSpawner.req_options = "job_lease_duration = 30"\n'
     lost_answer = "ERROR: Failed to connect to local queue manager"
     can_signal = says_why = False
     config = """
@@ -314,6 +321,10 @@ c.CondorSpawner.exec_prefix = (
     def repair(self) -> None:
         self.cluster.run("condor_on", "-schedd")
         wait_for(self._answers, 60, "the schedd")
+
+    def lose_node(self, job_id: str) -> None:
+        """Let what runs jobs vanish, with the jobs; the pool starts it anew after a while."""
+        self.cluster.lose_node()
 
     def forget(self) -> None:
         """Lose all that the queue knew; it counts its jobs from 1 again."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.hub.alone import own_hub
 from tests.hub.test_servers import first_events
 from tests.hubs import wait_for
 from tests.sites import no_jobs_left, start_hub
@@ -38,23 +39,22 @@ def test_a_server_that_reaches_its_walltime_is_stopped_and_the_log_says_why(site
     no_jobs_left(site)
 
 
-def test_a_server_whose_node_is_lost_comes_back_on_another(hub, site):
-    if site.name != "slurm":
-        pytest.skip("only on Slurm can the tests lose a node within a minute")
-    user = hub.users[0]
-    hub.begin(user)
-    hub.wait_ready(user)
-    before = hub.state(user)
-    node = site.cluster.node_of(before["job_id"])
-    site.cluster.lose(node, before["job_id"])
-    try:
-        port = before["job_port"]
-        wait_for(lambda: hub.state(user).get("job_port", port) != port, 90, "the second start")
-        wait_for(lambda: hub.kernels(user).status_code == 200, 20, "the route to the new server")
-        assert hub.state(user)["job_id"] == before["job_id"]
-        assert site.cluster.node_of(before["job_id"]) != node
-    finally:
-        site.cluster.start()
+def test_a_server_whose_node_is_lost_comes_back(site, tmp_path):
+    if not hasattr(site, "lose_node"):
+        pytest.skip("the tests know how to lose a node of Slurm and HTCondor only")
+    with own_hub(site, tmp_path, site.short_lease) as hub:
+        user = hub.users[0]
+        hub.begin(user)
+        hub.wait_ready(user)
+        before = hub.state(user)
+        site.lose_node(before["job_id"])
+        try:
+            port = before["job_port"]
+            wait_for(lambda: hub.state(user).get("job_port", port) != port, 150, "a second start")
+            wait_for(lambda: hub.kernels(user).status_code == 200, 20, "the way to the new server")
+            assert hub.state(user)["job_id"] == before["job_id"]
+        finally:
+            site.start()
 
 
 @pytest.mark.slurm

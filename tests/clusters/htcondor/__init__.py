@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import tempfile
 from pathlib import Path
+
+import psutil
 
 from tests.clusters.users import make_users, missing
 from tests.hubs import free_port
@@ -64,6 +67,15 @@ class HTCondorPool:
         )
         assert done.returncode == 0 or not check, f"{argv}: {done.stdout}{done.stderr}"
         return done.stdout
+
+    def lose_node(self) -> None:
+        """Kill what runs jobs, and first all that it has started."""
+        master = int((self.folder / "var" / "master.pid").read_text())
+        children = psutil.Process(master).children()
+        startd = next(one for one in children if one.name() == "condor_startd")
+        for one in (startd, *startd.children(recursive=True)):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                one.kill()
 
     def jobs(self) -> list[tuple[str, str, str]]:
         """Return id, owner and state of each job in the queue."""
