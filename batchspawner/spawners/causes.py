@@ -109,8 +109,8 @@ _BY_EXIT: Mapping[int, Cause] = {
 }
 
 _BY_LOG = (
-    (re.compile(r"out of memory|oom.?kill|cannot allocate memory|MemoryError", re.IGNORECASE),
-     OUT_OF_MEMORY),
+    (re.compile(r"out of memory|oom.?kill|cannot allocate memory|memory exhausted|MemoryError",
+                re.IGNORECASE), OUT_OF_MEMORY),
     (re.compile(r"cannot reach the Hub|(?:connection refused|timed out|name or service not known)"
                 r".*hub/api", re.IGNORECASE), HUB_UNREACHABLE),
     (re.compile(r"command not found|ModuleNotFoundError|No module named|not found on this node"

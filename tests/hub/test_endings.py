@@ -67,3 +67,13 @@ def test_a_server_that_uses_up_its_memory_fails_with_these_words(strict_slurm, t
         assert "out of memory" in events[-1]["message"]
     finally:
         hub.stop()
+
+
+def test_a_server_that_gets_no_more_memory_fails_with_these_words(site, tmp_path):
+    if site.name != "gridengine":
+        pytest.skip("only the tests' Grid Engine limits memory without a control group")
+    # Grid Engine itself says nothing: the limit makes the program fail.
+    with own_hub(site, tmp_path, HUNGRY + 'c.GridengineSpawner.req_memory = "200M"\n') as hub:
+        hub.begin(hub.users[0])
+        events = first_events(hub, hub.users[0], lambda text: "failed" in text)
+        assert "The job needed more memory than it had asked for" in events[-1]["message"]
