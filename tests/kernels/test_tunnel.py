@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -32,7 +33,12 @@ def ssh(tmp_path):
 
 
 def tunnels():
-    return [one for one in psutil.Process(os.getpid()).children() if one.name() == "ssh"]
+    found = []
+    for one in psutil.Process(os.getpid()).children():
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if one.name() == "ssh":
+                found.append(one)
+    return found
 
 
 async def test_a_kernel_is_reached_through_ssh_only(ssh, started):
