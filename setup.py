@@ -32,6 +32,7 @@ EXTRAS["dev"] = [
     "mypy",
     "nbclient",
     "pexpect",
+    "psutil",
     "pytest",
     "pytest-asyncio",
     "pytest-xdist",

@@ -6,6 +6,8 @@ import contextlib
 import os
 from pathlib import Path
 
+import psutil
+
 
 def runs(pid: int | str) -> bool:
     """Return whether a process still does something; nobody may have asked how it ended."""
@@ -26,3 +28,13 @@ def those_with(setting: str) -> list[str]:
                 found.append(b" ".join(words).decode(errors="replace").strip())
     # One that has ended has no command line any more.
     return sorted(filter(None, found))
+
+
+def called(name: str, parent: int, *, recursive: bool = False) -> list[psutil.Process]:
+    """Return the children of a process that have a name; one may end while it is looked at."""
+    found = []
+    for one in psutil.Process(parent).children(recursive=recursive):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if one.name() == name:
+                found.append(one)
+    return found

@@ -16,6 +16,7 @@ from tests.functions import tasks
 from tests.functions.conftest import end_all
 from tests.hubs import wait_for
 from tests.parallel.sshd import Sshd, make_key, unavailable
+from tests.processes import called
 
 SECONDS = 60
 
@@ -120,8 +121,7 @@ def test_nothing_is_left_of_the_connection_or_of_the_job(there, login):
     with Executor(**there) as executor:
         future = executor.submit(os.getppid)
         agent = future.result(SECONDS)
-    ours = psutil.Process().children(recursive=True)
-    assert [one.name() for one in ours if one.name() == "ssh"] == []
+    assert called("ssh", os.getpid(), recursive=True) == []
     # Without a driver it would wait for a minute.
     wait_for(lambda: not psutil.pid_exists(agent), 15, "the end of the agent")
 
@@ -135,7 +135,7 @@ def test_a_connection_ends_with_its_program_however_that_ends(there, login):
     argv = [sys.executable, "-c", code]
     with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as program:
         assert program.stdout.readline() == "8\n"
-        started = [one for one in psutil.Process(program.pid).children() if one.name() == "ssh"]
+        started = called("ssh", program.pid)
         program.kill()
     assert len(started) == 2
     _, alive = psutil.wait_procs(started, 20)

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
 import signal
 import socket
 
-import psutil
 import pytest
 
 from batchspawner.errors import BatchError
+from tests.processes import called
 from tests.sshd import SSHD, Sshd
 
 from .driving import eventually, value
@@ -33,12 +32,7 @@ def ssh(tmp_path):
 
 
 def tunnels():
-    found = []
-    for one in psutil.Process(os.getpid()).children():
-        with contextlib.suppress(psutil.NoSuchProcess):
-            if one.name() == "ssh":
-                found.append(one)
-    return found
+    return called("ssh", os.getpid())
 
 
 async def test_a_kernel_is_reached_through_ssh_only(ssh, started):
