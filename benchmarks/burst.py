@@ -103,6 +103,13 @@ def everybody_ready(hub, names: list[tuple[str, str]]) -> bool:
     return all(models[user].get(name, {}).get("ready") for user, name in names)
 
 
+def empty(cluster) -> None:
+    """Cancel all jobs, and wait until the last one is gone, so that the next measure has peace."""
+    cluster.run("scancel", "-u", USERS[0])
+    while cluster.jobs():
+        time.sleep(0.5)
+
+
 def bare_sbatch(cluster, jobs: int) -> float:
     """Return how many jobs a second sbatch itself submits, as many at a time."""
 
@@ -114,7 +121,7 @@ def bare_sbatch(cluster, jobs: int) -> float:
     with concurrent.futures.ThreadPoolExecutor(CONCURRENCY) as pool:
         list(pool.map(submit, range(jobs)))
     rate = jobs / (time.perf_counter() - begun)
-    cluster.run("scancel", "-u", USERS[0])
+    empty(cluster)
     return round(rate, 1)
 
 
@@ -130,7 +137,7 @@ async def our_submits(cluster, jobs: int) -> float:
     begun = time.perf_counter()
     await asyncio.gather(*(submit(number) for number in range(jobs)))
     rate = jobs / (time.perf_counter() - begun)
-    cluster.run("scancel", "-u", USERS[0])
+    empty(cluster)
     return round(rate, 1)
 
 
