@@ -9,7 +9,7 @@ EXTRAS = dev,demo,browser
 ONLY =
 
 .DEFAULT_GOAL := help
-.PHONY: help demo venv proxy lint test test-unit test-packaging test-tutorial test-hub test-clusters test-kernels test-slurm test-slurm24 test-gridengine test-htcondor test-oar test-browser test-browser-slurm test-versions bench docs clean
+.PHONY: help demo venv proxy lint test test-unit test-packaging test-tutorial test-hub test-clusters test-kernels test-slurm test-slurm24 test-gridengine test-htcondor test-oar test-browser test-browser-slurm test-versions bench docs clean links
 
 help: ## list what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -91,6 +91,9 @@ bench: proxy ## measure everything against its peers, and write docs/benchmarks.
 docs: venv ## build the documentation
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check -e ".[docs]"
 	$(BIN)/python -m sphinx -W --keep-going -q docs docs/_build
+
+links: docs ## ask every site that the documentation links to (needs a network)
+	$(BIN)/python -m sphinx -b linkcheck -q docs docs/_build/links
 
 clean: ## remove what the other targets made
 	rm -rf .venv .venv-* .demo build dist docs/_build *.egg-info .mypy_cache .ruff_cache .hypothesis

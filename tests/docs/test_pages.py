@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import ast
-import importlib
 import os
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 from traitlets.config import Config
@@ -16,17 +14,7 @@ from traitlets.config import Config
 from batchspawner.allocation import Allocation, client_for
 from batchspawner.callhome import Listener
 from batchspawner.waiting import within
-
-PROJECT = Path(__file__).parents[2]
-PAGES = sorted([*PROJECT.glob("docs/*.md"), PROJECT / "README.md"])
-BLOCK = re.compile(r"^```(\S+)(?: \w+)?\n(.*?)^```", re.DOTALL | re.MULTILINE)
-
-CLASSES = [
-    "batchspawner", "batchspawner.kernels", "wrapspawner",
-    "jupyterhub.app:JupyterHub", "jupyterhub.spawner:Spawner",
-    "jupyterhub.auth:Authenticator", "jupyterhub.auth:DummyAuthenticator",
-    "IPython.core.shellapp:InteractiveShellApp", "batchspawner.magics.execute:ExecuteMagics",
-]  # fmt: skip
+from tests.docs.reading import PAGES, PROJECT, blocks, class_named
 
 RUN_BY = {
     "README": "tests/docs/test_pages.py",
@@ -39,10 +27,6 @@ RUN_BY = {
     "tutorial": "tests/docs/test_tutorial.py",
 }
 """The tests that run what is no configuration."""
-
-
-def blocks(page: Path) -> list[tuple[str, str]]:
-    return BLOCK.findall(page.read_text(encoding="utf-8"))
 
 
 def is_configuration(text: str) -> bool:
@@ -63,18 +47,9 @@ def test_a_configuration_sets_only_what_there_is(text):
     names = {"c": config}
     exec(compile(text, "jupyterhub_config.py", "exec"), names)
     for section, values in config.items():
-        cls = names.get(section) or found(section)
-        assert set(values) - set(cls.class_trait_names()) == set(), section
-
-
-def found(name: str) -> type:
-    for place in CLASSES:
-        module, _, only = place.partition(":")
-        if only in ("", name):
-            cls = getattr(importlib.import_module(module), name, None)
-            if cls is not None:
-                return cls
-    raise AssertionError(f"nobody knows the class {name}")
+        cls = names.get(section) or class_named(section)
+        assert cls, f"nobody knows the class {section}"
+        assert set(values) - set(cls.class_trait_names(config=True)) == set(), section
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
