@@ -13,6 +13,7 @@ import json
 import os
 import random
 import resource
+import signal
 import subprocess
 import sys
 import tempfile
@@ -95,17 +96,20 @@ def one_round(cluster, user: str, which: str, tasks: int) -> dict:
         argv = ["sudo", "-E", "-H", "-u", user, "env", f"PATH={cluster.environment['PATH']}"]
         argv += [python, str(ROOT / "benchmarks" / script[0]), *script[1:], str(tasks), name]
         env = {**os.environ, **cluster.environment}
-        try:
-            done = subprocess.run(
-                argv, env=env, cwd="/", capture_output=True, text=True, timeout=LIMIT
-            )
-        except subprocess.TimeoutExpired:
-            cluster.run("scancel", "-u", user)
-            return {"seconds": LIMIT, "memory_mb": 0, "rpcs": rpcs(cluster, user) - before}
-    if done.returncode:
-        raise SystemExit(f"{which} failed:\n{done.stderr[-4000:]}")
+        with subprocess.Popen(argv, env=env, cwd="/", stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, text=True,
+                              start_new_session=True) as process:  # fmt: skip
+            try:
+                out, errors = process.communicate(timeout=LIMIT)
+            except subprocess.TimeoutExpired:
+                # sudo alone would leave what it has started.
+                os.killpg(process.pid, signal.SIGKILL)
+                cluster.run("scancel", "-u", user)
+                return {"seconds": LIMIT, "memory_mb": 0, "rpcs": rpcs(cluster, user) - before}
+    if process.returncode:
+        raise SystemExit(f"{which} failed:\n{errors[-4000:]}")
     time.sleep(1)  # what comes of the end of its jobs is not for the next one
-    return {**json.loads(done.stdout.splitlines()[-1]), "rpcs": rpcs(cluster, user) - before}
+    return {**json.loads(out.splitlines()[-1]), "rpcs": rpcs(cluster, user) - before}
 
 
 def summary(rounds: list[dict]) -> dict:
