@@ -3,7 +3,8 @@
 On a real Slurm, as an ordinary user, in a fresh process each time, by two jobs. The peers are
 submitit (one array of all calls) and slurminade (two bundles of 100; it returns no results, so
 its functions append to a file, and the time ends when that is complete). RPCs are those that
-`sdiag` counts for the user.
+`sdiag` counts for the user. This Slurm starts jobs once a second, so that up to a second of each
+time is its own; the best ones show what the libraries need.
 usage: python benchmarks/functions.py [ROUNDS]
 """
 
@@ -25,7 +26,7 @@ PEERS = ROOT / ".venv-peers-functions"
 PACKAGES = ("submitit==1.5.4", "slurminade==1.1.2")
 TASKS = 200
 MANY = 10_000
-LIMIT = 240
+LIMIT = 120
 """Seconds after which one that is not done is given up: its figure is this."""
 
 
@@ -117,7 +118,8 @@ def summary(rounds: list[dict]) -> dict:
     ordered = sorted(rounds, key=lambda one: one["seconds"])
     middle = ordered[len(ordered) // 2]
     return {
-        "seconds": {"median": round(middle["seconds"], 2),
+        "seconds": {"best": round(ordered[0]["seconds"], 2),
+                    "median": round(middle["seconds"], 2),
                     "worst": round(ordered[-1]["seconds"], 2)},
         "rpcs": middle["rpcs"], "memory_mb": max(one["memory_mb"] for one in rounds),
     }  # fmt: skip
@@ -132,7 +134,7 @@ def main() -> None:
     from benchmarks.slurm_hub import slurm
     from tests.clusters.users import USERS
 
-    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 10
+    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 25
     user = USERS[0]
     results: dict = {"tasks": TASKS}
     with slurm() as cluster:

@@ -20,7 +20,7 @@ TITLES = {
     "restart": "A Hub restarts with running servers",
     "start": "A server listens until JupyterHub says that it is ready (real Slurm)",
     "burst": "Many starts at once (real Slurm)",
-    "functions": "Two hundred functions as jobs (real Slurm)",
+    "functions": "Two hundred functions as jobs (real Slurm; who needs 120 s is given up)",
     "clusters": "Many engines on one machine (the peer is ipyparallel by itself)",
     "kernels": "A kernel in a job and one on this machine",
     "life": "An hour with thousands of servers, on a virtual clock",
