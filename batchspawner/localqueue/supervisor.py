@@ -106,7 +106,9 @@ class Supervisor:
             self.store.change(self.job_id, state="COMPLETING")
 
     def _let_tidy_up(self, session: int) -> None:
-        """Leave the rest of the grace to what a script that died at once had started."""
+        """Let what a script that has ended had started end in its turn, for the rest of the grace."""
+        if self.kill_at is None and processes_of(self.mark, session):
+            self._terminate(session)
         while (
             self.kill_at is not None
             and time.time() < self.kill_at

@@ -48,6 +48,15 @@ def test_what_the_script_had_started_may_tidy_up_too(queue, how):
     assert queue.output(job_id).splitlines()[-1] == "tidy"
 
 
+def test_what_a_script_that_ended_by_itself_had_started_may_tidy_up_too(queue):
+    child = "trap 'sleep 0.2; echo tidy; exit' TERM; echo on; while :; do sleep 0.05; done"
+    script = f'sh -c "{child}" & sleep 0.5; kill -KILL $$'
+    job_id = queue.submit(script, BATCHSPAWNER_QUEUE_GRACE="20")
+    job = queue.until(job_id)
+    assert (job["state"], job["signal"]) == ("FAILED", signal.SIGKILL)
+    assert queue.output(job_id).splitlines()[-1] == "tidy"
+
+
 def test_a_signal_reaches_the_job(queue):
     job_id = queue.submit("trap 'echo got; exit 5' USR1; echo on; while :; do sleep 0.05; done")
     wait_for(lambda: "on" in queue.output(job_id), 10, "the trap")
