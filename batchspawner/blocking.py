@@ -7,7 +7,6 @@ import threading
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from .client import BatchClient
-from .watch import CALM
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -98,5 +97,5 @@ class BlockingClient:
     def status(self, job_id: str) -> JobStatus:
         return run(self._client.status(job_id))
 
-    def wait(self, job_id: str, interval: float = CALM) -> JobStatus:
+    def wait(self, job_id: str, interval: float | None = None) -> JobStatus:
         return run(self._client.wait(job_id, interval))

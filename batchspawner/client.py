@@ -25,6 +25,12 @@ log = logging.getLogger(__name__)
 _SEARCHES = (1.0, 2.0, 5.0)
 """Seconds before each search for a job whose submit gave no answer."""
 
+_SOON = 1.0
+"""Seconds, at the beginning, until the end of a job that somebody waits for is noticed."""
+
+_EAGER = 10
+"""How many times the status of such a job may be asked for before the pauses are doubled."""
+
 _LEAVE = """
 set -e
 umask 077
@@ -112,12 +118,19 @@ class BatchClient:
         finally:
             watch.close()
 
-    async def wait(self, job_id: str, interval: float = CALM) -> JobStatus:
-        """Wait until a job has ended, and return how."""
-        watch = self.watch(job_id, interval)
+    async def wait(self, job_id: str, interval: float | None = None) -> JobStatus:
+        """Wait until a job has ended, and return how.
+
+        `interval` is how old, in seconds, what is known may become. Without it that is little at
+        first, and more the longer the job takes.
+        """
+        watch = self.watch(job_id, _SOON if interval is None else interval)
+        patience = asyncio.ensure_future(_grow(watch)) if interval is None else None
         try:
             return await watch.until(lambda status: status.is_final)
         finally:
+            if patience is not None:
+                patience.cancel()
             watch.close()
 
     async def _hand_over(self, request: JobRequest) -> str:
@@ -134,6 +147,12 @@ class BatchClient:
             if found:
                 return found[0]
         return None
+
+
+async def _grow(watch: Watch) -> None:
+    while watch.interval < CALM:
+        await asyncio.sleep(_EAGER * watch.interval)
+        watch.interval = min(2 * watch.interval, CALM)
 
 
 def _left(result: CommandResult) -> None:

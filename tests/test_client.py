@@ -32,6 +32,28 @@ async def test_a_job_is_submitted_watched_and_cancelled():
     assert (await asyncio.wait_for(client.wait(job_id, 0.01), 5)).state is JobState.CANCELLED
 
 
+async def test_the_end_of_a_short_job_is_soon_known_and_a_long_one_is_seldom_asked_about(
+    monkeypatch,
+):
+    monkeypatch.setattr(client_module, "_SOON", 0.01)
+    monkeypatch.setattr(client_module, "_EAGER", 2)
+    cluster, scheduler, runner = fake()
+    cluster.run("1")
+    client = BatchClient(scheduler, runner)
+    monitor = client_module.shared_monitor(scheduler, runner)
+    waiting = asyncio.ensure_future(client.wait("1"))
+    wishes = []
+    while sum(wishes) < 0.3:
+        await asyncio.sleep(0.001)
+        (wish,) = monitor._wishes
+        if wish not in wishes:
+            wishes.append(wish)
+    assert wishes == [0.01, 0.02, 0.04, 0.08, 0.16]
+    await client.cancel("1")
+    assert (await asyncio.wait_for(waiting, 5)).state is JobState.CANCELLED
+    assert monitor.watched == 0
+
+
 async def test_a_submit_whose_answer_was_lost_is_found_and_not_repeated(quick_searches):
     cluster, scheduler, runner = fake()
     cluster.silent_submits = 1
