@@ -106,7 +106,7 @@ class Supervisor:
             self.store.change(self.job_id, state="COMPLETING")
 
     def _let_tidy_up(self, session: int) -> None:
-        """Let what a script that has ended had started end in its turn, for the rest of the grace."""
+        """Let what an ended script had started end in its turn, for the rest of the grace."""
         if self.kill_at is None and processes_of(self.mark, session):
             self._terminate(session)
         while (
