@@ -4,7 +4,9 @@ VENV ?= .venv-test
 PORT ?= 8000
 BIN = $(VENV)/bin
 PYTEST = $(BIN)/python -m pytest
-EXTRAS = dev,demo,browser
+# Whole systems meet each other at any moment: what fails is repeated once, and named if it passes then.
+WHOLE = $(PYTEST) --reruns 1 -rsR
+EXTRAS = dev,demo,browser,docs
 # Files with tests, for the targets of one scheduler: make test-slurm ONLY=tests/test_contract.py
 ONLY =
 
@@ -35,52 +37,52 @@ test: ## run every test that this machine can run, and say which it cannot
 	@.ci/test.sh
 
 test-unit: venv ## run the tests that need nothing but Python
-	$(PYTEST) -n auto -m "not hub and not clusters and not kernels and not scheduler and not browser and not packaging and not tutorial"
+	$(PYTEST) -n auto -m unit
 
 test-packaging: proxy ## install the distribution as its users do
 	$(PYTEST) -m packaging
 
 test-tutorial: venv ## follow the tutorial, command by command, in a new account (root)
-	$(PYTEST) -m tutorial -rs
+	$(WHOLE) -m tutorial
 
 test-hub: proxy ## run whole JupyterHubs on the embedded queue
-	$(PYTEST) -m "hub and not scheduler and not browser and not packaging and not tutorial"
+	$(WHOLE) -n 2 -m "hub and not scheduler and not browser and not packaging and not tutorial"
 
 test-kernels: venv ## run real kernels in jobs of the embedded queue
-	$(PYTEST) -m "kernels and not scheduler and not browser"
+	$(WHOLE) -m "kernels and not scheduler and not browser"
 
 test-clusters: venv ## run ipyparallel clusters on the embedded queue, and over a real ssh
 	@.ci/clusters.sh $(VENV)
-	$(PYTEST) -m "clusters and not scheduler" -rs
+	$(WHOLE) -m "clusters and not scheduler"
 
 test-slurm: proxy ## run everything that needs a Slurm, on a real one (root on Debian)
 	@.ci/slurm.sh
 	@.ci/clusters.sh $(VENV)
-	$(PYTEST) -m "slurm and not browser" -rs $(ONLY)
+	$(WHOLE) -m "slurm and not browser" $(ONLY)
 
 test-gridengine: proxy ## run everything that needs a Grid Engine, on a real one (root on Debian)
-	$(PYTEST) -m gridengine -rs $(ONLY)
+	$(WHOLE) -m gridengine $(ONLY)
 
 test-htcondor: proxy ## run everything that needs an HTCondor, on a real one (root on Debian)
 	@.ci/htcondor.sh
-	$(PYTEST) -m htcondor -rs $(ONLY)
+	$(WHOLE) -m htcondor $(ONLY)
 
 test-oar: proxy ## run everything that needs an OAR, on a real one (root on Debian)
 	@.ci/oar.sh
-	$(PYTEST) -m oar -rs $(ONLY)
+	$(WHOLE) -m oar $(ONLY)
 
 test-slurm24: proxy ## run what tells generations of Slurm apart on a real 24.11 (root on Debian)
 	@.ci/slurm24.sh
-	$(PYTEST) -m slurm24 -rs $(ONLY)
+	$(WHOLE) -m slurm24 $(ONLY)
 
 test-browser: proxy ## drive the pages in Chromium
 	@.ci/browser.sh
-	$(PYTEST) -m "browser and not scheduler" -rs
+	$(WHOLE) -m "browser and not scheduler"
 
 test-browser-slurm: proxy ## drive the pages of starts on a real Slurm in Chromium (root on Debian)
 	@.ci/slurm.sh
 	@.ci/browser.sh
-	$(PYTEST) -m "browser and slurm" -rs
+	$(WHOLE) -m "browser and slurm"
 
 test-versions: ## repeat unit and Hub tests on the oldest and the newest Python and JupyterHub
 	@.ci/versions.sh
@@ -89,7 +91,6 @@ bench: proxy ## measure everything against its peers, and write docs/benchmarks.
 	$(BIN)/python benchmarks/run.py
 
 docs: venv ## build the documentation
-	@$(BIN)/python -m pip install -qq --disable-pip-version-check -e ".[docs]"
 	$(BIN)/python -m sphinx -W --keep-going -q docs docs/_build
 
 links: docs ## ask every site that the documentation links to (needs a network)

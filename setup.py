@@ -35,6 +35,7 @@ EXTRAS["dev"] = [
     "psutil",
     "pytest",
     "pytest-asyncio",
+    "pytest-rerunfailures",
     "pytest-xdist",
     "requests",
     "ruff",

@@ -14,12 +14,19 @@ from tests.sites import REAL, SITES, SlurmSite
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+# What needs more than Python, one target of the Makefile each.
+BIG = ("hub", "clusters", "kernels", "scheduler", "browser", "packaging", "tutorial")
+
+
 def pytest_collection_modifyitems(items):
+    """Mark each test with what it needs, after the folders have marked theirs."""
     for item in items:
         params = getattr(item, "callspec", None) and item.callspec.params
         if params and params.get("site") in REAL:
             item.add_marker(params["site"])
             item.add_marker("scheduler")
+        if not any(map(item.get_closest_marker, BIG)):
+            item.add_marker("unit")
     items[:] = [one for one in items if one.get_closest_marker("generations") or not again(one)]
 
 
