@@ -5,8 +5,9 @@ import asyncio
 import pytest
 
 from batchspawner.jobs import JobState, JobStatus
-from batchspawner.monitor import Monitor, shared_monitor
-from tests.fakes import FakeRunner, FakeScheduler, fake
+from batchspawner.monitor import Monitor
+from batchspawner.monitors import shared_monitor
+from tests.fakes import HIDDEN, FakeRunner, FakeScheduler, fake
 
 
 @pytest.fixture
@@ -91,6 +92,22 @@ async def test_no_wish_goes_below_the_floor_of_the_scheduler(setting, monkeypatc
     assert 2 <= len(cluster.commands) <= 3
 
 
+async def test_a_site_may_want_it_asked_less_often(setting):
+    cluster, make = setting
+    monitor = make()
+    monitor.keep_floor(30.0)
+    cluster.run("1")
+    watch = monitor.watch("1", 0.0)
+    await watch.change()
+    for _ in range(20):
+        monitor.hurry()
+        await asyncio.sleep(0.01)
+    # The reserve of a scheduler that was not asked for long.
+    assert len(cluster.commands) == 5
+    monitor.keep_floor(0.0)
+    await watch.renewed()
+
+
 async def test_a_failed_query_says_nothing_about_the_job(setting):
     cluster, make = setting
     cluster.run("1")
@@ -149,6 +166,43 @@ async def test_a_job_that_we_may_not_see_is_asked_for_as_its_owner():
     assert (await seen(watch, JobState.RUNNING)).host == "node1"
     cluster.jobs.clear()
     assert (await asyncio.wait_for(watch.until(lambda s: s.is_final), 5)).gone
+
+
+async def test_hidden_jobs_cost_one_query_an_owner_however_many_they_are():
+    cluster, scheduler, owner = fake()
+    monitor = Monitor(scheduler, FakeRunner(cluster, sees=False))
+    watches = []
+    for number in range(50):
+        cluster.run(str(number))
+        watches.append(monitor.watch(str(number), 0.01, owner=owner))
+    await asyncio.gather(*(watch.change() for watch in watches))
+    cluster.commands.clear()
+    for _ in range(3):
+        await watches[0].renewed()
+    rounds = len(cluster.commands) // 2
+    assert cluster.commands[: 2 * rounds] == ["query", "query"] * rounds
+
+
+async def test_the_owner_of_a_hidden_job_is_asked_how_it_ended():
+    cluster, scheduler, owner = fake()
+    monitor = Monitor(scheduler, FakeRunner(cluster, sees=False))
+    cluster.run("1")
+    watch = monitor.watch("1", 0.01, owner=owner)
+    await seen(watch, JobState.RUNNING)
+    cluster.set("1", JobState.OUT_OF_MEMORY, exit_code=137)
+    assert (await seen(watch, JobState.OUT_OF_MEMORY)).exit_code == 137
+
+
+async def test_an_end_in_the_owners_listing_is_explained_to_the_owner(monkeypatch):
+    cluster, scheduler, owner = fake()
+    monitor = Monitor(scheduler, FakeRunner(cluster, sees=False))
+    cluster.set("1", JobState.FAILED, exit_code=3)
+    bare = {"1": JobStatus("1", JobState.FAILED, "FAILED")}
+    monkeypatch.setattr(
+        FakeScheduler, "_listing", lambda _, result: {} if result.stdout == HIDDEN else bare
+    )
+    watch = monitor.watch("1", 0.01, owner=owner)
+    assert (await seen(watch, JobState.FAILED)).exit_code == 3
 
 
 async def test_a_job_that_nobody_may_see_is_not_gone_while_its_owner_cannot_be_asked():

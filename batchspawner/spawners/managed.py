@@ -77,7 +77,9 @@ class ManagedBackend:
             )
             return None
         owner = str(variables["username"])
-        return cls(spawner, client_of(scheduler, words, spawner.launcher, owner))
+        client = client_of(scheduler, words, spawner.launcher, owner)
+        client.floor = spawner.query_floor
+        return cls(spawner, client)
 
     def close(self) -> None:
         """End the watch of the job."""
@@ -155,6 +157,9 @@ class ManagedBackend:
             if spawner.port and not self._host(status):
                 # It runs, for it has reported; the scheduler's last answer is older than that.
                 watch.hurry()
+        if self._running_since is None:
+            # Its report was quicker than the scheduler.
+            self._note_running(status)
         spawner.ip = self._host(status)
         spawner.job_host, spawner.job_port = spawner.ip, spawner.port
         await self._until_answering(watch)
@@ -231,11 +236,12 @@ class ManagedBackend:
         """Return a percentage and a sentence about how far the start has come."""
         if not self.spawner.job_id:
             return 0, self._submission.describe()
-        if self.status is None and self.spawner.story:
+        waited = time.monotonic() - (self._running_since or time.monotonic())
+        silence = self._watched.silence if self._watched else 0.0
+        outlook = self._lookout.outlook(self.status, waited, silence)
+        if self.status is None and self.spawner.story and not outlook.is_silent:
             percent, message = self.spawner.story[-1]
             return percent, message
-        waited = time.monotonic() - (self._running_since or time.monotonic())
-        outlook = self._lookout.outlook(self.status, waited)
         return describe_start(self.spawner, self.client.scheduler, self.status, outlook)
 
     async def look_around(self) -> None:
@@ -255,13 +261,13 @@ class ManagedBackend:
         if status.state is not JobState.RUNNING:
             self._running_since = None
         elif self._running_since is None:
-            self._running_since = time.monotonic()
-            self._lookout.note_start(status)
-            if self._submission.since is not None:
-                self._time(metrics.PENDING, self._submission.since)
-                self._submission.since = None
+            self._note_running(status)
         if not self.spawner.job_port:
             tell(self.spawner, *self.describe())
+
+    def _note_running(self, status: SchedulerStatus | None) -> None:
+        self._running_since = time.monotonic()
+        self._lookout.note_start(status)
 
     def _time(self, histogram: Histogram, since: float) -> None:
         name = self.client.scheduler.name
@@ -276,8 +282,6 @@ class ManagedBackend:
         if not status.is_final:
             return
         spawner = self.spawner
-        name = self.client.scheduler.name
-        metrics.START_FAILURES.labels(scheduler=name, state=status.state.value).inc()
         spawner.log.warning(
             "%s: job %s ended before its server came up: %s",
             spawner._log_name,

@@ -16,6 +16,7 @@ from ..jobs import JobStatus as SchedulerStatus
 from ..schedulers import scheduler_class, scheduler_names
 from ..templating import format_template, names_in
 from ..waiting import within
+from . import metrics
 from .confirming import until_confirmed
 from .names import check_names, risky_names
 from .packing import pack
@@ -76,7 +77,13 @@ class ShellBackend:
         commit_state(spawner)
         spawner.log.info("%s: submitting with %s", spawner._log_name, command)
         spawner.log.debug("%s: job script\n%s", spawner._log_name, package.shown)
-        output = await spawner.run_command(command, input=package.script, env=package.environment)
+        try:
+            output = await spawner.run_command(
+                command, input=package.script, env=package.environment
+            )
+        except Exception:
+            self._count("refused")
+            raise
         try:
             spawner.job_id = spawner.parse_job_id(output)
         except Exception:
@@ -84,6 +91,7 @@ class ShellBackend:
             spawner.job_id = ""
         else:
             spawner.log.info("%s: submitted job %s", spawner._log_name, spawner.job_id)
+        self._count("accepted" if spawner.job_id else "refused")
 
     async def query(self) -> JobStatus:
         spawner = self.spawner
@@ -198,6 +206,9 @@ class ShellBackend:
             self._doubts = 0
             return False
         return not self._is_doubtful()
+
+    def _count(self, outcome: str) -> None:
+        metrics.SUBMITS.labels(scheduler=self.spawner.scheduler_name, outcome=outcome).inc()
 
     def _is_doubtful(self) -> bool:
         """Tell whether "not found" may only mean that the command failed this once."""

@@ -25,13 +25,12 @@ if TYPE_CHECKING:
 
 
 class Submission:
-    """Hand a job over in its turn; `since` is when that was, on the monotonic clock."""
+    """Hand a job over in its turn."""
 
     def __init__(self, spawner: Any, client: BatchClient) -> None:
         self._spawner = spawner
         self._client = client
         self._ticket: Ticket | None = None
-        self.since: float | None = None
 
     async def make(self) -> None:
         """Submit the job. Raises SpawnFailure where it was refused or nobody answered."""
@@ -80,7 +79,7 @@ class Submission:
             spawner.log.error("%s: %s", spawner._log_name, error)
             raise failure_of_submit(self._client.scheduler.title, error) from error
         self._count("accepted")
-        self.since, spawner.submitted_at = time.monotonic(), time.time()
+        spawner.submitted_at = time.time()
         spawner.job_log = log_path(package.script, spawner.job_id)
         asked = spawner.script_variables()
         tell(spawner, 10, describe_request(spawner.job_id, self._client.scheduler.title, asked))

@@ -143,6 +143,16 @@ async def test_a_scheduler_that_is_down_ends_no_server(spawner, cluster):
     assert await spawner.poll() is None
 
 
+async def test_a_hub_keeps_the_pause_between_queries_that_its_site_wants(spawner, cluster):
+    spawner.query_floor = 60.0
+    task = await begin(spawner)
+    await until(lambda: spawner.backend.status)
+    asked = cluster.commands.count("query")
+    await asyncio.sleep(0.2)
+    assert cluster.commands.count("query") == asked
+    task.cancel()
+
+
 async def test_a_poll_costs_no_command(spawner, cluster):
     await serve(spawner, cluster)
     spawner.poll_interval = 60
