@@ -73,13 +73,15 @@ def test_a_job_that_dies_at_once_is_reported_with_its_exit_status(site, tmp_path
     hub = start_hub(
         site,
         tmp_path,
-        'c.Spawner.cmd = ["false"]\nc.BatchSpawnerBase.batchspawner_singleuser_cmd = ""\n',
+        'c.Spawner.cmd = ["false"]\nc.BatchSpawnerBase.batchspawner_singleuser_cmd = ""\n'
+        'c.BatchSpawnerBase.req_prologue = "echo last words; echo last words >&2"\n',
     )
     try:
         user = hub.users[0]
         hub.begin(user)
         events = first_events(hub, user, lambda text: "failed" in text)
         assert "exit status 1" in events[-1]["message"]
+        assert "It ends with:\nlast words" in events[-1]["message"]
     finally:
         hub.stop()
 
