@@ -154,15 +154,16 @@ class Monitor:
         return [group[0].status for group in groups if group[0].status is not None]
 
     def _supervise(self) -> None:
-        if self._task is None or self._task.done():
+        if self._watches and (self._task is None or self._task.done()):
             self._task = asyncio.get_running_loop().create_task(self._poll())
             self._task.add_done_callback(self._restart)
 
     def _restart(self, task: asyncio.Task[None]) -> None:
-        if not task.cancelled() and task.exception() is not None:
-            log.error("The monitor of %s died; starting it again", self.scheduler.title)
-            if self._watches:
-                self._supervise()
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("The monitor of %s died; starting it again", self.scheduler.title,
+                      exc_info=error)  # fmt: skip
+            # Not at once: what kills it may do so each time.
+            task.get_loop().call_later(self._pace.floor, self._supervise)
 
     async def _poll(self) -> None:
         while self._watches:

@@ -251,6 +251,23 @@ async def test_a_monitor_whose_task_dies_starts_again(setting, monkeypatch):
     await seen(watch, JobState.COMPLETED)
 
 
+async def test_a_monitor_that_dies_each_time_leaves_time_for_others(setting, monkeypatch, caplog):
+    _, make = setting
+    monkeypatch.setattr(FakeScheduler, "floor", 30.0)
+    deaths = []
+
+    def dies(_):
+        deaths.append(1)
+        raise RuntimeError("it cannot go on")
+
+    monkeypatch.setattr(Monitor, "_due", dies)
+    watch = make().watch("1", 0.01)
+    await asyncio.sleep(0.1)
+    assert deaths == [1]
+    assert "RuntimeError: it cannot go on" in caplog.text
+    watch.close()
+
+
 async def test_an_unknown_state_keeps_the_job_alive(setting):
     cluster, make = setting
     cluster.set("1", JobState.UNKNOWN)
