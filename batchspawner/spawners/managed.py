@@ -114,6 +114,8 @@ class ManagedBackend:
         spawner = self.spawner
         if not spawner.job_id and not await self._submission.find_again():
             return 0
+        if not spawner.job_id:
+            return None
         watch = self._watch(spawner.poll_interval)
         status = watch.status
         if status is None:
@@ -212,9 +214,13 @@ class ManagedBackend:
         Raises SpawnFailure where its server does not come up.
         """
         try:
-            await within(self.spawner.start_timeout, self.until_serving())
+            await within(self.spawner.start_timeout, self._found_and_serving())
         except asyncio.TimeoutError:
             raise SpawnFailure(story=await late(self.spawner)) from None
+
+    async def _found_and_serving(self) -> None:
+        await self._submission.until_found()
+        await self.until_serving()
 
     async def until_gone(self) -> None:
         spawner = self.spawner

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,7 @@ from ..jobs import JobRequest
 from . import metrics
 from .admission import Ticket, shared_gate
 from .endings import forget_end
-from .failures import failure_of_submit
+from .failures import SpawnFailure, failure_of_submit
 from .joblog import log_path
 from .orphans import look_for_orphans
 from .packing import pack
@@ -22,6 +23,10 @@ from .wording import describe_request, describe_submit
 if TYPE_CHECKING:
     from ..client import BatchClient
     from .packing import Package
+
+
+_PAUSE = 5.0
+"""Seconds between two searches for a job while the scheduler does not answer."""
 
 
 class Submission:
@@ -48,10 +53,13 @@ class Submission:
     def describe(self) -> str:
         """Say how many submits come first."""
         ahead = self._ticket.ahead if self._ticket else 0
-        return describe_submit(self._client.scheduler.title, ahead)
+        return describe_submit(ahead, self._client.scheduler.title)
 
     async def find_again(self) -> bool:
-        """Find a job whose id was never stored, because the Hub died while it submitted."""
+        """Find a job whose id was never stored, because the Hub died while it submitted.
+
+        True, and no id, where the scheduler does not answer.
+        """
         spawner = self._spawner
         if not spawner.job_tag:
             return False
@@ -64,6 +72,14 @@ class Submission:
             spawner.job_id = found[0]
             commit_state(spawner)
         return bool(found)
+
+    async def until_found(self) -> None:
+        """Wait until such a job is found. Raises SpawnFailure where there is none."""
+        while not self._spawner.job_id:
+            if not await self.find_again():
+                raise SpawnFailure("The job was never submitted: the Hub was restarted before.")
+            if not self._spawner.job_id:
+                await asyncio.sleep(_PAUSE)
 
     async def _hand_over(self, package: Package) -> None:
         spawner = self._spawner
