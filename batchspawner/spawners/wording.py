@@ -39,12 +39,13 @@ class Outlook:
         return self.silence >= _PATIENCE
 
 
-def describe_submit(title: str, ahead: int) -> str:
+def describe_submit(ahead: int, title: str = "") -> str:
     """Describe a job that is not submitted yet, with how many submits come before it."""
+    text = f"Submitting the job to {title}" if title else "Submitting the job"
     if not ahead:
-        return f"Submitting the job to {title}"
+        return text
     others = "one other submit comes" if ahead == 1 else f"{ahead} other submits come"
-    return f"Submitting the job to {title}; {others} first"
+    return f"{text}; {others} first"
 
 
 def describe_request(job_id: str, title: str, asked: Mapping[str, Any]) -> str:

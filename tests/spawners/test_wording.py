@@ -124,7 +124,7 @@ def test_what_was_asked_is_told_with_the_submit():
     ],
 )
 def test_a_submit_tells_how_many_come_before_it(ahead, text):
-    assert describe_submit("Slurm", ahead) == text
+    assert describe_submit(ahead, "Slurm") == text
 
 
 @pytest.mark.parametrize(
