@@ -17,7 +17,7 @@ import logging
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from .errors import CommandNotFound, SchedulerError
+from .errors import SchedulerError
 from .jobs import JobState, JobStatus
 from .pace import Pace
 from .runners import ask
@@ -201,7 +201,7 @@ class Monitor:
         if not self.failures:
             self._unanswered = asked
         self._pace.failures += 1
-        self.failed[_kind(error)] += 1
+        self.failed[error.kind] += 1
         self.trouble = error
         if self.failures == 1:
             log.warning("%s does not answer; all its jobs stay as they are. %s",
@@ -346,10 +346,3 @@ class Monitor:
         if self._missing[job_id] > 1:
             gone = JobStatus(job_id, JobState.UNKNOWN, reason="no trace of it", gone=True)
             self._tell(job_id, gone)
-
-
-def _kind(error: SchedulerError) -> str:
-    """Return a word for why a query was in vain, for those who count."""
-    if isinstance(error, CommandNotFound):
-        return "no_command"
-    return "no_answer" if error.transient else "not_understood"

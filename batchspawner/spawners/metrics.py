@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 SUBMITS = prometheus_client.Counter(
     "batchspawner_submits",
-    "Jobs handed to a scheduler; outcome: accepted, refused, no_answer.",
+    "Jobs handed to a scheduler; outcome: accepted, refused, no_answer, no_command, "
+    "not_understood.",
     ["scheduler", "outcome"],
 )
 START_FAILURES = prometheus_client.Counter(

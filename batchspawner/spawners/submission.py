@@ -6,7 +6,7 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Any
 
-from ..errors import BatchError, SchedulerError, SubmitError
+from ..errors import BatchError, SchedulerError
 from ..jobs import JobRequest
 from . import metrics
 from .admission import Ticket, shared_gate
@@ -91,7 +91,7 @@ class Submission:
         try:
             spawner.job_id = await self._client.submit(request)
         except SchedulerError as error:
-            self._count("refused" if isinstance(error, SubmitError) else "no_answer")
+            self._count(error.kind)
             spawner.log.error("%s: %s", spawner._log_name, error)
             raise failure_of_submit(self._client.scheduler.title, error) from error
         self._count("accepted")

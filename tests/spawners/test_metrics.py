@@ -7,6 +7,7 @@ import time
 import prometheus_client
 import pytest
 
+from batchspawner.errors import CommandNotFound, ParseError, SchedulerUnavailable, SubmitError
 from batchspawner.jobs import JobState
 from batchspawner.spawners import managed
 from batchspawner.spawners.failures import SpawnFailure
@@ -31,12 +32,24 @@ async def test_submits_and_starts_are_counted_and_timed(spawner, cluster):
     assert metric("batchspawner_submits_total", outcome="accepted") == accepted + 1
 
 
-async def test_a_refused_submit_is_counted(spawner, cluster):
-    cluster.refuse = "no such queue"
-    before = metric("batchspawner_submits_total", outcome="refused")
+@pytest.mark.parametrize(
+    ("error", "outcome"),
+    [
+        (SubmitError("no such queue"), "refused"),
+        (CommandNotFound("sbatch cannot be run on this machine"), "no_command"),
+        (ParseError("it did not end with a job id"), "not_understood"),
+        (SchedulerUnavailable("it did not answer"), "no_answer"),
+    ],
+)
+async def test_a_submit_in_vain_is_counted_by_its_outcome(spawner, monkeypatch, error, outcome):
+    async def submit(*_):
+        raise error
+
+    monkeypatch.setattr("batchspawner.client.BatchClient.submit", submit)
+    before = metric("batchspawner_submits_total", outcome=outcome)
     with pytest.raises(SpawnFailure):
         await spawner.start()
-    assert metric("batchspawner_submits_total", outcome="refused") == before + 1
+    assert metric("batchspawner_submits_total", outcome=outcome) == before + 1
 
 
 def failures() -> dict[str, float]:
