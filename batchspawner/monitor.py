@@ -270,7 +270,7 @@ class Monitor:
             owner = self._owner(job_id)
         async with self._slots:
             try:
-                status = await self._confirmed(job_id, owner or self.runner)
+                status = await self._confirmed(job_id, owner)
             except SchedulerError as error:
                 log.info("No word yet about the end of job %s: %s", job_id, error)
                 if listed is None:
@@ -284,7 +284,17 @@ class Monitor:
             return False
         return True
 
-    async def _confirmed(self, job_id: str, runner: Runner) -> JobStatus | None:
+    async def _confirmed(self, job_id: str, owner: Runner | None) -> JobStatus | None:
+        try:
+            return await self._asked(job_id, owner or self.runner)
+        except SchedulerError as error:
+            if owner is None:
+                raise
+            # Not every site lets us run these commands as the owner.
+            log.info("Cannot ask the owner about the end of job %s: %s", job_id, error)
+        return await self._asked(job_id, self.runner)
+
+    async def _asked(self, job_id: str, runner: Runner) -> JobStatus | None:
         for call in self.scheduler.confirm(job_id):
             self.questions += 1
             status = await ask(self.scheduler, call, runner)

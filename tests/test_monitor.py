@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from batchspawner.commands import CommandResult
 from batchspawner.jobs import JobState, JobStatus
 from batchspawner.monitor import Monitor
 from batchspawner.monitors import shared_monitor
@@ -14,6 +15,15 @@ from tests.fakes import HIDDEN, FakeRunner, FakeScheduler, fake
 def setting():
     cluster, scheduler, runner = fake()
     return cluster, lambda: Monitor(scheduler, runner)
+
+
+class ListingsOnly(FakeRunner):
+    """Run as somebody for whom sudo runs nothing else."""
+
+    async def run(self, argv, **more):
+        if argv[0] != "query":
+            return CommandResult(tuple(argv), 1, "", "sudo: a password is required")
+        return await super().run(argv, **more)
 
 
 async def seen(watch, state, seconds=5.0):
@@ -203,6 +213,16 @@ async def test_an_end_in_the_owners_listing_is_explained_to_the_owner(monkeypatc
     )
     watch = monitor.watch("1", 0.01, owner=owner)
     assert (await seen(watch, JobState.FAILED)).exit_code == 3
+
+
+async def test_a_hidden_job_can_be_gone_where_its_owner_may_only_be_asked_for_listings():
+    cluster, scheduler, _ = fake()
+    monitor = Monitor(scheduler, FakeRunner(cluster, sees=False))
+    cluster.run("1")
+    watch = monitor.watch("1", 0.01, owner=ListingsOnly(cluster))
+    await seen(watch, JobState.RUNNING)
+    cluster.jobs.clear()
+    assert (await asyncio.wait_for(watch.until(lambda s: s.is_final), 5)).gone
 
 
 async def test_a_job_that_nobody_may_see_is_not_gone_while_its_owner_cannot_be_asked():
