@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from .commands import Call
 from .errors import SchedulerError, SchedulerUnavailable
-from .monitor import shared_monitor
+from .monitors import shared_monitor
 from .runners import LocalRunner, ask
 from .schedulers import scheduler_class
 from .watch import CALM
@@ -47,8 +47,11 @@ class BatchClient:
 
     `runner` submits, cancels and signals, as the owner of the jobs. `query_runner` lists; where
     the scheduler shows every user's jobs to anybody it can be one for all users, and all clients
-    with the same one share its queries.
+    with the same one share its queries. `floor` is how many seconds, on average, are between two
+    queries at least; less than the scheduler's own has no effect.
     """
+
+    floor = 0.0
 
     def __init__(
         self,
@@ -108,6 +111,7 @@ class BatchClient:
     def watch(self, job_id: str, interval: float = CALM) -> Watch:
         """Follow a job's status, at most `interval` seconds old, in the shared query."""
         monitor = shared_monitor(self.scheduler, self.query_runner)
+        monitor.keep_floor(self.floor)
         return monitor.watch(job_id, interval, owner=self.runner)
 
     async def status(self, job_id: str) -> JobStatus:

@@ -36,10 +36,12 @@ class BatchError(Exception):
 class SchedulerError(BatchError):
     """Report a scheduler's command that failed, with what it printed.
 
-    ``transient`` is true where the same call may succeed later.
+    ``transient`` is true where the same call may succeed later; ``kind`` is a word for those who
+    count.
     """
 
     transient = False
+    kind = "not_understood"
 
     def __init__(self, message: str, result: CommandResult | None = None) -> None:
         self.message = message
@@ -55,9 +57,13 @@ class SchedulerError(BatchError):
 class CommandNotFound(SchedulerError):
     """Report a command that this machine does not have."""
 
+    kind = "no_command"
+
 
 class SubmitError(SchedulerError):
     """Report a job that the scheduler refused."""
+
+    kind = "refused"
 
     def __init__(
         self, message: str, result: CommandResult | None = None, *, transient: bool = False
@@ -70,6 +76,7 @@ class SchedulerUnavailable(SchedulerError):
     """Report a scheduler that did not answer: nothing is known about any of its jobs."""
 
     transient = True
+    kind = "no_answer"
 
 
 class ParseError(SchedulerError):

@@ -16,7 +16,6 @@ import asyncio
 import logging
 from collections import Counter
 from typing import TYPE_CHECKING
-from weakref import WeakKeyDictionary
 
 from .errors import SchedulerError
 from .jobs import JobState, JobStatus
@@ -25,13 +24,15 @@ from .runners import ask
 from .watch import CALM, Watch
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from .runners import Runner
     from .schedulers.base import Listing, Scheduler
 
 log = logging.getLogger(__name__)
 
 _CONFIRMATIONS = 4
-"""How many commands that confirm an end may run at a time."""
+"""How many commands that confirm an end, or ask an owner, may run at a time."""
 
 _BREATH = 500
 """After how many jobs of a listing the event loop gets its turn."""
@@ -44,16 +45,20 @@ class Monitor:
         self.scheduler = scheduler
         self.runner = runner
         self.trouble: SchedulerError | None = None
-        self.queries = self.failed = 0
+        self.queries = self.questions = 0
+        self.failed: Counter[str] = Counter()
         self.clock = asyncio.get_running_loop().time
         self._watches: dict[str, list[Watch]] = {}
         # How many watches wish for which interval: thousands of them wish for very few.
         self._wishes: Counter[float] = Counter()
         self._newest = float("-inf")
         self._missing: dict[str, int] = {}
+        # Jobs that only their owners see: nobody else is asked about them.
+        self._hidden: set[str] = set()
         self._pace = Pace(scheduler.floor, self.clock)
         self._hurry = False
         self._heard: float | None = None
+        self._unanswered = self.clock()
         self._answered = float("-inf")
         self._wake, self._news = asyncio.Event(), asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -85,6 +90,7 @@ class Monitor:
         if not watches:
             self._watches.pop(watch.job_id, None)
             self._missing.pop(watch.job_id, None)
+            self._hidden.discard(watch.job_id)
         self.wake()
 
     def wishes_otherwise(self, watch: Watch, before: float) -> None:
@@ -98,6 +104,10 @@ class Monitor:
         self._wishes[interval] -= 1
         if not self._wishes[interval]:
             del self._wishes[interval]
+
+    def keep_floor(self, seconds: float) -> None:
+        """Let that long pass between two queries, if it is more than the scheduler's own floor."""
+        self._pace.floor = max(self.scheduler.floor, seconds)
 
     def wake(self) -> None:
         """Reckon anew when the next query is due."""
@@ -117,8 +127,16 @@ class Monitor:
 
     @property
     def age(self) -> float | None:
-        """Seconds since the scheduler last answered, or None where it never has."""
-        return None if self._heard is None else self.clock() - self._heard
+        """Seconds since the scheduler last answered, or since it was first asked in vain.
+
+        None where it has not been asked, or is asked for the first time just now.
+        """
+        return self.silence or None if self._heard is None else self.clock() - self._heard
+
+    @property
+    def silence(self) -> float:
+        """Seconds since the first of the queries that have had no answer; 0.0 if the last had."""
+        return self.clock() - self._unanswered if self.failures else 0.0
 
     @property
     def failures(self) -> int:
@@ -136,15 +154,16 @@ class Monitor:
         return [group[0].status for group in groups if group[0].status is not None]
 
     def _supervise(self) -> None:
-        if self._task is None or self._task.done():
+        if self._watches and (self._task is None or self._task.done()):
             self._task = asyncio.get_running_loop().create_task(self._poll())
             self._task.add_done_callback(self._restart)
 
     def _restart(self, task: asyncio.Task[None]) -> None:
-        if not task.cancelled() and task.exception() is not None:
-            log.error("The monitor of %s died; starting it again", self.scheduler.title)
-            if self._watches:
-                self._supervise()
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("The monitor of %s died; starting it again", self.scheduler.title,
+                      exc_info=error)  # fmt: skip
+            # Not at once: what kills it may do so each time.
+            task.get_loop().call_later(self._pace.floor, self._supervise)
 
     async def _poll(self) -> None:
         while self._watches:
@@ -154,14 +173,14 @@ class Monitor:
                 await self._wait(due)
                 continue
             self._pace.note()
-            self._hurry = False
+            self._hurry, asked = False, self.clock()
             try:
-                await self._round(self.clock())
+                await self._round(asked)
             except SchedulerError as error:
-                self._note_failure(error)
+                self._note_failure(error, asked)
             except Exception as error:
                 log.exception("Cannot read the answer of %s", self.scheduler.title)
-                self._note_failure(SchedulerError(f"{type(error).__name__}: {error}"))
+                self._note_failure(SchedulerError(f"{type(error).__name__}: {error}"), asked)
 
     async def _wait(self, seconds: float) -> None:
         # Neither a task nor a timeout: this runs between any two queries.
@@ -178,16 +197,18 @@ class Monitor:
         interval = 0.0 if new else min(self._wishes)
         return self._pace.due(interval, hurry=self._hurry)
 
-    def _note_failure(self, error: SchedulerError) -> None:
+    def _note_failure(self, error: SchedulerError, asked: float) -> None:
+        if not self.failures:
+            self._unanswered = asked
         self._pace.failures += 1
-        self.failed += 1
+        self.failed[error.kind] += 1
         self.trouble = error
         if self.failures == 1:
             log.warning("%s does not answer; all its jobs stay as they are. %s",
                         self.scheduler.title, error)  # fmt: skip
         elif self.failures % 10 == 0:
             log.warning("%s has not answered %d times in a row, for %.0f s. %s",
-                        self.scheduler.title, self.failures, self.age or 0, error)  # fmt: skip
+                        self.scheduler.title, self.failures, self.silence, error)  # fmt: skip
 
     async def _round(self, asked: float) -> None:
         """Ask once for all jobs, and tell whoever waits."""
@@ -211,17 +232,18 @@ class Monitor:
                 await asyncio.sleep(0)
         # A job that came while the query ran cannot be in its answer.
         old = [job_id for job_id in doubtful if self._since(job_id) <= asked]
+        hidden = [one for one in old if one in self._hidden and one not in found]
+        theirs, _ = await self._as_their_owners_see(hidden)
+        old = [one for one in old if one not in theirs]
         known = await asyncio.gather(*(self._explain(one, found.get(one)) for one in old))
-        await self._as_their_owners_see(
-            [(job_id, how is None) for job_id, how in zip(old, known) if not how]
-        )
+        await self._look_for({one: how is None for one, how in zip(old, known) if not how})
         self._answered = asked
         self._news.set()
 
     async def _listing(self, job_ids: list[str], runner: Runner) -> dict[str, JobStatus]:
         found: dict[str, JobStatus] = {}
-        self.queries += 1
         for call in self.scheduler.query(job_ids):
+            self.queries += 1
             listing: Listing = await ask(self.scheduler, call, runner)
             found.update(listing)
         return found
@@ -240,11 +262,15 @@ class Monitor:
         for watch in self._watches.get(job_id, ()):
             watch.tell(status)
 
-    async def _explain(self, job_id: str, listed: JobStatus | None) -> bool | None:
+    async def _explain(
+        self, job_id: str, listed: JobStatus | None, owner: Runner | None = None
+    ) -> bool | None:
         """Find out how a job ended. False: no source knows it; None: a source did not answer."""
+        if job_id in self._hidden:
+            owner = self._owner(job_id)
         async with self._slots:
             try:
-                status = await self._confirmed(job_id)
+                status = await self._confirmed(job_id, owner)
             except SchedulerError as error:
                 log.info("No word yet about the end of job %s: %s", job_id, error)
                 if listed is None:
@@ -258,33 +284,64 @@ class Monitor:
             return False
         return True
 
-    async def _confirmed(self, job_id: str) -> JobStatus | None:
+    async def _confirmed(self, job_id: str, owner: Runner | None) -> JobStatus | None:
+        try:
+            return await self._asked(job_id, owner or self.runner)
+        except SchedulerError as error:
+            if owner is None:
+                raise
+            # Not every site lets us run these commands as the owner.
+            log.info("Cannot ask the owner about the end of job %s: %s", job_id, error)
+        return await self._asked(job_id, self.runner)
+
+    async def _asked(self, job_id: str, runner: Runner) -> JobStatus | None:
         for call in self.scheduler.confirm(job_id):
-            status = await ask(self.scheduler, call, self.runner)
+            self.questions += 1
+            status = await ask(self.scheduler, call, runner)
             if status is not None:
                 return status
         return None
 
-    async def _as_their_owners_see(self, jobs: list[tuple[str, bool]]) -> None:
-        """Look for jobs in their owners' listings, one each: a scheduler may hide them from us.
+    async def _look_for(self, jobs: dict[str, bool]) -> None:
+        """Look for jobs that nothing here knows; a scheduler may show them to their owners only.
 
-        A job whose other sources did not answer is not given up, whatever its owner sees.
+        A job whose other sources did not answer, which its value says, is not given up, whatever
+        its owner sees.
         """
-        by_owner: dict[Runner | None, list[tuple[str, bool]]] = {}
-        for job_id, unsure in jobs:
-            by_owner.setdefault(self._owner(job_id), []).append((job_id, unsure))
-        for owner, group in by_owner.items():
-            job_ids = [job_id for job_id, _ in group]
+        theirs, unanswered = await self._as_their_owners_see(jobs)
+        self._hidden |= theirs & self._watches.keys()
+        for job_id, unsure in jobs.items():
+            if not unsure and job_id not in theirs | unanswered:
+                self._note_missing(job_id)
+
+    async def _as_their_owners_see(self, jobs: Iterable[str]) -> tuple[set[str], set[str]]:
+        """Take the word of the owners' listings, one each, about jobs that they name.
+
+        Return those, and those whose owner could not be asked.
+        """
+        by_owner: dict[Runner | None, list[str]] = {}
+        for job_id in jobs:
+            by_owner.setdefault(self._owner(job_id), []).append(job_id)
+        theirs: set[str] = set()
+        unanswered: set[str] = set()
+
+        async def look(owner: Runner, job_ids: list[str]) -> None:
             try:
-                found = await self._listing(job_ids, owner) if owner else {}
+                async with self._slots:
+                    found = await self._listing(job_ids, owner)
             except SchedulerError as error:
                 log.info("Cannot ask the owner of jobs %s: %s", ", ".join(job_ids), error)
-                continue
-            for job_id, unsure in group:
-                if job_id in found:
+                unanswered.update(job_ids)
+                return
+            for job_id in found.keys() & set(job_ids):
+                theirs.add(job_id)
+                if found[job_id].is_final:
+                    await self._explain(job_id, found[job_id], owner)
+                else:
                     self._tell(job_id, found[job_id])
-                elif not unsure:
-                    self._note_missing(job_id)
+
+        await asyncio.gather(*(look(owner, ids) for owner, ids in by_owner.items() if owner))
+        return theirs, unanswered
 
     def _owner(self, job_id: str) -> Runner | None:
         """Return who runs commands as a job's owner, where that is another than we."""
@@ -299,26 +356,3 @@ class Monitor:
         if self._missing[job_id] > 1:
             gone = JobStatus(job_id, JobState.UNKNOWN, reason="no trace of it", gone=True)
             self._tell(job_id, gone)
-
-
-_monitors: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[tuple[Scheduler, Runner], Monitor]] = (
-    WeakKeyDictionary()
-)
-
-
-def shared_monitor(scheduler: Scheduler, runner: Runner) -> Monitor:
-    """Return the one monitor of this event loop for a scheduler and a way to reach it."""
-    monitors = _monitors.setdefault(asyncio.get_running_loop(), {})
-    if (scheduler, runner) not in monitors:
-        monitors[scheduler, runner] = Monitor(scheduler, runner)
-    return monitors[scheduler, runner]
-
-
-def all_monitors() -> list[Monitor]:
-    """Return every monitor of this process, for metrics."""
-    return [
-        one
-        for loop, monitors in list(_monitors.items())
-        if not loop.is_closed()
-        for one in list(monitors.values())
-    ]

@@ -50,6 +50,11 @@ class Watch:
         """The error that keeps the status from being renewed, or None."""
         return self._monitor.trouble
 
+    @property
+    def silence(self) -> float:
+        """Seconds since the first of the queries that have had no answer; 0.0 if the last had."""
+        return self._monitor.silence
+
     def hurry(self) -> None:
         """Have the scheduler asked as soon as it can bear: there is news of the job."""
         self._monitor.hurry()

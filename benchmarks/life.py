@@ -9,10 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import heapq
 import random
 import resource
-import selectors
 import sys
 import time
 import tracemalloc
@@ -24,6 +22,7 @@ from batchspawner.client import BatchClient
 from batchspawner.jobs import JobRequest, JobState
 from benchmarks.measuring import report
 from tests.fakes import FakeScheduler, fake
+from tests.virtualtime import VirtualLoop
 
 HOUR = 3600.0
 LIFE = 1800.0
@@ -34,26 +33,6 @@ class Calm(FakeScheduler):
     """Bear as many queries as Slurm does."""
 
     floor = 2.0
-
-
-class VirtualLoop(asyncio.SelectorEventLoop):
-    """An event loop whose clock jumps to the next thing to do."""
-
-    def __init__(self) -> None:
-        super().__init__(selectors.SelectSelector())
-        self._now = 0.0
-
-    def time(self) -> float:
-        return self._now
-
-    def _run_once(self) -> None:
-        # What was cancelled must not be waited past, in real time.
-        while self._scheduled and self._scheduled[0].cancelled():
-            heapq.heappop(self._scheduled)._scheduled = False
-            self._timer_cancelled_count -= 1
-        if not self._ready and self._scheduled:
-            self._now = max(self._now, self._scheduled[0].when())
-        super()._run_once()
 
 
 async def live(client: BatchClient, cluster, chance: random.Random, until: float) -> None:
@@ -90,7 +69,7 @@ async def an_hour(servers: int) -> dict:
     for hand in hands:
         hand.cancel()
     await asyncio.gather(*hands, return_exceptions=True)
-    from batchspawner.monitor import shared_monitor
+    from batchspawner.monitors import shared_monitor
 
     monitor = shared_monitor(client.scheduler, client.query_runner)
     for watches in list(monitor._watches.values()):

@@ -4,15 +4,26 @@ import asyncio
 
 import pytest
 
+from batchspawner.commands import CommandResult
 from batchspawner.jobs import JobState, JobStatus
-from batchspawner.monitor import Monitor, shared_monitor
-from tests.fakes import FakeRunner, FakeScheduler, fake
+from batchspawner.monitor import Monitor
+from batchspawner.monitors import shared_monitor
+from tests.fakes import HIDDEN, FakeRunner, FakeScheduler, fake
 
 
 @pytest.fixture
 def setting():
     cluster, scheduler, runner = fake()
     return cluster, lambda: Monitor(scheduler, runner)
+
+
+class ListingsOnly(FakeRunner):
+    """Run as somebody for whom sudo runs nothing else."""
+
+    async def run(self, argv, **more):
+        if argv[0] != "query":
+            return CommandResult(tuple(argv), 1, "", "sudo: a password is required")
+        return await super().run(argv, **more)
 
 
 async def seen(watch, state, seconds=5.0):
@@ -91,6 +102,22 @@ async def test_no_wish_goes_below_the_floor_of_the_scheduler(setting, monkeypatc
     assert 2 <= len(cluster.commands) <= 3
 
 
+async def test_a_site_may_want_it_asked_less_often(setting):
+    cluster, make = setting
+    monitor = make()
+    monitor.keep_floor(30.0)
+    cluster.run("1")
+    watch = monitor.watch("1", 0.0)
+    await watch.change()
+    for _ in range(20):
+        monitor.hurry()
+        await asyncio.sleep(0.01)
+    # The reserve of a scheduler that was not asked for long.
+    assert len(cluster.commands) == 5
+    monitor.keep_floor(0.0)
+    await watch.renewed()
+
+
 async def test_a_failed_query_says_nothing_about_the_job(setting):
     cluster, make = setting
     cluster.run("1")
@@ -151,6 +178,53 @@ async def test_a_job_that_we_may_not_see_is_asked_for_as_its_owner():
     assert (await asyncio.wait_for(watch.until(lambda s: s.is_final), 5)).gone
 
 
+async def test_hidden_jobs_cost_one_query_an_owner_however_many_they_are():
+    cluster, scheduler, owner = fake()
+    monitor = Monitor(scheduler, FakeRunner(cluster, sees=False))
+    watches = []
+    for number in range(50):
+        cluster.run(str(number))
+        watches.append(monitor.watch(str(number), 0.01, owner=owner))
+    await asyncio.gather(*(watch.change() for watch in watches))
+    cluster.commands.clear()
+    for _ in range(3):
+        await watches[0].renewed()
+    rounds = len(cluster.commands) // 2
+    assert cluster.commands[: 2 * rounds] == ["query", "query"] * rounds
+
+
+async def test_the_owner_of_a_hidden_job_is_asked_how_it_ended():
+    cluster, scheduler, owner = fake()
+    monitor = Monitor(scheduler, FakeRunner(cluster, sees=False))
+    cluster.run("1")
+    watch = monitor.watch("1", 0.01, owner=owner)
+    await seen(watch, JobState.RUNNING)
+    cluster.set("1", JobState.OUT_OF_MEMORY, exit_code=137)
+    assert (await seen(watch, JobState.OUT_OF_MEMORY)).exit_code == 137
+
+
+async def test_an_end_in_the_owners_listing_is_explained_to_the_owner(monkeypatch):
+    cluster, scheduler, owner = fake()
+    monitor = Monitor(scheduler, FakeRunner(cluster, sees=False))
+    cluster.set("1", JobState.FAILED, exit_code=3)
+    bare = {"1": JobStatus("1", JobState.FAILED, "FAILED")}
+    monkeypatch.setattr(
+        FakeScheduler, "_listing", lambda _, result: {} if result.stdout == HIDDEN else bare
+    )
+    watch = monitor.watch("1", 0.01, owner=owner)
+    assert (await seen(watch, JobState.FAILED)).exit_code == 3
+
+
+async def test_a_hidden_job_can_be_gone_where_its_owner_may_only_be_asked_for_listings():
+    cluster, scheduler, _ = fake()
+    monitor = Monitor(scheduler, FakeRunner(cluster, sees=False))
+    cluster.run("1")
+    watch = monitor.watch("1", 0.01, owner=ListingsOnly(cluster))
+    await seen(watch, JobState.RUNNING)
+    cluster.jobs.clear()
+    assert (await asyncio.wait_for(watch.until(lambda s: s.is_final), 5)).gone
+
+
 async def test_a_job_that_nobody_may_see_is_not_gone_while_its_owner_cannot_be_asked():
     cluster, scheduler, _ = fake()
     down, *_ = fake()
@@ -195,6 +269,23 @@ async def test_a_monitor_whose_task_dies_starts_again(setting, monkeypatch):
     await asyncio.sleep(0.1)
     cluster.set("1", JobState.COMPLETED)
     await seen(watch, JobState.COMPLETED)
+
+
+async def test_a_monitor_that_dies_each_time_leaves_time_for_others(setting, monkeypatch, caplog):
+    _, make = setting
+    monkeypatch.setattr(FakeScheduler, "floor", 30.0)
+    deaths = []
+
+    def dies(_):
+        deaths.append(1)
+        raise RuntimeError("it cannot go on")
+
+    monkeypatch.setattr(Monitor, "_due", dies)
+    watch = make().watch("1", 0.01)
+    await asyncio.sleep(0.1)
+    assert deaths == [1]
+    assert "RuntimeError: it cannot go on" in caplog.text
+    watch.close()
 
 
 async def test_an_unknown_state_keeps_the_job_alive(setting):

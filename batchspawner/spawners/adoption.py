@@ -10,6 +10,7 @@ from typing import Any
 
 from .failures import SpawnFailure
 from .hub import add_route, hub_spawner, in_background
+from .metrics import counting_failures
 
 
 async def adopt(spawner: Any) -> bool:
@@ -20,7 +21,7 @@ async def adopt(spawner: Any) -> bool:
     outer = hub_spawner(spawner)
     finished = asyncio.get_running_loop().create_future()
     outer._spawn_pending, outer._spawn_future = True, finished
-    work = asyncio.ensure_future(spawner.backend.resume())
+    work = asyncio.ensure_future(_resume(spawner))
     # Who stops a server that starts cancels this.
     finished.add_done_callback(lambda _: work.cancel())
     failure: BaseException | None = None
@@ -38,6 +39,11 @@ async def adopt(spawner: Any) -> bool:
         failure = error
     in_background(_finish(outer, finished, failure))
     return failure is None
+
+
+async def _resume(spawner: Any) -> None:
+    with counting_failures(spawner.scheduler_name):
+        await spawner.backend.resume()
 
 
 async def _finish(

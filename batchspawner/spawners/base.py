@@ -20,6 +20,7 @@ from .confirming import CONFIRM, is_wanted
 from .deadline import in_time
 from .environment import ENV_KEEP
 from .managed import ManagedBackend
+from .metrics import counting_failures
 from .names import check_names, risky_names
 from .progress import progress_events
 from .request import RequestTraits
@@ -68,6 +69,12 @@ class BatchSpawnerBase(ChoiceTraits, SecrecyTraits, CommandTraits, RequestTraits
         0.5,
         help="Seconds between two queries while a server starts. All starting servers share "
         "one query, and no scheduler is asked more often than it can bear.",
+    ).tag(config=True)
+    query_floor = Float(
+        0.0,
+        min=0.0,
+        help="Seconds between two queries to the scheduler at least, on average, whatever happens. "
+        "What suits the scheduler, two seconds for most of them, is never undercut.",
     ).tag(config=True)
     port_range = Tuple(
         default_value=(),
@@ -213,7 +220,7 @@ class BatchSpawnerBase(ChoiceTraits, SecrecyTraits, CommandTraits, RequestTraits
         restore_state(self, {})
         self.chosen = None
         self.claim_alarm = ""
-        self._report = None
+        self._report = self.reported_at = None
         if self._backend is not None:
             self._backend.close()
             self._backend = None
@@ -241,13 +248,14 @@ class BatchSpawnerBase(ChoiceTraits, SecrecyTraits, CommandTraits, RequestTraits
             self.server.port = self.port
             # Another request of JupyterHub would roll back what is not committed.
             commit_state(self)
-        self._submitting = asyncio.ensure_future(self._submit())
-        # A submit that was begun is finished even when nobody waits for the server any more:
-        # `stop` needs the id to cancel the job.
-        await asyncio.shield(self._submitting)
-        if not self.job_id:
-            raise RuntimeError("Jupyter batch job submission failure (no jobid in output)")
-        await in_time(self, began, self.backend.until_serving())
+        with counting_failures(self.scheduler_name):
+            self._submitting = asyncio.ensure_future(self._submit())
+            # A submit that was begun is finished even when nobody waits for the server any more:
+            # `stop` needs the id to cancel the job.
+            await asyncio.shield(self._submitting)
+            if not self.job_id:
+                raise RuntimeError("Jupyter batch job submission failure (no jobid in output)")
+            await in_time(self, began, self.backend.until_serving())
         commit_state(self)
         self.log.info("%s: job %s serves at %s:%s", self._log_name, self.job_id, self.ip, self.port)
         return self.ip, self.port

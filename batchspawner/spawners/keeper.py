@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 _LOOK = 0.2
 """Seconds between two looks whether a server that restarted answers."""
 
+_PAUSE = 5.0
+"""Seconds until what failed is tried again, such as a proxy that is not there."""
+
 _SILENCE = 120.0
 """Seconds that a job which was started again may be silent before we ask whether it is ours."""
 
@@ -44,21 +47,41 @@ class Keeper:
     async def _follow(self) -> None:
         seen = self._watch.status
         while not (seen and seen.is_final) and not self.lost:
-            silent = self._is_silent(seen)
-            if not await self._news(seen, _SILENCE if silent else None):
-                self.lost = not await self._is_ours()
-                self._run = seen.start if seen else None
-            elif self._spawner.report.is_set():
-                self._spawner.report.clear()
-                await self._move()
-                self._run = self._watch.status.start if self._watch.status else None
-            now = self._watch.status
-            if now and now.state.is_waiting and not (seen and seen.state.is_waiting):
-                self.lost = not await self._is_ours()
-                self._tell_waiting(now)
-            seen = now
+            seen = await self._step(seen)
         # Not in this task: what follows closes the watch, and so cancels us.
         in_background(notify_of_end(self._spawner))
+
+    async def _step(self, seen: JobStatus | None) -> JobStatus | None:
+        """Wait for news, and return what is seen now; after a failure that is what was seen."""
+        try:
+            return await self._heed(seen)
+        except Exception:
+            self._spawner.log.exception(
+                "%s: cannot follow job %s; trying again",
+                self._spawner._log_name, self._spawner.job_id,
+            )  # fmt: skip
+            await asyncio.sleep(_PAUSE)
+            return seen
+
+    async def _heed(self, seen: JobStatus | None) -> JobStatus | None:
+        """Wait for news, do what they ask for, and return the status that is known then."""
+        silent = self._is_silent(seen)
+        if not await self._news(seen, _SILENCE if silent else None):
+            self.lost = not await self._is_ours()
+            self._run = seen.start if seen else None
+        elif self._spawner.report.is_set():
+            self._spawner.report.clear()
+            try:
+                await self._move()
+            except Exception:
+                self._spawner.report.set()
+                raise
+            self._run = self._watch.status.start if self._watch.status else None
+        now = self._watch.status
+        if now and now.state.is_waiting and not (seen and seen.state.is_waiting):
+            self.lost = not await self._is_ours()
+            self._tell_waiting(now)
+        return now
 
     async def _news(self, seen: JobStatus | None, timeout: float | None) -> bool:
         """Wait for another status or for a report; False where neither came in time."""

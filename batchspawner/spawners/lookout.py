@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from ..availability import kept
+from . import metrics
 from .recent import note_wait, usual_wait
 from .wording import Outlook
 
@@ -45,18 +46,23 @@ class Lookout:
         answer = await cache.look(patience=0)
         return answer.value if answer.value is not None and not answer.is_stale else {}
 
-    def note_start(self, status: JobStatus) -> None:
+    def note_start(self, status: JobStatus | None) -> None:
         """Take note of how long the job waited, once it runs."""
-        spawner = self._spawner
+        spawner, name = self._spawner, self._client.scheduler.name
         if not spawner.waited and spawner.submitted_at:
-            started = status.start or time.time()
+            now = time.time()
+            started = status.start if status and status.start else now
+            if not spawner.submitted_at <= started <= now:
+                started = now  # the scheduler's clock is another one
             spawner.waited = max(_LEAST, started - spawner.submitted_at)
-        if spawner.waited:
-            name = self._client.scheduler.name
+            metrics.PENDING.labels(scheduler=name).observe(spawner.waited)
+        if spawner.waited and status is not None:
             note_wait(name, status.queue, status.job_id, spawner.waited)
 
-    def outlook(self, status: JobStatus | None, running: float) -> Outlook:
-        """Return what is known; `running` is for how many seconds the job has run."""
+    def outlook(self, status: JobStatus | None, running: float, silence: float) -> Outlook:
+        """Return what is known besides for how many seconds the job has run, and the scheduler
+        has been silent.
+        """
         queue = status.queue if status else ""
         usual = usual_wait(self._client.scheduler.name, queue)
-        return Outlook(running, self._ahead, usual, self._cores)
+        return Outlook(running, self._ahead, usual, self._cores, silence)

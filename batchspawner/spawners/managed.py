@@ -77,7 +77,9 @@ class ManagedBackend:
             )
             return None
         owner = str(variables["username"])
-        return cls(spawner, client_of(scheduler, words, spawner.launcher, owner))
+        client = client_of(scheduler, words, spawner.launcher, owner)
+        client.floor = spawner.query_floor
+        return cls(spawner, client)
 
     def close(self) -> None:
         """End the watch of the job."""
@@ -112,6 +114,8 @@ class ManagedBackend:
         spawner = self.spawner
         if not spawner.job_id and not await self._submission.find_again():
             return 0
+        if not spawner.job_id:
+            return None
         watch = self._watch(spawner.poll_interval)
         status = watch.status
         if status is None:
@@ -155,6 +159,9 @@ class ManagedBackend:
             if spawner.port and not self._host(status):
                 # It runs, for it has reported; the scheduler's last answer is older than that.
                 watch.hurry()
+        if self._running_since is None:
+            # Its report was quicker than the scheduler.
+            self._note_running(status)
         spawner.ip = self._host(status)
         spawner.job_host, spawner.job_port = spawner.ip, spawner.port
         await self._until_answering(watch)
@@ -207,9 +214,13 @@ class ManagedBackend:
         Raises SpawnFailure where its server does not come up.
         """
         try:
-            await within(self.spawner.start_timeout, self.until_serving())
+            await within(self.spawner.start_timeout, self._found_and_serving())
         except asyncio.TimeoutError:
             raise SpawnFailure(story=await late(self.spawner)) from None
+
+    async def _found_and_serving(self) -> None:
+        await self._submission.until_found()
+        await self.until_serving()
 
     async def until_gone(self) -> None:
         spawner = self.spawner
@@ -231,11 +242,12 @@ class ManagedBackend:
         """Return a percentage and a sentence about how far the start has come."""
         if not self.spawner.job_id:
             return 0, self._submission.describe()
-        if self.status is None and self.spawner.story:
+        waited = time.monotonic() - (self._running_since or time.monotonic())
+        silence = self._watched.silence if self._watched else 0.0
+        outlook = self._lookout.outlook(self.status, waited, silence)
+        if self.status is None and self.spawner.story and not outlook.is_silent:
             percent, message = self.spawner.story[-1]
             return percent, message
-        waited = time.monotonic() - (self._running_since or time.monotonic())
-        outlook = self._lookout.outlook(self.status, waited)
         return describe_start(self.spawner, self.client.scheduler, self.status, outlook)
 
     async def look_around(self) -> None:
@@ -255,13 +267,13 @@ class ManagedBackend:
         if status.state is not JobState.RUNNING:
             self._running_since = None
         elif self._running_since is None:
-            self._running_since = time.monotonic()
-            self._lookout.note_start(status)
-            if self._submission.since is not None:
-                self._time(metrics.PENDING, self._submission.since)
-                self._submission.since = None
+            self._note_running(status)
         if not self.spawner.job_port:
             tell(self.spawner, *self.describe())
+
+    def _note_running(self, status: SchedulerStatus | None) -> None:
+        self._running_since = time.monotonic()
+        self._lookout.note_start(status)
 
     def _time(self, histogram: Histogram, since: float) -> None:
         name = self.client.scheduler.name
@@ -276,8 +288,6 @@ class ManagedBackend:
         if not status.is_final:
             return
         spawner = self.spawner
-        name = self.client.scheduler.name
-        metrics.START_FAILURES.labels(scheduler=name, state=status.state.value).inc()
         spawner.log.warning(
             "%s: job %s ended before its server came up: %s",
             spawner._log_name,

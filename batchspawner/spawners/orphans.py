@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from jupyterhub import orm
+from sqlalchemy import Text, literal_column
 from sqlalchemy.orm import object_session
 
 from ..errors import BatchError
@@ -20,8 +21,6 @@ from .prefix import client_of, prefix_of
 from .tags import TAG, hub_word
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from ..client import BatchClient
     from ..jobs import TaggedJob
 
@@ -29,6 +28,9 @@ log = logging.getLogger("batchspawner.orphans")
 
 _PAUSE = 300.0
 """Seconds between two looks for orphans."""
+
+_ROWS = 200
+"""How many servers' states are looked at before the event loop gets its turn."""
 
 
 class Reaper:
@@ -60,7 +62,7 @@ class Reaper:
         orphans = {}
         listed = await self._client.tagged()
         # After the listing: a job that is submitted now has its tag in the database first.
-        owned = owned_tags(self._session)
+        owned = await owned_tags(self._session)
         for job in listed:
             for tag in TAG.findall(job.text):
                 if tag.startswith(self._word) and tag not in owned:
@@ -96,18 +98,21 @@ class Reaper:
         return client_of(self._client.scheduler, words, self._launcher, name)
 
 
-def owned_tags(session: Any) -> set[str]:
-    """Return the tags of all servers in the Hub's database."""
-    return {tag for row in session.query(orm.Spawner) for tag in _tags(row.state)}
+async def owned_tags(session: Any) -> set[str]:
+    """Return the tags of all servers in the Hub's database, however deep a wrapper has put them.
 
-
-def _tags(state: object) -> Iterator[str]:
-    """Return the tags in a spawner's state, however deep a wrapper has put them."""
-    if isinstance(state, dict):
-        for key, value in state.items():
-            if key == "job_tag" and isinstance(value, str):
-                yield value
-            yield from _tags(value)
+    The states are searched as texts, some at a time: to make objects of thousands of them would
+    keep the Hub from everything else for seconds.
+    """
+    found: set[str] = set()
+    last = 0
+    text = literal_column("spawners.state", Text)
+    columns = session.query(orm.Spawner.id, text).order_by(orm.Spawner.id)
+    while rows := columns.filter(orm.Spawner.id > last).limit(_ROWS).all():
+        for last, state in rows:  # noqa: B007  (the last one of these rows is where to go on)
+            found.update(TAG.findall(state or ""))
+        await asyncio.sleep(0)
+    return found
 
 
 _reapers: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Any, asyncio.Task[None]]] = (

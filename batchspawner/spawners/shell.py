@@ -16,13 +16,17 @@ from ..jobs import JobStatus as SchedulerStatus
 from ..schedulers import scheduler_class, scheduler_names
 from ..templating import format_template, names_in
 from ..waiting import within
+from . import metrics
+from .admission import Ticket, shared_gate
 from .confirming import until_confirmed
 from .names import check_names, risky_names
 from .packing import pack
 from .state import JobStatus, commit_state
+from .wording import describe_submit
 
 if TYPE_CHECKING:
     from ..schedulers.base import Scheduler
+    from .packing import Package
 
 _LOOK = 0.2
 """Seconds between two looks at what the last query said."""
@@ -44,6 +48,7 @@ class ShellBackend:
         self.host = ""
         self._failed = False
         self._doubts = 0
+        self._ticket: Ticket | None = None
 
     status = None
     """Nothing but the text of the last query, in `job_status`, is known of the job."""
@@ -76,7 +81,10 @@ class ShellBackend:
         commit_state(spawner)
         spawner.log.info("%s: submitting with %s", spawner._log_name, command)
         spawner.log.debug("%s: job script\n%s", spawner._log_name, package.shown)
-        output = await spawner.run_command(command, input=package.script, env=package.environment)
+        gate = shared_gate(spawner.scheduler_name, spawner.submit_concurrency)
+        self._ticket = gate.ticket(spawner.user.name)
+        async with gate.entered(self._ticket):
+            output = await self._hand_over(command, package)
         try:
             spawner.job_id = spawner.parse_job_id(output)
         except Exception:
@@ -84,6 +92,21 @@ class ShellBackend:
             spawner.job_id = ""
         else:
             spawner.log.info("%s: submitted job %s", spawner._log_name, spawner.job_id)
+        self._count("accepted" if spawner.job_id else "refused")
+
+    async def _hand_over(self, command: str, package: Package) -> Any:
+        limit = self.spawner.start_timeout
+        work = self.spawner.run_command(command, input=package.script, env=package.environment)
+        try:
+            # Nobody waits longer for its server, but others may wait for its place at the gate.
+            return await within(limit, work)
+        except asyncio.TimeoutError:
+            self._count("no_answer")
+            text = f"The submit command did not end within {limit} s, and was ended: {command}"
+            raise RuntimeError(text) from None
+        except Exception:
+            self._count("refused")
+            raise
 
     async def query(self) -> JobStatus:
         spawner = self.spawner
@@ -154,7 +177,7 @@ class ShellBackend:
         """Return a percentage and a sentence about how far the start has come."""
         spawner = self.spawner
         if not spawner.job_id:
-            return 0, "Submitting the job"
+            return 0, describe_submit(self._ticket.ahead if self._ticket else 0)
         try:
             if spawner.state_ispending():
                 return 20, "Pending in queue..."
@@ -198,6 +221,9 @@ class ShellBackend:
             self._doubts = 0
             return False
         return not self._is_doubtful()
+
+    def _count(self, outcome: str) -> None:
+        metrics.SUBMITS.labels(scheduler=self.spawner.scheduler_name, outcome=outcome).inc()
 
     def _is_doubtful(self) -> bool:
         """Tell whether "not found" may only mean that the command failed this once."""

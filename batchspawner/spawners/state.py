@@ -14,7 +14,11 @@ from .hub import hub_spawner
 _PATIENCE = (1.0, 5.0, 20.0)
 """Seconds between the tries to write to a database that takes nothing; the last one is repeated."""
 
+_SOON = 1.0
+"""Seconds for which what is to be written soon may wait for what others have to write."""
+
 _UNWRITTEN = "the Hub's database does not take the state of the job, it is tried again: %s"
+_waiting: WeakKeyDictionary[asyncio.AbstractEventLoop, set[Any]] = WeakKeyDictionary()
 _unwritten: WeakKeyDictionary[Any, asyncio.Future[None]] = WeakKeyDictionary()
 
 
@@ -70,6 +74,34 @@ def commit_state(spawner: Any) -> None:
     if problem is not None and spawner not in _unwritten:
         spawner.log.error("%s: %s", hub_spawner(spawner)._log_name, _UNWRITTEN % problem)
         _unwritten[spawner] = asyncio.ensure_future(_write_later(spawner))
+
+
+def commit_soon(spawner: Any) -> None:
+    """Write the spawner's state to the Hub's database before long, together with those of others.
+
+    For what a restarted Hub would only miss in what it tells. Each commit holds up all that the
+    Hub does, and when hundreds of servers start, each of them has some news every second.
+    """
+    loop = asyncio.get_running_loop()
+    waiting = _waiting.setdefault(loop, set())
+    if not waiting:
+        loop.call_later(_SOON, _commit_all, waiting)
+    waiting.add(spawner)
+
+
+def _commit_all(waiting: set[Any]) -> None:
+    from sqlalchemy.orm import object_session
+
+    last_of = {}
+    for one in waiting:
+        session = object_session(one.orm_spawner) if one.orm_spawner is not None else None
+        # What was stopped meanwhile has no news, and may have no row any more.
+        if one.job_id and session is not None:
+            one.orm_spawner.state = hub_spawner(one).get_state()
+            last_of[session] = one
+    waiting.clear()
+    for one in last_of.values():
+        commit_state(one)
 
 
 async def store_state(spawner: Any) -> None:

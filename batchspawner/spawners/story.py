@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .state import commit_state
+from .state import commit_soon
 
 
 def tell(spawner: Any, percent: int, message: str) -> None:
@@ -18,7 +18,7 @@ def tell(spawner: Any, percent: int, message: str) -> None:
     if percent > reached:
         spawner.story = [*story, [percent, message]]
         if spawner.job_id:
-            commit_state(spawner)
+            commit_soon(spawner)
     elif story[-1][1] != message:
         spawner.story = [*story[:-1], [reached, message]]
 

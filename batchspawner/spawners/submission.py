@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from typing import TYPE_CHECKING, Any
 
-from ..errors import BatchError, SchedulerError, SubmitError
+from ..errors import BatchError, SchedulerError
 from ..jobs import JobRequest
 from . import metrics
 from .admission import Ticket, shared_gate
 from .endings import forget_end
-from .failures import failure_of_submit
+from .failures import SpawnFailure, failure_of_submit
 from .joblog import log_path
 from .orphans import look_for_orphans
 from .packing import pack
@@ -24,14 +25,17 @@ if TYPE_CHECKING:
     from .packing import Package
 
 
+_PAUSE = 5.0
+"""Seconds between two searches for a job while the scheduler does not answer."""
+
+
 class Submission:
-    """Hand a job over in its turn; `since` is when that was, on the monotonic clock."""
+    """Hand a job over in its turn."""
 
     def __init__(self, spawner: Any, client: BatchClient) -> None:
         self._spawner = spawner
         self._client = client
         self._ticket: Ticket | None = None
-        self.since: float | None = None
 
     async def make(self) -> None:
         """Submit the job. Raises SpawnFailure where it was refused or nobody answered."""
@@ -49,10 +53,13 @@ class Submission:
     def describe(self) -> str:
         """Say how many submits come first."""
         ahead = self._ticket.ahead if self._ticket else 0
-        return describe_submit(self._client.scheduler.title, ahead)
+        return describe_submit(ahead, self._client.scheduler.title)
 
     async def find_again(self) -> bool:
-        """Find a job whose id was never stored, because the Hub died while it submitted."""
+        """Find a job whose id was never stored, because the Hub died while it submitted.
+
+        True, and no id, where the scheduler does not answer.
+        """
         spawner = self._spawner
         if not spawner.job_tag:
             return False
@@ -66,6 +73,14 @@ class Submission:
             commit_state(spawner)
         return bool(found)
 
+    async def until_found(self) -> None:
+        """Wait until such a job is found. Raises SpawnFailure where there is none."""
+        while not self._spawner.job_id:
+            if not await self.find_again():
+                raise SpawnFailure("The job was never submitted: the Hub was restarted before.")
+            if not self._spawner.job_id:
+                await asyncio.sleep(_PAUSE)
+
     async def _hand_over(self, package: Package) -> None:
         spawner = self._spawner
         # The tag is stored first, so that a Hub that dies now can find its job again.
@@ -76,11 +91,11 @@ class Submission:
         try:
             spawner.job_id = await self._client.submit(request)
         except SchedulerError as error:
-            self._count("refused" if isinstance(error, SubmitError) else "no_answer")
+            self._count(error.kind)
             spawner.log.error("%s: %s", spawner._log_name, error)
             raise failure_of_submit(self._client.scheduler.title, error) from error
         self._count("accepted")
-        self.since, spawner.submitted_at = time.monotonic(), time.time()
+        spawner.submitted_at = time.time()
         spawner.job_log = log_path(package.script, spawner.job_id)
         asked = spawner.script_variables()
         tell(spawner, 10, describe_request(spawner.job_id, self._client.scheduler.title, asked))

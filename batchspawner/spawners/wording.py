@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ..schedulers.base import Scheduler
 
 _PATIENCE = 60.0
-"""Seconds from the start of a job until its silence is mentioned to the user."""
+"""Seconds until the silence of a job that runs, or of a scheduler, is mentioned to the user."""
 
 
 @dataclass(frozen=True)
@@ -23,21 +23,29 @@ class Outlook:
     """Hold what is known besides the job's own status.
 
     `running` is for how many seconds the job has run, `ahead` how many jobs come before it,
-    `usual` the wait in seconds that is usual here, `cores` how many cores the user has and may.
+    `usual` the wait in seconds that is usual here, `cores` how many cores the user has and may,
+    `silence` for how many seconds the scheduler has not answered.
     """
 
     running: float = 0.0
     ahead: int | None = None
     usual: float | None = None
     cores: tuple[int, int] | None = None
+    silence: float = 0.0
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether the scheduler has not answered for so long that its users should know."""
+        return self.silence >= _PATIENCE
 
 
-def describe_submit(title: str, ahead: int) -> str:
+def describe_submit(ahead: int, title: str = "") -> str:
     """Describe a job that is not submitted yet, with how many submits come before it."""
+    text = f"Submitting the job to {title}" if title else "Submitting the job"
     if not ahead:
-        return f"Submitting the job to {title}"
+        return text
     others = "one other submit comes" if ahead == 1 else f"{ahead} other submits come"
-    return f"Submitting the job to {title}; {others} first"
+    return f"{text}; {others} first"
 
 
 def describe_request(job_id: str, title: str, asked: Mapping[str, Any]) -> str:
@@ -59,7 +67,17 @@ def describe_request(job_id: str, title: str, asked: Mapping[str, Any]) -> str:
 def describe_start(
     spawner: Any, scheduler: Scheduler, status: JobStatus | None, outlook: Outlook
 ) -> tuple[int, str]:
-    """Return a percentage and a sentence about a job that is submitted."""
+    """Return a percentage, and in sentences what is known about a job that is submitted."""
+    percent, text = _stage(spawner, scheduler, status, outlook)
+    if outlook.is_silent:
+        since = f"{capital(scheduler.title)} has not answered for {say_minutes(outlook.silence)}"
+        text = f"{text}. {since}; this is what was known before"
+    return percent, text
+
+
+def _stage(
+    spawner: Any, scheduler: Scheduler, status: JobStatus | None, outlook: Outlook
+) -> tuple[int, str]:
     job = f"Job {spawner.job_id}"
     if spawner.port:
         return 90, f"{job} runs, and its server is starting"

@@ -88,6 +88,21 @@ def test_every_test_that_a_page_names_exists(name):
     assert {name for name in named if f"def {name}(" not in tests} == set()
 
 
+def test_what_the_page_says_is_shown_on_real_schedulers_is_shown_on_them():
+    page = (DOCS / "reliability.md").read_text(encoding="utf-8")
+    tests = "\n".join(file.read_text() for file in Path(__file__).parents[1].rglob("test_*.py"))
+    arguments = dict(re.findall(r"def (test_\w+)\(([^)]*)\)", tests))
+    rows = [row.split(" | ")[2:] for row in page.splitlines() if "`test_" in row]
+    for fake, real in rows:
+        assert "`test_" in fake
+        assert "`test_" in real or real == "none |"
+        on_real = {name: "site" in arguments[name] or "slurm" in arguments[name]
+                   for name in re.findall(r"`(test_\w+)`", real)}  # fmt: skip
+        on_fakes = [name for name in re.findall(r"`(test_\w+)`", fake) if "site" in arguments[name]]
+        assert all(on_real.values()), on_real
+        assert on_fakes == []
+
+
 PLACES = {
     "the environment of the submit": Carrier.ENVIRONMENT,
     "the script": Carrier.SCRIPT,

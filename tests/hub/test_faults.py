@@ -6,6 +6,8 @@ import asyncio
 import re
 import sqlite3
 import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,13 @@ from batchspawner.jobs import JobRequest
 from tests.hub.test_servers import first_events
 from tests.hubs import wait_for
 from tests.sites import no_jobs_left, start_hub
+
+MANY = """
+c.JupyterHub.allow_named_servers = True
+c.JupyterHub.concurrent_spawn_limit = 0
+c.JupyterHub.db_url = "sqlite:///:memory:"
+c.Spawner.start_timeout = 900
+"""
 
 
 def test_two_hubs_on_one_cluster_leave_each_others_jobs_alone(site, tmp_path):
@@ -36,6 +45,39 @@ def test_two_hubs_on_one_cluster_leave_each_others_jobs_alone(site, tmp_path):
     finally:
         for hub in hubs:
             hub.stop()
+    no_jobs_left(site)
+
+
+def test_five_hundred_starts_at_once_each_become_one_job(site, tmp_path):
+    if site.name not in ("slurm", "htcondor"):
+        pytest.skip("two schedulers show it")
+    hub = start_hub(site, tmp_path, MANY)
+    names = [(hub.users[n % len(hub.users)], f"s{n}") for n in range(500)]
+
+    def ask(one: tuple[str, str]) -> int:
+        return hub.api("POST", f"users/{one[0]}/servers/{one[1]}").status_code
+
+    # They wait, so that nothing but the starts is on the machine.
+    site.fill()
+    try:
+        with ThreadPoolExecutor(16) as pool:
+            assert set(pool.map(ask, names)) <= {201, 202}
+        jobs = wait_for(lambda: len(site.jobs()) >= 500 and site.jobs(), 300, "the jobs")
+        said = re.findall(r"submitted job (\S+)", hub.log.read_text())
+        assert sorted(said) == sorted(job for job, _, _ in jobs)
+        owners = Counter(owner for _, owner, _ in jobs)
+        assert owners == Counter(user for user, _ in names)
+        servers = [
+            server
+            for user in hub.users
+            for server in hub.api("GET", f"users/{user}").json()["servers"].values()
+        ]
+        assert [server["pending"] for server in servers] == ["spawn"] * 500
+    finally:
+        hub.stop()
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(site.cancel, (job for job, _, _ in site.jobs())))
+        site.drain()
     no_jobs_left(site)
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from concurrent.futures import ThreadPoolExecutor
 
 import jupyterhub
 import pytest
+import requests
 
 from tests.hub.alone import ids
 from tests.hubs import wait_for
@@ -23,6 +25,21 @@ def test_three_users_get_servers_at_once_each_as_a_job_of_its_owner(hub, site):
         assert hub.kernels(user).status_code == 200
     owners = sorted(owner for _, owner, state in site.jobs() if state == "RUNNING")
     assert owners == sorted(site.owner_of(user) for user in hub.users)
+
+
+def test_the_metrics_of_the_hub_tell_of_submits_queries_and_times(hub, site):
+    hub.begin(hub.users[0])
+    hub.wait_ready(hub.users[0])
+    headers = {"Authorization": f"token {hub.token}"}
+    text = requests.get(f"{hub.url}/hub/metrics", headers=headers, timeout=30).text
+    told = re.findall(r"(?m)^batchspawner_(\w+)\{(.*)\} (\S+)$", text)
+    ours = [(name, labels, value) for name, labels, value in told if site.name in labels]
+    values = {name: float(value) for name, _, value in ours}
+    counted = ("submits_total", "queries_total", "pending_seconds_count", "start_seconds_count",
+               "report_to_ready_seconds_count")  # fmt: skip
+    assert all(values[name] >= 1 for name in counted), values
+    assert values["snapshot_age_seconds"] < 60
+    assert ("jobs", f'scheduler="{site.name}",state="running"', "1.0") in ours
 
 
 def test_a_stopped_server_leaves_no_job(hub, site):
@@ -73,13 +90,15 @@ def test_a_job_that_dies_at_once_is_reported_with_its_exit_status(site, tmp_path
     hub = start_hub(
         site,
         tmp_path,
-        'c.Spawner.cmd = ["false"]\nc.BatchSpawnerBase.batchspawner_singleuser_cmd = ""\n',
+        'c.Spawner.cmd = ["false"]\nc.BatchSpawnerBase.batchspawner_singleuser_cmd = ""\n'
+        'c.BatchSpawnerBase.req_prologue = "echo last words; echo last words >&2"\n',
     )
     try:
         user = hub.users[0]
         hub.begin(user)
         events = first_events(hub, user, lambda text: "failed" in text)
         assert "exit status 1" in events[-1]["message"]
+        assert "It ends with:\nlast words" in events[-1]["message"]
     finally:
         hub.stop()
 

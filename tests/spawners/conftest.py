@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from traitlets import Float
 
-from batchspawner.spawners import BatchSpawnerBase, keeper, managed, prefix
+from batchspawner.spawners import BatchSpawnerBase, keeper, managed, prefix, state
 from tests.fakes import fake
 from tests.spawners.site import make_spawner
 
@@ -23,6 +23,8 @@ def cluster(monkeypatch):
     monkeypatch.setattr(managed, "scheduler_names", lambda: ["fake"])
     monkeypatch.setattr(managed, "scheduler_class", lambda _: lambda: scheduler)
     monkeypatch.setattr(prefix, "runners_of", lambda *_, **__: (runner, runner))
+
+    monkeypatch.setattr(state, "_SOON", 0.0)
 
     async def answers(*_):
         return True

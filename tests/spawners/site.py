@@ -6,6 +6,7 @@ import getpass
 from types import SimpleNamespace
 
 from jupyterhub import orm
+from sqlalchemy.orm import object_session
 from traitlets.config import Config
 
 OWNER = getpass.getuser()
@@ -43,6 +44,19 @@ def make_spawner(
     return spawner
 
 
+def make_spawners(cls, number: int, **traits) -> list:
+    """Return spawners of as many servers of one user, in one database."""
+    first = make_spawner(cls, **traits)
+    session, owner = object_session(first.orm_spawner), first.orm_spawner.user
+    rows = [
+        orm.Spawner(name=f"s{n}", user=owner, server=orm.Server(base_url=f"/user/{OWNER}/s{n}/"))
+        for n in range(1, number)
+    ]
+    session.add_all(rows)
+    session.commit()
+    return [first, *(restored(cls, row, **traits) for row in rows)]
+
+
 def restored(cls, row, config: dict | None = None, **traits):
     """Return a spawner for a row of the database, as a Hub does that has just started."""
     hub = SimpleNamespace(
@@ -62,8 +76,6 @@ def restored(cls, row, config: dict | None = None, **traits):
 
 def stored_state(spawner) -> dict:
     """Return what a Hub that starts now would read from the database."""
-    from sqlalchemy.orm import object_session
-
     session = object_session(spawner.orm_spawner)
     session.rollback()
     return session.get(orm.Spawner, spawner.orm_spawner.id).state or {}

@@ -82,6 +82,24 @@ async def test_a_job_that_restarts_on_another_node_takes_its_route_along(spawner
     assert (state["job_host"], state["job_port"]) == ("node2", 9999)
 
 
+async def test_a_proxy_that_is_away_gets_the_new_route_when_it_is_back(
+    spawner, cluster, proxy, monkeypatch
+):
+    monkeypatch.setattr(keeper, "_PAUSE", 0.05)
+    there = proxy.add_user
+
+    async def away(*_):
+        proxy.add_user = there
+        raise OSError("connection refused")
+
+    await serve(spawner, cluster)
+    proxy.add_user = away
+    for host, port in (("node2", 9999), ("node3", 8888)):
+        cluster.run("1", host=host)
+        spawner.receive_report(port)
+        await until(lambda: proxy.routes[-1:] == [f"http://{host}:{port}"])  # noqa: B023
+
+
 async def test_a_restarted_hub_looks_after_a_running_server_too(spawner, cluster):
     await serve(spawner, cluster)
     told = []

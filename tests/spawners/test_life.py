@@ -143,6 +143,16 @@ async def test_a_scheduler_that_is_down_ends_no_server(spawner, cluster):
     assert await spawner.poll() is None
 
 
+async def test_a_hub_keeps_the_pause_between_queries_that_its_site_wants(spawner, cluster):
+    spawner.query_floor = 60.0
+    task = await begin(spawner)
+    await until(lambda: spawner.backend.status)
+    asked = cluster.commands.count("query")
+    await asyncio.sleep(0.2)
+    assert cluster.commands.count("query") == asked
+    task.cancel()
+
+
 async def test_a_poll_costs_no_command(spawner, cluster):
     await serve(spawner, cluster)
     spawner.poll_interval = 60
@@ -239,6 +249,27 @@ async def test_a_restarted_hub_finds_a_job_whose_id_was_never_stored(spawner, cl
     assert await again.poll() is None
     assert again.job_id == "1"
     assert cluster.commands.count("submit") == 1
+
+
+async def test_a_restarted_hub_finds_it_also_when_the_scheduler_answers_later(
+    spawner, cluster, monkeypatch, caplog
+):
+    monkeypatch.setattr("batchspawner.spawners.submission._PAUSE", 0.05)
+    task = await begin(spawner)
+    task.cancel()
+    spawner.orm_spawner.state = {"job_tag": spawner.job_tag}
+    cluster.down = True
+    again = restored(FakeSpawner, spawner.orm_spawner)
+    assert await again.poll() is None
+    url = asyncio.ensure_future(again.get_url())
+    await asyncio.sleep(0.2)
+    cluster.down = False
+    cluster.run("1")
+    await until(lambda: again.job_id == "1")
+    again.receive_report(4321)
+    assert (await asyncio.wait_for(url, 5)).startswith("http://node1:4321/")
+    assert [one for one in caplog.records if one.exc_info] == []
+    again.clear_state()
 
 
 async def test_a_restarted_hub_takes_no_silence_for_an_end(spawner, cluster, monkeypatch):

@@ -10,8 +10,10 @@ from sqlalchemy.orm import object_session
 
 from batchspawner.jobs import JobRequest, JobState
 from batchspawner.spawners import orphans
-from batchspawner.spawners.orphans import Reaper
+from batchspawner.spawners.orphans import Reaper, owned_tags
 from batchspawner.spawners.tags import TAG, hub_word, new_tag
+from tests.spawners.conftest import FakeSpawner
+from tests.spawners.site import make_spawners
 from tests.spawners.test_life import begin, serve
 
 
@@ -85,6 +87,22 @@ async def test_the_tag_of_a_server_is_found_inside_what_wraps_it(spawner, cluste
     await reaper(spawner).look()
     assert "1" in cluster.jobs
     task.cancel()
+
+
+async def test_the_hub_goes_on_while_it_looks_through_the_servers(cluster, monkeypatch):
+    monkeypatch.setattr(orphans, "_ROWS", 2)
+    spawners = make_spawners(FakeSpawner, 5)
+    tags = [new_tag(one) for one in spawners]
+    for one, tag in zip(spawners, tags):
+        one.orm_spawner.state = {"job_tag": tag}
+    spawners[4].orm_spawner.state = None
+    look = asyncio.ensure_future(owned_tags(object_session(spawners[0].orm_spawner)))
+    turns = 0
+    while not look.done():
+        await asyncio.sleep(0)
+        turns += 1
+    assert await look == {*tags[:4]}
+    assert turns > 2
 
 
 async def test_a_hub_that_looks_for_orphans_survives_a_scheduler_that_does_not_answer(

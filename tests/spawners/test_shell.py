@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 
 import pytest
@@ -26,7 +27,7 @@ from batchspawner.spawners.managed import ManagedBackend
 from batchspawner.spawners.packing import NEXT
 from batchspawner.spawners.shell import ShellBackend
 from batchspawner.spawners.tags import hub_word
-from tests.spawners.site import OWNER, make_spawner
+from tests.spawners.site import OWNER, make_spawner, make_spawners
 
 
 class Script:
@@ -43,6 +44,20 @@ class Script:
         if isinstance(answer, Exception):
             raise answer
         return answer
+
+
+class Crowd:
+    """Stand for `run_command` of several spawners, and count how many submit at a time."""
+
+    def __init__(self):
+        self.inside = self.most = 0
+
+    async def __call__(self, cmd, input=None, env=None):  # noqa: A002
+        self.inside += 1
+        self.most = max(self.most, self.inside)
+        await asyncio.sleep(0.01)
+        self.inside -= 1
+        return "7"
 
 
 class OldSite(BatchSpawnerRegexStates):
@@ -399,3 +414,26 @@ async def test_a_default_script_of_every_class_can_be_rendered():
         spawner = make_spawner(cls)
         script = await spawner._get_batch_script(**spawner.script_variables())
         assert "batchspawner-singleuser jupyterhub-singleuser" in script
+
+
+async def test_submits_of_a_sites_own_commands_take_turns_too():
+    spawners = make_spawners(OldSite, 6, submit_concurrency=2)
+    crowd = Crowd()
+    for one in spawners:
+        one.run_command = crowd
+    submits = [asyncio.ensure_future(one.submit_batch_script()) for one in spawners]
+    while not crowd.inside:
+        await asyncio.sleep(0)
+    assert spawners[-1].backend.describe() == (0, "Submitting the job; 3 other submits come first")
+    await asyncio.gather(*submits)
+    assert crowd.most == 2
+    assert [one.job_id for one in spawners] == ["7"] * 6
+
+
+async def test_a_submit_command_that_hangs_keeps_nobody_else_waiting():
+    hanging, other = make_spawners(OldSite, 2, submit_concurrency=1, start_timeout=1)
+    hanging.batch_submit_cmd, other.batch_submit_cmd = "sleep 600", "echo 8"
+    first, second = (one.submit_batch_script() for one in (hanging, other))
+    ended, _ = await asyncio.gather(first, second, return_exceptions=True)
+    assert str(ended) == "The submit command did not end within 1 s, and was ended:  sleep 600"
+    assert other.job_id == "8"

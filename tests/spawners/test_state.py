@@ -6,11 +6,14 @@ import asyncio
 import sqlite3
 
 import pytest
+from sqlalchemy import event
+from sqlalchemy.orm import object_session
 
 from batchspawner import SlurmSpawner
 from batchspawner.spawners import state
 from batchspawner.spawners.failures import SpawnFailure
-from tests.spawners.site import make_spawner, stored_state
+from batchspawner.spawners.story import tell
+from tests.spawners.site import make_spawner, make_spawners, stored_state
 
 
 @pytest.fixture
@@ -33,6 +36,25 @@ async def test_a_locked_database_gets_the_state_of_the_job_later(locked):
     other.execute("rollback")
     await asyncio.wait_for(state._unwritten[spawner], 5)
     assert stored_state(spawner) == {"job_id": "17"}
+
+
+async def test_the_news_of_many_servers_are_written_at_once(monkeypatch):
+    monkeypatch.setattr(state, "_SOON", 0.05)
+    *spawners, stopped = make_spawners(SlurmSpawner, 4)
+    written = []
+    event.listen(object_session(stopped.orm_spawner), "after_flush", lambda *_: written.append(1))
+    for number, one in enumerate([*spawners, stopped], 1):
+        one.job_id = str(number)
+        tell(one, 10, "It is submitted")
+        tell(one, 20, "It waits")
+    stopped.clear_state()
+    await asyncio.sleep(0.2)
+    assert written == [1]
+    told = [[10, "It is submitted"], [20, "It waits"]]
+    assert [stored_state(one) for one in spawners] == [
+        {"job_id": str(number), "story": told} for number in (1, 2, 3)
+    ]
+    assert stored_state(stopped) == {}
 
 
 async def test_nothing_is_submitted_that_the_database_does_not_know_of(locked):

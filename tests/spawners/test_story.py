@@ -73,6 +73,25 @@ async def test_a_tab_that_is_opened_late_shows_what_the_first_one_shows(spawner,
     task.cancel()
 
 
+async def test_a_page_says_since_when_the_scheduler_is_silent(spawner, cluster, monkeypatch):
+    monkeypatch.setattr("batchspawner.spawners.wording._PATIENCE", 0.1)
+    monkeypatch.setattr("batchspawner.spawners.managed._FIRST_ANSWER", 0.1)
+    silent = "Fake has not answered for about a minute; this is what was known before"
+    task = await begin(spawner)
+    await until(lambda: spawner.backend.status)
+    cluster.down = True
+    await Tab(spawner).shows(f"Job 1 waits in the queue. {silent}")
+    task.cancel()
+    spawner.backend.close()
+    later = restored(FakeSpawner, spawner.orm_spawner)
+    assert await later.poll() is None
+    await Tab(later).shows(f"Job 1 is submitted to Fake. {silent}")
+    cluster.down = False
+    await until(lambda: later.backend.status, 10)
+    assert later.backend.describe() == (20, "Job 1 waits in the queue")
+    later.clear_state()
+
+
 async def test_a_hub_that_restarts_tells_the_same_story(spawner, cluster):
     first, task = await run_until_it_runs(spawner, cluster)
     await first.shows(ALL[-1])

@@ -88,6 +88,19 @@ def test_a_server_that_is_silent_for_long_is_told_with_where_to_look():
     assert "the node must reach http://hub:8081/hub/api and find batchspawner-single" in message
 
 
+@pytest.mark.parametrize(
+    ("silence", "more"),
+    [
+        (0, ""),
+        (59, ""),
+        (200, ". Slurm has not answered for about 3 minutes; this is what was known before"),
+    ],
+)
+def test_how_old_the_news_are_is_told_where_the_scheduler_does_not_answer(silence, more):
+    outlook = Outlook(silence=silence)
+    assert told(outlook=outlook)[1] == f"Job 12 waits in the queue{more}"
+
+
 def test_a_server_that_has_reported_is_nearly_there():
     assert told(JobState.RUNNING, port=4321) == (90, "Job 12 runs, and its server is starting")
 
@@ -111,7 +124,7 @@ def test_what_was_asked_is_told_with_the_submit():
     ],
 )
 def test_a_submit_tells_how_many_come_before_it(ahead, text):
-    assert describe_submit("Slurm", ahead) == text
+    assert describe_submit(ahead, "Slurm") == text
 
 
 @pytest.mark.parametrize(

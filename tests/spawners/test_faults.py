@@ -1,0 +1,135 @@
+"""What servers do when the world around them fails; tests/hub does it to real schedulers."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from batchspawner.jobs import JobState
+from batchspawner.spawners import managed
+from batchspawner.spawners.failures import SpawnFailure
+from tests.spawners.conftest import FakeSpawner
+from tests.spawners.site import make_spawners, stored_state
+from tests.spawners.test_life import begin, serve, until
+from tests.virtualtime import VirtualLoop
+
+CALM = {"startup_poll_interval": 2.0, "poll_interval": 30.0}
+
+
+async def start_all(spawners, cluster) -> None:
+    """Start servers, and let each serve as soon as its job is there."""
+    starts = [asyncio.ensure_future(one.start()) for one in spawners]
+    for port, one in enumerate(spawners, 2000):
+        while not one.job_id:
+            await asyncio.sleep(0.01)
+        cluster.run(one.job_id)
+        one.receive_report(port)
+    await asyncio.gather(*starts)
+
+
+async def test_five_hundred_starts_at_once_are_submitted_eight_at_a_time_and_all_come_up(cluster):
+    spawners = make_spawners(FakeSpawner, 500, **CALM)
+    inside = []
+    handle = cluster.handle
+
+    async def counted(verb, *more):
+        inside.append(verb)
+        peaks.append(inside.count("submit"))
+        try:
+            return await handle(verb, *more)
+        finally:
+            inside.remove(verb)
+
+    cluster.handle, cluster.delay, peaks = counted, 0.001, []
+    starting = asyncio.ensure_future(start_all(spawners, cluster))
+    await until(lambda: spawners[-1].story)
+    assert spawners[-1].backend.describe() == (
+        0, "Submitting the job to Fake; 491 other submits come first"
+    )  # fmt: skip
+    await asyncio.wait_for(starting, 60)
+    assert max(peaks) == 8
+    assert cluster.commands.count("submit") == len({one.job_id for one in spawners}) == 500
+    assert sorted(one.job_port for one in spawners) == list(range(2000, 2500))
+    for one in spawners:
+        one.clear_state()
+
+
+def test_a_scheduler_that_is_down_for_ten_minutes_loses_none_of_a_hundred_servers(cluster):
+    async def ten_minutes() -> None:
+        spawners = make_spawners(FakeSpawner, 100, **CALM)
+        await start_all(spawners, cluster)
+        before = [stored_state(one) for one in spawners]
+        cluster.down = True
+        for _ in range(20):
+            await asyncio.sleep(30)
+            assert [await one.poll() for one in spawners] == [None] * 100
+        assert spawners[0].backend.client.watch(spawners[0].job_id).silence > 500
+        cluster.down = False
+        cluster.set(spawners[7].job_id, JobState.FAILED, exit_code=3)
+        # As long as a query may have to wait that follows many in vain.
+        await asyncio.sleep(140)
+        assert [await one.poll() for one in spawners] == [None] * 7 + [3] + [None] * 92
+        assert [stored_state(one) for one in spawners] == before
+        for one in spawners:
+            one.clear_state()
+
+    with_virtual_time(ten_minutes())
+
+
+def with_virtual_time(work) -> None:
+    loop = VirtualLoop()
+    try:
+        loop.run_until_complete(work)
+    finally:
+        for task in asyncio.all_tasks(loop):
+            task.cancel()
+        loop.run_until_complete(asyncio.sleep(0))
+        loop.close()
+
+
+async def test_a_job_that_is_cancelled_while_its_server_starts_ends_the_start(spawner, cluster):
+    task = await begin(spawner)
+    cluster.run("1")
+    await until(lambda: spawner.backend.status and spawner.backend.status.host)
+    cluster.set("1", JobState.CANCELLED, reason="by an operator", start=1.0)
+    with pytest.raises(SpawnFailure, match=r"cancelled \(by an operator\).* Job 1\."):
+        await asyncio.wait_for(task, 5)
+
+
+async def test_a_job_that_dies_after_its_report_ends_the_start_at_once(
+    spawner, cluster, monkeypatch
+):
+    async def silence(*_):
+        return False
+
+    monkeypatch.setattr(managed, "answers_http", silence)
+    task = await begin(spawner)
+    cluster.run("1")
+    spawner.receive_report(4321)
+    await until(lambda: spawner.job_port)
+    cluster.set("1", JobState.FAILED, exit_code=127, start=1.0)
+    with pytest.raises(SpawnFailure, match="A command was not found on its node"):
+        await asyncio.wait_for(task, 5)
+
+
+async def test_the_end_of_a_job_that_does_not_report_is_told_within_two_intervals(spawner, cluster):
+    task = await begin(spawner)
+    cluster.run("1")
+    await until(lambda: spawner.backend.status and spawner.backend.status.host)
+    cluster.set("1", JobState.FAILED, exit_code=1, start=1.0)
+    asked = cluster.commands.count("query")
+    with pytest.raises(SpawnFailure):
+        await asyncio.wait_for(task, 5)
+    assert cluster.commands.count("query") - asked <= 2
+
+
+async def test_a_server_that_answers_late_is_waited_for(spawner, cluster, monkeypatch):
+    answers = iter([False] * 5)
+
+    async def answers_http(*_):
+        return next(answers, True)
+
+    monkeypatch.setattr(managed, "answers_http", answers_http)
+    assert await serve(spawner, cluster) == ("node1", 4321)
+    assert next(answers, None) is None
