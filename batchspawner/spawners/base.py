@@ -16,7 +16,7 @@ from ..templating import format_template, render_script
 from .adoption import adopt
 from .choosing import ChoiceTraits
 from .commands import CommandTraits
-from .confirming import CONFIRM, is_wanted
+from .confirming import CONFIRM
 from .deadline import in_time
 from .environment import ENV_KEEP
 from .managed import ManagedBackend
@@ -224,7 +224,7 @@ class BatchSpawnerBase(ChoiceTraits, SecrecyTraits, CommandTraits, RequestTraits
         if self.port_range:
             first, last = self.port_range
             env["BATCHSPAWNER_PORT_RANGE"] = f"{first}-{last}"
-        if is_wanted(self):
+        if self.confirm_server:
             env[CONFIRM] = "1"
         return {**env, **time_variables(self)}
 
@@ -302,7 +302,7 @@ class BatchSpawnerBase(ChoiceTraits, SecrecyTraits, CommandTraits, RequestTraits
         if self.trust_reported_host and _HOST_NAME.fullmatch(host):
             self.reported_host = host
         self.port = self.reported_port = port
-        self.unconfirmed_port = port if confirms and is_wanted(self) else 0
+        self.unconfirmed_port = port if confirms and self.confirm_server else 0
         self.reported_at = time.monotonic()
         self.report.set()
         commit_state(self)
