@@ -12,6 +12,7 @@ from jupyterhub.spawner import Spawner, set_user_setuid
 from traitlets import Bool, CaselessStrEnum, Float, Integer, List, Tuple, Unicode, default
 
 from .. import api  # noqa: F401  (registers the handler that jobs report to)
+from ..private import PrivateEnvironment
 from ..templating import format_template, render_script
 from .adoption import adopt
 from .choosing import ChoiceTraits
@@ -226,7 +227,7 @@ class BatchSpawnerBase(ChoiceTraits, SecrecyTraits, CommandTraits, RequestTraits
             env["BATCHSPAWNER_PORT_RANGE"] = f"{first}-{last}"
         if self.confirm_server:
             env[CONFIRM] = "1"
-        return {**env, **time_variables(self)}
+        return PrivateEnvironment({**env, **time_variables(self)})
 
     async def start(self) -> tuple[str, int]:
         """Submit the job and wait until its server has reported; return host and port."""
