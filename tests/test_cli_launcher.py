@@ -93,6 +93,29 @@ def test_no_packaged_script_is_refused(name, capsys, tools):
         assert not [one.pattern for one in rules.refused if one.search(file.read_text())]
 
 
+SHOWN = {
+    "gridengine": "job_number:       12\njob_name:         {name}\nenv_list:         {variable}\n",
+    "htcondor": "{name}\n",
+    "lsf": "{name}\n",
+    "moab": '<Data><job EEDuration="1" Env="{variable}" JobID="12" JobName="{name}"></job></Data>',
+    "oar": "Job_Id: 12\n    job_array_id = 12\n    name = {name}\n    command = {variable}\n",
+    "pbspro": "Job Id: 12.one\n    Job_Name = {name}\n    Variable_List = {variable},\n\tA=b\n",
+    "slurm": "{name} spawner-jupyterhub\n",
+    "torque": "Job Id: 12.one\n    Job_Name = {name}\n    Variable_List = {variable},\n\tA=b\n",
+}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_job_has_the_tag_in_its_name_and_not_in_its_variables(name, capsys, tools):
+    rules = rules_of(capsys, name)
+
+    def found(**words):
+        return [match[1] for match in rules.shown.finditer(SHOWN[name].format(**words))]
+
+    assert TAG in found(name=TAG, variable="OUTER=x")
+    assert TAG not in found(name="other", variable=f"OUTER={TAG}")
+
+
 def test_a_command_that_is_not_there_is_named(capsys, tools):
     (tools / "scancel").unlink()
     argv = ["launcher", "rules", "--scheduler", "slurm", "--group", "hub-users"]

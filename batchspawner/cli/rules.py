@@ -39,6 +39,16 @@ _SHOW: Mapping[str, tuple[str, ...]] = {
     "torque": ("qstat", "-f", "{job_id}"),
 }
 
+# Where it is in what that prints: a job that was submitted from a notebook by `qsub -V` has the tag
+# of the notebook's job among its variables.
+_SHOWN: Mapping[str, str] = {
+    "gridengine": r"(?m)^job_name: +(\S+)$",
+    "moab": r'(?i)\bjobname="([^"]*)"',
+    "oar": r"(?m)^ *name = (\S+)$",
+    "pbspro": r"(?m)^ *Job_Name = (\S+)$",
+    "torque": r"(?m)^ *Job_Name = (\S+)$",
+}
+
 # Where the packaged templates let a job write.
 _LOGS: Mapping[str, str] = {
     "gridengine": "{home}/.jupyterhub.sge.out",
@@ -84,6 +94,7 @@ def rules_for(name: str, group: str) -> dict[str, Any]:
         "tag": usual.tag.pattern,
         "keep": usual.keep,
         "job_id": _SLURM_ID if name == "slurm" else scheduler.job_id_pattern.pattern,
+        "shown": _SHOWN.get(name, usual.shown.pattern),
         "environment": {**_tool_variables(scheduler, settings), "PATH": _path(commands)},
         **{verb: [_found(words[0]), *words[1:]] for verb, words in commands.items()},
         "log": _LOGS[name],
