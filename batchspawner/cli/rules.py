@@ -67,8 +67,15 @@ _REFUSED: Mapping[str, tuple[str, ...]] = {
     # file, a script that judges jobs.
     "gridengine": (r"(?m)^#\$.*\s-(?:C|jsv|@)",),
     # https://htcondor.readthedocs.io/en/latest/man-pages/condor_submit.html: the output of a
-    # command as a part of the description, or as its list of jobs.
-    "htcondor": (r"(?im)^\s*@?include\b", r"(?im)^\s*queue\b.*\|"),
+    # command as a part of the description, or as its list of jobs, and universes whose jobs run
+    # beside the queue. Macros and lines that go on in the next one can hide each of them.
+    "htcondor": (
+        r"\\\s*\n",
+        r"(?im)^(?![ \t\r]*(?:#.*|[+\w.]+[ \t]*=.*|queue(?:[ \t]+[0-9]+)?[ \t\r]*)?$).+$",
+        r"(?im)^\s*@?include\b",
+        r"(?im)^\s*universe\s*=(?!\s*(?:vanilla|container|docker|parallel)\s*$)",
+        r"(?i)jobuniverse",
+    ),
     # https://oar-documentation.readthedocs.io/en/2.5/user/commands.html: --notify exec:…
     "oar": (r"(?m)^#OAR\s.*--?no",),
 }
