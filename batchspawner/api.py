@@ -43,9 +43,10 @@ class BatchSpawnerAPIHandler(APIHandler):
 
     async def post(self) -> None:
         """Take note of a server's port, and answer as all releases have."""
-        code = self.get_auth_token() or ""
-        claimed = None if self.get_token() else self._server_of_code(code)
-        report = _checked(self.request.body)
+        code, report = self.get_auth_token() or "", _checked(self.request.body)
+        # A code that an older wrapper has made the token is used when somebody claims with it.
+        is_token = self.get_token() is not None and not report.claimant
+        claimed = None if is_token else self._server_of_code(code)
         if claimed is not None:
             await self._claim(claimed, code, report)
             return

@@ -78,6 +78,7 @@ class Rules:
         self.smallest_uid = _taken(left, "smallest_uid", int, 1000)
         self.tag = _pattern(_taken(left, "tag", str, "jh-[0-9a-f]{12}"))
         self.job_id = _pattern(_taken(left, "job_id", str, "[0-9]+"))
+        self.shown = _pattern(_taken(left, "shown", str, r"([\w.-]+)"))
         self.keep = _words(left, "keep", ["JUPYTERHUB_*", "JUPYTER_*", "JPY_*", "BATCHSPAWNER_*"])
         self.refused = [_pattern(one) for one in _words(left, "refused", [])]
         self.environment = _taken(left, "environment", dict, {"PATH": "/usr/bin:/bin"})
@@ -85,6 +86,8 @@ class Rules:
         self.commands = {
             name: _words(left, name, []) for name in ("submit", "show", "cancel", "signal")
         }
+        if self.shown.groups != 1:
+            raise Refusal("'shown' in {} must have one group".format(CONFIGURATION), EX_CONFIG)
         if left:
             raise Refusal("{} has unknown keys: {}".format(CONFIGURATION, sorted(left)), EX_CONFIG)
         if not all(isinstance(value, str) for value in self.environment.values()):
@@ -275,7 +278,7 @@ class Launcher:
         text = done.stdout.decode("utf-8", "replace")
         if not text.strip():
             raise Refusal("job {} is not in the queue".format(job_id), EX_UNAVAILABLE)
-        if not any(_is_of(self.rules.tag, word) for word in re.split(r"[^\w.-]+", text)):
+        if not any(_is_of(self.rules.tag, word[1]) for word in self.rules.shown.finditer(text)):
             raise Refusal("job {} does not carry the Hub's tag".format(job_id))
         return 0
 

@@ -66,6 +66,15 @@ def test_a_job_without_the_tag_is_left_alone(desk, shown):
     assert desk.words == [["show", "12"]]
 
 
+def test_a_tag_in_another_place_than_the_jobs_name_is_none(desk):
+    desk.rules["shown"] = r"(?m)^job_name: +(\S+)$"
+    desk.shown(f"job_name: a-simulation\nenv_list: JOB_NAME={TAG}\n")
+    with pytest.raises(Refusal, match="does not carry the Hub's tag"):
+        desk.ask(verb="cancel", job_id="12")
+    desk.shown(f"job_number: 12\njob_name:      {TAG}\n")
+    assert desk.ask(verb="cancel", job_id="12") == 0
+
+
 def test_a_job_that_is_not_in_the_queue_is_said_to_be_so(desk):
     desk.shown("\n")
     with pytest.raises(Refusal, match="job 12 is not in the queue") as refused:
@@ -218,6 +227,7 @@ def test_a_file_of_rules_in_a_folder_of_others_is_refused(tmp_path, monkeypatch)
         ({"group": "x", "smallest_uid": True}, "'smallest_uid' in .* must be of type int"),
         ({"group": "x", "cancel": "scancel {job_id}"}, "'cancel' in .* must be of type list"),
         ({"group": "x", "cancel": ["scancel", 1]}, "'cancel' in .* must be of type str"),
+        ({"group": "x", "shown": "[0-9]+"}, "'shown' in .* must have one group"),
         ({"group": "x", "tag": "("}, r"'\(' in .*: missing \), unterminated subpattern"),
         ({"group": "x", "environment": {"A": 1}}, "environment in .* must hold texts"),
         ({"group": "x", "verbs": []}, r"has unknown keys: \['verbs'\]"),

@@ -6,11 +6,25 @@ import json
 import logging
 import pickle
 
+import pytest
+
+from batchspawner import (
+    CondorSpawner,
+    GridengineSpawner,
+    LocalQueueSpawner,
+    LsfSpawner,
+    MoabSpawner,
+    OarSpawner,
+    PBSSpawner,
+    SlurmSpawner,
+    TorqueSpawner,
+)  # fmt: skip
 from batchspawner.commands import Call
 from batchspawner.jobs import JobRequest
 from batchspawner.private import PrivateEnvironment
 from batchspawner.spawners.claim import Application
 from batchspawner.spawners.packing import Package
+from tests.spawners.site import TOKEN, make_spawner
 
 SECRET = "hunter2"
 
@@ -45,3 +59,15 @@ def test_neither_a_package_nor_a_claim_shows_its_code():
     package = Package(f"export A={SECRET}", "", PrivateEnvironment(A=SECRET))
     application = Application(SECRET, 4321, claimant=SECRET, following=SECRET)
     assert SECRET not in f"{package!r} {application!r}"
+
+
+@pytest.mark.parametrize(
+    "cls",
+    [CondorSpawner, GridengineSpawner, LocalQueueSpawner, LsfSpawner, MoabSpawner, OarSpawner,
+     PBSSpawner, SlurmSpawner, TorqueSpawner],
+    ids=lambda cls: cls.__name__,
+)  # fmt: skip
+def test_the_environment_of_no_server_shows_itself_to_a_log_of_the_site(cls):
+    environment = make_spawner(cls, req_homedir="/home/ada").get_env()
+    assert environment["JUPYTERHUB_API_TOKEN"] == TOKEN
+    assert TOKEN not in f"{environment} {environment!r}"

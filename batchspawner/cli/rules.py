@@ -39,6 +39,16 @@ _SHOW: Mapping[str, tuple[str, ...]] = {
     "torque": ("qstat", "-f", "{job_id}"),
 }
 
+# Where it is in what that prints: a job that was submitted from a notebook by `qsub -V` has the tag
+# of the notebook's job among its variables.
+_SHOWN: Mapping[str, str] = {
+    "gridengine": r"(?m)^job_name: +(\S+)$",
+    "moab": r'(?i)\bjobname="([^"]*)"',
+    "oar": r"(?m)^ *name = (\S+)$",
+    "pbspro": r"(?m)^ *Job_Name = (\S+)$",
+    "torque": r"(?m)^ *Job_Name = (\S+)$",
+}
+
 # Where the packaged templates let a job write.
 _LOGS: Mapping[str, str] = {
     "gridengine": "{home}/.jupyterhub.sge.out",
@@ -57,8 +67,15 @@ _REFUSED: Mapping[str, tuple[str, ...]] = {
     # file, a script that judges jobs.
     "gridengine": (r"(?m)^#\$.*\s-(?:C|jsv|@)",),
     # https://htcondor.readthedocs.io/en/latest/man-pages/condor_submit.html: the output of a
-    # command as a part of the description, or as its list of jobs.
-    "htcondor": (r"(?im)^\s*@?include\b", r"(?im)^\s*queue\b.*\|"),
+    # command as a part of the description, or as its list of jobs, and universes whose jobs run
+    # beside the queue. Macros and lines that go on in the next one can hide each of them.
+    "htcondor": (
+        r"\\\s*\n",
+        r"(?im)^(?![ \t\r]*(?:#.*|[+\w.]+[ \t]*=.*|queue(?:[ \t]+[0-9]+)?[ \t\r]*)?$).+$",
+        r"(?im)^\s*@?include\b",
+        r"(?im)^\s*universe\s*=(?!\s*(?:vanilla|container|docker|parallel)\s*$)",
+        r"(?i)jobuniverse",
+    ),
     # https://oar-documentation.readthedocs.io/en/2.5/user/commands.html: --notify exec:…
     "oar": (r"(?m)^#OAR\s.*--?no",),
 }
@@ -84,6 +101,7 @@ def rules_for(name: str, group: str) -> dict[str, Any]:
         "tag": usual.tag.pattern,
         "keep": usual.keep,
         "job_id": _SLURM_ID if name == "slurm" else scheduler.job_id_pattern.pattern,
+        "shown": _SHOWN.get(name, usual.shown.pattern),
         "environment": {**_tool_variables(scheduler, settings), "PATH": _path(commands)},
         **{verb: [_found(words[0]), *words[1:]] for verb, words in commands.items()},
         "log": _LOGS[name],

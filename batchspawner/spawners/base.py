@@ -12,11 +12,12 @@ from jupyterhub.spawner import Spawner, set_user_setuid
 from traitlets import Bool, CaselessStrEnum, Float, Integer, List, Tuple, Unicode, default
 
 from .. import api  # noqa: F401  (registers the handler that jobs report to)
+from ..private import PrivateEnvironment
 from ..templating import format_template, render_script
 from .adoption import adopt
 from .choosing import ChoiceTraits
 from .commands import CommandTraits
-from .confirming import CONFIRM, is_wanted
+from .confirming import CONFIRM
 from .deadline import in_time
 from .environment import ENV_KEEP
 from .managed import ManagedBackend
@@ -231,9 +232,9 @@ class BatchSpawnerBase(ChoiceTraits, SecrecyTraits, CommandTraits, RequestTraits
         if self.port_range:
             first, last = self.port_range
             env["BATCHSPAWNER_PORT_RANGE"] = f"{first}-{last}"
-        if is_wanted(self):
+        if self.confirm_server:
             env[CONFIRM] = "1"
-        return {**env, **time_variables(self)}
+        return PrivateEnvironment({**env, **time_variables(self)})
 
     async def start(self) -> tuple[str, int]:
         """Submit the job and wait until its server has reported; return host and port."""
@@ -310,7 +311,7 @@ class BatchSpawnerBase(ChoiceTraits, SecrecyTraits, CommandTraits, RequestTraits
         if self.trust_reported_host and _HOST_NAME.fullmatch(host):
             self.reported_host = host
         self.port = self.reported_port = port
-        self.unconfirmed_port = port if confirms and is_wanted(self) else 0
+        self.unconfirmed_port = port if confirms and self.confirm_server else 0
         self.reported_at = time.monotonic()
         self.report.set()
         commit_state(self)

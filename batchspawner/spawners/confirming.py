@@ -2,7 +2,8 @@
 
 Between the wrapper's letting its port go and the server's opening it, somebody else on the node
 could open it, and would be sent all that the user's browser sends. So the wrapper leaves a process
-behind that looks who listens, and tells the Hub; nobody is sent there before.
+behind that looks who listens, and tells the Hub; nobody is sent there before. A certificate does
+not make that needless: whoever else has a server on the node has one for the same name.
 """
 
 from __future__ import annotations
@@ -16,11 +17,6 @@ CONFIRM = "BATCHSPAWNER_CONFIRM"
 """The variable that asks the wrapper to confirm."""
 
 _LOOK = 0.1
-
-
-def is_wanted(spawner: Any) -> bool:
-    """Tell whether jobs are to confirm; with `internal_ssl` certificates say whose a server is."""
-    return bool(spawner.confirm_server) and not spawner.internal_ssl
 
 
 def patience(spawner: Any) -> float:

@@ -199,9 +199,11 @@ class ManagedBackend:
         """
         spawner = self.spawner
         end = time.monotonic() + patience(spawner)
-        # With internal_ssl only JupyterHub has the certificates to ask.
-        while not spawner.internal_ssl and time.monotonic() < end:
-            if not spawner.unconfirmed_port and await answers_http(spawner.ip, spawner.port):
+        while time.monotonic() < end:
+            # With internal_ssl only JupyterHub has the certificates to ask.
+            if not spawner.unconfirmed_port and (
+                spawner.internal_ssl or await answers_http(spawner.ip, spawner.port)
+            ):
                 return
             if watch.status is not None:
                 await self._check_alive(watch.status)

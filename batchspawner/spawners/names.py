@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 _PLAIN = re.compile(r"(?!-)(?!\.\.?$)[\w.@+,:=%^-]*")
 _PLAIN_PATH = re.compile(r"(?!-)(?!.*\.\.(?:/|$))[\w.@+,:=%^/-]*")
 
+# An option, or for sudo the number of an account: https://www.sudo.ws/docs/man/sudo.man/#u
+_NO_NAME = re.compile("[-#]")
+
 _SHELL_SYNTAX = re.compile(r"[;&|<>`$(){}*?\n!#~]")
 
 
@@ -62,13 +65,14 @@ def prefix_words(
     """
     stand_ins = {name: f"name{secrets.token_hex(16)}" for name in names}
     for name, stand_in in stand_ins.items():
-        if name.startswith("-") or not name.isprintable():
-            raise SpawnFailure(f"{name!r} cannot be the name of a user or server with batch jobs")
         variables = {
             variable: value.replace(name, stand_in) if isinstance(value, str) else value
             for variable, value in variables.items()
         }
     prefix = format_template(template, **variables)
+    for name, stand_in in stand_ins.items():
+        if stand_in in prefix and (_NO_NAME.match(name) or not name.isprintable()):
+            raise SpawnFailure(f"{name!r} cannot be a name in exec_prefix, {template!r}")
     if _SHELL_SYNTAX.search(prefix):
         return None
     try:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
-from ..errors import BatchError
+from ..errors import BatchError, SchedulerError
 from ..private import PrivateEnvironment
 from ..schedulers.base import Carrier
 from .certificates import CERTIFICATES, PATHS, are_ours, entry_certificate
@@ -44,7 +44,7 @@ _WRAPPER = re.compile(r"batchspawner[-./]singleuser")
 _CODE = "a code that is good for one use travels"
 _ALL = "the server's token and all other secrets travel"
 
-_warned: set[str] = set()
+_warned: set[tuple[str, str, str]] = set()
 
 
 @dataclass(frozen=True)
@@ -182,10 +182,10 @@ class _Packer:
                 raise BatchError("the configuration's own commands are used")
             await self._leave(folder, name, json.dumps(dict(cargo)))
         except BatchError as error:
-            why = f"no private file can be written for the job's owner: {str(error).rstrip('.')}"
+            why = "no private file can be written for the job's owner"
             if self._way == "file":
-                raise SpawnFailure(f"The job is not submitted: {why}.") from error
-            self._warn(why, _CODE)
+                raise SpawnFailure(f"The job is not submitted: {why}: {_said(error)}.") from error
+            self._warn(why, _CODE, f": {_said(error)}")
             return ""
         return f"{folder}/{name}"
 
@@ -195,15 +195,20 @@ class _Packer:
         name = f"{hub_word(spawner)}-{spawner.orm_spawner.id}"
         return f"{spawner.req_homedir}/.batchspawner", name
 
-    def _warn(self, why: str, what: str) -> None:
-        """Say once what travels openly, and who can read it."""
-        text = (
-            f"{type(self._spawner).__name__}: {why}. So {what} in the job's environment, "
-            f"which on {self._where} can be read by {self._readers}."
-        )
-        if text not in _warned:
-            _warned.add(text)
-            self._spawner.log.warning(text)
+    def _warn(self, why: str, what: str, detail: str = "") -> None:
+        """Say once what travels openly, and who can read it, whatever the detail of each user."""
+        cls = type(self._spawner).__name__
+        readers = f"in the job's environment, which on {self._where} can be read by {self._readers}"
+        if (cls, why, what) not in _warned:
+            _warned.add((cls, why, what))
+            self._spawner.log.warning(f"{cls}: {why}{detail}. So {what} {readers}.")
+
+
+def _said(error: BatchError) -> str:
+    """Return an error in one line: of a command that failed, what it said last."""
+    result = error.result if isinstance(error, SchedulerError) else None
+    lines = result.text.splitlines() if result else []
+    return str(lines[-1] if lines else error).rstrip(".")
 
 
 def _uses(script: str, name: str) -> bool:

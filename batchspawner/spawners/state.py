@@ -130,7 +130,7 @@ async def _write_later(spawner: Any) -> None:
         del _unwritten[spawner]
 
 
-def _write(spawner: Any) -> Exception | None:
+def _write(spawner: Any) -> BaseException | None:
     """Write the state; return what the database said where it did not take it."""
     from sqlalchemy.exc import OperationalError
     from sqlalchemy.orm import object_session
@@ -146,5 +146,6 @@ def _write(spawner: Any) -> Exception | None:
     except OperationalError as error:
         if session is not None:
             session.rollback()
-        return error
+        # Not SQLAlchemy's own words, which have all that was to be written in them.
+        return error.orig or error
     return None

@@ -157,6 +157,20 @@ def test_of_eight_claims_at_once_one_gets_the_secrets(site, tmp_path):
         assert "was used a second time" in one.log.read_text()
 
 
+def test_a_thief_who_poses_as_an_older_wrapper_is_an_alarm(site, tmp_path):
+    go = tmp_path / "go"
+    more = f'c.BatchSpawnerBase.req_prologue = "while [ ! -e {go} ]; do sleep 0.1; done"\n'
+    with own_hub(site, tmp_path, more) as one:
+        user = one.users[0]
+        one.begin(user)
+        (code,) = wait_for(lambda: codes_in(site.queue_folder), 20, "the code")
+        wait_for(lambda: [job for job in site.jobs() if job[2] == "RUNNING"], 20, "the job")
+        assert report(one, code, json={"port": 4321}).status_code == 201
+        go.touch()
+        one.wait_stopped(user, 60)
+        assert "was used a second time" in one.log.read_text()
+
+
 def test_where_a_claim_comes_from_is_not_for_its_headers_to_say(site, tmp_path):
     with own_hub(site, tmp_path, 'c.BatchSpawnerBase.claim_from = "host"\n') as one:
         one.begin(one.users[0])

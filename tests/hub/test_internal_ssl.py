@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import ssl
+import sys
 
 import pytest
 import requests
@@ -96,3 +98,36 @@ def test_so_has_each_of_two_servers_of_a_user_behind_a_wrapper(site, tmp_path):
 def named(hub, user: str, name: str) -> dict:
     """Return what the Hub says of a user's named server."""
     return hub.api("GET", f"users/{user}").json()["servers"].get(name, {})
+
+
+# Another user of the node, who has a certificate for it as well: that of his own server.
+BESIEGED = """
+import ctypes, http.server, os, ssl, time
+port = int(os.environ["JUPYTERHUB_SERVICE_URL"].split(":")[2].split("/")[0])
+context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+context.load_cert_chain(os.environ["JUPYTERHUB_SSL_CERTFILE"], os.environ["JUPYTERHUB_SSL_KEYFILE"])
+if os.fork():
+    time.sleep(600)
+os.setuid(65534)
+ctypes.CDLL(None).prctl(1, 9)  # PR_SET_PDEATHSIG
+server = http.server.HTTPServer(("", port), http.server.SimpleHTTPRequestHandler)
+server.socket = context.wrap_socket(server.socket, server_side=True)
+server.serve_forever()
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be two users")
+def test_a_certificate_for_the_same_node_makes_nobody_the_server_of_somebody_else(site, tmp_path):
+    if site.name != "local":
+        pytest.skip("shown on the local queue")
+    server = tmp_path / "server"
+    server.write_text(f"#!{sys.executable}\n{BESIEGED}")
+    server.chmod(0o755)
+    config = CONFIG.replace("{folder}", str(tmp_path))
+    with own_hub(site, tmp_path, f"{config}c.Spawner.cmd = [{str(server)!r}]\n") as hub:
+        hub.begin(hub.users[0])
+        hub.wait_stopped(hub.users[0], 60)
+        said = hub.log.read_text()
+        # The guard that the wrapper left has ended it.
+        assert "ended before its server came up: failed (exit status 143)" in said
+        assert "listens on port" not in said

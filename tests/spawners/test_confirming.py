@@ -64,11 +64,17 @@ async def test_a_server_that_restarted_gets_no_visitors_before_it_is_confirmed(s
     await until(lambda: proxy.routes == ["http://node2:9999"])
 
 
-@pytest.mark.parametrize("traits", [{"confirm_server": False}, {"internal_ssl": True}])
-async def test_a_hub_that_does_not_need_it_does_not_ask_for_it(spawner, traits):
+async def test_a_certificate_is_no_confirmation(spawner, reported):
+    spawner.internal_ssl = True
+    await asyncio.sleep(0.3)
+    assert not reported.done()
+    spawner.receive_confirmation(4321)
+    assert await asyncio.wait_for(reported, 5) == ("node1", 4321)
+
+
+async def test_a_hub_that_does_not_need_it_does_not_ask_for_it(spawner):
     assert spawner.get_env()["BATCHSPAWNER_CONFIRM"] == "1"
-    for name, value in traits.items():
-        setattr(spawner, name, value)
+    spawner.confirm_server = False
     assert "BATCHSPAWNER_CONFIRM" not in spawner.get_env()
     spawner.receive_report(4321, confirms=True)
     assert spawner.unconfirmed_port == 0

@@ -32,7 +32,7 @@ from tests.spawners.site import make_spawner
 
 HOSTILE = [
     "ada; id", "$(id)", "`id`", "ada -u root", "-s", "--user=root", "a\nb", "a\n#SBATCH --uid=0",
-    "../../etc/passwd", "..", "~root", "o'brien", 'a"b', "DOM\\ada", "a b", "a\tb", "*", "#",
+    "../../etc/passwd", "..", "~root", "o'brien", 'a"b', "DOM\\ada", "a b", "a\tb", "*", "#0", "a#",
     "a\0b",
     "{0.__class__}", "{{ 7 * 7 }}", "!id", "a|b", "Ada Lovelace <ada@example.org>", "\u202eada",
 ]  # fmt: skip
@@ -181,12 +181,21 @@ def test_a_name_is_one_word_of_exec_prefix_and_no_option(prefix, words):
         try:
             runner = renamed(name).backend.client.runner
         except SpawnFailure:
-            assert name.startswith("-") or not name.isprintable()
+            assert name.startswith(("-", "#")) or not name.isprintable()
             return
         found = [*runner.prefix, *getattr(runner, "inner", ())]
         assert found == [word.replace("{}", name) for word in words]
 
     holds()
+
+
+def test_a_name_is_not_the_number_of_an_account():
+    for more in ({}, {"launcher": "/opt/batchspawner-launcher"}):
+        renamed = Renamed(SlurmSpawner, **more)
+        with pytest.raises(SpawnFailure, match="'#0' cannot be a name in exec_prefix, 'sudo "):
+            _ = renamed("#0").backend
+        # That of a server does not come into it.
+        assert renamed("ada", "#0").backend.client
 
 
 def test_a_name_is_one_word_of_what_runs_the_launcher():

@@ -16,8 +16,10 @@ from batchspawner import (
     SlurmSpawner,
     TorqueSpawner,
 )
+from batchspawner.client import BatchClient
 from batchspawner.errors import SchedulerError
 from batchspawner.schedulers import scheduler_class
+from batchspawner.schedulers.gridengine import GridEngine
 from batchspawner.spawners import packing
 from batchspawner.spawners.claim import server_of
 from batchspawner.spawners.failures import SpawnFailure
@@ -166,6 +168,30 @@ async def test_a_file_that_cannot_be_written_leaves_the_code_in_the_environment(
         "not be written. So a code that is good for one use travels in the job's environment, "
         "which on Grid Engine can be read by every user of the cluster, by qstat -j."
     )
+
+
+@pytest.fixture
+def nowhere():
+    """What cannot write a file for the owner of a job, because there is no home of his."""
+    return BatchClient("gridengine").leave
+
+
+async def test_what_the_command_said_is_one_line_of_one_warning_for_all_users(said, nowhere):
+    for user in ("ada", "ben"):
+        spawner = make_spawner(GridengineSpawner, req_homedir=f"/proc/{user}")
+        await pack(spawner, GridEngine(), nowhere)
+    (text,) = said
+    assert text.startswith(
+        "GridengineSpawner: no private file can be written for the job's owner: mkdir: "
+    )
+    assert "/proc/ada" in text
+    assert "\n" not in text
+
+
+async def test_what_the_command_said_is_one_line_for_the_user(nowhere):
+    spawner = make_spawner(PBSSpawner, req_homedir="/proc/ada", secret_transport="file")
+    with pytest.raises(SpawnFailure, match=r"^The job is not submitted: [^\n]*: mkdir: [^\n]*$"):
+        await pack(spawner, GridEngine(), nowhere)
 
 
 async def test_secrets_that_shall_be_in_a_file_and_cannot_go_nowhere():

@@ -57,6 +57,17 @@ async def test_the_news_of_many_servers_are_written_at_once(monkeypatch):
     assert stored_state(stopped) == {}
 
 
+async def test_a_locked_database_puts_nothing_of_the_state_into_the_log(locked, caplog):
+    spawner, _ = locked
+    # A wrapper's state has the environments of its profiles, another's may have anything.
+    spawner.job_status = "hunter2"
+    with pytest.raises(SpawnFailure):
+        await state.store_state(spawner)
+    said = [record.getMessage() for record in caplog.records]
+    assert said[-1].endswith("it is tried again: database is locked")
+    assert "hunter2" not in caplog.text
+
+
 async def test_nothing_is_submitted_that_the_database_does_not_know_of(locked):
     spawner, _ = locked
     spawner.job_tag = "jh-0123456789ab"
