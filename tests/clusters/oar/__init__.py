@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import subprocess
@@ -23,6 +24,7 @@ class OARCluster:
 
     def __init__(self) -> None:
         self.prefix = Path(tempfile.mkdtemp(prefix="boa", dir="/tmp"))
+        self._turn = -1
 
     def script(self, word: str) -> None:
         # Not captured: the daemons would keep the pipe open.
@@ -36,13 +38,19 @@ class OARCluster:
 
     def start(self) -> OARCluster:
         make_users()
+        lock = Path(tempfile.gettempdir(), "batchspawner-oar.lock")
+        self._turn = os.open(lock, os.O_CREAT | os.O_RDWR, 0o600)
+        fcntl.flock(self._turn, fcntl.LOCK_EX)  # until the end of the other tests' OAR
         self.script("start")
         return self
 
     def stop(self) -> None:
-        for job_id, _, _ in self.jobs():
-            self.run("oardel", job_id, check=False)
-        self.script("stop")
+        try:
+            for job_id, _, _ in self.jobs():
+                self.run("oardel", job_id, check=False)
+            self.script("stop")
+        finally:
+            os.close(self._turn)
         subprocess.run(["rm", "-rf", self.prefix], check=True)
 
     @property
