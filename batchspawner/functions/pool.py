@@ -98,7 +98,7 @@ class Pool:
         self._waiting: deque[Task] = deque()
         self._members: set[_Member] = set()
         self._coming = self._number = 0
-        self._closing = False
+        self._closing = self._ending = False
         self._jobs: set[asyncio.Task[None]] = set()
         self._staffing: asyncio.TimerHandle | None = None
         self._closed = asyncio.Event()
@@ -151,7 +151,7 @@ class Pool:
             self._coming += missing
             self._spawn(self._recruit(missing))
         elif self._closing and not (self._waiting or self._members or self._coming):
-            self._closing = False
+            self._closing = self._ending = False
             self._spawn(self._end())
         for member in self._members:
             member.news.set()
