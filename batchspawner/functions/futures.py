@@ -76,7 +76,9 @@ class JobFuture(concurrent.futures.Future):  # type: ignore[type-arg]
         if super().exception() is None:
             return 0
         status = getattr(super().exception(), "status", None)
-        return (getattr(status, "exit_code", None) or 1) if status else 1
+        # A shell command has an exit status, a job that died may have one.
+        code = status if isinstance(status, int) else getattr(status, "exit_code", None)
+        return code or 1
 
     def get_info(self) -> dict[str, Any]:
         """Return what is known of the job."""
@@ -95,7 +97,8 @@ class JobFuture(concurrent.futures.Future):  # type: ignore[type-arg]
             return JobState.CANCELLED
         if self.done():
             return JobState.FAILED if super().exception() else JobState.COMPLETED
-        return self.job.state if self.job else JobState.PENDING
+        known = self.job.state if self.job else JobState.PENDING
+        return JobState.RUNNING if known is JobState.PENDING and self.running() else known
 
     @property
     def reason(self) -> str:
@@ -158,6 +161,18 @@ def gathered(futures: Sequence[JobFuture]) -> JobFuture:
 
     when_done(futures, finish)
     return whole
+
+
+def give_up(futures: Sequence[JobFuture], error: BaseException | None) -> None:
+    """Fail calls that will not be done, or cancel them where there is nothing to say of it."""
+    for future in futures:
+        if error is None:
+            concurrent.futures.Future.cancel(future)
+        if future.running() or (future.done() and not future.cancelled()):
+            continue  # somebody sees it to its end
+        # Only now do those hear of it who wait for a call that was cancelled.
+        if future.set_running_or_notify_cancel():
+            future.set_exception(error)
 
 
 def when_done(futures: Sequence[concurrent.futures.Future[Any]], act: Callable[[], None]) -> None:
