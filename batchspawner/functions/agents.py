@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import logging
 import signal
 import time
@@ -16,7 +15,7 @@ from ..errors import BatchError, JobFailed, NodeFailed, SubmitError, failure_of
 from ..jobs import JobState, JobStatus
 from ..remote import start_order
 from . import worker
-from .crews import FROM_OUTSIDE, Crew, Tail, death
+from .crews import FROM_OUTSIDE, Crew, Tail, death, taken
 from .home import QUIET, new_folder_call, shared_listener
 from .job import Job
 from .options import job_resources
@@ -135,6 +134,11 @@ class AgentHand:
         self._finished = True
         if self._process is not None:
             self._process.close_stdin()
+
+    async def leave(self) -> None:
+        self.finish()
+        self.dismiss()
+        await self.agent.done()
 
     def log_tail(self) -> str:
         printed = self.job.log_tail() if self.job else ""
@@ -306,8 +310,8 @@ class BatchCrew(Crew):
         return None
 
     async def dismiss(self) -> None:
-        for allocation in list(self._allocations):
-            if not allocation.call.agents:
+        for allocation, missing in list(self._allocations.items()):
+            if missing:
                 with contextlib.suppress(BatchError):
                     await allocation.cancel()
         for task in list(self._tasks):
@@ -315,6 +319,16 @@ class BatchCrew(Crew):
         await asyncio.gather(*self._tasks, return_exceptions=True)
         for allocation in list(self._allocations):
             await allocation.close(remove=False)
+
+    async def withdraw(self) -> None:
+        for allocation, missing in list(self._allocations.items()):
+            if missing:
+                # Agents read this when they start; those that run already have read all of it.
+                allocation.call.order({"type": "close", "id": _FIRST})
+                allocation.call.order({"type": "finish"})
+                if not allocation.call.agents:
+                    with contextlib.suppress(BatchError):
+                        await allocation.cancel()
 
 
 def _worker(python: str, call: Call) -> tuple[list[str], dict[str, str]]:
@@ -325,20 +339,3 @@ def _worker(python: str, call: Call) -> tuple[list[str], dict[str, str]]:
 
 def _why(error: BatchError | None, element: str) -> BatchError:
     return error or BatchError(f"job {element} has ended")
-
-
-def taken(buffer: bytearray) -> list[tuple[dict[str, Any], bytes]]:
-    """Take all whole frames out of a buffer."""
-    found = []
-    place = 0
-    while len(buffer) - place >= worker.HEAD.size:
-        head, size = worker.HEAD.unpack_from(buffer, place)
-        begin = place + worker.HEAD.size
-        end = begin + head + size
-        if len(buffer) < end:
-            break
-        header = json.loads(buffer[begin : begin + head])
-        found.append((header, bytes(buffer[begin + head : end])))
-        place = end
-    del buffer[:place]
-    return found

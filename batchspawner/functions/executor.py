@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import contextlib
 import os
 import sys
 import threading
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
     from .payload import Call
 
 _open: weakref.WeakSet[Executor] = weakref.WeakSet()
+
+_FAREWELL = 5.0
+"""Seconds in which workers may confirm that they are to end, after Ctrl-C."""
 
 _unfinished: set[asyncio.Future[None]] = set()
 """One for each pool whose calls are not all done, also where its executor is forgotten."""
@@ -139,7 +143,7 @@ class Executor(concurrent.futures.Executor):
         interrupted = kind is not None and issubclass(kind, KeyboardInterrupt)
         self.shutdown(wait=not interrupted, cancel_futures=interrupted)
         if interrupted:
-            self._loop.call_soon_threadsafe(self._forget)
+            run(self._leave())
         return None
 
     def _add(self, task: Task, *, late: bool = False) -> None:
@@ -209,10 +213,12 @@ class Executor(concurrent.futures.Executor):
             await asyncio.sleep(0)
         await self._end
 
-    def _forget(self) -> None:
-        """Let the program end without waiting."""
-        if self._end is not None:
+    async def _leave(self) -> None:
+        """Let the program end without waiting, and the workers after the call that they are at."""
+        if self._pool is not None and self._end is not None:
             _unfinished.discard(self._end)
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self._pool.leave(), _FAREWELL)
 
 
 def _value(one: Any) -> Any:

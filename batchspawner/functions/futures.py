@@ -133,9 +133,12 @@ class JobFuture(concurrent.futures.Future):  # type: ignore[type-arg]
 
     def _say_how_to_cancel(self) -> None:
         if self.job is not None and self.job.job_id and not self.done():
+            job_id = self.job.job_id
+            # A worker's job is of no use to anybody when this program has ended.
+            goes_on = "goes on" if self.job.calls else "goes on with the call that it is at"
             print(
-                f"Stopped waiting; job {self.job.job_id} goes on. To end it: "
-                f"batchspawner jobs cancel {self.job.job_id}",
+                f"Stopped waiting; job {job_id} {goes_on}. To end it: "
+                f"batchspawner jobs cancel {job_id}",
                 file=sys.stderr,
             )
 

@@ -42,6 +42,9 @@ _MOMENT = 0.005
 _STUCK = 0.05
 """Seconds without an answer after which the calls behind the first are given to others."""
 
+_LATE = 2.0
+"""Seconds in which workers who were asked for may still come, where nothing is left to do."""
+
 GIVE_BACK = pack({"type": "give back"})
 
 
@@ -101,6 +104,7 @@ class Pool:
         self._closing = self._ending = False
         self._jobs: set[asyncio.Task[None]] = set()
         self._staffing: asyncio.TimerHandle | None = None
+        self._ends: float | None = None
         self._closed = asyncio.Event()
         crew.on_hand, crew.on_failure = self._arrived, self._failed_to_come
 
@@ -120,6 +124,13 @@ class Pool:
         """End when all calls have been done."""
         self._closing = True
         self._changed()
+
+    async def leave(self) -> None:
+        """Let each worker end after the call that it is at, though we may be gone by then."""
+        self.drop()
+        self.close()
+        await asyncio.gather(*(member.hand.leave() for member in self._members))
+        await self._crew.withdraw()
 
     async def closed(self) -> None:
         """Wait until all is done and every worker is gone."""
@@ -150,11 +161,20 @@ class Pool:
         if missing > 0:
             self._coming += missing
             self._spawn(self._recruit(missing))
-        elif self._closing and not (self._waiting or self._members or self._coming):
-            self._closing = self._ending = False
-            self._spawn(self._end())
+        elif self._closing and not (self._waiting or self._members or self._ending):
+            self._end_soon()
         for member in self._members:
             member.news.set()
+
+    def _end_soon(self) -> None:
+        """End now, or in a moment where workers may still come, who would come for nothing."""
+        loop = asyncio.get_running_loop()
+        if self._ends is None:
+            self._ends = loop.time() + _LATE
+            loop.call_at(self._ends, self._changed)
+        if not self._coming or loop.time() >= self._ends:
+            self._ending = True
+            self._spawn(self._end())
 
     async def _recruit(self, count: int) -> None:
         try:

@@ -53,6 +53,13 @@ def command(*words):
     subprocess.run(argv, check=True, capture_output=True, timeout=SECONDS)
 
 
+def queued():
+    argv = [sys.executable, "-m", "batchspawner.localqueue", "query"]
+    done = subprocess.run(argv, check=True, capture_output=True, timeout=SECONDS)
+    jobs = json.loads(done.stdout)["jobs"]
+    return [one for one in jobs if one["state"] in ("PENDING", "RUNNING")]
+
+
 def listener():
     async def get():
         return await home.shared_listener()
@@ -193,6 +200,29 @@ def test_a_call_of_an_executor_whose_job_is_cancelled_fails_and_the_next_does_no
         command("cancel", int(future))
         assert type(future.exception(SECONDS)) is JobCancelled
         assert later.result(SECONDS) == 8
+
+
+def test_jobs_of_an_interrupted_program_end_after_the_calls_that_they_are_at(places):
+    begun, go = places
+    code = (
+        "from batchspawner.functions import Executor\n"
+        "from tests.functions.tasks import touch_and_wait\n"
+        "with Executor('local', workers=2, nprocs=4) as one:\n"
+        f"    calls = [one.submit(touch_and_wait, {str(begun)!r}, {str(go)!r}) for _ in range(9)]\n"
+        "    calls[0].result()\n"
+    )
+    argv = [sys.executable, "-c", code]
+    with subprocess.Popen(argv, stderr=subprocess.PIPE, text=True) as program:
+        tasks.wait_for_file(begun)
+        running, _ = (one["id"] for one in queued())
+        program.send_signal(signal.SIGINT)
+        _, told = program.communicate(timeout=SECONDS)
+    assert f"Stopped waiting; job {running} goes on with the call that it is at." in told
+    assert [one["id"] for one in queued()] == [running]
+    begun.unlink()
+    go.touch()
+    tasks.wait_for(lambda: not queued())
+    assert not begun.exists()
 
 
 def test_workers_stop_before_their_walltime_and_others_go_on():
