@@ -18,9 +18,10 @@ from .agents import BatchCrew
 from .crews import LocalCrew
 from .endings import before_exit
 from .futures import JobFuture, when_done
+from .members import Task
 from .options import job_resources
 from .payload import make_call
-from .pool import Pool, Task
+from .pool import Pool
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence

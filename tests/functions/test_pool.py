@@ -7,12 +7,13 @@ import contextlib
 
 import pytest
 
-from batchspawner.errors import JobCancelled, JobPreempted, NodeFailed, SubmitError
+from batchspawner.errors import BatchError, JobCancelled, JobPreempted, NodeFailed, SubmitError
 from batchspawner.functions import pool as pools
 from batchspawner.functions.crews import Crew, taken
 from batchspawner.functions.futures import JobFuture
+from batchspawner.functions.members import Task
 from batchspawner.functions.payload import make_call
-from batchspawner.functions.pool import Pool, Task
+from batchspawner.functions.pool import Pool
 from batchspawner.jobs import JobState, JobStatus
 
 SECONDS = 10
@@ -74,6 +75,17 @@ class SlowCrew(MadeUpCrew):
         self.dismissed += 1
 
 
+class TiredCrew(MadeUpCrew):
+    """Bring workers that are about to end."""
+
+    async def recruit(self, count):
+        self.brought += count
+        for number in range(count):
+            hand = MadeUpHand(f"worker {self.brought - number}", None)
+            hand.is_ending = True
+            self.on_hand(hand)
+
+
 class NoCrew(Crew):
     async def recruit(self, count):
         raise SubmitError("The queue is closed.")
@@ -128,3 +140,8 @@ async def test_workers_who_do_not_come_are_not_waited_for_when_all_is_done(monke
     monkeypatch.setattr(pools, "_LATE", 0.05)
     crew = SlowCrew()
     assert (await outcome(crew, calls=3, size=3), crew.dismissed) == (["done"] * 3, 1)
+
+
+async def test_workers_that_come_for_nothing_are_not_asked_for_again_and_again():
+    crew = TiredCrew()
+    assert (await outcome(crew, calls=2), crew.brought) == ([BatchError] * 2, 3)
