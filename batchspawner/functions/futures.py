@@ -81,8 +81,15 @@ class JobFuture(concurrent.futures.Future):  # type: ignore[type-arg]
         return code or 1
 
     def get_info(self) -> dict[str, Any]:
-        """Return what is known of the job."""
-        return self.job.info() if self.job else {}
+        """Return what is known of the job and of the call, as slurminade's references do."""
+        job = self.job.info() if self.job else {}
+        return {
+            **job,
+            "job_id": self.get_job_id(),
+            "exit_code": self.get_exit_code(),
+            "state": self.state.value,
+            "on_slurm": job.get("scheduler") == "slurm",
+        }
 
     def __int__(self) -> int:
         job_id = self.get_job_id()

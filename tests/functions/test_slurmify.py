@@ -231,6 +231,12 @@ def test_slurm_can_be_insisted_on(tmp_path, monkeypatch):
         slurminade.SlurmDispatcher()
 
 
+def test_a_reference_tells_what_is_known(noted):
+    known = {"job_id": None, "exit_code": None, "state": "pending", "on_slurm": False}
+    assert JobFuture().get_info() == known
+    assert square.distribute(3).get_info() == {**known, "exit_code": 0, "state": "completed"}
+
+
 def test_two_functions_of_one_name_are_refused(tmp_path):
     script = tmp_path / "script.py"
     script.write_text(
