@@ -21,7 +21,8 @@ run() {
     .ci/proxy.sh "$folder"
     echo "== $name: $("$folder/bin/python" --version), JupyterHub $("$folder/bin/jupyterhub" --version)"
     "$folder/bin/python" -m pytest -n auto -m "not hub and not clusters and not kernels and not scheduler and not browser and not packaging and not tutorial" \
-        --ignore tests/magics/test_notebook.py --ignore tests/magics/test_terminal.py --ignore tests/docs
+        --ignore tests/magics/test_notebook.py --ignore tests/functions/test_notebook.py \
+        --ignore tests/magics/test_terminal.py --ignore tests/docs
     "$folder/bin/python" -m pytest -m "hub and not scheduler and not browser" tests/hub/test_servers.py tests/hub/test_handler.py
 }
 
