@@ -9,16 +9,26 @@ from jupyter_client.manager import AsyncKernelManager
 from nbclient import NotebookClient
 
 CELLS = [
-    "from batchspawner.functions import Executor, slurmify\nfactor = 2",
-    "class Point:\n    def __init__(self, x): self.x = x\n"
-    "@slurmify\ndef double(point): return Point(point.x * factor)",
-    "future = double.distribute(Point(3))\n"
-    "future.get_job_id() is not None, type(future.result(30)) is Point, future.result().x",
+    """
+from batchspawner.functions import Executor, slurmify
+factor = 2
+class Point:
+    def __init__(self, x): self.x = x
+@slurmify
+def double(point): return Point(point.x * factor)
+""",
+    """
+future = double.distribute(Point(3))
+future.get_job_id() is not None, type(future.result(30)) is Point, future.result().x
+""",
     "@slurmify\ndef double(number): return number + number + factor",
     "await double.distribute(5)",
     "double.distribute(5).result(30)",
-    "with Executor('local', workers=1) as one: found = list(one.map(lambda n: n * factor, [1, 2]))\n"
-    "found, double(1)",
+    """
+with Executor("local", workers=1) as one:
+    found = list(one.map(lambda n: n * factor, [1, 2]))
+found, double(1)
+""",
 ]
 
 

@@ -103,6 +103,26 @@ def test_a_program_that_ends_waits_for_its_calls(program, moment):
     assert (done.returncode, done.stdout, done.stderr) == (0, "apple\n", "")
 
 
+def test_a_process_that_is_forked_has_executors_of_its_own_and_ends():
+    code = (
+        "import multiprocessing\n"
+        "from batchspawner.functions import Executor\n"
+        "one = Executor('processes', workers=1)\n"
+        "one.submit(pow, 2, 3).result(20)\n"
+        "def act():\n"
+        "    with Executor('processes', workers=1) as mine:\n"
+        "        print(mine.submit(pow, 2, 4).result(20))\n"
+        "child = multiprocessing.get_context('fork').Process(target=act)\n"
+        "child.start()\n"
+        "child.join(10)\n"
+        "print(child.exitcode)\n"
+        "child.kill()\n"
+    )
+    argv = [sys.executable, "-W", "ignore", "-c", code]
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=30)
+    assert done.stdout.split() == ["16", "0"]
+
+
 def test_nothing_can_be_submitted_when_the_program_has_ended():
     code = (
         "import atexit\n"
