@@ -33,19 +33,13 @@ class JobFuture(concurrent.futures.Future):  # type: ignore[type-arg]
 
         Ctrl-C ends the wait and leaves the job alone. Raises TimeoutError after `timeout` seconds.
         """
-        try:
+        with waits.interruptible([self]):
             return super().result(waits.wait(self, timeout))
-        except KeyboardInterrupt:
-            self._say_how_to_cancel()
-            raise
 
     def exception(self, timeout: float | None = None) -> BaseException | None:
         """Wait for the call and return what it raised, or None."""
-        try:
+        with waits.interruptible([self]):
             return super().exception(waits.wait(self, timeout))
-        except KeyboardInterrupt:
-            self._say_how_to_cancel()
-            raise
 
     def __await__(self) -> Generator[Any, None, Any]:
         import asyncio
@@ -117,9 +111,10 @@ class JobFuture(concurrent.futures.Future):  # type: ignore[type-arg]
         if self.job is None:
             return ""
         if follow:
-            for text in self._new_lines():
-                sys.stdout.write(text)
-                sys.stdout.flush()
+            with waits.interruptible([self]):
+                for text in self._new_lines():
+                    sys.stdout.write(text)
+                    sys.stdout.flush()
         return self.job.log()
 
     def _new_lines(self) -> Iterator[str]:
@@ -137,17 +132,6 @@ class JobFuture(concurrent.futures.Future):  # type: ignore[type-arg]
         if self.job is None:
             raise ValueError("the call has not been submitted yet")
         self.job.signal(number)
-
-    def _say_how_to_cancel(self) -> None:
-        if self.job is not None and self.job.job_id and not self.done():
-            job_id = self.job.job_id
-            # A worker's job is of no use to anybody when this program has ended.
-            goes_on = "goes on" if self.job.calls else "goes on with the call that it is at"
-            print(
-                f"Stopped waiting; job {job_id} {goes_on}. To end it: "
-                f"batchspawner jobs cancel {job_id}",
-                file=sys.stderr,
-            )
 
     def __repr__(self) -> str:
         return (

@@ -219,7 +219,7 @@ def test_jobs_of_an_interrupted_program_end_after_the_calls_that_they_are_at(pla
         running, _ = (one["id"] for one in queued())
         program.send_signal(signal.SIGINT)
         _, told = program.communicate(timeout=SECONDS)
-    assert f"Stopped waiting; job {running} goes on with the call that it is at." in told
+    assert f"Stopped waiting; job {running} goes on until the call is done." in told
     assert [one["id"] for one in queued()] == [running]
     begun.unlink()
     go.touch()
