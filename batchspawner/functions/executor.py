@@ -18,6 +18,7 @@ from .agents import BatchCrew
 from .crews import LocalCrew
 from .endings import before_exit
 from .futures import JobFuture, when_done
+from .guards import refuse_recursion, refuse_while_loading
 from .members import Task
 from .options import job_resources
 from .payload import make_call
@@ -77,6 +78,7 @@ class Executor(concurrent.futures.Executor):
         self._settings = {"retries": retries, "linger": linger, "calls_each": calls_each}
         if isinstance(ssh_options, str):
             raise TypeError(f"ssh_options are a list of words, not {ssh_options!r}")
+        refuse_while_loading("an Executor was to be made")
         self._by_value = bool(host)
         if host:
             python = python or "python3"
@@ -238,6 +240,7 @@ def _crew(scheduler: str, options: dict[str, Any], **settings: Any) -> Crew:
         scheduler = "processes" if scheduler == "local" else scheduler
     if scheduler == "processes":
         return LocalCrew(settings["python"])
+    refuse_recursion("an Executor was to be made")
     client = client_for(scheduler)
     job_resources(client.scheduler, options)  # what is not allowed is said at once
     return BatchCrew(client, options, **settings)
@@ -249,6 +252,7 @@ def _far_crew(
 ) -> Crew:  # fmt: skip
     from .far import FarCrew
 
+    refuse_recursion("an Executor was to be made")
     gateway = run(_opened(host, ssh_options, scheduler, python))
     try:
         job_resources(gateway.client.scheduler, options)

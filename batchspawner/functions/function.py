@@ -160,7 +160,7 @@ class SlurmFunction:
         from .dispatchers import get_dispatcher
 
         inspect.signature(self.function).bind(*args, **kwargs)
-        refuse_recursion(self.__qualname__)
+        refuse_recursion(f"{self.__qualname__} was to be distributed")
         call = FunctionCall(self, args, kwargs)
         return get_dispatcher().distribute(call, self.make_options(), alone=alone)
 
