@@ -22,8 +22,10 @@ run() {
     .ci/proxy.sh "$folder"
     echo "== $name: $("$folder/bin/python" --version), JupyterHub $("$folder/bin/jupyterhub" --version)"
     "$folder/bin/python" -m pytest -n auto -m unit \
-        --ignore tests/magics/test_notebook.py --ignore tests/magics/test_terminal.py --ignore tests/docs
-    "$folder/bin/python" -m pytest --reruns 1 -rsR -n 2 -m "hub and not scheduler and not browser" tests/hub/test_servers.py tests/hub/test_handler.py
+        --ignore tests/magics/test_notebook.py --ignore tests/functions/test_notebook.py \
+        --ignore tests/magics/test_terminal.py --ignore tests/docs
+    "$folder/bin/python" -m pytest --reruns 1 -rsR -n 2 -m "hub and not scheduler and not browser" \
+        tests/hub/test_servers.py tests/hub/test_handler.py
 }
 
 [ "${1:-oldest}" != oldest ] || run oldest "$(first python3.9 python3.10)" 'jupyterhub==4.1.*'

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -21,6 +22,7 @@ T = TypeVar("T")
 _lock = threading.Lock()
 _loop: asyncio.AbstractEventLoop | None = None
 _thread: threading.Thread | None = None
+_left_behind: list[object] = []
 
 
 def run(coroutine: Coroutine[object, object, T]) -> T:
@@ -65,6 +67,16 @@ def background_loop() -> asyncio.AbstractEventLoop:
             _thread = threading.Thread(target=_loop.run_forever, name="batchspawner", daemon=True)
             _thread.start()
         return _loop
+
+
+def _begin_anew() -> None:
+    """Forget the thread and its loop in a process that was forked: they have stayed behind."""
+    global _lock, _loop, _thread
+    _left_behind.append(_loop)
+    _lock, _loop, _thread = threading.Lock(), None, None
+
+
+os.register_at_fork(after_in_child=_begin_anew)
 
 
 class BlockingClient:

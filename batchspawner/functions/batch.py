@@ -7,6 +7,7 @@ import logging
 import sys
 import threading
 from pathlib import Path
+from shutil import which
 from typing import TYPE_CHECKING
 
 from ..allocation import Allocation, client_for
@@ -19,12 +20,11 @@ from .dependencies import all_after, awaited, native, still_open
 from .dispatchers import Dispatcher
 from .endings import before_exit
 from .folderjob import FolderJob, count_calls, submit
-from .futures import JobFuture, gathered
+from .futures import JobFuture, gathered, give_up
 from .guards import count_submit
 from .home import shared_listener
 from .job import Job
 from .options import job_resources
-from .payload import make_call
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -53,8 +53,18 @@ class BatchDispatcher(Dispatcher):
     def dispatch(
         self, calls: Sequence[FunctionCall], futures: Sequence[JobFuture], options: Options
     ) -> None:
+        try:
+            self._dispatch(calls, futures, options)
+        except BaseException as error:
+            # Nothing that waits for them, as a job after a join, must wait for ever.
+            give_up(futures, error if isinstance(error, Exception) else None)
+            raise
+
+    def _dispatch(
+        self, calls: Sequence[FunctionCall], futures: Sequence[JobFuture], options: Options
+    ) -> None:
         job_resources(self._client.scheduler, options.resources)  # what is wrong is said at once
-        packed = [make_call(one.function, one.args, one.kwargs) for one in calls]
+        packed = [one.packed for one in calls]
         count_submit()
         job = Job(self._client, Path(), futures=futures)
         for future in futures:
@@ -99,19 +109,22 @@ class BatchDispatcher(Dispatcher):
         """Wait for what a job depends on, where its scheduler cannot, and submit it."""
         try:
             problem = awaited(self._client, after, earlier)
-            if problem is None and not all(one.cancelled() for one in job.futures):
+            if problem is not None or all(one.cancelled() for one in job.futures):
+                give_up(job.futures, problem)
+            else:
                 self._submit(job, calls, options, name)
         except Exception as error:  # noqa: BLE001  (whoever waits for the calls hears of it)
-            problem = error if isinstance(error, BatchError) else BatchError(repr(error))
-        for future in job.futures if problem else ():
-            if future.set_running_or_notify_cancel():
-                future.set_exception(problem)
+            give_up(
+                job.futures, error if isinstance(error, BatchError) else BatchError(repr(error))
+            )
 
 
 class SlurmDispatcher(BatchDispatcher):
-    """Submit jobs to Slurm."""
+    """Submit jobs to Slurm. Raises RuntimeError on a machine that has none."""
 
     def __init__(self) -> None:
+        if not which("sbatch"):
+            raise RuntimeError("Slurm could not be found: there is no sbatch on the PATH")
         super().__init__("slurm")
 
 

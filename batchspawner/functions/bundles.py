@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from .dispatchers import Dispatcher, get_dispatcher, set_dispatcher
 from .function import FunctionCall
-from .futures import JobFuture, gathered
+from .futures import JobFuture, gathered, give_up
 from .guards import warn_of_flush
 
 if TYPE_CHECKING:
@@ -43,6 +43,9 @@ class JobBundling(Dispatcher):
     def dispatch(
         self, calls: Sequence[FunctionCall], futures: Sequence[JobFuture], options: Options
     ) -> None:
+        if not self.is_sequential():
+            # What cannot travel is named here, and what is changed later does not count.
+            _ = [call.packed for call in calls]
         group = self._groups.setdefault(options.key, (options, []))[1]
         group += zip(calls, futures)
 
@@ -67,15 +70,24 @@ class JobBundling(Dispatcher):
         return jobs
 
     def _submit(self) -> list[JobFuture]:
-        groups, self._groups = self._groups, {}
         jobs: list[JobFuture] = []
-        for options, group in groups.values():
-            for start in range(0, len(group), self.max_size):
-                calls, futures = zip(*group[start : start + self.max_size])
-                self.subdispatcher.dispatch(calls, futures, options)
-                jobs.append(gathered(futures))
-        self._jobs += jobs
+        try:
+            for options, group in self._groups.values():
+                _leave_out_cancelled(group)
+                while group:
+                    calls, futures = zip(*group[: self.max_size])
+                    del group[: self.max_size]
+                    self.subdispatcher.dispatch(calls, futures, options)
+                    jobs.append(gathered(futures))
+        finally:
+            self._jobs += jobs
+            self._drop()
         return jobs
+
+    def _drop(self) -> None:
+        """Cancel what was not submitted."""
+        groups, self._groups = self._groups, {}
+        give_up([future for _, group in groups.values() for _, future in group], None)
 
     def get_all_jobs(self) -> list[JobFuture]:
         """Return a future for each job so far."""
@@ -101,11 +113,13 @@ class JobBundling(Dispatcher):
         set_dispatcher(self._outer)
         if kind is None:
             self._submit()
-            return
-        groups, self._groups = self._groups, {}
-        for _, group in groups.values():
-            for _, future in group:
-                future.cancel()
+        else:
+            self._drop()
+
+
+def _leave_out_cancelled(group: list[tuple[FunctionCall, JobFuture]]) -> None:
+    give_up([future for _, future in group if future.cancelled()], None)
+    group[:] = [one for one in group if not one[1].cancelled()]
 
 
 class Batch(JobBundling):

@@ -49,6 +49,9 @@ class Hand(Protocol):
     def finish(self) -> None:
         """Let the worker end when it has done what it has."""
 
+    async def leave(self) -> None:
+        """Let the worker and its job end so, though nobody may hear of it."""
+
 
 class Crew:
     """Bring workers when they are asked for; `Pool` sets what is to be told."""
@@ -62,6 +65,9 @@ class Crew:
 
     async def dismiss(self) -> None:
         """End, once no worker has anything to do."""
+
+    async def withdraw(self) -> None:
+        """See that workers who have not come yet do not stay when they do."""
 
 
 class LocalHand:
@@ -99,6 +105,9 @@ class LocalHand:
 
     def finish(self) -> None:
         self._input.close()
+
+    async def leave(self) -> None:
+        self.finish()
 
     async def _collect(self) -> None:
         stream = self._process.stderr
@@ -145,6 +154,23 @@ async def read_frame(stream: asyncio.StreamReader) -> tuple[dict[str, Any], byte
     head, size = worker.HEAD.unpack(await stream.readexactly(worker.HEAD.size))
     header = json.loads(await stream.readexactly(head))
     return header, await stream.readexactly(size)
+
+
+def taken(buffer: bytearray) -> list[tuple[dict[str, Any], bytes]]:
+    """Take all whole frames out of a buffer."""
+    found = []
+    place = 0
+    while len(buffer) - place >= worker.HEAD.size:
+        head, size = worker.HEAD.unpack_from(buffer, place)
+        begin = place + worker.HEAD.size
+        end = begin + head + size
+        if len(buffer) < end:
+            break
+        header = json.loads(buffer[begin : begin + head])
+        found.append((header, bytes(buffer[begin + head : end])))
+        place = end
+    del buffer[:place]
+    return found
 
 
 def death(name: str, code: int, log_tail: str) -> JobFailed:

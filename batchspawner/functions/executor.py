@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import contextlib
 import os
 import sys
 import threading
@@ -17,9 +18,11 @@ from .agents import BatchCrew
 from .crews import LocalCrew
 from .endings import before_exit
 from .futures import JobFuture, when_done
+from .guards import refuse_recursion, refuse_while_loading
+from .members import Task
 from .options import job_resources
 from .payload import make_call
-from .pool import Pool, Task
+from .pool import Pool
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -29,6 +32,12 @@ if TYPE_CHECKING:
     from .payload import Call
 
 _open: weakref.WeakSet[Executor] = weakref.WeakSet()
+
+_FAREWELL = 5.0
+"""Seconds in which workers may confirm that they are to end, after Ctrl-C."""
+
+_unfinished: set[asyncio.Future[None]] = set()
+"""One for each pool whose calls are not all done, also where its executor is forgotten."""
 
 
 class Executor(concurrent.futures.Executor):
@@ -69,6 +78,7 @@ class Executor(concurrent.futures.Executor):
         self._settings = {"retries": retries, "linger": linger, "calls_each": calls_each}
         if isinstance(ssh_options, str):
             raise TypeError(f"ssh_options are a list of words, not {ssh_options!r}")
+        refuse_while_loading("an Executor was to be made")
         self._by_value = bool(host)
         if host:
             python = python or "python3"
@@ -81,7 +91,8 @@ class Executor(concurrent.futures.Executor):
         self._lock = threading.Lock()
         self._shut = False
         self._new: list[Task] = []
-        self._later = 0
+        self._later: set[JobFuture] = set()
+        self._end: asyncio.Future[None] | None = None
         _open.add(self)
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> JobFuture:
@@ -98,7 +109,7 @@ class Executor(concurrent.futures.Executor):
             return future
         with self._lock:
             self._refuse_when_shut()
-            self._later += 1
+            self._later.add(future)
         when_done(needed, lambda: self._add_later(future, fn, args, kwargs))
         return future
 
@@ -119,7 +130,10 @@ class Executor(concurrent.futures.Executor):
         return super().map(fn, *iterables, timeout=timeout, **more)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """Take no more calls, and end the workers when the last one is done."""
+        """Take no more calls, and end the workers when the last one is done.
+
+        The program does not end before that, whether this waits or not.
+        """
         with self._lock:
             self._shut = True
         _open.discard(self)
@@ -131,6 +145,8 @@ class Executor(concurrent.futures.Executor):
         """Wait for all calls; after Ctrl-C, cancel those that have not begun and do not wait."""
         interrupted = kind is not None and issubclass(kind, KeyboardInterrupt)
         self.shutdown(wait=not interrupted, cancel_futures=interrupted)
+        if interrupted:
+            run(self._leave())
         return None
 
     def _add(self, task: Task, *, late: bool = False) -> None:
@@ -151,7 +167,7 @@ class Executor(concurrent.futures.Executor):
             if future.set_running_or_notify_cancel():
                 future.set_exception(error)
         with self._lock:
-            self._later -= 1
+            self._later.discard(future)
             shut = self._shut and not self._later
         if shut:
             self._loop.call_soon_threadsafe(self._close, False)
@@ -166,22 +182,46 @@ class Executor(concurrent.futures.Executor):
     def _deliver(self) -> None:
         with self._lock:
             new, self._new = self._new, []
-        if self._pool is None:
-            self._pool = Pool(self._crew, self._workers, **self._settings)  # type: ignore[arg-type]
+        pool = self._pool or self._begin()
         if new:
-            self._pool.add(new)
+            pool.add(new)
+
+    def _begin(self) -> Pool:
+        pool = self._pool = Pool(self._crew, self._workers, **self._settings)  # type: ignore[arg-type]
+        self._end = self._loop.create_task(pool.closed())
+        _unfinished.add(self._end)
+        self._end.add_done_callback(_unfinished.discard)
+        # Who keeps the futures only wants their values all the same.
+        weakref.finalize(self, self._loop.call_soon_threadsafe, pool.close).atexit = False
+        return pool
 
     def _close(self, cancel: bool) -> None:
         self._deliver()
         if self._pool and cancel:
             self._pool.drop()
+            self._drop_later()
         if self._pool and not self._later:
             self._pool.close()
 
+    def _drop_later(self) -> None:
+        """Cancel the calls that wait for their arguments."""
+        with self._lock:
+            later, self._later = self._later, set()
+        for future in later:
+            if future.cancel():
+                future.set_running_or_notify_cancel()
+
     async def _closed(self) -> None:
-        while self._pool is None:
+        while self._end is None:
             await asyncio.sleep(0)
-        await self._pool.closed()
+        await self._end
+
+    async def _leave(self) -> None:
+        """Let the program end without waiting, and the workers after the call that they are at."""
+        if self._pool is not None and self._end is not None:
+            _unfinished.discard(self._end)
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self._pool.leave(), _FAREWELL)
 
 
 def _value(one: Any) -> Any:
@@ -200,6 +240,7 @@ def _crew(scheduler: str, options: dict[str, Any], **settings: Any) -> Crew:
         scheduler = "processes" if scheduler == "local" else scheduler
     if scheduler == "processes":
         return LocalCrew(settings["python"])
+    refuse_recursion("an Executor was to be made")
     client = client_for(scheduler)
     job_resources(client.scheduler, options)  # what is not allowed is said at once
     return BatchCrew(client, options, **settings)
@@ -211,6 +252,7 @@ def _far_crew(
 ) -> Crew:  # fmt: skip
     from .far import FarCrew
 
+    refuse_recursion("an Executor was to be made")
     gateway = run(_opened(host, ssh_options, scheduler, python))
     try:
         job_resources(gateway.client.scheduler, options)
@@ -226,9 +268,16 @@ async def _opened(host: str, options: Sequence[str], scheduler: str, python: str
     return await Gateway(host, options, python).open(scheduler)
 
 
+async def _all_closed() -> None:
+    while _unfinished:
+        await asyncio.wait(_unfinished)
+
+
 def _finish() -> None:
+    """Let no program end before its calls have, as `concurrent.futures` promises."""
     for one in list(_open):
-        one.shutdown()
+        one.shutdown(wait=False)
+    run(_all_closed())
 
 
 before_exit(_finish)

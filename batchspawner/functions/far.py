@@ -20,6 +20,8 @@ _FAREWELL = 5.0
 class FarCrew(BatchCrew):
     """Submit jobs on a login host, which call home through the connection to it."""
 
+    _advice = ""
+
     def __init__(self, gateway: Gateway, options: dict[str, Any], **settings: Any) -> None:
         super().__init__(gateway.client, options, **settings)
         self._gateway = gateway

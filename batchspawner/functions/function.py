@@ -15,6 +15,7 @@ from .guards import refuse_recursion
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
+    from . import payload
     from .futures import JobFuture
 
 METHODS = ("after", "afterany", "afternotok", "afterok", "singleton")
@@ -55,6 +56,13 @@ class FunctionCall:
     @property
     def func_id(self) -> str:
         return self.function.func_id
+
+    @functools.cached_property
+    def packed(self) -> payload.Call:
+        """The call as it travels. Raises CannotTravel."""
+        from .payload import make_call
+
+        return make_call(self.function, self.args, self.kwargs)
 
     def __str__(self) -> str:
         named = [f"{name}={value!r}" for name, value in self.kwargs.items()]
@@ -105,12 +113,15 @@ class SlurmFunction:
         """Return the function with a dependency: its jobs wait for others.
 
         `job_ids` are futures or ids of jobs, one or several; `method` is one of after, afterany,
-        afternotok, afterok and singleton. Raises RuntimeError for no job at all.
+        afternotok, afterok and singleton. Raises RuntimeError for no job at all, unless each call
+        is done at once anyway.
         """
+        from .dispatchers import get_dispatcher
+
         if method not in METHODS:
             raise ValueError(f"method {method!r} is not one of {', '.join(METHODS)}")
         jobs = _listed(job_ids)
-        if not jobs and method != "singleton":
+        if not jobs and method != "singleton" and not get_dispatcher().is_sequential():
             raise RuntimeError(
                 f"{self.__qualname__} is to wait for no job at all. In a bundle, flush() inside "
                 "the with block returns the jobs."
@@ -149,7 +160,7 @@ class SlurmFunction:
         from .dispatchers import get_dispatcher
 
         inspect.signature(self.function).bind(*args, **kwargs)
-        refuse_recursion(self.__qualname__)
+        refuse_recursion(f"{self.__qualname__} was to be distributed")
         call = FunctionCall(self, args, kwargs)
         return get_dispatcher().distribute(call, self.make_options(), alone=alone)
 

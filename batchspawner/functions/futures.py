@@ -33,19 +33,13 @@ class JobFuture(concurrent.futures.Future):  # type: ignore[type-arg]
 
         Ctrl-C ends the wait and leaves the job alone. Raises TimeoutError after `timeout` seconds.
         """
-        try:
+        with waits.interruptible([self]):
             return super().result(waits.wait(self, timeout))
-        except KeyboardInterrupt:
-            self._say_how_to_cancel()
-            raise
 
     def exception(self, timeout: float | None = None) -> BaseException | None:
         """Wait for the call and return what it raised, or None."""
-        try:
+        with waits.interruptible([self]):
             return super().exception(waits.wait(self, timeout))
-        except KeyboardInterrupt:
-            self._say_how_to_cancel()
-            raise
 
     def __await__(self) -> Generator[Any, None, Any]:
         import asyncio
@@ -76,11 +70,20 @@ class JobFuture(concurrent.futures.Future):  # type: ignore[type-arg]
         if super().exception() is None:
             return 0
         status = getattr(super().exception(), "status", None)
-        return (getattr(status, "exit_code", None) or 1) if status else 1
+        # A shell command has an exit status, a job that died may have one.
+        code = status if isinstance(status, int) else getattr(status, "exit_code", None)
+        return code or 1
 
     def get_info(self) -> dict[str, Any]:
-        """Return what is known of the job."""
-        return self.job.info() if self.job else {}
+        """Return what is known of the job and of the call, as slurminade's references do."""
+        job = self.job.info() if self.job else {}
+        return {
+            **job,
+            "job_id": self.get_job_id(),
+            "exit_code": self.get_exit_code(),
+            "state": self.state.value,
+            "on_slurm": job.get("scheduler") == "slurm",
+        }
 
     def __int__(self) -> int:
         job_id = self.get_job_id()
@@ -95,7 +98,8 @@ class JobFuture(concurrent.futures.Future):  # type: ignore[type-arg]
             return JobState.CANCELLED
         if self.done():
             return JobState.FAILED if super().exception() else JobState.COMPLETED
-        return self.job.state if self.job else JobState.PENDING
+        known = self.job.state if self.job else JobState.PENDING
+        return JobState.RUNNING if known is JobState.PENDING and self.running() else known
 
     @property
     def reason(self) -> str:
@@ -107,9 +111,10 @@ class JobFuture(concurrent.futures.Future):  # type: ignore[type-arg]
         if self.job is None:
             return ""
         if follow:
-            for text in self._new_lines():
-                sys.stdout.write(text)
-                sys.stdout.flush()
+            with waits.interruptible([self]):
+                for text in self._new_lines():
+                    sys.stdout.write(text)
+                    sys.stdout.flush()
         return self.job.log()
 
     def _new_lines(self) -> Iterator[str]:
@@ -127,14 +132,6 @@ class JobFuture(concurrent.futures.Future):  # type: ignore[type-arg]
         if self.job is None:
             raise ValueError("the call has not been submitted yet")
         self.job.signal(number)
-
-    def _say_how_to_cancel(self) -> None:
-        if self.job is not None and self.job.job_id and not self.done():
-            print(
-                f"Stopped waiting; job {self.job.job_id} goes on. To end it: "
-                f"batchspawner jobs cancel {self.job.job_id}",
-                file=sys.stderr,
-            )
 
     def __repr__(self) -> str:
         return (
@@ -158,6 +155,18 @@ def gathered(futures: Sequence[JobFuture]) -> JobFuture:
 
     when_done(futures, finish)
     return whole
+
+
+def give_up(futures: Sequence[JobFuture], error: BaseException | None) -> None:
+    """Fail calls that will not be done, or cancel them where there is nothing to say of it."""
+    for future in futures:
+        if error is None:
+            concurrent.futures.Future.cancel(future)
+        if future.running() or (future.done() and not future.cancelled()):
+            continue  # somebody sees it to its end
+        # Only now do those hear of it who wait for a call that was cancelled.
+        if future.set_running_or_notify_cancel():
+            future.set_exception(error)
 
 
 def when_done(futures: Sequence[concurrent.futures.Future[Any]], act: Callable[[], None]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from .worker import IN_JOB
@@ -67,13 +68,22 @@ def count_submit() -> None:
     _Guard.submitted += 1
 
 
-def refuse_recursion(name: str) -> None:
+def refuse_recursion(what: str) -> None:
     """Raise RuntimeError where a job tries to submit jobs and was not allowed to."""
     if in_job() and not _Guard.nested:
         raise RuntimeError(
-            f"{name} was to be distributed from within a job. Mostly that is a script without "
+            f"{what} from within a job. Mostly that is a script without "
             "if __name__ == '__main__': around what it does. Where it is meant, call "
             "allow_recursive_distribution() first."
+        )
+
+
+def refuse_while_loading(what: str) -> None:
+    """Raise RuntimeError where a worker loads a script: workers of it would load it, and so on."""
+    if getattr(sys.modules.get("batchspawner_worker"), "loading", False):
+        raise RuntimeError(
+            f"{what} while a worker loads the script, which has to find its functions only: "
+            "put what the script does under if __name__ == '__main__':"
         )
 
 

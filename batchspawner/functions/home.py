@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import secrets
 import shutil
@@ -23,7 +24,10 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 KEPT = 7 * 86400.0
-"""Seconds for which the files of a job are kept."""
+"""Seconds for which the files of a job are kept that has done its work."""
+
+LONGEST = 60 * 86400.0
+"""Seconds for which those of any other are kept, as of one that waits in the queue."""
 
 QUIET = 5.0
 """Seconds in which a job that was submitted may call before the scheduler is asked about it."""
@@ -43,7 +47,7 @@ async def shared_listener() -> Listener | None:
     loop = asyncio.get_running_loop()
     if loop not in _listeners:
         _listeners[loop] = loop.create_task(_open())
-        await loop.run_in_executor(None, forget_old, time.time() - KEPT)
+        await loop.run_in_executor(None, forget_old, time.time())
     return await _listeners[loop]
 
 
@@ -70,15 +74,28 @@ def new_folder_call(
     return call
 
 
-def forget_old(before: float) -> None:
-    """Remove the files of jobs that have not changed since a moment."""
+def forget_old(now: float) -> None:
+    """Remove the files of jobs that have not changed for long, later where work may be left."""
     if not jobs_folder().is_dir():
         return
     for folder in jobs_folder().iterdir():
-        files = [folder, *folder.glob("*")]
         try:
-            old = all(file.stat().st_mtime < before for file in files)
+            newest = max(file.stat().st_mtime for file in (folder, *folder.glob("*")))
+            old = newest < now - KEPT and (newest < now - LONGEST or not _has_work_left(folder))
         except OSError:
             continue
         if old:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def _has_work_left(folder: Path) -> bool:
+    """Say whether a job may still wait in the queue, or be at a call that says nothing."""
+    if not (folder / "calls").exists():
+        return not (folder / "log").exists()
+    return _count(folder / "calls", "call") > _count(folder / "results", "result", "error")
+
+
+def _count(file: Path, *types: str) -> int:
+    with contextlib.suppress(FileNotFoundError), file.open("rb") as frames:
+        return sum(1 for header, _ in worker.frames(frames) if header["type"] in types)
+    return 0

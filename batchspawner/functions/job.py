@@ -66,11 +66,9 @@ class Job:
         return self.folder / self.log_name
 
     def info(self) -> dict[str, Any]:
-        """Return what is known of the job, as slurminade's references do."""
+        """Return where the job is, and what its scheduler says of it."""
         return {
-            "job_id": self.job_id or None,
             "scheduler": self.client.scheduler.name,
-            "state": self.state.value,
             "reason": self.reason,
             "folder": str(self.folder),
         }

@@ -8,6 +8,7 @@ What every scheduler knows has one name (``queue``, ``memory``, ``runtime``, ``n
 from __future__ import annotations
 
 import logging
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from ..errors import OptionsError
@@ -40,10 +41,22 @@ def job_resources(scheduler: Scheduler, options: Mapping[str, Any]) -> dict[str,
     for name, value in options.items():
         known = name if scheduler.name == "slurm" else _AS_ELSEWHERE.get(name, name)
         (common if known in RESOURCES else native)[known] = value
+    several = common.get("nprocs") not in (None, "", 1, "1")
+    named = common.get("parallel_environment") or "pe" in native
+    if scheduler.name == "gridengine" and several and not named:
+        _warn_once(
+            "On Grid Engine a job has one core, whatever its nprocs, unless "
+            "parallel_environment names where it may have more (qconf -spl lists the names)."
+        )
     lines = [str(common.pop("options", "") or "")]
     lines += [_line(scheduler.name, name, value) for name, value in native.items()]
     text = "\n".join(filter(None, lines))
     return {**common, **({"options": text} if text else {})}
+
+
+@cache
+def _warn_once(text: str) -> None:
+    log.warning("%s", text)
 
 
 def _line(scheduler: str, name: str, value: Any) -> str:

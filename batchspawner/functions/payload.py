@@ -193,6 +193,10 @@ def _dumps(value: Any) -> bytes:
                 "without cloudpickle only functions and classes of importable modules can be "
                 "sent; pip install 'batchspawner[functions]'"
             ) from error
+    script = sys.modules.get("__mp_main__")
+    if script is not None and script.__name__ == "__mp_main__":
+        # Within a job, what the script defines is by that name in this process only.
+        cloudpickle.register_pickle_by_value(script)
     data: bytes = cloudpickle.dumps(value, protocol=4)
     return data
 

@@ -10,11 +10,11 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ..errors import JobLost, JobPreempted, NodeFailed
+from ..errors import BatchError, JobLost, JobPreempted, NodeFailed
 from ..waiting import within
+from .members import Member
 from .results import mismatch, read_result
 from .worker import pack
 
@@ -22,9 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Coroutine
 
     from .crews import Crew, Hand
-    from .futures import JobFuture
-    from .payload import Call
-    from .results import PythonMismatch
+    from .members import Task
 
 log = logging.getLogger(__name__)
 
@@ -42,38 +40,13 @@ _MOMENT = 0.005
 _STUCK = 0.05
 """Seconds without an answer after which the calls behind the first are given to others."""
 
+_LATE = 2.0
+"""Seconds in which workers who were asked for may still come, where nothing is left to do."""
+
+_USELESS = 3
+"""Workers in a row that end without a call, after which no more are asked for."""
+
 GIVE_BACK = pack({"type": "give back"})
-
-
-@dataclass(eq=False)
-class Task:
-    """Hold a call that waits or runs, and its future."""
-
-    future: JobFuture
-    call: Call
-    tries: int = 0
-    started: bool = False
-
-    def start(self) -> bool:
-        """Mark the call as running; return False where it was cancelled."""
-        if not self.started:
-            self.started = self.future.set_running_or_notify_cancel()
-        return self.started
-
-
-class _Member:
-    """Hold what one worker knows and has to do."""
-
-    def __init__(self, hand: Hand) -> None:
-        self.hand = hand
-        self.running: dict[int, Task] = {}
-        self.known: set[str] = set()
-        self.depth = 1
-        self.done = 0
-        self.greeted = False
-        self.heard = 0.0
-        self.mismatch: PythonMismatch | None = None
-        self.news = asyncio.Event()
 
 
 class Pool:
@@ -96,11 +69,12 @@ class Pool:
         self._crew, self._size, self._retries = crew, size, retries
         self._linger, self._calls_each = linger, calls_each
         self._waiting: deque[Task] = deque()
-        self._members: set[_Member] = set()
-        self._coming = self._number = 0
-        self._closing = False
+        self._members: set[Member] = set()
+        self._coming = self._number = self._useless = 0
+        self._closing = self._ending = False
         self._jobs: set[asyncio.Task[None]] = set()
         self._staffing: asyncio.TimerHandle | None = None
+        self._ends: float | None = None
         self._closed = asyncio.Event()
         crew.on_hand, crew.on_failure = self._arrived, self._failed_to_come
 
@@ -120,6 +94,13 @@ class Pool:
         """End when all calls have been done."""
         self._closing = True
         self._changed()
+
+    async def leave(self) -> None:
+        """Let each worker end after the call that it is at, though we may be gone by then."""
+        self.drop()
+        self.close()
+        await asyncio.gather(*(member.hand.leave() for member in self._members))
+        await self._crew.withdraw()
 
     async def closed(self) -> None:
         """Wait until all is done and every worker is gone."""
@@ -150,11 +131,20 @@ class Pool:
         if missing > 0:
             self._coming += missing
             self._spawn(self._recruit(missing))
-        elif self._closing and not (self._waiting or self._members or self._coming):
-            self._closing = False
-            self._spawn(self._end())
+        elif self._closing and not (self._waiting or self._members or self._ending):
+            self._end_soon()
         for member in self._members:
             member.news.set()
+
+    def _end_soon(self) -> None:
+        """End now, or in a moment where workers may still come, who would come for nothing."""
+        loop = asyncio.get_running_loop()
+        if self._ends is None:
+            self._ends = loop.time() + _LATE
+            loop.call_at(self._ends, self._changed)
+        if not self._coming or loop.time() >= self._ends:
+            self._ending = True
+            self._spawn(self._end())
 
     async def _recruit(self, count: int) -> None:
         try:
@@ -186,11 +176,11 @@ class Pool:
 
     def _arrived(self, hand: Hand) -> None:
         self._coming = max(0, self._coming - 1)
-        member = _Member(hand)
+        member = Member(hand)
         self._members.add(member)
         self._spawn(self._employ(member))
 
-    async def _employ(self, member: _Member) -> None:
+    async def _employ(self, member: Member) -> None:
         """Give calls to a worker until there are none, or until it is gone."""
         answers = asyncio.get_running_loop().create_task(self._listen(member))
         answers.add_done_callback(lambda _: member.news.set())
@@ -205,9 +195,20 @@ class Pool:
             self._bury(member, error)
         finally:
             self._members.discard(member)
+            self._count(member)
             self._changed()
 
-    async def _something_to_do(self, member: _Member, answers: asyncio.Task[None]) -> bool:
+    def _count(self, member: Member) -> None:
+        """Give up where workers come and go, each by a job, while the calls go on waiting."""
+        self._useless = 0 if member.is_of_use or not self._waiting else self._useless + 1
+        if self._useless >= _USELESS:
+            self._useless = 0
+            self._failed_to_come(0, BatchError(
+                f"{_USELESS} workers in a row have ended before they took a call, the last one "
+                f"was {member.hand.name}: was the end of its walltime too near, by its clock?"
+            ))  # fmt: skip
+
+    async def _something_to_do(self, member: Member, answers: asyncio.Task[None]) -> bool:
         """Wait for calls; return False where this worker gets no more of them."""
         while not answers.done() and not self._is_tired(member):
             if self._waiting and self._room(member):
@@ -224,7 +225,7 @@ class Pool:
                     return False
         return False
 
-    def _room(self, member: _Member) -> int:
+    def _room(self, member: Member) -> int:
         """Return how many more calls a worker should have."""
         share = -(-len(self._waiting) // (len(self._members) + self._coming))
         room = min(member.depth, share) - len(member.running)
@@ -232,11 +233,11 @@ class Pool:
             room = min(room, self._calls_each - member.done - len(member.running))
         return max(0, room) if len(member.running) <= member.depth // 2 else 0
 
-    def _crowded(self, member: _Member) -> bool:
+    def _crowded(self, member: Member) -> bool:
         """Say whether a worker has calls, or could relieve another of some."""
         return bool(member.running) or any(len(one.running) > 1 for one in self._members)
 
-    def _patience(self, member: _Member) -> float | None:
+    def _patience(self, member: Member) -> float | None:
         if member.running:
             return None
         return _STUCK if self._crowded(member) else self._linger
@@ -249,13 +250,13 @@ class Pool:
                 one.heard = now
                 await one.hand.send(GIVE_BACK)
 
-    def _is_tired(self, member: _Member) -> bool:
+    def _is_tired(self, member: Member) -> bool:
         enough = self._calls_each is not None and (
             member.done + len(member.running) >= self._calls_each
         )
         return enough or member.hand.is_ending
 
-    async def _give(self, member: _Member) -> None:
+    async def _give(self, member: Member) -> None:
         count = self._room(member)
         frames: list[bytes] = []
         while self._waiting and count:
@@ -273,10 +274,11 @@ class Pool:
             self._number += 1
             member.running[self._number] = task
             frames.append(task.call.frame(self._number))
+        member.is_of_use = True
         member.heard = asyncio.get_running_loop().time()
         await member.hand.send(b"".join(frames))
 
-    async def _listen(self, member: _Member) -> None:
+    async def _listen(self, member: Member) -> None:
         """Hear a worker's answers until it ends, and see to what it leaves."""
         async for header, data in member.hand.answers():
             if header["type"] == "hello":
@@ -295,7 +297,7 @@ class Pool:
         elif member.running:
             self._bury(member, await member.hand.ending())
 
-    async def _never_came(self, member: _Member) -> None:
+    async def _never_came(self, member: Member) -> None:
         """Take back all that a worker was given that died before it could begin."""
         error = await member.hand.ending()
         self._waiting.extendleft(reversed(member.running.values()))
@@ -303,7 +305,7 @@ class Pool:
         self._members.discard(member)
         self._failed_to_come(0, error)
 
-    def _answered(self, member: _Member, header: dict[str, Any], data: bytes) -> None:
+    def _answered(self, member: Member, header: dict[str, Any], data: bytes) -> None:
         task = member.running.pop(header["id"])
         member.done += 1
         member.heard = asyncio.get_running_loop().time()
@@ -314,7 +316,7 @@ class Pool:
         else:
             task.future.set_result(value)
 
-    def _bury(self, member: _Member, reason: BaseException) -> None:
+    def _bury(self, member: Member, reason: BaseException) -> None:
         """Fail or repeat the call that a dead worker was at, and repeat those behind it."""
         left = list(member.running.values())
         member.running.clear()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import concurrent.futures
+import contextlib
 import sys
 import time
 from typing import TYPE_CHECKING
@@ -22,12 +23,31 @@ def progress(futures: Iterable[JobFuture]) -> Iterator[JobFuture]:
     """Yield futures as they are done, and show meanwhile how many are."""
     left = list(futures)
     everything = tuple(left)
-    with _Line() as line:
+    with interruptible(everything), _Line() as line:
         while left:
             done, _ = concurrent.futures.wait(left, _DELAY, concurrent.futures.FIRST_COMPLETED)
             line.show(everything)
             yield from (one for one in left if one in done)
             left = [one for one in left if one not in done]
+
+
+@contextlib.contextmanager
+def interruptible(futures: Collection[JobFuture]) -> Iterator[None]:
+    """Say after Ctrl-C which jobs go on, and how to end them."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        jobs = [one.job for one in futures if one.job is not None and not one.done()]
+        ids = list(dict.fromkeys(one.job_id for one in jobs if one.job_id))
+        if ids:
+            go_on, them = ("go on", "them") if len(ids) > 1 else ("goes on", "it")
+            if not any(one.calls for one in jobs):
+                # A worker's job is of no use to anybody when this program has ended.
+                go_on += " until the call is done"
+            told = f"job{'s' * (len(ids) > 1)} {', '.join(ids)} {go_on}. To end {them}"
+            command = f"batchspawner jobs cancel {' '.join(ids)}"
+            print(f"Stopped waiting; {told}: {command}", file=sys.stderr)
+        raise
 
 
 def wait(future: JobFuture, timeout: float | None) -> float | None:

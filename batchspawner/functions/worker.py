@@ -44,6 +44,9 @@ LOG = "BATCHSPAWNER_FUNCTIONS_LOG"
 INLINE = 8 << 20
 """Bytes of a result that travel in a frame; a longer one lies in a file of the job's folder."""
 
+loading = False
+"""Whether a script is being loaded, which is not the time to do anything."""
+
 _PLAIN = (str, bool, float, type(None))
 _MANY = 1000
 
@@ -123,6 +126,7 @@ def find(reference: dict[str, str]) -> Any:
 
 def script(file: str) -> types.ModuleType:
     """Load a script but not what it does only as a program, as multiprocessing does."""
+    global loading
     module = sys.modules.get("__mp_main__")
     if module is None or module.__file__ != file:
         module = types.ModuleType("__mp_main__")
@@ -130,7 +134,11 @@ def script(file: str) -> types.ModuleType:
         sys.path.insert(0, os.path.dirname(file))
         # What the script defines is pickled by this name.
         sys.modules["__main__"] = sys.modules["__mp_main__"] = module
-        module.__dict__.update(runpy.run_path(file, run_name="__mp_main__"))
+        loading = True
+        try:
+            module.__dict__.update(runpy.run_path(file, run_name="__mp_main__"))
+        finally:
+            loading = False
     return module
 
 

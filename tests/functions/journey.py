@@ -113,6 +113,12 @@ def executor():
         }
 
 
+def without_network():
+    scheduler = os.environ["BATCHSPAWNER_SCHEDULER"]
+    with slurminade.Executor(scheduler, workers=2, runtime="10m", network=False) as one:
+        return sum(one.map(square, range(20), timeout=SECONDS))
+
+
 def main(what, *arguments):
     if what == "begin":
         future = speak.distribute("later")
@@ -124,7 +130,7 @@ def main(what, *arguments):
         return future.result(SECONDS)
     if what == "attach":
         return told(slurminade.attach(*arguments))
-    return {"jobs": jobs(), "executor": executor()}
+    return {"jobs": jobs(), "executor": executor(), "without network": without_network()}
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ class Site(BatchClient):
 
     def __init__(self, largest):
         super().__init__("slurm")
-        self.largest, self.taken = largest, []
+        self.largest, self.taken, self.cancelled = largest, [], []
 
     async def submit(self, request):
         size = request.elements
@@ -28,6 +28,9 @@ class Site(BatchClient):
             raise SubmitError("no", CommandResult(argv, 1, "", f"sbatch: error: {word}"))
         self.taken.append(size)
         return str(len(self.taken))
+
+    async def cancel(self, *job_ids):
+        self.cancelled += job_ids
 
 
 @pytest.fixture
@@ -67,6 +70,19 @@ async def test_a_refused_array_is_tried_in_parts(recruit):
 
 async def test_another_refusal_is_told_once(recruit):
     assert await recruit(0, 200) == ([], [(200, "sbatch: error: Invalid account")])
+
+
+@pytest.mark.parametrize(("missing", "cancelled"), [(3, ["1"]), (2, ["1"]), (0, [])])
+async def test_elements_that_have_not_begun_are_cancelled_in_the_end(
+    missing, cancelled, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("BATCHSPAWNER_CALL_DIR", str(tmp_path))
+    site = Site(1000)
+    crew = BatchCrew(site, {}, python="python3", network=False)
+    await crew.recruit(3)
+    crew._allocations = dict.fromkeys(crew._allocations, missing)
+    await crew.dismiss()
+    assert site.cancelled == cancelled
 
 
 async def test_a_job_that_is_started_again_has_lost_its_first_agent():

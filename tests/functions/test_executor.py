@@ -75,51 +75,6 @@ def test_there_must_be_workers(number):
         Executor("processes", workers=number)
 
 
-def test_nothing_can_be_submitted_after_the_shutdown():
-    one = Executor("processes")
-    one.shutdown()
-    one.shutdown()
-    with pytest.raises(RuntimeError, match="after shutdown"):
-        one.submit(pow, 2, 5)
-
-
-def test_a_shutdown_waits_for_all_calls():
-    with Executor("processes", workers=1) as one:
-        futures = [one.submit(tasks.sleep_and_return, 0.05, n) for n in range(3)]
-    assert [future.result(0) for future in futures] == [0, 1, 2]
-
-
-def test_a_shutdown_that_does_not_wait_still_sees_all_calls_done():
-    one = Executor("processes", workers=1)
-    futures = [one.submit(tasks.sleep_and_return, 0.05, n) for n in range(3)]
-    one.shutdown(wait=False)
-    assert [future.result(20) for future in futures] == [0, 1, 2]
-
-
-def test_a_shutdown_can_cancel_what_has_not_begun(tmp_path):
-    begun, go = tmp_path / "begun", tmp_path / "go"
-    one = Executor("processes", workers=1)
-    first = one.submit(tasks.touch_and_wait, str(begun), str(go))
-    others = [one.submit(pow, 2, n) for n in range(5)]
-    tasks.wait_for_file(begun)
-    one.shutdown(wait=False, cancel_futures=True)
-    go.touch()
-    one.shutdown()
-    assert first.result(20) == str(go)
-    assert [other.cancelled() for other in others] == [True] * 5
-
-
-def test_a_program_that_ends_waits_for_its_calls():
-    code = (
-        "from batchspawner.functions import Executor\n"
-        "from tests.functions.tasks import sleep_and_return\n"
-        "future = Executor('processes').submit(sleep_and_return, 0.1, 'apple')\n"
-        "future.add_done_callback(lambda one: print(one.result()))\n"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30)
-    assert (done.returncode, done.stdout, done.stderr) == (0, "apple\n", "")
-
-
 def test_a_call_that_waits_can_be_cancelled(lonely, tmp_path):
     begun, go = tmp_path / "begun", tmp_path / "go"
     first = lonely.submit(tasks.touch_and_wait, str(begun), str(go))
@@ -249,12 +204,6 @@ def test_a_call_whose_argument_failed_fails_with_the_same_exception(executor):
     first = executor.submit(tasks.fail, "no luck")
     error = executor.submit(pow, first, 5).exception(20)
     assert (type(error), str(error)) == (ValueError, "no luck")
-
-
-def test_a_shutdown_waits_for_calls_that_wait_for_others():
-    with Executor("processes", workers=1) as one:
-        second = one.submit(pow, one.submit(tasks.sleep_and_return, 0.1, 3), 2)
-    assert second.result(0) == 9
 
 
 def test_calls_are_spread_over_all_workers(tmp_path):

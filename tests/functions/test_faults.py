@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -14,8 +15,9 @@ import pytest
 import batchspawner.functions as slurminade
 from batchspawner import allocation, blocking
 from batchspawner.callhome import Listener
+from batchspawner.calls import Call
 from batchspawner.errors import JobCancelled, JobFailed, JobOutOfMemory, JobTimeout, OptionsError
-from batchspawner.functions import folderjob, home
+from batchspawner.functions import agents, folderjob, home
 from batchspawner.jobs import JobState
 from tests.functions import tasks
 
@@ -51,6 +53,13 @@ def places(tmp_path):
 def command(*words):
     argv = [sys.executable, "-m", "batchspawner.localqueue", *map(str, words)]
     subprocess.run(argv, check=True, capture_output=True, timeout=SECONDS)
+
+
+def queued():
+    argv = [sys.executable, "-m", "batchspawner.localqueue", "query"]
+    done = subprocess.run(argv, check=True, capture_output=True, timeout=SECONDS)
+    jobs = json.loads(done.stdout)["jobs"]
+    return [one for one in jobs if one["state"] in ("PENDING", "RUNNING")]
 
 
 def listener():
@@ -195,10 +204,75 @@ def test_a_call_of_an_executor_whose_job_is_cancelled_fails_and_the_next_does_no
         assert later.result(SECONDS) == 8
 
 
+def test_jobs_of_an_interrupted_program_end_after_the_calls_that_they_are_at(places):
+    begun, go = places
+    code = (
+        "from batchspawner.functions import Executor\n"
+        "from tests.functions.tasks import touch_and_wait\n"
+        "with Executor('local', workers=2, nprocs=4) as one:\n"
+        f"    calls = [one.submit(touch_and_wait, {str(begun)!r}, {str(go)!r}) for _ in range(9)]\n"
+        "    calls[0].result()\n"
+    )
+    argv = [sys.executable, "-c", code]
+    with subprocess.Popen(argv, stderr=subprocess.PIPE, text=True) as program:
+        tasks.wait_for_file(begun)
+        running, _ = (one["id"] for one in queued())
+        program.send_signal(signal.SIGINT)
+        _, told = program.communicate(timeout=SECONDS)
+    assert f"Stopped waiting; job {running} goes on until the call is done." in told
+    assert [one["id"] for one in queued()] == [running]
+    begun.unlink()
+    go.touch()
+    tasks.wait_for(lambda: not queued())
+    assert not begun.exists()
+
+
 def test_workers_stop_before_their_walltime_and_others_go_on():
     with slurminade.Executor("local", workers=1, runtime="0:00:05", margin=3) as executor:
         pids = set(executor.map(tasks.process_id_after, [0.4] * 12, timeout=SECONDS))
     assert len(pids) > 1
+
+
+def test_a_walltime_that_is_shorter_than_the_margin_is_of_use():
+    with slurminade.Executor("local", workers=1, runtime="0:00:20", margin=30) as executor:
+        pids = set(executor.map(tasks.process_id, range(5), timeout=SECONDS))
+    assert len(pids) == 1
+
+
+@pytest.fixture
+def forbidden(monkeypatch):
+    """Let agents call where nobody listens, and give up at once."""
+    create, attach = Call.create, Call.attach
+
+    def elsewhere(call, listener):
+        attach(call, listener)
+        call._settings["addresses"] = [("127.0.0.1", 1)]
+        call._write_settings()
+
+    def impatient(folder=None, **settings):
+        return create(folder, **{**settings, "patience": 1})
+
+    monkeypatch.setattr(Call, "attach", elsewhere)
+    monkeypatch.setattr(Call, "create", impatient)
+    monkeypatch.setattr(agents, "QUIET", 0.1)
+    monkeypatch.setattr(agents, "_SILENCE", 0.1)
+
+
+def test_workers_who_may_not_call_are_told_of_and_do_not_come_again_and_again(forbidden, caplog):
+    with slurminade.Executor("local", workers=1) as executor:
+        future = executor.submit(pow, 2, 3)
+        error = future.exception(SECONDS)
+    told = re.fullmatch(
+        r"Job (\d+) ran, but no worker of it could be heard\. It says: batchspawner agent: "
+        r"cannot call home yet: .*refused\. Where nodes may not connect .* use network=False\.",
+        str(error),
+    )
+    assert told
+    assert f"Job {told[1]} ran, but no worker of it could be heard." in caplog.text
+
+
+def test_a_job_that_may_not_call_still_has_its_result(forbidden):
+    assert speak.distribute("hello").result(SECONDS) == "hello"
 
 
 def test_an_option_that_makes_no_sense_is_refused_before_anything_is_submitted():

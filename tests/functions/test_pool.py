@@ -7,11 +7,13 @@ import contextlib
 
 import pytest
 
-from batchspawner.errors import JobCancelled, JobPreempted, NodeFailed, SubmitError
-from batchspawner.functions.crews import Crew
+from batchspawner.errors import BatchError, JobCancelled, JobPreempted, NodeFailed, SubmitError
+from batchspawner.functions import pool as pools
+from batchspawner.functions.crews import Crew, taken
 from batchspawner.functions.futures import JobFuture
+from batchspawner.functions.members import Task
 from batchspawner.functions.payload import make_call
-from batchspawner.functions.pool import Pool, Task
+from batchspawner.functions.pool import Pool
 from batchspawner.jobs import JobState, JobStatus
 
 SECONDS = 10
@@ -28,8 +30,6 @@ class MadeUpHand:
         self.frames = asyncio.Queue()
 
     async def send(self, data):
-        from batchspawner.functions.agents import taken
-
         for header, payload in taken(bytearray(data)):
             self.frames.put_nowait((header, payload))
 
@@ -63,6 +63,29 @@ class MadeUpCrew(Crew):
             self.on_hand(MadeUpHand(str(self.brought), self.ends.pop(0) if self.ends else None))
 
 
+class SlowCrew(MadeUpCrew):
+    """Bring one worker of however many were asked for, and count how often it is dismissed."""
+
+    dismissed = 0
+
+    async def recruit(self, count):
+        await super().recruit(min(count, 1))
+
+    async def dismiss(self):
+        self.dismissed += 1
+
+
+class TiredCrew(MadeUpCrew):
+    """Bring workers that are about to end."""
+
+    async def recruit(self, count):
+        self.brought += count
+        for number in range(count):
+            hand = MadeUpHand(f"worker {self.brought - number}", None)
+            hand.is_ending = True
+            self.on_hand(hand)
+
+
 class NoCrew(Crew):
     async def recruit(self, count):
         raise SubmitError("The queue is closed.")
@@ -72,13 +95,14 @@ def ended(kind, state):
     return kind(JobStatus("17", state))
 
 
-async def outcome(crew, calls=1, **settings):
+async def outcome(crew, calls=1, size=1, **settings):
     """Return what comes of calls."""
-    pool = Pool(crew, 1, **settings)
+    pool = Pool(crew, size, **settings)
     futures = [JobFuture() for _ in range(calls)]
     pool.add([Task(one, make_call(pow, (2, 3), {})) for one in futures])
     pool.close()
     await asyncio.wait_for(pool.closed(), SECONDS)
+    pool.close()
     found = []
     for one in futures:
         with contextlib.suppress(Exception):
@@ -110,3 +134,14 @@ async def test_a_call_whose_job_was_cancelled_is_not_repeated_but_those_behind_i
 
 async def test_calls_fail_with_the_reason_why_no_worker_comes():
     assert await outcome(NoCrew(), calls=2) == [SubmitError, SubmitError]
+
+
+async def test_workers_who_do_not_come_are_not_waited_for_when_all_is_done(monkeypatch):
+    monkeypatch.setattr(pools, "_LATE", 0.05)
+    crew = SlowCrew()
+    assert (await outcome(crew, calls=3, size=3), crew.dismissed) == (["done"] * 3, 1)
+
+
+async def test_workers_that_come_for_nothing_are_not_asked_for_again_and_again():
+    crew = TiredCrew()
+    assert (await outcome(crew, calls=2), crew.brought) == ([BatchError] * 2, 3)

@@ -68,6 +68,7 @@ def test_functions_do_the_same_on_every_scheduler(site):
             "rest": [0, 1, 4, 9, 16],
             "big": 20_000_000,
         },
+        "without network": 2470,
     }
 
 

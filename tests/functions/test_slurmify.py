@@ -174,7 +174,10 @@ def test_the_old_name_of_a_bundle_still_works(noted):
     assert len(noted.calls) == 1
 
 
-def test_waiting_for_no_job_is_an_error(noted):
+def test_waiting_for_no_job_is_an_error_where_calls_are_not_done_at_once(noted, monkeypatch):
+    square.wait_for([]).distribute(3)
+    assert len(noted.calls) == 1
+    monkeypatch.setattr(noted, "is_sequential", lambda: False)
     with pytest.raises(RuntimeError, match="to wait for no job at all"):
         square.wait_for([])
     with pytest.raises(RuntimeError, match="None is not a job"):
@@ -220,6 +223,18 @@ def test_options_can_be_changed_in_place():
     function = slurminade.slurmify(tasks.square)
     function.update_options({"queue": "a"})
     assert function.make_options().resources == {"queue": "a"}
+
+
+def test_slurm_can_be_insisted_on(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(RuntimeError, match="Slurm could not be found: there is no sbatch"):
+        slurminade.SlurmDispatcher()
+
+
+def test_a_reference_tells_what_is_known(noted):
+    known = {"job_id": None, "exit_code": None, "state": "pending", "on_slurm": False}
+    assert JobFuture().get_info() == known
+    assert square.distribute(3).get_info() == {**known, "exit_code": 0, "state": "completed"}
 
 
 def test_two_functions_of_one_name_are_refused(tmp_path):

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import pytest
 
 from batchspawner.functions import JobFuture, progress, waits
+from batchspawner.jobs import JobState
 
 
 class Terminal(io.StringIO):
@@ -67,6 +68,63 @@ def test_nothing_is_written_into_a_log(monkeypatch):
     with pytest.raises(concurrent.futures.TimeoutError):
         JobFuture().exception(0.1)
     assert stream.getvalue() == ""
+
+
+class Waiting(JobFuture):
+    """Be a call of a job, and have its user press Ctrl-C at every wait."""
+
+    def __init__(self, job_id, calls=1):
+        super().__init__(SimpleNamespace(job_id=job_id, calls=calls, state=JobState.RUNNING))
+        self.job.log_from = lambda place: ("", place)
+
+
+@pytest.fixture
+def interrupted(terminal, monkeypatch):
+    """What is told of an interrupted wait."""
+
+    def wait(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(concurrent.futures, "wait", wait)
+
+    def told(act):
+        with pytest.raises(KeyboardInterrupt):
+            act()
+        return terminal.getvalue()
+
+    return told
+
+
+@pytest.mark.parametrize(
+    "wait",
+    [
+        JobFuture.result,
+        JobFuture.exception,
+        lambda one: one.log(follow=True),
+        lambda one: list(progress([one])),
+    ],
+    ids=["result", "exception", "log", "progress"],
+)
+def test_ctrl_c_in_every_kind_of_wait_says_how_to_cancel_the_job(wait, interrupted):
+    assert interrupted(lambda: wait(Waiting("17"))) == (
+        "Stopped waiting; job 17 goes on. To end it: batchspawner jobs cancel 17\n"
+    )
+
+
+def test_ctrl_c_names_each_job_once_that_goes_on(interrupted):
+    done = Waiting("16")
+    done.set_result(None)
+    futures = [done, Waiting("17", 2), Waiting("17", 2), Waiting("18"), Waiting("")]
+    assert interrupted(lambda: list(progress(futures))) == (
+        "Stopped waiting; jobs 17, 18 go on. To end them: batchspawner jobs cancel 17 18\n"
+    )
+
+
+def test_ctrl_c_says_of_a_worker_that_it_ends_its_call(interrupted):
+    assert interrupted(Waiting("17", 0).result) == (
+        "Stopped waiting; job 17 goes on until the call is done. "
+        "To end it: batchspawner jobs cancel 17\n"
+    )
 
 
 def test_progress_yields_what_is_done_and_counts_it(terminal):

@@ -1,0 +1,76 @@
+"""The files of jobs go after a week, but not those of a job that still has something to do."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+
+import pytest
+
+from batchspawner.functions import home, worker
+
+DAY = 86400
+
+CALLS = worker.pack({"type": "welcome"}) + worker.pack({"type": "call"}) * 2
+RESULTS = worker.pack({"type": "hello"}) + worker.pack({"type": "result"}, b"1")
+
+
+@pytest.fixture
+def left(tmp_path, monkeypatch):
+    """What is left of a job's files that have not changed for some days."""
+    monkeypatch.setenv("BATCHSPAWNER_CALL_DIR", str(tmp_path))
+
+    def left(days, **files):
+        folder = home.jobs_folder() / "job"
+        folder.mkdir(parents=True)
+        then = time.time() - days * DAY
+        for name, content in files.items():
+            (folder / name).write_bytes(content)
+            os.utime(folder / name, (then, then))
+        os.utime(folder, (then, then))
+        home.forget_old(time.time())
+        return folder.exists()
+
+    return left
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"calls": CALLS},
+        {"calls": CALLS, "log": b"", "results": RESULTS},
+        {"call.json": b"{}"},
+    ],
+    ids=["waits", "is at its second call", "has workers that wait"],
+)
+@pytest.mark.parametrize(("days", "kept"), [(8, True), (59, True), (61, False)])
+def test_a_job_that_may_have_work_left_keeps_its_files(left, files, days, kept):
+    assert left(days, **files) is kept
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"calls": CALLS, "results": RESULTS + worker.pack({"type": "error"})},
+        {"call.json": b"{}", "log": b"", "journal": b""},
+    ],
+    ids=["calls", "workers"],
+)
+@pytest.mark.parametrize(("days", "kept"), [(6, True), (8, False)])
+def test_a_job_that_is_done_keeps_its_files_for_a_week(left, files, days, kept):
+    assert left(days, **files) is kept
+
+
+def test_without_any_job_there_is_nothing_to_forget(left):
+    home.forget_old(time.time())
+
+
+def test_old_files_go_when_a_program_first_listens(left, monkeypatch):
+    monkeypatch.setattr(home, "_open", lambda: asyncio.sleep(0))
+    folder = home.jobs_folder() / "job"
+    assert left(6, log=b"")
+    os.utime(folder / "log", (0, 0))
+    os.utime(folder, (0, 0))
+    asyncio.run(home.shared_listener())
+    assert not folder.exists()
