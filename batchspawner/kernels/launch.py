@@ -68,7 +68,7 @@ class Launch:
         self._wished = False
         self._words: deque[str] = deque(maxlen=_LAST_WORDS)
         self._stop_listening = job.listen(room.tell)
-        room.asked_to_end = self.give_up
+        room.asked_to_end, room.over = self.give_up, None
         record.write(job.folder)
         self._life = asyncio.ensure_future(self._live())
 
@@ -122,7 +122,7 @@ class Launch:
             self.failure = error
             self.code = code = 1
             log.warning("%s", error)
-            await self.room.fail(type(error).__name__, str(error))
+            await self.room.fail(type(error).__name__, str(error), for_good=True)
         self._end(code)
 
     def _end(self, code: int) -> None:
