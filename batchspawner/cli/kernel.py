@@ -18,9 +18,12 @@ _OPTIONS = {
     "account": "account that pays",
     "qos": "quality of service",
     "reservation": "reservation to run in",
+    "cluster": "cluster, where the scheduler has several",
     "nodes": "number of nodes",
     "nprocs": "number of cores",
+    "parallel_environment": "Grid Engine's parallel environment for several cores",
     "gpus": "number of GPUs",
+    "gres": "generic resources of Slurm, such as gpu:a100:2",
     "memory": "memory, such as 4G",
     "runtime": "how long the job may run, such as 2:00:00",
     "options": "more options of the submit command",
@@ -71,7 +74,7 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
 def _add_options(parser: argparse.ArgumentParser, more: str) -> None:
     group = parser.add_argument_group("the job")
     for name, text in _OPTIONS.items():
-        group.add_argument(f"--{name}", help=text + more)
+        group.add_argument(f"--{name.replace('_', '-')}", help=text + more)
 
 
 def _given(arguments: argparse.Namespace) -> dict[str, Any]:
