@@ -30,7 +30,7 @@ _OPTIONS = {
     "prologue": "shell commands to run in the job before the kernel, such as: module load cuda",
     "epilogue": "shell commands to run in the job after the kernel",
     "allocation": "a word: kernels with the same one share a job",
-    "jobid": "a job to join that holds kernels already",
+    "jobid": "a job to join: one that holds kernels already or, on Slurm, any of yours",
     "node": "the node to run on",
     "linger": "seconds that a job is kept after its last kernel has ended",
     "patience": "seconds that a kernel lives on after its server is gone",

@@ -18,6 +18,7 @@ from .sockets import CHANNELS, Curve
 from .tunnel import LOOPBACK, Tunnel
 
 if TYPE_CHECKING:
+    from ..jobs import JobStatus
     from ..remote import Agent, Process
     from .records import Record
     from .room import Room
@@ -169,7 +170,7 @@ class Launch:
         command = self.record.command
         process = agent.begin(
             command.argv,
-            env={**command.env, **_time_left(agent)},
+            env={**command.env, **_time_left(agent, self.job.allocation.status)},
             cwd=command.cwd,
             stdin=b"",
             files={CONNECTION_FILE: command.file(LOOPBACK if command.tunnel else agent.address)},
@@ -231,12 +232,13 @@ class Launch:
         return "\n".join([text, *self._words])
 
 
-def _time_left(agent: Agent) -> dict[str, str]:
+def _time_left(agent: Agent, status: JobStatus | None) -> dict[str, str]:
     """Return what jupyterlab-server-timer reads: a moment in seconds, a limit in minutes."""
     began = float(agent.facts["began"])
     times = {"JOB_START_TIME": f"{began:.0f}"}
-    if agent.ends is not None:
-        times["JOB_RUN_TIME"] = str(max(1, round((agent.ends - began) / 60)))
+    ends = agent.ends or (status and status.end)
+    if ends:
+        times["JOB_RUN_TIME"] = str(max(1, round((ends - began) / 60)))
     return times
 
 
