@@ -29,6 +29,7 @@ EXTRAS["dev"] = [
     "hypothesis",
     "ipyparallel>=8.4",
     "ipykernel",
+    "jupyterlab-server-timer",
     "mypy",
     "nbclient",
     "pexpect",

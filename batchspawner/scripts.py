@@ -97,20 +97,21 @@ def job_request(
     home = str(Path.home())
     known = {**dict.fromkeys(RESOURCES - {"gpus"}, ""), "srun": "", "path": "", "homedir": home}
     env = tool_environment(IDENTITY, environment)
-    script = render_script(
-        f"{scheduler.name}.j2",
-        {
-            **known,
-            **wanted,
-            **(variables or {}),
-            "cmd": scheduler.embedded(command),
-            "keepvars": ",".join(sorted(env)),
-            "job_name": _NAME.sub("-", name)[:60] or front_end,
-            "log": log,
-        },
-        folders,
-        front_end,
-    )
+    values = {
+        **known,
+        **wanted,
+        **(variables or {}),
+        "cmd": scheduler.embedded(command),
+        "keepvars": ",".join(sorted(env)),
+        "job_name": _NAME.sub("-", name)[:60] or front_end,
+        "log": log,
+    }
+    try:
+        script = render_script(f"{scheduler.name}.j2", values, folders, front_end)
+    except OptionsError as error:
+        # Templates call an amount what spawners call it.
+        option = error.option.removeprefix("req_")
+        raise OptionsError(option, error.given, error.allowed) from error
     return JobRequest(script, f"bs-{secrets.token_hex(6)}", env, tuple(arguments), elements)
 
 

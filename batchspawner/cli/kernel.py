@@ -18,16 +18,19 @@ _OPTIONS = {
     "account": "account that pays",
     "qos": "quality of service",
     "reservation": "reservation to run in",
+    "cluster": "cluster, where the scheduler has several",
     "nodes": "number of nodes",
     "nprocs": "number of cores",
+    "parallel_environment": "Grid Engine's parallel environment for several cores",
     "gpus": "number of GPUs",
+    "gres": "generic resources of Slurm, such as gpu:a100:2",
     "memory": "memory, such as 4G",
     "runtime": "how long the job may run, such as 2:00:00",
     "options": "more options of the submit command",
     "prologue": "shell commands to run in the job before the kernel, such as: module load cuda",
     "epilogue": "shell commands to run in the job after the kernel",
     "allocation": "a word: kernels with the same one share a job",
-    "jobid": "a job to join that holds kernels already",
+    "jobid": "a job to join: one that holds kernels already or, on Slurm, any of yours",
     "node": "the node to run on",
     "linger": "seconds that a job is kept after its last kernel has ended",
     "patience": "seconds that a kernel lives on after its server is gone",
@@ -71,7 +74,7 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
 def _add_options(parser: argparse.ArgumentParser, more: str) -> None:
     group = parser.add_argument_group("the job")
     for name, text in _OPTIONS.items():
-        group.add_argument(f"--{name}", help=text + more)
+        group.add_argument(f"--{name.replace('_', '-')}", help=text + more)
 
 
 def _given(arguments: argparse.Namespace) -> dict[str, Any]:

@@ -13,7 +13,8 @@ from .. import blocking
 from ..allocation import Allocation, client_for, new_call
 from ..callhome import Listener
 from ..calls import Call
-from ..errors import BatchError, OptionsError, SchedulerError
+from ..errors import BatchError, SchedulerError
+from .entered import EnteredJob, beginning, no_such_job, status_of
 from .guests import GuestJob, HostedJob, write_letter
 from .registry import Entry, Registry
 
@@ -90,11 +91,13 @@ class Keeper:
                     return self._begin(entry, self._take_over(entry, settings.patience))
                 mine = self._new_entry(settings, entry.scheduler, guest_of=entry.id)
                 return self._begin(mine, self._visit(entry, mine, settings))
+            scheduler = client_for(settings.scheduler).scheduler
             if settings.job_id:
-                raise OptionsError(
-                    "jobid", settings.job_id, "no job of yours with kernels has this id"
-                )
-            entry = self._new_entry(settings, client_for(settings.scheduler).scheduler.name)
+                if scheduler.on_node("", "", settings.job_id) is None:
+                    raise no_such_job(settings.job_id, "with kernels ")
+                entry = self._new_entry(settings, scheduler.name, guest_of=settings.job_id)
+                return self._begin(entry, self._enter(entry, settings))
+            entry = self._new_entry(settings, scheduler.name)
             return self._begin(entry, self._submit(entry, settings, name))
 
     def _begin(
@@ -115,7 +118,7 @@ class Keeper:
         return job
 
     def _new_entry(self, settings: Settings, scheduler: str, guest_of: str = "") -> Entry:
-        entry = Entry.fresh(scheduler, settings.allocation, guest_of)
+        entry = Entry.fresh(scheduler, settings.allocation, guest_of, settings.job_id)
         self.registry.write(entry)
         self.registry.hold(entry.id)
         return entry
@@ -136,6 +139,19 @@ class Keeper:
         job = self._hosted(entry, allocation)
         job.node = settings.node
         return job
+
+    async def _enter(self, entry: Entry, settings: Settings) -> SharedJob:
+        """Have an agent of ours in a job that was not submitted by us."""
+        client = client_for(entry.scheduler)
+        status = await status_of(client, entry.job_id)
+        # How long that job may run is not what a job of our own would have been asked for.
+        resources = {**settings.resources, "runtime": ""}
+        call = self._call(entry, replace(settings, resources=resources))
+        (await self._listener()).expect(call)
+        command = beginning(call, settings.resources.get("prologue", ""))
+        argv = client.scheduler.on_node(settings.node, command, entry.job_id)
+        allocation = Allocation(client, call, entry.job_id)
+        return EnteredJob(allocation, argv or (), settings.node, status)
 
     async def _take_over(self, entry: Entry, patience: float) -> SharedJob:
         """Speak with a job whose process is gone."""

@@ -18,6 +18,7 @@ from .sockets import CHANNELS, Curve
 from .tunnel import LOOPBACK, Tunnel
 
 if TYPE_CHECKING:
+    from ..jobs import JobStatus
     from ..remote import Agent, Process
     from .records import Record
     from .room import Room
@@ -68,7 +69,7 @@ class Launch:
         self._wished = False
         self._words: deque[str] = deque(maxlen=_LAST_WORDS)
         self._stop_listening = job.listen(room.tell)
-        room.asked_to_end = self.give_up
+        room.asked_to_end, room.over = self.give_up, None
         record.write(job.folder)
         self._life = asyncio.ensure_future(self._live())
 
@@ -122,7 +123,7 @@ class Launch:
             self.failure = error
             self.code = code = 1
             log.warning("%s", error)
-            await self.room.fail(type(error).__name__, str(error))
+            await self.room.fail(type(error).__name__, str(error), for_good=True)
         self._end(code)
 
     def _end(self, code: int) -> None:
@@ -169,7 +170,7 @@ class Launch:
         command = self.record.command
         process = agent.begin(
             command.argv,
-            env={**command.env, **_time_left(agent)},
+            env={**command.env, **_time_left(agent, self.job.allocation.status)},
             cwd=command.cwd,
             stdin=b"",
             files={CONNECTION_FILE: command.file(LOOPBACK if command.tunnel else agent.address)},
@@ -231,12 +232,13 @@ class Launch:
         return "\n".join([text, *self._words])
 
 
-def _time_left(agent: Agent) -> dict[str, str]:
+def _time_left(agent: Agent, status: JobStatus | None) -> dict[str, str]:
     """Return what jupyterlab-server-timer reads: a moment in seconds, a limit in minutes."""
     began = float(agent.facts["began"])
     times = {"JOB_START_TIME": f"{began:.0f}"}
-    if agent.ends is not None:
-        times["JOB_RUN_TIME"] = str(max(1, round((agent.ends - began) / 60)))
+    ends = agent.ends or (status and status.end)
+    if ends:
+        times["JOB_RUN_TIME"] = str(max(1, round((ends - began) / 60)))
     return times
 
 

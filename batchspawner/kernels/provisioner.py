@@ -7,6 +7,7 @@ import re
 import signal
 import sys
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from jupyter_client.multikernelmanager import MultiKernelManager
@@ -128,6 +129,8 @@ class BatchProvisioner(KernelProvisionerBase):
         argv = list(self.settings.argv or self.kernel_spec.argv) + extra
         if not self.settings.argv and _PYTHON.fullmatch(argv[0]):
             argv[0] = sys.executable
+        # The documentation of jupyter-slurm-provisioner writes such paths.
+        argv[0] = str(Path(argv[0]).expanduser()) if argv[0].startswith("~") else argv[0]
         places = {
             "connection_file": f"{{folder}}/{CONNECTION_FILE}",
             "resource_dir": self.kernel_spec.resource_dir,

@@ -34,7 +34,8 @@ class Entry:
 
     `name` is what kernels name that wish to share it, empty for the allocation of one kernel.
     `job_id` is empty while it is submitted. `guest_of` is the allocation of the process that has
-    submitted the job, where that is another one. `host` and `pid` say who speaks with it.
+    submitted the job, where that is another one, or the job itself, where it was none of ours.
+    `host` and `pid` say who speaks with it.
     """
 
     id: str
@@ -46,8 +47,8 @@ class Entry:
     pid: int = 0
 
     @classmethod
-    def fresh(cls, scheduler: str, name: str, guest_of: str) -> Entry:
-        return cls(secrets.token_hex(6), scheduler, name, guest_of=guest_of).moved()
+    def fresh(cls, scheduler: str, name: str, guest_of: str, job_id: str = "") -> Entry:
+        return cls(secrets.token_hex(6), scheduler, name, job_id, guest_of).moved()
 
     @classmethod
     def read(cls, file: Path) -> Entry:

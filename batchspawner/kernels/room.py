@@ -38,7 +38,8 @@ class Room:
     """Keep the clients of one kernel company, for as long as they know it.
 
     `asked_to_end` is called when a client asks a kernel to shut down that is not there yet,
-    `learned` with what the kernel says of itself.
+    `learned` with what the kernel says of itself. `over` is the error of each cell that is run
+    when no kernel comes any more.
     """
 
     def __init__(self, key: bytes, scheme: str, language: str) -> None:
@@ -46,6 +47,7 @@ class Room:
         self.learned: Callable[[dict[str, Any]], None] = lambda _: None
         self.about: dict[str, Any] = kernel_info(language)
         self.connected = False
+        self.over: dict[str, Any] | None = None
         self._messages = Messages(key, scheme)
         self._fronts: dict[str, zmq.asyncio.Socket] = {}
         self._backs: dict[str, zmq.asyncio.Socket] = {}
@@ -145,17 +147,31 @@ class Room:
                     await self._publish("clear_output", {"wait": True}, message)
                 await self._show_notice(message)
 
-    async def fail(self, name: str, text: str) -> None:
-        """End each cell that waits or runs, with an error that says why."""
+    async def fail(self, name: str, text: str, *, for_good: bool = False) -> None:
+        """End each cell that waits or runs, with an error that says why.
+
+        Where there is none, the error is for those who look into the log of a notebook. When the
+        kernel is gone `for_good`, cells that come later end so, too.
+        """
+        error = _error(name, text)
+        self.connected = False
+        self.over = error if for_good else None
+        if not await self._end_cells(error):
+            await self._publish("error", error)
+
+    async def _end_cells(self, error: Mapping[str, Any]) -> bool:
         cells = [message for _, _, message in self._waiting if message.type == "execute_request"]
         cells += self._running.values()
         self._waiting = [one for one in self._waiting if one[2].type != "execute_request"]
         self._running.clear()
-        error = {"ename": name, "evalue": text, "traceback": [f"{name}: {text}"]}
         for message in cells:
-            await self._publish("error", error, message)
-            await self._reply(message, "shell", {"status": "error", "execution_count": 0, **error})
-            await self._publish("status", {"execution_state": "idle"}, message)
+            await self._end(message, error)
+        return bool(cells)
+
+    async def _end(self, message: Message, error: Mapping[str, Any]) -> None:
+        await self._publish("error", error, message)
+        await self._reply(message, "shell", {"status": "error", "execution_count": 0, **error})
+        await self._publish("status", {"execution_state": "idle"}, message)
 
     def close(self) -> None:
         self.disconnect()
@@ -197,6 +213,9 @@ class Room:
         elif message.type == "interrupt_request":
             await self._reply(message, name, {"status": "ok"})
             await self.interrupt()
+        elif self.over is not None and message.type == "execute_request":
+            await self._publish("status", {"execution_state": "busy"}, message)
+            await self._end(message, self.over)
         else:
             self._waiting.append((name, frames, message))
             if self._is_shown(message):
@@ -206,7 +225,7 @@ class Room:
     async def interrupt(self) -> None:
         """Give up the cells that wait, as an interrupt of a running one would."""
         if not self.connected:
-            await self.fail("KeyboardInterrupt", "the kernel still waits for its job")
+            await self._end_cells(_error("KeyboardInterrupt", "the kernel still waits for its job"))
 
     @staticmethod
     def _is_shown(message: Message) -> bool:
@@ -256,3 +275,7 @@ class Room:
             self.learned(self.about)
             self._answered.set()
         return False
+
+
+def _error(name: str, text: str) -> dict[str, Any]:
+    return {"ename": name, "evalue": text, "traceback": [f"{name}: {text}"]}

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
 
 from ..errors import BatchError, OptionsError
-from ..schedulers import scheduler_class
+from ..scripts import find_scheduler, job_request
 from . import configuration
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def edit(name: str, changes: Mapping[str, Any]) -> BatchSpec:
     config = {**one.config, **changes}
     config = {key: value for key, value in config.items() if value is not None}
     file = Path(one.folder) / "kernel.json"
-    spec = json.loads(file.read_text())
+    spec = _read(file)
     provisioner = spec["metadata"]["kernel_provisioner"]
     check(config, PROVISIONERS[provisioner["provisioner_name"]])
     provisioner["config"] = config
@@ -102,7 +102,14 @@ def listing() -> list[BatchSpec]:
     manager = KernelSpecManager()
     found = []
     for name, folder in sorted(manager.find_kernel_specs().items()):
-        spec = json.loads(Path(folder, "kernel.json").read_text())
+        file = Path(folder, "kernel.json")
+        try:
+            spec = _read(file)
+        except OptionsError as error:
+            # Somebody has edited it by hand; of kernels that are not ours, we say nothing.
+            if any(one in file.read_text() for one in PROVISIONERS):
+                found.append(BatchSpec(name, name, folder, {}, str(error)))
+            continue
         provisioner = (spec.get("metadata") or {}).get("kernel_provisioner") or {}
         scheduler = PROVISIONERS.get(str(provisioner.get("provisioner_name")))
         if scheduler is None:
@@ -118,14 +125,14 @@ def listing() -> list[BatchSpec]:
 
 
 def check(config: Mapping[str, Any], scheduler: str) -> None:
-    """Raise OptionsError for a config that no kernel could start with."""
-    named = configuration.read(config, scheduler).scheduler
-    if named == "auto":
-        return
+    """Raise OptionsError or TemplateError for a config that no kernel could start with."""
+    settings = configuration.read(config, scheduler)
     try:
-        scheduler_class(named)
+        found = find_scheduler(settings.scheduler)
     except LookupError as error:
-        raise OptionsError("scheduler", named, str(error)) from error
+        raise OptionsError("scheduler", settings.scheduler, str(error)) from error
+    resources: dict[str, Any] = {**settings.resources}
+    job_request(found, "true", front_end="kernels", name="", log="", **resources)
 
 
 def _wrapped(manager: KernelSpecManager, kernel: str) -> tuple[dict[str, Any], str]:
@@ -141,6 +148,14 @@ def _wrapped(manager: KernelSpecManager, kernel: str) -> tuple[dict[str, Any], s
     if _PYTHON.fullmatch(spec["argv"][0]):
         spec["argv"] = [sys.executable, *spec["argv"][1:]]
     return spec, found.resource_dir
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        spec: dict[str, Any] = json.loads(file.read_text())
+    except ValueError as error:
+        raise OptionsError("kernel.json", str(file), f"it is no JSON: {error}") from error
+    return spec
 
 
 def _write(file: Path, spec: Mapping[str, Any]) -> None:

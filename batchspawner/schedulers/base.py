@@ -203,8 +203,11 @@ class Scheduler(ABC):
         """Return a shell command as it is written into the job script."""
         return command
 
-    def on_node(self, node: str, command: str) -> tuple[str, ...] | None:  # noqa: ARG002
-        """Return what runs a shell command on a node of the job around us, None if nothing."""
+    def on_node(self, node: str, command: str, job_id: str = "") -> tuple[str, ...] | None:  # noqa: ARG002
+        """Return what runs a shell command on a node of a running job, None if nothing.
+
+        Without a job's id it is the job around us, without a node any of its nodes.
+        """
         return None
 
     def checked(self, job_id: str) -> str:

@@ -138,11 +138,13 @@ class Slurm(Scheduler):
             self.answered,
         )
 
-    def on_node(self, node: str, command: str) -> tuple[str, ...]:
+    def on_node(self, node: str, command: str, job_id: str = "") -> tuple[str, ...]:
         # A step shares what the job has with the others (--overlap, --mem=0).
         # https://slurm.schedmd.com/srun.html#OPT_overlap
-        step = ("--overlap", "--mem=0", "--nodes=1", "--ntasks=1", f"--nodelist={node}")
-        return ("srun", *step, "/bin/sh", "-c", f"exec {command}")
+        step = ("--overlap", "--mem=0", "--nodes=1", "--ntasks=1")
+        place = {"--jobid": job_id, "--nodelist": node}
+        where = tuple(f"{option}={value}" for option, value in place.items() if value)
+        return ("srun", *step, *where, "/bin/sh", "-c", f"exec {command}")
 
     def _query(self, wanted: list[SlurmId]) -> Call[Listing]:
         clusters = ",".join(sorted({one.cluster for one in wanted if one.cluster}))

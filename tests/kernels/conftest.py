@@ -55,21 +55,26 @@ def specs(site, tmp_path):
     """Write kernel.json files, and return the manager that finds them."""
     folder = tmp_path / "specs"
 
-    def write(name="batch", metadata=(), **config):
+    def write(name="batch", metadata=(), provisioner="batch-provisioner", **config):
         place = folder / name
         place.mkdir(parents=True)
+        argv = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+        ours = {"scheduler": site.name, **_SMALL[site.name], "linger": 0}
+        if provisioner != "batch-provisioner":
+            ours = {"kernel_argv": argv}
         spec = {
-            "argv": [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"],
+            "argv": argv,
             "display_name": name,
             "language": "python",
             "metadata": {
                 **dict(metadata),
                 "kernel_provisioner": {
-                    "provisioner_name": "batch-provisioner",
-                    "config": {"scheduler": site.name, **_SMALL[site.name], "linger": 0, **config},
+                    "provisioner_name": provisioner, "config": {**ours, **config},
                 },
             },
-        }
+        }  # fmt: skip
+        if "kernel_argv" in ours:
+            del spec["argv"]
         (place / "kernel.json").write_text(json.dumps(spec))
         return KernelSpecManager(kernel_dirs=[str(folder)])
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 
 import nbformat
@@ -35,7 +36,12 @@ async def test_a_kernel_of_another_language_shares_a_job_with_python(started, jo
     assert await value(bash, "echo $((6 * 7))") == ("ok", "42\n")
     assert await value(python, "print(6 * 7)") == ("ok", "42\n")
     await manager.restart_kernel()
-    assert await value(bash, "echo $((6 * 7))") == ("ok", "42\n")
+    assert await value(bash, "x=7; echo $((6 * x))") == ("ok", "42\n")
+    sleeps = asyncio.ensure_future(value(bash, "sleep 600"))
+    await asyncio.sleep(0.5)
+    await manager.interrupt_kernel()
+    assert (await sleeps)[0] != "ok"
+    assert await value(bash, "echo $x") == ("ok", "7\n")
 
 
 def test_a_program_without_an_event_loop_starts_a_kernel(jobs, specs, tmp_path):

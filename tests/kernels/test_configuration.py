@@ -76,7 +76,8 @@ def provisioner(tmp_path):
         folder = tmp_path / "kernels" / "old"
         folder.mkdir(parents=True)
         metadata = {"kernel_provisioner": {"provisioner_name": name, "config": config}}
-        spec = {"argv": [], "display_name": "old", "language": "python", "metadata": metadata}
+        # Such files have no argv: they say in kernel_argv what is started.
+        spec = {"display_name": "old", "language": "python", "metadata": metadata}
         (folder / "kernel.json").write_text(json.dumps(spec))
         manager = AsyncKernelManager(
             kernel_name="old",
@@ -95,6 +96,17 @@ def provisioner(tmp_path):
 def test_the_name_slurm_provisioner_is_ours(provisioner):
     made = provisioner("slurm-provisioner", OLD)
     assert (type(made), made.settings.scheduler) == (SlurmProvisioner, "slurm")
+
+
+async def test_the_command_of_a_kernel_may_lie_in_the_home_of_its_user(provisioner, monkeypatch):
+    monkeypatch.setenv("HOME", "/home/ada")
+    argv = ["~/.local/share/jupyter/kernels/mine/kernel.sh", "-f", "{connection_file}"]
+    made = provisioner("slurm-provisioner", {**OLD, "kernel_argv": argv})
+    assert (await made.pre_launch())["cmd"] == [
+        "/home/ada/.local/share/jupyter/kernels/mine/kernel.sh",
+        "-f",
+        "{folder}/connection.json",
+    ]
 
 
 def test_a_site_says_which_account_pays_for_a_project(provisioner):

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from batchspawner.errors import JobTimeout
+from batchspawner.errors import JobCancelled, JobTimeout
 from tests.processes import runs
 
 from .driving import eventually, run, value
@@ -92,6 +92,19 @@ async def test_a_kernel_that_cannot_start_says_what_it_printed(served):
     said = f"the kernel in job {manager.provisioner._job.job_id} ended before it answered"
     assert reply["evalue"] == f"{said} (exit status 3)\nthere is no such module"
     await asyncio.wait_for(dead.wait(), 30)
+
+
+async def test_a_kernel_that_ends_while_no_cell_runs_says_why_all_the_same(started, jobs, site):
+    manager, client = await started()
+    site.cancel(jobs()[0][0])
+    told = {"msg_type": ""}
+    while told["msg_type"] != "error":
+        told = await client.get_iopub_msg(timeout=30)
+    assert (told["parent_header"], told["content"]["ename"]) == ({}, JobCancelled.__name__)
+    await eventually(lambda: manager.provisioner._launch.code is not None)
+    assert (await run(client, "1"))["evalue"] == told["content"]["evalue"]
+    await manager.restart_kernel()
+    assert await value(client, "print(6 * 7)") == ("ok", "42\n")
 
 
 QUEUED_AGAIN = (

@@ -34,7 +34,8 @@ async def test_the_key_is_in_no_argument_environment_or_script(started, site):
     manager, client = await started()
     key = manager.session.key
     assert (await connection_file(client, "key")).encode() == key
-    scripts = [one for one in site.folder.rglob("*") if one.is_file()]
+    spool = site.folder if site.name == "local" else site.cluster.prefix
+    scripts = [one for one in spool.rglob("*") if one.is_file()]
     places = [*Path("/proc").glob("[0-9]*/cmdline"), *Path("/proc").glob("[0-9]*/environ")]
     assert [str(one) for one in [*scripts, *places] if key in contents(one)] == []
 

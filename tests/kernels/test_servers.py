@@ -141,6 +141,17 @@ async def test_a_client_of_a_server_runs_interrupts_restarts_and_ends_a_kernel(s
     await eventually(lambda: jobs() == [])
 
 
+async def test_the_log_of_a_server_says_why_a_kernel_is_gone(serve, jobs, site):
+    server = serve()
+    kernel = (await server.ask("POST", name="batch"))["id"]
+    async with server.open(kernel) as channels:
+        assert await run(channels, "print(6 * 7)") == ("ok", "42\n")
+    ((job_id, _),) = jobs()
+    site.cancel(job_id)
+    await eventually(lambda: f"job {job_id} ended: cancelled" in server.log.read_text())
+    await server.ask("DELETE", f"/{kernel}")
+
+
 async def until(server, path, happens):
     while not happens(await server.ask("GET", path)):
         await asyncio.sleep(0.05)

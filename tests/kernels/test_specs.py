@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from batchspawner.cli import kernel as command
 from batchspawner.cli.__main__ import main
 from batchspawner.kernels import configuration
 
@@ -50,6 +51,11 @@ def test_an_installed_kernel_runs_another_one_in_a_job(jupyter):
     assert (jupyter / "big" / "logo-svg.svg").read_text() == "<svg/>"
 
 
+def test_there_is_an_option_for_all_that_a_kernel_json_may_say_of_the_job():
+    other_names = {"partition", "project", "kernel_language"}
+    assert set(command._OPTIONS) == configuration.KEYS - other_names - {"kernel_argv"}
+
+
 def test_a_python_kernel_keeps_the_python_that_has_it(jupyter):
     assert kernel("install", "big") == 0
     assert json.loads((jupyter / "big" / "kernel.json").read_text())["argv"][0] == sys.executable
@@ -68,6 +74,21 @@ def test_the_listing_says_what_is_wrong_with_a_kernel(jupyter, capsys):
         ["", f"memroy: '4G' is not allowed; the keys of a kernel.json are: {keys}"],
         ["good", "Bash (batch job)"],
     ]  # fmt: skip
+
+
+def test_the_listing_says_which_kernel_json_cannot_be_read(jupyter, capsys):
+    kernel("install", "good", "--kernel=bash")
+    kernel("install", "bad", "--kernel=bash")
+    (jupyter / "bash" / "kernel.json").write_text("{")
+    file = jupyter / "bad" / "kernel.json"
+    file.write_text(file.read_text().replace('"config": {}', '"config": {},'))
+    capsys.readouterr()
+    assert kernel("list") == 1
+    out = capsys.readouterr().out.splitlines()
+    assert [line.split("\t")[0] for line in out] == ["bad", "", "good"]
+    assert out[1].startswith(f"\tkernel.json: '{file}' is not allowed; it is no JSON: ")
+    assert kernel("edit", "bad", "--memory=4G") == 1
+    assert kernel("remove", "bad") == 0
 
 
 def test_editing_changes_and_removes_what_a_job_is_asked_for(jupyter, capsys):
@@ -93,6 +114,8 @@ def test_a_removed_kernel_is_gone(jupyter):
         (["install", "a/b"], "name: 'a/b' is not allowed; use letters, digits, '.', '_' and '-'"),
         (["install", "big", "--runtime=soon"], ("runtime: 'soon' is not allowed; write a time such "
          "as 90 (minutes), 12:00:00, 1-12:00:00 or 1d 12h")),
+        (["install", "big", "--scheduler=slurm", "--memory=plenty"], ("memory: 'plenty' is "
+         "not allowed; write an amount such as 4000M, 4G or 1.5T")),
         (["install", "big", "--linger=-1"], ("linger: '-1' is not allowed; write a number of "
          "seconds, 0 for none")),
     ],
