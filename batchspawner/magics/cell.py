@@ -45,6 +45,7 @@ class Cell:
         self.screen = screen
         if not self.place.shows_progress:
             screen.hold = 0.0
+        screen.gap = self.place.parts_output
         self.record = Record()
         self._future: Future[None] | None = None
 

@@ -70,6 +70,7 @@ class Screen:
 
     def __init__(self) -> None:
         self.hold = _HELD
+        self.gap = True
         self._held: list[Piece] = []
         self._since = 0.0
         self._line = ""
@@ -105,11 +106,12 @@ class Screen:
         self._line = progress
         if self._streaming:
             self._release()
-            self._print("\n" * bool(self._column) + text, new_line=bool(text))
+            self._print("", new_line=bool(self._column))
+            self._print(text)
             return
         self._settle()
         self._print(text)
-        if text and self._held:
+        if text and self._held and self.gap:
             self._print("", new_line=True)
         self._release()
 

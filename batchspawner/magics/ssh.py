@@ -53,6 +53,8 @@ exit "$status"
 class SshPlace(Place):
     """Run a cell as a script of a shell on another machine."""
 
+    parts_output = False
+
     def __init__(self, host: str, shell: str, arguments: tuple[str, ...] = ()) -> None:
         self.host = host
         self.title = f"ssh {host}"

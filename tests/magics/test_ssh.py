@@ -31,7 +31,7 @@ def ssh(server):
 def test_the_transcript_reads_as_ever(notebook, ssh):
     out, err = notebook.run(f"{ssh} --pid=pid\necho Hello")
     assert (out, err) == (
-        f"SSH started with pid: {notebook['pid']}\nRunning .\nDone\n\nHello\n", ""
+        f"SSH started with pid: {notebook['pid']}\nRunning .\nDone\nHello\n", ""
     )  # fmt: skip
 
 
@@ -66,7 +66,7 @@ def test_a_cell_in_python_runs_over_there(notebook, ssh):
     notebook.run("numbers = [1, 2]")
     line = f"{ssh} --python --in numbers --out total"
     out, err = notebook.run(f"{line}\ntotal = sum(numbers)\nprint('over there')")
-    assert (out.splitlines()[1:], err) == (["Running .", "Done", "", "over there"], "")
+    assert (out.splitlines()[1:], err) == (["Running .", "Done", "over there"], "")
     assert notebook["total"] == 3
 
 
