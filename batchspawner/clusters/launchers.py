@@ -1,7 +1,8 @@
 """Let ipyparallel start its controller and its engines as jobs of any scheduler.
 
-ipyparallel finds the classes by their entry points: ``batch`` for this machine's scheduler,
-``batch-slurm`` and so on for one by its name. Its own `Cluster` and `ipcluster` call the methods.
+ipyparallel finds the classes by their entry points: ``batchspawner`` for this machine's
+scheduler, ``batch-slurm`` and so on for one by its name. (``batch`` is a name that it uses
+itself, too.) Its own `Cluster` and `ipcluster` call the methods.
 """
 
 from __future__ import annotations

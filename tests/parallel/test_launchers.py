@@ -9,6 +9,8 @@ import sys
 
 import ipyparallel as ipp
 import pytest
+from ipyparallel.cluster.launcher import find_launcher_class
+from ipyparallel.traitlets import entry_points
 
 from batchspawner.blocking import run, start
 from batchspawner.client import BatchClient
@@ -16,6 +18,7 @@ from batchspawner.clusters import launchers
 from batchspawner.clusters.folders import JobFolder
 from batchspawner.clusters.job import Job
 from batchspawner.errors import SubmitError
+from batchspawner.schedulers import scheduler_names
 from tests.hubs import wait_for
 
 # What ipyparallel itself warns about with today's versions of what it needs.
@@ -30,6 +33,19 @@ def cluster(place, **kwargs):
         engines="batchspawner", profile_dir=str(place.profiles / "profile_test"),
         controller_args=["--HeartMonitor.period=300"], delay=0, **kwargs,
     )  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ["controller", "engine"])
+def test_each_name_leads_to_a_launcher_for_its_scheduler(kind):
+    known = entry_points(group=f"ipyparallel.{kind}_launchers")
+    named = {f"batch-{name}": name for name in scheduler_names()}
+    wanted = {"batchspawner": "auto", **named}
+    # A name that somebody else has, too, leads there as well as here, as "batch" does.
+    ours = [one.name for one in known if one.name in wanted]
+    assert sorted(ours) == sorted(wanted)
+    found = {name: find_launcher_class(name, kind) for name in wanted}
+    assert {name: one().scheduler for name, one in found.items()} == wanted
+    assert all(issubclass(one, launchers.JobLauncher) for one in found.values())
 
 
 def test_engines_join_from_one_job(place):
