@@ -50,8 +50,8 @@ class Cell:
         self._future: Future[None] | None = None
 
     def __repr__(self) -> str:
-        status = self.status
-        words = status.describe() if status is not None else "not submitted"
+        status, waits = self.status, self.record.headline is not None
+        words = status.describe() if status else "waiting" if waits else "not submitted"
         return f"<Cell {self.ident or '-'}: {words}>"
 
     @property

@@ -39,8 +39,8 @@ class ExecuteMagics(Magics):  # type: ignore[misc, unused-ignore]
         default_value="",
         help="""
         Options for cells: one line, for those that run where default_wlm says, or a dict of
-        lines by the value of --wlm, as in {"slurm": "--qos=cells", "ssh": "--host=node1"}. What is there
-        for a scheduler is for "auto", too, where this machine has that scheduler.
+        lines by the value of --wlm, as in {"slurm": "--qos=cells", "ssh": "--host=node1"}. What
+        is there for a scheduler is for "auto", too, where this machine has that scheduler.
         """,
     ).tag(config=True)
     default_shell = Unicode("/bin/bash", help="The shell of cells whose line has no --shell.").tag(
