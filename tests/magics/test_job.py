@@ -286,7 +286,8 @@ def reservation(site, name):
     scontrol = functools.partial(site.cluster.run, "scontrol")
     who = f"users=root,{site.users[0]}"
     named = f"reservationname={name}"
-    scontrol("create", "reservation", named, who, "starttime=now", "duration=60", "nodes=n1")
+    when = ("starttime=now", "duration=60", "flags=ignore_jobs")
+    scontrol("create", "reservation", named, who, *when, "nodes=n1")
     yield
     scontrol("delete", named)
 
