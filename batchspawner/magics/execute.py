@@ -63,7 +63,20 @@ class ExecuteMagics(Magics):  # type: ignore[misc, unused-ignore]
             srun hostname
 
         What it prints appears here while it runs. Interrupt the kernel (Ctrl-C) to cancel it,
-        once to ask it to end, twice to end it at once.
+        once to ask it to end, twice to end it at once. With --python the cell is Python, and
+        can take variables of the notebook along and bring some back:
+
+            %%execute --wlm=auto --python --in=numbers --out=total
+            total = sum(numbers)
+
+        To go on working meanwhile, and to look at it later:
+
+            %%execute --wlm=auto --bg --amgr=cell
+            make all
+
+        and then, in another cell:
+
+            cell.wait_progress(); print(cell.log())
 
         Switches of %%execute itself:
 
