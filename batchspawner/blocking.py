@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+_CLEANING_UP = 10.0
+"""Seconds that what was interrupted may take to clean up, before nobody waits any more."""
+
 _lock = threading.Lock()
 _loop: asyncio.AbstractEventLoop | None = None
 _thread: threading.Thread | None = None
@@ -28,7 +31,8 @@ _left_behind: list[object] = []
 def run(coroutine: Coroutine[object, object, T]) -> T:
     """Run a coroutine to its end in the library's own thread, and return its result.
 
-    It works where an event loop runs already, as in a notebook. An interrupt (Ctrl-C) cancels it.
+    It works where an event loop runs already, as in a notebook. An interrupt (Ctrl-C) cancels it,
+    and waits until it has cleaned up; another one does not wait.
     Raises RuntimeError in that thread itself, where it would wait for ever.
     """
     if threading.current_thread() is _thread:
@@ -37,12 +41,21 @@ def run(coroutine: Coroutine[object, object, T]) -> T:
             "this would wait for the thread in which it runs, as in a callback of a future; "
             "do it in another thread"
         )
-    future = start(coroutine)
+    ended = threading.Event()
+    future = start(_noting(coroutine, ended))
     try:
         return future.result()
     except BaseException:
         future.cancel()
+        ended.wait(_CLEANING_UP)
         raise
+
+
+async def _noting(coroutine: Coroutine[object, object, T], ended: threading.Event) -> T:
+    try:
+        return await coroutine
+    finally:
+        ended.set()
 
 
 def start(coroutine: Coroutine[object, object, T]) -> Future[T]:

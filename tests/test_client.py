@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 
 import pytest
 
@@ -102,6 +103,32 @@ def test_a_wait_for_the_thread_in_which_it_runs_is_an_error_and_not_for_ever():
 
     with pytest.raises(RuntimeError, match="do it in another thread"):
         blocking.run(wait_for_itself())
+
+
+def test_an_interrupt_waits_until_what_it_cancels_has_cleaned_up(monkeypatch):
+    begun, cleaned, start = threading.Event(), [], blocking.start
+
+    async def work():
+        begun.set()
+        try:
+            await asyncio.sleep(600)
+        finally:
+            await asyncio.sleep(0.1)
+            cleaned.append("up")
+
+    def result():
+        begun.wait(10)
+        raise KeyboardInterrupt
+
+    def started(coroutine):
+        future = start(coroutine)
+        future.result = result
+        return future
+
+    monkeypatch.setattr(blocking, "start", started)
+    with pytest.raises(KeyboardInterrupt):
+        blocking.run(work())
+    assert cleaned == ["up"]
 
 
 async def test_the_blocking_client_works_inside_a_running_loop():

@@ -86,10 +86,10 @@ def program(tmp_path):
 
     def run(**parts):
         shell = {name: ("sh", "-c", text) for name, text in parts.items() if isinstance(text, str)}
-        parts = {"ipython_folder": str(tmp_path), **parts, **shell}
+        parts = {"n": 2, "ipython_folder": str(tmp_path), **parts, **shell}
         folder = JobFolder(tmp_path)
         folder.write("job_id", "7\n")
-        path = folder.write("program.sh", Program(n=2, **parts).render(folder))
+        path = folder.write("program.sh", Program(**parts).render(folder))
         started.append(
             subprocess.Popen(
                 ["bash", str(path)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
@@ -110,6 +110,17 @@ def controller(then):
     """Return a controller that writes its file and then does something."""
     # The shell takes the first argument, the profile, for its own name.
     return READY.replace("${1#*=}", "${0#*=}") + then
+
+
+def test_each_element_of_an_array_keeps_a_log_of_its_own(program, tmp_path):
+    for text in ("echo one", "echo other"):
+        process = program(engine=text, profile=str(tmp_path), elements=2, n=1)
+        assert process.communicate(timeout=20)[0] == ""
+    folder = JobFolder(tmp_path)
+    logs = folder.logs_of_elements()
+    assert sorted(path.read_text() for path in logs) == ["one\n", "other\n"]
+    assert [path.stat().st_mode & 0o777 for path in logs] == [0o600, 0o600]
+    assert sorted(folder.log_tail().split()) == ["one", "other"]
 
 
 def test_engines_start_when_the_controller_has_written_its_file(program, tmp_path):

@@ -120,6 +120,9 @@ class Connection:
     async def open(self, *, notebook: bool) -> None:
         """Forward all ports and write the files. Raises ConnectionFailed."""
         found = self.found
+        first = found.endpoints(found.client)[0]
+        await self.tunnel.add(first)
+        await self.tunnel.reach(first)
         for kind, info in (("client", found.client), ("engine", found.engine)):
             if info:
                 ports = {end.port: await self.tunnel.add(end) for end in found.endpoints(info)}
@@ -128,7 +131,7 @@ class Connection:
                 )
         if notebook:
             await self._lead_to_notebook()
-        self._keeper = asyncio.ensure_future(self.tunnel.keep(found.endpoints(found.client)[0]))
+        self._keeper = asyncio.ensure_future(self.tunnel.keep(first))
 
     async def _lead_to_notebook(self) -> None:
         end, server = self.found.notebook, self.found.server

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 LOG = "log.txt"
+ELEMENT = "element"
 _RECORD = "record.json"
 _JOB_ID = "job_id"
 _TEXTS = ("scheduler", "tag", "profiles", "job_id")
@@ -106,12 +108,17 @@ class JobFolder(PrivateFolder):
         texts = {name: str(found.get(name, "")) for name in _TEXTS}
         return Record(self, n=int(found.get("n", 0)), **texts)
 
+    def logs_of_elements(self) -> list[Path]:
+        """Return the files with what the elements of an array print, one for each that started."""
+        return sorted(self.path.glob(f"{ELEMENT}.*"))
+
     def log_tail(self, lines: int = 20) -> str:
         """Return the last lines that the job printed."""
-        try:
-            return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
-        except OSError:
-            return ""
+        found: list[str] = []
+        for path in (self.log, *self.logs_of_elements()):
+            with contextlib.suppress(OSError):
+                found += path.read_text(errors="replace").splitlines()
+        return "\n".join(found[-lines:])
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,9 @@ _STARTING, _RUNNING = 2.0, 10.0
 _YOUNG = 60.0
 """Seconds of a job's life in which what cannot work mostly shows."""
 
+_LOOK = 0.5
+"""Seconds between two looks whether the elements of an array have started."""
+
 _END = 30.0
 """Seconds that a cancelled job may take to end before nobody waits any more."""
 
@@ -42,12 +45,15 @@ PROGRAM = "program.sh"
 
 
 class Job:
-    """Hold a submitted job and follow it."""
+    """Hold a submitted job, or an array of jobs, and follow it."""
 
-    def __init__(self, client: BatchClient, job_id: str, folder: JobFolder | None) -> None:
+    def __init__(
+        self, client: BatchClient, job_id: str, folder: JobFolder | None, elements: int = 1
+    ) -> None:
         self.client = client
         self.job_id = job_id
         self.folder = folder
+        self._elements = elements
         self._watch = client.watch(job_id, _STARTING)
         self._told: list[Callable[[JobStatus], None]] = []
         self._task = asyncio.ensure_future(self._follow())
@@ -79,13 +85,14 @@ class Job:
             name=name,
             log=str(folder.log),
             variables=variables,
+            elements=program.elements,
             **wanted,
         )
         record = Record(folder, client.scheduler.name, request.tag, n, profiles)
         record.keep()
         job_id = await client.submit(request)
         record.submitted(job_id)
-        return cls(client, job_id, folder)
+        return cls(client, job_id, folder, program.elements)
 
     @property
     def status(self) -> JobStatus | None:
@@ -101,11 +108,23 @@ class Job:
         return await self._watch.change()
 
     async def running(self) -> JobStatus:
-        """Wait, as long as it takes, until the job runs. Raises a JobFailed where it ended."""
+        """Wait, as long as it takes, until the job runs. Raises a JobFailed where it ended.
+
+        An array runs when all its elements have started.
+        """
         status = await self._watch.until(_has_started)
+        while not status.is_final and self._is_partly_waiting():
+            with contextlib.suppress(asyncio.TimeoutError):
+                status = await within(_LOOK, self.ended())
         if status.is_final:
             raise self.failure(status)
         return status
+
+    def _is_partly_waiting(self) -> bool:
+        """Whether elements of an array have not started: each that has keeps a log."""
+        if self._elements == 1 or self.folder is None:
+            return False
+        return len(self.folder.logs_of_elements()) < self._elements
 
     def failure(self, status: JobStatus) -> BatchError:
         """Return the error that says how the job ended, with the end of its log."""

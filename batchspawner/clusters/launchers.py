@@ -1,7 +1,8 @@
 """Let ipyparallel start its controller and its engines as jobs of any scheduler.
 
-ipyparallel finds the classes by their entry points: ``batch`` for this machine's scheduler,
-``batch-slurm`` and so on for one by its name. Its own `Cluster` and `ipcluster` call the methods.
+ipyparallel finds the classes by their entry points: ``batchspawner`` for this machine's
+scheduler, ``batch-slurm`` and so on for one by its name. (``batch`` is a name that it uses
+itself, too.) Its own `Cluster` and `ipcluster` call the methods.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from traitlets import Bool, Dict, Integer, List, Unicode
 
 from ..blocking import run, start
 from ..client import BatchClient
-from ..errors import BatchError
+from ..errors import BatchError, SubmitError
 from ..scripts import find_scheduler
 from .folders import JobFolder
 from .job import Job
@@ -237,12 +238,15 @@ class JobControllerLauncher(JobLauncher, ControllerLauncher):  # type: ignore[mi
 
 
 class JobEngineSetLauncher(JobLauncher, EngineLauncher):  # type: ignore[misc]
-    """Start engines as one job, or as several that join as they start."""
+    """Start engines as one job, or as an array whose engines join as they start."""
 
     entrypoint_name = "batchspawner"
 
     engines_per_job = Integer(
-        0, config=True, help="Engines in each job; 0 puts all of them into one job."
+        0,
+        config=True,
+        help="Engines in each job, which are an array where the scheduler has arrays; 0 puts all "
+        "engines into one job.",
     )
     mpi = Unicode(
         config=True,
@@ -259,22 +263,39 @@ class JobEngineSetLauncher(JobLauncher, EngineLauncher):  # type: ignore[misc]
     async def start(self, n: int) -> None:
         """Submit the jobs of n engines; `Cluster.start_engines` calls it."""
         self.n = n
-        size = self.engines_per_job or n
+        whole, rest = divmod(n, self.engines_per_job or n or 1)
         try:
-            for first in range(0, n, size):
-                await self._start_job(min(size, n - first))
+            await self._start_jobs(whole, self.engines_per_job or n)
+            if rest:
+                await self._start_jobs(1, rest)
         finally:
             if self._jobs:
                 self._submitted_all()
         if self.wait_until_running:
             await self._running()
 
-    async def _start_job(self, n: int) -> None:
+    async def _start_jobs(self, count: int, n: int) -> None:
+        """Submit so many jobs of n engines each: as an array, where there are such."""
+        scheduler = find_scheduler(self.scheduler)
+        size = count if scheduler.arrays else 1
+        while count:
+            size = min(size, count)
+            try:
+                await self._start_array(size, n)
+            except SubmitError as error:
+                if size == 1 or not scheduler.refuses_array(error):
+                    raise
+                size //= 2
+            else:
+                count -= size
+
+    async def _start_array(self, elements: int, n: int) -> None:
         environment = dict(self.environment)
         info = environment.pop("IPP_CONNECTION_INFO", "")
         mpi = ("--mpi",) if self.mpi else ()
         program = Program(
             n=n,
+            elements=elements,
             engine=(*self.engine_cmd, f"--timeout={REGISTRATION}", *mpi, *self.engine_args),
             launch=launch_command(self.mpi, n),
             profile=self.profile_dir,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import OptionsError
 from ..templating import render_script
+from .folders import ELEMENT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -30,10 +31,11 @@ class Program:
     engines are processes of the job's first node. `profile` is the profile's folder; without it
     the job makes one, named after its id, below `ipython_folder`. `connection` is the file that
     engines read, where it is not the one of the profile; `connection_info` is its text, where it
-    comes with the job.
+    comes with the job. More than one of `elements` make an array of jobs that run this program.
     """
 
     n: int = 0
+    elements: int = 1
     controller: tuple[str, ...] = ()
     engine: tuple[str, ...] = ()
     notebook: tuple[str, ...] = ()
@@ -55,6 +57,8 @@ class Program:
             connection = shlex.quote(str(folder.write("engine.json", self.connection_info)))
         variables = {
             "n": self.n,
+            "elements": self.elements,
+            "element_log": ELEMENT,
             "controller": shlex.join(self.controller),
             "engine": shlex.join(self.engine),
             "notebook": shlex.join(self.notebook),

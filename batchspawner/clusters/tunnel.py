@@ -29,6 +29,9 @@ _BACK_OFF = (1.0, 2.0, 5.0, 10.0, 30.0)
 _PROBE = 5.0
 """Seconds between two looks whether the controller still answers, and for its answer."""
 
+_ANSWER = (0.2, 1.0, 2.0)
+"""Seconds after each failed look for a controller that was to be there: it may begin to listen."""
+
 _SILENT = 3
 """So many times in a row it may not answer before it is thought to have ended."""
 
@@ -60,6 +63,19 @@ class Tunnel:
         raise ConnectionFailed(
             f"{self.ssh.host} does not forward to {end.host}:{end.port}; ssh said:\n"
             f"{self.ssh.said or 'nothing'}"
+        )
+
+    async def reach(self, end: Endpoint) -> None:
+        """Return when the controller answers through a forward. Raises ConnectionFailed."""
+        for pause in _ANSWER:
+            if await greets(self.forwards[end]):
+                return
+            await asyncio.sleep(pause)
+        host, said = self.ssh.host, f"; ssh said:\n{self.ssh.said}" if self.ssh.said else "."
+        raise ConnectionFailed(
+            f"{host} was reached, but nothing answers to it at {end.host}:{end.port}. Either the "
+            f"controller has ended, or {host} must not or cannot connect to its node for us "
+            f"(AllowTcpForwarding in its sshd_config, a firewall){said}"
         )
 
     async def keep(self, probe: Endpoint) -> None:

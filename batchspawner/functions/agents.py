@@ -72,7 +72,7 @@ class BatchCrew(Crew):
         try:
             allocation = await self._allocate(count)
         except SubmitError as error:
-            if count == 1 or not self._is_too_many(error):
+            if count == 1 or not self._client.scheduler.refuses_array(error):
                 self.on_failure(count, error)
                 return
             self._largest = min(self._largest, count // 2)
@@ -85,11 +85,6 @@ class BatchCrew(Crew):
             self._allocations[allocation] = count
             allocation.on_status = partial(self._told, allocation)
             self.spawn(self._welcome(allocation))
-
-    def _is_too_many(self, error: SubmitError) -> bool:
-        """Say whether a smaller array may be accepted."""
-        said = error.result.text if error.result else error.message
-        return bool(self._client.scheduler.array_refused.search(said))
 
     async def _allocate(self, count: int) -> Allocation:
         resources = job_resources(self._client.scheduler, self._options)

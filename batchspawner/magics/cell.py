@@ -45,12 +45,13 @@ class Cell:
         self.screen = screen
         if not self.place.shows_progress:
             screen.hold = 0.0
+        screen.gap = self.place.parts_output
         self.record = Record()
         self._future: Future[None] | None = None
 
     def __repr__(self) -> str:
-        status = self.status
-        words = status.describe() if status is not None else "not submitted"
+        status, waits = self.status, self.record.headline is not None
+        words = status.describe() if status else "waiting" if waits else "not submitted"
         return f"<Cell {self.ident or '-'}: {words}>"
 
     @property

@@ -14,7 +14,7 @@ from .. import magics
 from ..errors import BatchError
 from .cell import Cell
 from .options import Options, parse_line
-from .places import place_for
+from .places import names_of, place_for
 from .program import Program
 from .progress import screen_for
 from .python import PythonProgram
@@ -38,8 +38,9 @@ class ExecuteMagics(Magics):  # type: ignore[misc, unused-ignore]
         [Unicode(), Dict(value_trait=Unicode(), key_trait=Unicode())],
         default_value="",
         help="""
-        Options for every cell that does not say --wlm: one line, or a dict of lines by the
-        value of --wlm, as in {"slurm": "--qos=cells", "ssh": "--host=node1"}.
+        Options for cells: one line, for those that run where default_wlm says, or a dict of
+        lines by the value of --wlm, as in {"slurm": "--qos=cells", "ssh": "--host=node1"}. What
+        is there for a scheduler is for "auto", too, where this machine has that scheduler.
         """,
     ).tag(config=True)
     default_shell = Unicode("/bin/bash", help="The shell of cells whose line has no --shell.").tag(
@@ -62,7 +63,20 @@ class ExecuteMagics(Magics):  # type: ignore[misc, unused-ignore]
             srun hostname
 
         What it prints appears here while it runs. Interrupt the kernel (Ctrl-C) to cancel it,
-        once to ask it to end, twice to end it at once.
+        once to ask it to end, twice to end it at once. With --python the cell is Python, and
+        can take variables of the notebook along and bring some back:
+
+            %%execute --wlm=auto --python --in=numbers --out=total
+            total = sum(numbers)
+
+        To go on working meanwhile, and to look at it later:
+
+            %%execute --wlm=auto --bg --amgr=cell
+            make all
+
+        and then, in another cell:
+
+            cell.wait_progress(); print(cell.log())
 
         Switches of %%execute itself:
 
@@ -138,9 +152,10 @@ class ExecuteMagics(Magics):  # type: ignore[misc, unused-ignore]
             extra = self.default_args
         options = parse_line(line, default)
         wlm = default if options.wlm is None else options.wlm
-        more = ""
-        if wlm == default:
-            more = extra if isinstance(extra, str) else extra.get(wlm, "")
+        if isinstance(extra, str):
+            more = extra if wlm == default else ""
+        else:
+            more = next((extra[name] for name in names_of(wlm) if name in extra), "")
         return options.completed(wlm, self.default_shell, parse_line(more, wlm))
 
     def _submit(self, options: Options, text: str) -> Cell:

@@ -21,6 +21,9 @@ class Place(ABC):
 
     shows_progress = True
 
+    parts_output = True
+    """Whether an empty line stands between the end line and the output of a short cell."""
+
     ident: str = ""
     """What people call the run: the job's id, or the number of a process."""
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from ..allocation import client_for
 from ..errors import OptionsError
 from ..schedulers import scheduler_names
+from ..scripts import find_scheduler
 from .job import JobPlace
 from .shell import ShellPlace
 from .ssh import SshPlace
@@ -15,6 +16,14 @@ from .ssh import SshPlace
 if TYPE_CHECKING:
     from .options import Options
     from .place import Place
+
+
+def names_of(wlm: str) -> list[str]:
+    """Return what a place is called: ``auto`` is the scheduler of this machine, too."""
+    if wlm == "auto":
+        with suppress(LookupError):
+            return [wlm, find_scheduler().name]
+    return [wlm]
 
 
 def place_for(options: Options, shell: str) -> Place:

@@ -31,8 +31,6 @@ def marks(seconds: float) -> str:
 def progress_line(record: Record, *, live: bool) -> str:
     """Return what the cell does now; `live` adds what will be of no interest later."""
     status = record.status
-    if status is not None and not record.started and status.is_final:
-        return ""
     if not record.started:
         return _waiting(record, live=live)
     seconds = (record.ended or time.time()) - record.started
@@ -45,10 +43,10 @@ def progress_line(record: Record, *, live: bool) -> str:
 
 
 def _waiting(record: Record, *, live: bool) -> str:
-    seconds = time.time() - record.accepted
+    seconds = (record.ended or time.time()) - record.accepted
     line = f"Waiting for resources {marks(seconds)}"
     status = record.status
-    if not live or status is None:
+    if not live or record.ended or status is None:
         return line
     details = [_clock(seconds)]
     if status.reason:
@@ -70,6 +68,7 @@ class Screen:
 
     def __init__(self) -> None:
         self.hold = _HELD
+        self.gap = True
         self._held: list[Piece] = []
         self._since = 0.0
         self._line = ""
@@ -105,11 +104,12 @@ class Screen:
         self._line = progress
         if self._streaming:
             self._release()
-            self._print("\n" * bool(self._column) + text, new_line=bool(text))
+            self._print("", new_line=bool(self._column))
+            self._print(text)
             return
         self._settle()
         self._print(text)
-        if text and self._held:
+        if text and self._held and self.gap:
             self._print("", new_line=True)
         self._release()
 

@@ -7,6 +7,8 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
+from ..jobs import JobState
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -14,6 +16,8 @@ if TYPE_CHECKING:
 
     Piece = tuple[str, str]
     """Where a text was printed, "stdout" or "stderr", and the text."""
+
+_RUNS = (JobState.RUNNING, JobState.SUSPENDED, JobState.COMPLETING)
 
 
 class Record:
@@ -47,7 +51,8 @@ class Record:
         """Note what became of the cell."""
         with self._news:
             self.status = status
-            if not self.started and not status.state.is_waiting:
+            # What ends without having been seen to run may never have run.
+            if not self.started and status.state in _RUNS:
                 self.started = time.time()
             if status.is_final and not self.ended:
                 self.ended = time.time()

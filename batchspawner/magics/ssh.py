@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from ..process import Process
     from .record import Record
 
+_SSH = ("ssh", "-T", "-o", "BatchMode=yes")
+_ALIVE = ("-o", "ServerAliveInterval=15", "-o", "ServerAliveCountMax=4")
+"""What ends a cell whose network has gone away: nothing else would tell us."""
+
 _POLITE = 10.0
 """Seconds that a cell which was asked to end may take before it is ended."""
 
@@ -53,6 +57,8 @@ exit "$status"
 class SshPlace(Place):
     """Run a cell as a script of a shell on another machine."""
 
+    parts_output = False
+
     def __init__(self, host: str, shell: str, arguments: tuple[str, ...] = ()) -> None:
         self.host = host
         self.title = f"ssh {host}"
@@ -68,8 +74,9 @@ class SshPlace(Place):
         # The other side's login shell may be any: it gets one line that all of them understand.
         begin = f'eval "$(head -c {len(_REMOTE)})"'
         remote = shlex.join(["exec", "sh", "-c", begin, "sh", self._mark, *shlex.split(self.shell)])
-        # BatchMode: where ssh would ask for a password, it fails.
-        return ["ssh", "-T", "-o", "BatchMode=yes", *self.arguments, "--", self.host, remote]
+        # BatchMode: where ssh would ask for a password, it fails. What the line says comes first,
+        # and so it counts.
+        return [*_SSH, *self.arguments, *_ALIVE, "--", self.host, remote]
 
     async def run(self, script: bytes, record: Record) -> None:
         self.process = await start_process(self.argv, writable=True)

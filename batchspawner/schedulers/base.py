@@ -86,6 +86,11 @@ class Scheduler(ABC):
     array_refused: ClassVar[re.Pattern[str]] = re.compile("array", re.IGNORECASE)
     """What a refusal says where a smaller array may be accepted."""
 
+    def refuses_array(self, error: SubmitError) -> bool:
+        """Say whether a smaller array may be accepted than the one that was refused."""
+        said = error.result.text if error.result else error.message
+        return bool(self.array_refused.search(said))
+
     def bringing(self, script: str, path: str) -> str:  # noqa: ARG002
         """Return the script of a job that takes along a file of its owner's home.
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import getpass
 import json
 import os
+import pwd
 import re
 import shutil
 import signal
@@ -160,6 +163,22 @@ def test_an_interrupt_cancels_the_job(user, execute, site):
     wait_for(lambda: not site.jobs(), 40, "the end of the job")
 
 
+@pytest.mark.parametrize("site", ["local"], indirect=True)
+def test_a_second_interrupt_ends_a_job_that_does_not_listen(user, execute, site):
+    started, asked = user.folder / "started", user.folder / "asked"
+    user.run("import os; os.environ['BATCHSPAWNER_QUEUE_GRACE'] = '600'")
+    threads = [user.interrupt_when(started), user.interrupt_when(asked)]
+    user.run(
+        f"{execute}\ntrap 'touch {asked}' INT TERM\ntouch {started}\n"
+        "while true; do sleep 0.05; done"
+    )
+    for thread in threads:
+        thread.join()
+    wait_for(lambda: not site.jobs(), 40, "the end of the job")
+    user.becomes("[cell.state.name, cell.finished]", ["CANCELLED", True])
+    assert user.value("cell.record.ended - cell.record.started < 120")
+
+
 def test_a_job_that_somebody_else_cancels_ends_the_wait(user, execute, site):
     started = user.folder / "started"
     user.run(f"{execute} --bg\necho before; touch {started}; sleep 600")
@@ -174,8 +193,10 @@ def test_a_job_that_waits_can_be_cancelled(user, execute, site):
     try:
         user.run(f"{execute} --bg\necho never")
         assert user.value("cell.state.name") == "PENDING"
+        assert "not submitted" not in user.value("repr(cell)")
         assert user.run(f"%jobcancel {user.value('job')}") == ("", "")
-        user.run("cell.wait_progress()")
+        out, _ = user.run("cell.wait_progress()")
+        assert re.match(r"Waiting for resources [.o]+\nEnd batch job ", out), out
         # Not every accounting remembers a job that never ran.
         assert user.value("cell.state.name == 'CANCELLED' or cell.status.gone")
         assert user.value("cell.log()") == ""
@@ -238,10 +259,14 @@ def test_a_notebook_removes_what_an_earlier_one_had_to_leave(user, execute, site
 
 
 def test_nothing_is_left_behind(user, execute):
+    home = Path(pwd.getpwnam(user.name).pw_dir)
+    before = sorted(os.listdir(home))
     user.run(f"{execute}\necho Hello")
     user.process.stdin.close()
     user.process.wait(30)
     assert list(user.calls.iterdir()) == []
+    assert sorted(os.listdir(user.folder)) == ["calls", "ipython"]
+    assert sorted(os.listdir(home)) == before
 
 
 @pytest.mark.parametrize("site", ["slurm"], indirect=True)
@@ -253,6 +278,51 @@ def test_each_element_of_an_array_runs_the_cell(user, execute):
     assert user.value("[cell.state.name, cell.log(), index]") == [
         "COMPLETED", "", {"3": "3", "4": "4"}
     ]  # fmt: skip
+
+
+@contextlib.contextmanager
+def reservation(site, name):
+    """Set the first node aside for a while."""
+    scontrol = functools.partial(site.cluster.run, "scontrol")
+    who = f"users=root,{site.users[0]}"
+    named = f"reservationname={name}"
+    when = ("starttime=now", "duration=60", "flags=ignore_jobs")
+    scontrol("create", "reservation", named, who, *when, "nodes=n1")
+    yield
+    scontrol("delete", named)
+
+
+@pytest.mark.parametrize("site", ["slurm"], indirect=True)
+def test_the_examples_of_the_old_manual_read_as_they_did(user, site):
+    user.run("import batchspawner.magics as m; m._DEFAULT_MGR = 'slurm'")
+    user.run("m._DEFAULT_LINE_CMD_ARGS = {'slurm': '--partition=low --mem=50M --jobid=job'}")
+    names = "srun -n 8 sh -c 'echo $SLURMD_NODENAME'"
+    four, _ = user.run(f"%%execute -n8 -N4\n{names}")
+    first = user.value("job")
+    with reservation(site, "rsv"):
+        line = "%%execute -n8 -N1 --reservation=rsv --time=00:42:00"
+        one, _ = user.run(f"{line}\necho $SLURM_JOB_ID\n{names}")
+    nodes = [node for node in ("g1", "n1", "n2", "n3") for _ in range(2)]
+    assert settled(four, first) == [*TRANSCRIPT, *nodes]
+    assert settled(one, user.value("job")) == [*TRANSCRIPT, "JOB", *["n1"] * 8]
+
+
+TRANSCRIPT = ["Submitted batch job JOB", "Running .", "End batch job JOB Status:  COMPLETED", ""]
+
+
+def settled(printed: str, job: int) -> list[str]:
+    """Return what a cell printed without what is different each time, the names of nodes sorted.
+
+    A cell that needs more than a moment shows its output above the end line.
+    """
+    lines = re.sub(r"\.+$", ".", printed.replace(str(job), "JOB"), flags=re.MULTILINE).splitlines()
+    lines = [one for one in lines if not one.startswith("Waiting")]
+    nodes = sorted(line for line in lines if re.fullmatch(r"[ng]\d", line))
+    rest = [line for line in lines if line not in nodes]
+    if rest.index(TRANSCRIPT[2]) == len(rest) - 1:
+        output = rest[2:-1]
+        rest = [*rest[:2], rest[-1], "", *output]
+    return [*rest, *nodes]
 
 
 @pytest.mark.parametrize("site", ["slurm"], indirect=True)

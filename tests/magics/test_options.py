@@ -90,3 +90,13 @@ def test_the_help_of_the_magic_names_every_switch(notebook):
     switches = re.findall(r"^ +--([a-z]+)", shown, re.MULTILINE)
     ours = {one.name for one in fields(Options)} - {"inputs", "outputs", "others"}
     assert sorted(switches) == sorted({*ours, *LISTS})
+
+
+def test_the_examples_of_the_help_are_understood(notebook):
+    shown = notebook.shell.object_inspect_mime("%%execute")["text/plain"]
+    lines = re.findall(r"^ +%%execute (.*)$", shown, re.MULTILINE)
+    assert [parse_line(line) for line in lines] == [
+        Options(wlm="slurm", others=("--time=0:10:00", "--mem=4G")),
+        Options(wlm="auto", python=True, inputs=("numbers",), outputs=("total",)),
+        Options(wlm="auto", bg=True, amgr="cell"),
+    ]

@@ -30,6 +30,11 @@ def test_a_cell_prints_what_its_script_prints(notebook):
     assert notebook.run("%%execute\necho out\necho error >&2\n") == ("out\n", "error\n")
 
 
+def test_output_that_does_not_end_its_line_is_followed_by_the_end_of_one(notebook):
+    assert notebook.run("%%execute\nprintf hi") == ("hi\n", "")
+    assert notebook.run("%%execute\nprintf hi; exit 3") == ("hi\nexit status 3\n", "")
+
+
 def test_a_cell_reads_nothing_from_its_standard_input(notebook):
     assert notebook.run("%%execute\ncat\necho done") == ("done\n", "")
 
@@ -163,6 +168,25 @@ def test_a_profile_sets_defaults_in_the_old_way(notebook, monkeypatch):
     monkeypatch.setattr(batchspawner.magics, "_DEFAULT_MGR", "")
     monkeypatch.setattr(batchspawner.magics, "_DEFAULT_LINE_CMD_ARGS", "-e")
     assert notebook.run("%%execute\nfalse\necho no") == ("exit status 1\n", "")
+
+
+@pytest.mark.parametrize("wlm", ["", "local"])
+def test_a_profile_sets_defaults_for_each_place(notebook, monkeypatch, wlm):
+    defaults = {"": "--jobid=here", "local": "--jobid=queued"}
+    monkeypatch.setattr(batchspawner.magics, "_DEFAULT_MGR", "ssh")
+    monkeypatch.setattr(batchspawner.magics, "_DEFAULT_LINE_CMD_ARGS", defaults)
+    magic = notebook.shell.magics_manager.registry["ExecuteMagics"]
+    assert f"--jobid={magic._options(f'--wlm={wlm!r}').jobid}" == defaults[wlm]
+    assert magic._options("").jobid == ""
+
+
+def test_the_defaults_of_a_scheduler_are_for_auto_too(notebook, monkeypatch):
+    monkeypatch.setenv("BATCHSPAWNER_SCHEDULER", "local")
+    magic = notebook.shell.magics_manager.registry["ExecuteMagics"]
+    magic.default_args = {"local": "--jobid=queued", "slurm": "--jobid=other"}
+    assert magic._options("--wlm=auto").jobid == "queued"
+    magic.default_args = {"auto": "--jobid=any", "local": "--jobid=queued"}
+    assert magic._options("--wlm=auto").jobid == "any"
 
 
 def test_the_help_shows_an_example(notebook):

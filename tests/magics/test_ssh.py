@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import subprocess
 
+import psutil
 import pytest
 
 from batchspawner.jobs import JobState
+from batchspawner.magics.ssh import SshPlace
 from tests import sshd
 from tests.hubs import wait_for
 from tests.magics.test_shell import interrupt_when
@@ -31,7 +34,7 @@ def ssh(server):
 def test_the_transcript_reads_as_ever(notebook, ssh):
     out, err = notebook.run(f"{ssh} --pid=pid\necho Hello")
     assert (out, err) == (
-        f"SSH started with pid: {notebook['pid']}\nRunning .\nDone\n\nHello\n", ""
+        f"SSH started with pid: {notebook['pid']}\nRunning .\nDone\nHello\n", ""
     )  # fmt: skip
 
 
@@ -66,7 +69,7 @@ def test_a_cell_in_python_runs_over_there(notebook, ssh):
     notebook.run("numbers = [1, 2]")
     line = f"{ssh} --python --in numbers --out total"
     out, err = notebook.run(f"{line}\ntotal = sum(numbers)\nprint('over there')")
-    assert (out.splitlines()[1:], err) == (["Running .", "Done", "", "over there"], "")
+    assert (out.splitlines()[1:], err) == (["Running .", "Done", "over there"], "")
     assert notebook["total"] == 3
 
 
@@ -97,6 +100,25 @@ def test_the_end_of_the_connection_is_the_end_of_the_cell(notebook, ssh, tmp_pat
     pid = file.read_text().strip()
     os.kill(int(notebook["cell"].ident), 9)
     wait_for(lambda: not runs(pid), 20, "the end of the cell over there")
+
+
+def test_a_cell_whose_network_has_gone_away_ends(notebook, ssh, tmp_path):
+    file = tmp_path / "pid"
+    line = f"{ssh} -o ServerAliveInterval=1 -o ServerAliveCountMax=1 --bg --amgr=cell"
+    notebook.run(f"{line}\necho $$ > {file}; sleep 600")
+    wait_for(lambda: file.exists() and file.read_text().endswith("\n"), 20, "the cell")
+    sshds = [one for one in psutil.Process(int(file.read_text())).parents() if "sshd" in one.name()]
+    sshds[0].suspend()
+    notebook["cell"].wait_progress(silent=True)
+    sshds[0].resume()
+    assert (notebook["cell"].state, notebook["cell"].status.exit_code) == (JobState.FAILED, 255)
+    assert "not responding" in notebook["cell"].log()
+
+
+def test_the_line_may_say_how_long_a_silent_network_is_borne():
+    given = SshPlace("there", "/bin/sh", ("-o", "ServerAliveInterval=2")).argv
+    told = subprocess.run(["ssh", "-G", *given[1:]], capture_output=True, text=True).stdout
+    assert {"serveraliveinterval 2", "serveralivecountmax 4"} <= set(told.splitlines())
 
 
 def test_a_second_interrupt_ends_a_cell_that_does_not_listen(notebook, ssh, tmp_path):

@@ -28,7 +28,7 @@ def whole() -> object:
 
 
 def engines() -> object:
-    """Let ipyparallel start engines, in jobs of one engine each that join as they start."""
+    """Let ipyparallel start engines, in an array of one engine each that join as they start."""
     one = ipp.Cluster(n=2, engines="batchspawner", profile_dir=_profile(), engine_timeout=60)
     one.config.JobEngineSetLauncher.engines_per_job = 1
     one.config.JobEngineSetLauncher.resources = {"runtime": RUNTIME}

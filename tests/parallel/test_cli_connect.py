@@ -14,6 +14,7 @@ import ipyparallel as ipp
 import pytest
 
 from batchspawner.errors import ConnectionFailed
+from tests.hubs import wait_for
 
 # What ipyparallel itself warns about with today's versions of what it needs.
 pytestmark = [
@@ -48,6 +49,16 @@ def test_the_command_leads_to_a_cluster_until_it_is_interrupted(far, laptop):
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=30)
     assert (process.returncode, out, err) == (0, "\n", "")
+
+
+def test_a_command_that_is_interrupted_while_it_waits_for_the_job_cleans_up(far, laptop):
+    command = [sys.executable, "-m", "batchspawner.cli", "connect", "--wait=600", *far.options]
+    with subprocess.Popen([*command, "login", "77"], stderr=subprocess.PIPE, text=True) as process:
+        wait_for(lambda: list(laptop.folder.glob("bs-*/s")), 30, "the connection")
+        process.send_signal(signal.SIGINT)
+        assert process.communicate(timeout=30)[1] == ""
+    assert process.returncode == 0
+    assert (laptop.left(), list(laptop.folder.glob("bs-*"))) == ([], [])
 
 
 def test_a_terminated_command_cleans_up_too(far, laptop):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from batchspawner.clusters.copies import clean
 from batchspawner.errors import ConnectionFailed
 from tests.hubs import wait_for
 from tests.parallel.killing import kill_oldest
+from tests.parallel.sshd import Sshd
 
 # What ipyparallel itself warns about with today's versions of what it needs.
 pytestmark = [
@@ -112,6 +114,33 @@ def test_a_host_that_does_not_answer_is_said(far, laptop):
     far.jump.stop()
     with pytest.raises(ConnectionFailed, match="Connection refused"):
         far.connect()
+
+
+def test_a_host_that_does_not_forward_is_said(far, laptop, tmp_path):
+    key = far.place.folder / "key"
+    strict = Sshd(tmp_path / "strict", key, far.place.environment)
+    with (strict.folder / "sshd_config").open("a") as settings:
+        settings.write("AllowTcpForwarding no\n")
+    (tmp_path / "config").write_text(strict.client_entry("login", key))
+    strict.start()
+    try:
+        with pytest.raises(ConnectionFailed, match="administratively prohibited") as caught:
+            far.connect(options=("-F", str(tmp_path / "config")))
+    finally:
+        strict.stop()
+    assert "login was reached, but nothing answers to it at 127.0.0.1:" in str(caught.value)
+
+
+def test_files_of_a_controller_that_has_ended_lead_nowhere(far, laptop, tmp_path):
+    old = tmp_path / "profile_old"
+    shutil.copytree(far.cluster.profile_dir, old)
+    file = old / "security" / "ipcontroller-client.json"
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+        file.write_text(json.dumps({**json.loads(file.read_text()), "registration": port}))
+        with pytest.raises(ConnectionFailed, match=f"nothing answers to it at .*:{port}"):
+            far.connect(str(old))
 
 
 _CRASH = """

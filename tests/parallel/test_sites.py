@@ -75,8 +75,8 @@ def test_a_cluster_runs_in_one_job(person):
 
 
 @several
-def test_ipyparallel_starts_engines_in_jobs_that_join_as_they_start(person):
-    assert person.sees("engines") == [[0, 1], "running", 2]
+def test_ipyparallel_starts_engines_in_an_array_that_join_as_they_start(person):
+    assert person.sees("engines") == [[0, 1], "running", 1]
 
 
 @on_slurm
@@ -89,11 +89,11 @@ def test_engines_that_wait_in_the_queue_have_their_time_yet(person, site):
     site.fill()
     with person.start("engines") as process:
         try:
-            wait_for(lambda: len(site.jobs()) == 2, 30, "the jobs in the queue")
+            wait_for(lambda: len(site.jobs()) == 1, 30, "the array in the queue")
         finally:
             site.drain()
         out, err = process.communicate(timeout=150)
-    assert (process.returncode, json.loads(out or "0")) == (0, [[0, 1], "running", 2]), err
+    assert (process.returncode, json.loads(out or "0")) == (0, [[0, 1], "running", 1]), err
 
 
 @several
