@@ -26,7 +26,7 @@ RUN_BY = {
     "migration": "tests/docs/test_pages.py",
     "tutorial": "tests/docs/test_tutorial.py",
 }
-"""The tests that run what is no configuration."""
+"""The tests that run what is Python and no configuration; test_running.py runs other blocks."""
 
 
 def is_configuration(text: str) -> bool:
