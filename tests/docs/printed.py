@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 PROJECT = Path(__file__).parents[2]
 LEVELS = {"warning", "error", "exception", "critical"}
-SPEAKERS = {"complain", "refusal", "_warn"}
+SPEAKERS = {"complain", "refusal", "_warn", "_fail"}
 """Functions of ours that show their first arguments to somebody."""
 
 _FIELD = re.compile(r"%[-.0-9]*[sdrf]|\{[^{}]*\}")
