@@ -12,6 +12,11 @@ if TYPE_CHECKING:
 
 PROJECT = Path(__file__).parents[2]
 LEVELS = {"warning", "error", "exception", "critical"}
+EXCEPTIONS = (
+    "Error", "Failed", "Failure", "Interrupted", "NotFound", "Refusal", "Refused", "Travel",
+    "Unavailable", "Unreachable",
+)  # fmt: skip
+"""How the names of all classes end that are raised with a text."""
 SPEAKERS = {"complain", "refusal", "_warn", "_fail"}
 """Functions of ours that show their first arguments to somebody."""
 
@@ -57,12 +62,13 @@ def _assigned(nodes: list[ast.AST]) -> dict[str, list[ast.expr]]:
 
 def _spoken(node: ast.AST) -> list[ast.expr]:
     """Return the arguments of a node that somebody reads."""
-    if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call):
-        # An OptionsError has the name of an option and its value first.
-        options = ast.unparse(node.exc.func) == "OptionsError"
-        return node.exc.args[2:3] if options else node.exc.args
     if isinstance(node, ast.Call):
         *owner, name = ast.unparse(node.func).split(".")
+        if name == "OptionsError":
+            # The name of an option and its value come first.
+            return node.args[2:3]
+        if name.endswith(EXCEPTIONS):
+            return node.args
         if name in LEVELS and "log" in "".join(owner):
             return node.args[:1]
         errors = any(ast.unparse(one.value) == "sys.stderr" for one in node.keywords)

@@ -107,6 +107,7 @@ def test_every_error_of_the_library_is_explained():
         ('raise Failure(f"no {x} here", 3)', ["no … here"]),
         ('def f():\n text = "so it is"\n raise Failure(text)', ["so it is"]),
         ('raise OptionsError("name", x, "write a number")', ["write a number"]),
+        ('def f():\n return BatchError("it is torn")', ["it is torn"]),
         ('raise Failure("{} is no host".format(x))', ["… is no host"]),
         ('raise Failure("this one" if x else "or that")', ["this one", "or that"]),
         ('print(f"agent: {x} ended", file=sys.stderr)', ["agent: … ended"]),
