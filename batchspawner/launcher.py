@@ -119,7 +119,9 @@ def _pattern(text: str) -> Any:
     try:
         return re.compile(text)
     except re.error as error:
-        raise Refusal("{!r} in {}: {}".format(text, CONFIGURATION, error), EX_CONFIG) from None
+        raise Refusal(
+            "cannot read the pattern {!r} in {}: {}".format(text, CONFIGURATION, error), EX_CONFIG
+        ) from None
 
 
 def _filled(word: str, values: Values) -> Optional[str]:

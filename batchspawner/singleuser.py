@@ -51,6 +51,7 @@ Address = Tuple[socket.AddressFamily, str]
 
 # Exit statuses of https://man.openbsd.org/sysexits
 EX_UNAVAILABLE = 69
+EX_OSERR = 71
 EX_TEMPFAIL = 75
 EX_CONFIG = 78
 
@@ -262,7 +263,7 @@ def hold_port(host: str, fixed: int, env: Environment) -> Tuple[contextlib.ExitS
         with contextlib.suppress(OSError):
             return take(port, addresses)
     below = " or, below 1024, reserved for root" if min(ports) < 1024 else ""
-    raise Failure(f"{name} in use{below} on {socket.gethostname()}", EX_UNAVAILABLE)
+    raise Failure(f"{name} in use{below} on {socket.gethostname()}", EX_OSERR)
 
 
 def candidates(fixed: int, env: Environment) -> Tuple[List[int], str]:

@@ -193,7 +193,7 @@ def test_a_range_without_a_free_port_is_named(hub):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         done = wrap(hub().url, "true", BATCHSPAWNER_PORT_RANGE=f"{port}-{port}")
-    assert done.returncode == singleuser.EX_UNAVAILABLE
+    assert done.returncode == singleuser.EX_OSERR
     assert done.stderr == (
         f"batchspawner-singleuser: all ports of BATCHSPAWNER_PORT_RANGE {port}-{port} are in use "
         f"on {socket.gethostname()}\n"
@@ -205,7 +205,7 @@ def test_a_configured_port_that_is_taken_is_named(hub):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         done = wrap(one.url, "true", JUPYTERHUB_SERVICE_URL=f"http://127.0.0.1:{port}/")
-    assert (done.returncode, one.reports) == (singleuser.EX_UNAVAILABLE, [])
+    assert (done.returncode, one.reports) == (singleuser.EX_OSERR, [])
     assert f"port {port} of JUPYTERHUB_SERVICE_URL is in use" in done.stderr
 
 

@@ -82,7 +82,7 @@ class DirectCallDispatcher(Dispatcher):
             try:
                 future.set_result(call.function.run_locally(*call.args, **call.kwargs))
             except Exception as error:
-                log.exception("%s failed", call)
+                log.exception("%s has raised", call)
                 future.set_exception(error)
 
     def is_sequential(self) -> bool:

@@ -70,6 +70,11 @@ HUB_UNREACHABLE = Cause(
     "The job's node could not reach the Hub.",
     "You cannot mend that: tell the administrator, with the job's number and its node.",
 )
+NO_PORT = Cause(
+    "no_port",
+    "The job's node had no free port for the server.",
+    "Start again; another node may have one. If it fails again, tell the administrator.",
+)
 CRASHED = Cause(
     "job_failed",
     "The job ended before its server was there.",
@@ -102,6 +107,7 @@ _BY_STATE: Mapping[JobState, Cause] = {
 # What batchspawner.singleuser and the shell end with.
 _BY_EXIT: Mapping[int, Cause] = {
     69: HUB_UNREACHABLE,
+    71: NO_PORT,
     75: HUB_UNREACHABLE,
     78: ENVIRONMENT,
     126: ENVIRONMENT,

@@ -32,7 +32,8 @@ def note_end(spawner: Any, status: JobStatus) -> None:
     word = cause_of(status, "").word
     ended = status.state is JobState.COMPLETED
     why = _WORDS.get(word, "it was shut down" if ended else f"its job {status.describe()}")
-    text = f"Your server ended: {why} (job {status.job_id})."
+    which = f"Your server {spawner.name}" if spawner.name else "Your server"
+    text = f"{which} ended: {why} (job {status.job_id})."
     _endings[spawner.user.name, spawner.name] = (time.time(), text)
     while len(_endings) > _KEPT:
         _endings.popitem(last=False)

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 # What batchspawner.singleuser and the shell end with.
 _EXIT_MEANINGS = {
-    69: "The Hub did not accept its report, or no port was free on its node.",
+    69: "The Hub did not accept its report.",
+    71: "All ports on which its server may listen are in use there.",
     75: "Its node could not reach the Hub at {api_url}.",
     78: "Its environment was not complete.",
     126: "A command could not be run on its node.",
@@ -109,8 +110,10 @@ def failure_of_submit(title: str, error: SchedulerError) -> SpawnFailure:
     """Return the failure of a job that the scheduler did not take."""
     if not isinstance(error, SubmitError):
         return SpawnFailure(story=Story(UNSENT, f"{capital(title)}: {error.message}"))
-    said = error.result.text if error.result else str(error)
-    return SpawnFailure(story=Story(REFUSED, f"{capital(title)} says: {said}"))
+    if not error.result:
+        # Not the scheduler's words, but those of the launcher or of sudo.
+        return SpawnFailure(story=Story(UNSENT, capital(error.message)))
+    return SpawnFailure(story=Story(REFUSED, f"{capital(title)} says: {error.result.text}"))
 
 
 async def failure_of_job(spawner: Any, status: JobStatus, owner: int) -> SpawnFailure:

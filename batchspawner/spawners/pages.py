@@ -29,7 +29,7 @@ def use_pages(c: Any) -> None:
     # JupyterHub itself adds the folder of its own pages behind all others.
     c.JupyterHub.template_paths = [*(paths if isinstance(paths, list) else ()), folder]
     # Not the functions themselves: JupyterHub would call them for each page, nobody logged in.
-    helpers = SimpleNamespace(servers=servers, end_of=end_of)
+    helpers = SimpleNamespace(servers=servers, end_of=end_of, endings=endings)
     c.JupyterHub.template_vars.update({"batchspawner": helpers})
 
 
@@ -50,6 +50,11 @@ def end_of(user: Any, name: str = "") -> str:
     """Return how a user's server ended that ended by itself, or nothing; the template calls it."""
     outer = user.spawners.get(name)
     return "" if outer is None or outer.active else ending_of(user.name, name)
+
+
+def endings(user: Any) -> Iterator[str]:
+    """Yield how each server of a user ended that ended by itself; the template calls it."""
+    yield from filter(None, (end_of(user, name) for name in sorted(user.spawners)))
 
 
 def _end(spawner: Any) -> float | None:

@@ -18,7 +18,10 @@ from ..templating import format_template, names_in
 from ..waiting import within
 from . import metrics
 from .admission import Ticket, shared_gate
+from .causes import cause_of
 from .confirming import until_confirmed
+from .failures import SpawnFailure, Story
+from .joblog import log_path, read_tail, secrets_of
 from .names import check_names, risky_names
 from .packing import pack
 from .state import JobStatus, commit_state
@@ -91,6 +94,7 @@ class ShellBackend:
             spawner.log.exception("%s: no job id in %r", spawner._log_name, output)
             spawner.job_id = ""
         else:
+            spawner.job_log = log_path(package.script, spawner.job_id)
             spawner.log.info("%s: submitted job %s", spawner._log_name, spawner.job_id)
         self._count("accepted" if spawner.job_id else "refused")
 
@@ -151,10 +155,12 @@ class ShellBackend:
             await self._pause()
             if hasattr(spawner, "mock_port"):
                 spawner.port = spawner.mock_port
+            known = self._known()
             if await spawner.poll() is not None:
-                raise RuntimeError(
+                raise await self._failure(
                     "The Jupyter batch job started but died before launching the "
-                    "single-user server."
+                    "single-user server.",
+                    *known,
                 )
         await until_confirmed(spawner)
         spawner.job_host, spawner.job_port = spawner.ip or "", spawner.port
@@ -194,6 +200,16 @@ class ShellBackend:
         except KeyError:
             return -1
 
+    def _known(self) -> tuple[str, str, list[str]]:
+        """Return the job, its log and what may not be shown of it: its end clears all three."""
+        return self.spawner.job_id, self.spawner.job_log, secrets_of(self.spawner)
+
+    async def _failure(self, said: str, job_id: str, log: str, secrets: list[str]) -> SpawnFailure:
+        """Return the failure of a job of which no more is known than what it wrote."""
+        tail = await read_tail(log, self.owner(), secrets)
+        cause = cause_of(SchedulerStatus(job_id, JobState.FAILED), tail)
+        return SpawnFailure(story=Story(cause, said, job_id, log, tail))
+
     async def look_around(self) -> None:
         """Learn nothing more: the site's commands tell no more than the job's state."""
 
@@ -209,10 +225,12 @@ class ShellBackend:
                 spawner.job_id,
                 spawner.job_status,
             )
+            known = self._known()
             spawner.clear_state()
-            raise RuntimeError(
+            raise await self._failure(
                 "The Jupyter batch job has disappeared while pending in the queue or died "
-                "immediately after starting."
+                "immediately after starting.",
+                *known,
             )
         return bool(status is JobStatus.RUNNING)
 

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from batchspawner.errors import SubmitError
 from batchspawner.jobs import JobState, JobStatus
 from batchspawner.spawners.causes import CRASHED, cause_of
-from batchspawner.spawners.failures import SpawnFailure, Story
+from batchspawner.spawners.failures import SpawnFailure, Story, failure_of_submit
 from batchspawner.spawners.joblog import log_path, read_tail, redact
 from tests.spawners.site import TOKEN
 from tests.spawners.test_life import begin
@@ -30,6 +31,7 @@ def ended(state=JobState.FAILED, **facts) -> JobStatus:
         (ended(JobState.PREEMPTED), "", "job_preempted"),
         (ended(exit_code=75), "", "hub_unreachable"),
         (ended(exit_code=69), "", "hub_unreachable"),
+        (ended(exit_code=71), "", "no_port"),
         (ended(exit_code=127), "", "environment_missing"),
         (ended(exit_code=126), "", "environment_missing"),
         (ended(exit_code=78), "", "environment_missing"),
@@ -125,6 +127,14 @@ def test_a_page_gets_all_of_it_and_every_foreign_text_escaped():
             "Start again; if it fails again, tell the administrator. Job 12. Its log is "
             "/home/<ada>/log. It ends with:\n<script>alert(1)</script>"
         )
+    )
+
+
+def test_what_the_launcher_says_is_not_taken_for_the_schedulers_words():
+    failure = failure_of_submit("Slurm", SubmitError("The launcher refused it. ada is nobody"))
+    assert str(failure) == (
+        "The job could not be submitted. The launcher refused it. ada is nobody. Try again later; "
+        "if it stays so, tell the administrator."
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 
 import pytest
@@ -23,6 +24,7 @@ from batchspawner import (
 )
 from batchspawner.spawners.claim import server_of
 from batchspawner.spawners.customised import customisations
+from batchspawner.spawners.failures import SpawnFailure
 from batchspawner.spawners.managed import ManagedBackend
 from batchspawner.spawners.packing import NEXT
 from batchspawner.spawners.shell import ShellBackend
@@ -180,6 +182,26 @@ async def test_a_job_that_dies_before_the_server_reports_ends_the_start():
     spawner = scripted(OldSite, ("sub", "77"), ("ask", "RUN on a"), ("ask", ""))
     with pytest.raises(RuntimeError, match="died before launching the single-user server"):
         await spawner.start()
+
+
+async def test_a_job_that_dies_shows_the_end_of_its_log(tmp_path, monkeypatch):
+    log = tmp_path / "77.log"
+    log.write_text("module: command not found\nJUPYTERHUB_API_TOKEN=abcd-efgh\n")
+
+    class Writing(OldSite):
+        batch_script = f"#!/bin/sh\n#SBATCH --output={tmp_path}/%j.log\n{{cmd}}\n"
+
+    monkeypatch.setattr(ShellBackend, "owner", lambda _: os.getuid())
+    spawner = scripted(Writing, ("sub", "77"), ("ask", "RUN on a"), ("ask", ""))
+    with pytest.raises(SpawnFailure) as caught:
+        await spawner.start()
+    assert str(caught.value) == (
+        "Something that the server needs is missing on the node. The Jupyter batch job started "
+        "but died before launching the single-user server. See the log for what is missing. If "
+        "you have chosen an environment, choose another one; else tell the administrator. Job 77. "
+        f"Its log is {log}. It ends with:\n"
+        "module: command not found\nJUPYTERHUB_API_TOKEN=[hidden]"
+    )
 
 
 async def test_a_submit_without_an_id_ends_the_start():

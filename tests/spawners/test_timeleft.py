@@ -99,6 +99,22 @@ async def test_a_server_that_ended_by_itself_does_not_just_vanish(spawner, clust
     assert pages.end_of(gone) == ""
 
 
+async def test_the_home_page_tells_the_end_of_each_server(spawner):
+    lab = SimpleNamespace(user=spawner.user, name="lab")
+    for one, job_id in ((spawner, "1"), (lab, "2")):
+        endings.note_end(one, JobStatus(job_id, JobState.TIMEOUT))
+    outer = SimpleNamespace(ready=False, active=False)
+    user = SimpleNamespace(name=spawner.user.name, spawners={"": outer, "lab": outer, "x": outer})
+    why = "ended: the time that it had asked for was over"
+    assert list(pages.endings(user)) == [
+        f"Your server {why} (job 1).", f"Your server lab {why} (job 2)."
+    ]  # fmt: skip
+    user.spawners["lab"] = SimpleNamespace(ready=True, active=True)
+    assert list(pages.endings(user)) == [f"Your server {why} (job 1)."]
+    for one in (spawner, lab):
+        endings.forget_end(one)
+
+
 async def test_endings_of_yesterday_are_no_news(spawner, monkeypatch):
     endings.note_end(spawner, JobStatus("1", JobState.TIMEOUT))
     now = time.time()
