@@ -44,11 +44,24 @@ def log_path(script: str, job_id: str) -> str:
     return _ID.sub(number[0] if number and number[0] else job_id, paths[-1]) if paths else ""
 
 
+async def log_tail(spawner: Any) -> str:
+    """Return the last lines of the log of a spawner's job, or nothing."""
+    backend, secrets = spawner.backend, [one for one in (spawner.api_token, spawner.job_tag) if one]
+    tail = await read_tail(spawner.job_log, backend.owner(), secrets)
+    # A Hub that is not root may not enter the homes of its users.
+    return tail or shorten(await backend.log_tail(), secrets)
+
+
 async def read_tail(path: str, owner: int, secrets: Iterable[str]) -> str:
     """Return the last lines of a log that this machine has too, or nothing."""
     if not path:
         return ""
     text = await asyncio.get_running_loop().run_in_executor(None, _read, path, owner)
+    return shorten(text, secrets)
+
+
+def shorten(text: str, secrets: Iterable[str]) -> str:
+    """Return the last lines of a text, without what may open something."""
     lines = [line[:_WIDTH] for line in redact(text, secrets).splitlines() if line.strip()]
     return "\n".join(lines[-_LINES:])
 
@@ -76,8 +89,3 @@ def _read(path: str, owner: int) -> str:
             file.seek(max(0, status.st_size - _TAIL))
             return file.read(_TAIL).decode(errors="replace")
     return ""
-
-
-def secrets_of(spawner: Any) -> list[str]:
-    """Return what of a server nobody may read in a log."""
-    return [one for one in (spawner.api_token, spawner.job_tag) if one]

@@ -171,6 +171,10 @@ class ShellBackend:
         except KeyError:
             return -1
 
+    async def log_tail(self) -> str:
+        """Return nothing: the site's commands show no logs."""
+        return ""
+
     async def look_around(self) -> None:
         """Learn nothing more: the site's commands tell no more than the job's state."""
 
