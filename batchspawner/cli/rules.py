@@ -57,27 +57,36 @@ _LOGS: Mapping[str, str] = {
     "moab": "",
     "oar": "{home}/.jupyterhub.oar.{job_id}.out",
     "pbspro": "{home}/.jupyterhub.pbs.err",
-    "slurm": "{home}/jupyterhub_slurmspawner_{job_id}.log",
+    "slurm": "{home}/jupyterhub_slurmspawner_{number}.log",
     "torque": "{home}/.jupyterhub.torque.err",
 }
+
+_OAR_OTHER = (
+    r"(?m)^#OAR (?![ \t]*(?:-[lqpdnaOEt]|--(?:resource|queue|property|directory|name|anterior"
+    r"|stdout|stderr|type|project|checkpoint|signal|hold)\b))"
+)
 
 # What has a submit command run something here, and not in the job.
 _REFUSED: Mapping[str, tuple[str, ...]] = {
     # https://manpages.debian.org/bookworm/gridengine-client/qsub.1: another prefix, options from a
     # file, a script that judges jobs.
-    "gridengine": (r"(?m)^#\$.*\s-(?:C|jsv|@)",),
+    "gridengine": (r"(?m)^#\$(?:.*\s)?-(?:C|jsv|@)",),
     # https://htcondor.readthedocs.io/en/latest/man-pages/condor_submit.html: the output of a
     # command as a part of the description, or as its list of jobs, and universes whose jobs run
     # beside the queue. Macros and lines that go on in the next one can hide each of them.
     "htcondor": (
         r"\\\s*\n",
-        r"(?im)^(?![ \t\r]*(?:#.*|[+\w.]+[ \t]*=.*|queue(?:[ \t]+[0-9]+)?[ \t\r]*)?$).+$",
+        r"(?im)^(?![ \t\r]*(?:#.*|(?!queue\b)[+\w.]+[ \t]*=.*|queue(?:[ \t]+\d+)?[ \t\r]*)?$).+$",
         r"(?im)^\s*@?include\b",
         r"(?im)^\s*universe\s*=(?!\s*(?:vanilla|container|docker|parallel)\s*$)",
         r"(?i)jobuniverse",
     ),
-    # https://oar-documentation.readthedocs.io/en/2.5/user/commands.html: --notify exec:…
-    "oar": (r"(?m)^#OAR\s.*--?no",),
+    # https://oar-documentation.readthedocs.io/en/2.5/user/commands.html: --notify exec:…, what
+    # reads and writes files here, --array-param-file by a shell; types of jobs of a frontend.
+    "oar": (
+        _OAR_OTHER,
+        r"(?m)^#OAR [ \t]*(?:-t|--type)\W*(?:deploy|cosystem)",
+    ),
 }
 
 # Its job ids name the cluster where there are several: a word of a command that names a part which

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ..waiting import within
 from .causes import SILENT, TOO_LONG
 from .failures import SpawnFailure, Story
-from .joblog import read_tail, secrets_of
+from .joblog import log_tail
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -35,5 +35,4 @@ async def late(spawner: Any) -> Story:
     said = f"After {spawner.start_timeout} s, the limit of this Hub: {message}."
     if backend.status is None or backend.status.state.is_waiting:
         return Story(TOO_LONG, said, spawner.job_id)
-    tail = await read_tail(spawner.job_log, backend.owner(), secrets_of(spawner))
-    return Story(SILENT, said, spawner.job_id, spawner.job_log, tail)
+    return Story(SILENT, said, spawner.job_id, spawner.job_log, await log_tail(spawner))

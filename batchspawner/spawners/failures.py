@@ -11,7 +11,7 @@ from tornado import web
 
 from ..errors import SubmitError
 from .causes import CRASHED, REFUSED, UNSENT, Cause, cause_of
-from .joblog import read_tail, secrets_of
+from .joblog import log_tail
 from .wording import capital
 
 if TYPE_CHECKING:
@@ -116,12 +116,9 @@ def failure_of_submit(title: str, error: SchedulerError) -> SpawnFailure:
     return SpawnFailure(story=Story(REFUSED, f"{capital(title)} says: {error.result.text}"))
 
 
-async def failure_of_job(spawner: Any, status: JobStatus, owner: int) -> SpawnFailure:
-    """Return the failure of a job that has ended before its server was there.
-
-    `owner` is the id of the user to whom its log belongs.
-    """
-    tail = await read_tail(spawner.job_log, owner, secrets_of(spawner))
+async def failure_of_job(spawner: Any, status: JobStatus) -> SpawnFailure:
+    """Return the failure of a job that has ended before its server was there."""
+    tail = await log_tail(spawner)
     said = "The job ended before it ran" if status.start is None else "The job ended"
     parts = [f"{said}: {status.describe()}.", exit_meaning(spawner, status.exit_code)]
     parts.append(spawner.claim_alarm)

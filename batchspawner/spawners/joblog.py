@@ -44,11 +44,24 @@ def log_path(script: str, job_id: str) -> str:
     return _ID.sub(number[0] if number and number[0] else job_id, paths[-1]) if paths else ""
 
 
+async def log_tail(spawner: Any) -> str:
+    """Return the last lines of the log of a spawner's job, or nothing."""
+    backend, secrets = spawner.backend, secrets_of(spawner)
+    tail = await read_tail(spawner.job_log, backend.owner(), secrets)
+    # A Hub that is not root may not enter the homes of its users.
+    return tail or shorten(await backend.log_tail(), secrets)
+
+
 async def read_tail(path: str, owner: int, secrets: Iterable[str]) -> str:
     """Return the last lines of a log that this machine has too, or nothing."""
     if not path:
         return ""
     text = await asyncio.get_running_loop().run_in_executor(None, _read, path, owner)
+    return shorten(text, secrets)
+
+
+def shorten(text: str, secrets: Iterable[str]) -> str:
+    """Return the last lines of a text, without what may open something."""
     lines = [line[:_WIDTH] for line in redact(text, secrets).splitlines() if line.strip()]
     return "\n".join(lines[-_LINES:])
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import pwd
 import time
 from typing import TYPE_CHECKING, Any
 
+from ..errors import BatchError
 from ..jobs import JobState
 from ..schedulers import scheduler_class, scheduler_names
 from ..waiting import within
@@ -38,6 +40,9 @@ if TYPE_CHECKING:
 
 _FIRST_ANSWER = 15.0
 """Seconds that `poll` waits for the first listing after a restart of the Hub."""
+
+_LOG_PATIENCE = 1.5
+"""Seconds that the end of a log may take: JupyterHub's own limit for the start comes soon."""
 
 _ANSWER_PAUSE = 0.1
 """Seconds between two looks whether the server answers."""
@@ -296,13 +301,19 @@ class ManagedBackend:
             spawner.job_id,
             status.describe(),
         )
-        raise await failure_of_job(spawner, status, self.owner())
+        raise await failure_of_job(spawner, status)
 
     def owner(self) -> int:
         """Return the id of the user to whom the job belongs."""
         if self.client.runner.is_this_user:
             return os.getuid()
         return pwd.getpwnam(self.spawner.user.name).pw_uid
+
+    async def log_tail(self) -> str:
+        """Return the end of the job's log, as its owner, or nothing where that is not allowed."""
+        with contextlib.suppress(BatchError, asyncio.TimeoutError):
+            return await within(_LOG_PATIENCE, self.client.log_tail(self.spawner.job_id))
+        return ""
 
     def _use_fixed_port(self) -> None:
         """Take the port that the configuration fixes where no wrapper reports one."""

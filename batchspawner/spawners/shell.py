@@ -210,6 +210,10 @@ class ShellBackend:
         cause = cause_of(SchedulerStatus(job_id, JobState.FAILED), tail)
         return SpawnFailure(story=Story(cause, said, job_id, log, tail))
 
+    async def log_tail(self) -> str:
+        """Return nothing: the site's commands show no logs."""
+        return ""
+
     async def look_around(self) -> None:
         """Learn nothing more: the site's commands tell no more than the job's state."""
 

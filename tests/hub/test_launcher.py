@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import pwd
 import shutil
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -31,6 +33,12 @@ for one in ("GridengineSpawner", "CondorSpawner", "OarSpawner"):
     c[one].pop("exec_prefix", None)
 c.BatchSpawnerBase.launcher = {LAUNCHER!r}
 c.BatchSpawnerBase.orphan_grace = 2
+
+def broken(spawner):
+    if spawner.user_options.get("broken"):
+        spawner.req_prologue = "echo no such module; exit 3"
+
+c.Spawner.pre_spawn_hook = broken
 """
 
 
@@ -97,6 +105,19 @@ def test_a_user_outside_of_the_group_gets_no_server_and_reads_why(hub):
     assert f"sudo does not let the Hub run {LAUNCHER} as {OUTSIDER}" in events[-1]["message"]
 
 
+def test_a_user_reads_the_end_of_a_log_that_the_hub_may_not_read(hub):
+    user = MEMBERS[0]
+    home = Path(pwd.getpwnam(user).pw_dir)
+    mode = home.stat().st_mode
+    home.chmod(0o700)
+    try:
+        hub.begin(user, {"broken": True})
+        events = first_events(hub, user, lambda text: "failed" in text)
+        assert "no such module" in events[-1]["html_message"]
+    finally:
+        home.chmod(mode)
+
+
 def test_a_lost_job_is_cancelled_through_the_launcher(hub, site):
     lost, other = MEMBERS
     hub.begin(lost)
@@ -133,7 +154,9 @@ async def test_a_job_that_is_not_the_hubs_is_left_alone(launcher, site, monkeypa
     for name, value in site.environment.items():
         monkeypatch.setenv(name, value)
     own = site.client()  # of the first member, without the launcher
-    job_id = await own.submit(JobRequest(site.script("sleep 600"), arguments=site.quiet))
+    # As where it is submitted from a notebook, with all that is in its environment.
+    outer = {"OUTER_JOB_NAME": "jh-0123456789ab"}
+    job_id = await own.submit(JobRequest(site.script("sleep 600"), "", outer, site.quiet))
     try:
         status, said = ask(MEMBERS[0], {"verb": "cancel", "job_id": job_id})
         assert (status, said) == (

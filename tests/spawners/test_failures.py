@@ -10,6 +10,7 @@ import pytest
 
 from batchspawner.errors import SubmitError
 from batchspawner.jobs import JobState, JobStatus
+from batchspawner.spawners import managed
 from batchspawner.spawners.causes import CRASHED, cause_of
 from batchspawner.spawners.failures import SpawnFailure, Story, failure_of_submit
 from batchspawner.spawners.joblog import log_path, read_tail, redact
@@ -192,3 +193,30 @@ async def test_a_job_that_runs_without_a_server_is_no_matter_of_the_queue(
         await asyncio.wait_for(task, 5)
     assert caught.value.story.cause.word == "server_silent"
     assert str(caught.value).endswith("It ends with:\nLoading modules ...")
+
+
+async def test_a_log_that_only_its_owner_may_read_is_asked_for_as_its_owner(spawner, cluster):
+    task = await begin(spawner)
+
+    async def log_tail(job_id: str) -> str:
+        return f"log of {job_id}\n\nno such module, {TOKEN}\n"
+
+    spawner.backend.client.log_tail = log_tail
+    cluster.set("1", JobState.FAILED, exit_code=3, start=1.0)
+    with pytest.raises(SpawnFailure) as failed:
+        await asyncio.wait_for(task, 5)
+    assert failed.value.story.tail == "log of 1\nno such module, [hidden]"
+
+
+async def test_a_log_that_cannot_be_had_soon_is_no_hindrance(spawner, cluster, monkeypatch):
+    monkeypatch.setattr(managed, "_LOG_PATIENCE", 0.05)
+    task = await begin(spawner)
+
+    async def log_tail(_: str) -> str:
+        return await asyncio.get_running_loop().create_future()
+
+    spawner.backend.client.log_tail = log_tail
+    cluster.set("1", JobState.FAILED, exit_code=3, start=1.0)
+    with pytest.raises(SpawnFailure) as failed:
+        await asyncio.wait_for(task, 5)
+    assert failed.value.story.tail == ""
