@@ -84,11 +84,13 @@ class Pool:
         self._changed()
 
     def drop(self) -> None:
-        """Cancel all calls that no worker has."""
-        while self._waiting:
-            task = self._waiting.popleft()
-            task.future.cancel()
-            task.start()
+        """Cancel all calls that have not begun; one that is to be repeated has."""
+        waiting, self._waiting = self._waiting, deque()
+        for task in waiting:
+            if task.started or not task.future.cancel():
+                self._waiting.append(task)
+            else:
+                task.start()
 
     def close(self) -> None:
         """End when all calls have been done."""

@@ -191,3 +191,31 @@ async def test_nodes_on_which_no_worker_starts_do_not_swallow_jobs_without_end(c
         await asyncio.sleep(0.01)
     held.set()
     assert (await done, crew.brought < 9) == (["done"] * 9, True)
+
+
+class Patient(MadeUpCrew):
+    """Bring all workers but the first when they are let in."""
+
+    def __init__(self, *ends):
+        super().__init__(*ends)
+        self.gone, self.let_in = asyncio.Event(), asyncio.Event()
+
+    async def recruit(self, count):
+        if self.brought:
+            self.gone.set()
+            await self.let_in.wait()
+        await super().recruit(count)
+
+
+async def test_a_call_that_is_to_be_repeated_is_not_cancelled_with_those_that_wait():
+    crew = Patient(ended(NodeFailed, JobState.NODE_FAIL))
+    pool = Pool(crew, 1)
+    futures = [JobFuture() for _ in range(3)]
+    pool.add([Task(one, make_call(pow, (2, 3), {})) for one in futures])
+    await asyncio.wait_for(crew.gone.wait(), SECONDS)
+    pool.drop()
+    pool.close()
+    crew.let_in.set()
+    await asyncio.wait_for(pool.closed(), SECONDS)
+    assert futures[0].result(0) == "done"
+    assert [one.cancelled() for one in futures[1:]] == [True, True]
