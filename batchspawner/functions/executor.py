@@ -144,10 +144,18 @@ class Executor(concurrent.futures.Executor):
     def __exit__(self, kind: Any, error: Any, traceback: Any) -> bool | None:
         """Wait for all calls; after Ctrl-C, cancel those that have not begun and do not wait."""
         interrupted = kind is not None and issubclass(kind, KeyboardInterrupt)
-        self.shutdown(wait=not interrupted, cancel_futures=interrupted)
+        try:
+            self.shutdown(wait=not interrupted)
+        except KeyboardInterrupt:
+            self._interrupt()
+            raise
         if interrupted:
-            run(self._leave())
+            self._interrupt()
         return None
+
+    def _interrupt(self) -> None:
+        self.shutdown(wait=False, cancel_futures=True)
+        run(self._leave())
 
     def _add(self, task: Task, *, late: bool = False) -> None:
         with self._lock:
@@ -159,6 +167,9 @@ class Executor(concurrent.futures.Executor):
 
     def _add_later(self, future: JobFuture, fn: Any, args: Any, kwargs: Any) -> None:
         """Submit a call that had to wait for its arguments."""
+        with self._lock:
+            if future not in self._later:
+                return  # it was cancelled meanwhile
         try:
             values = tuple(_value(one) for one in args)
             named = {name: _value(one) for name, one in kwargs.items()}
@@ -212,9 +223,9 @@ class Executor(concurrent.futures.Executor):
                 future.set_running_or_notify_cancel()
 
     async def _closed(self) -> None:
-        while self._end is None:
+        while self._pool is None:
             await asyncio.sleep(0)
-        await self._end
+        await self._pool.closed()
 
     async def _leave(self) -> None:
         """Let the program end without waiting, and the workers after the call that they are at."""

@@ -84,11 +84,13 @@ class Pool:
         self._changed()
 
     def drop(self) -> None:
-        """Cancel all calls that no worker has."""
-        while self._waiting:
-            task = self._waiting.popleft()
-            task.future.cancel()
-            task.start()
+        """Cancel all calls that have not begun; one that is to be repeated has."""
+        waiting, self._waiting = self._waiting, deque()
+        for task in waiting:
+            if task.started or not task.future.cancel():
+                self._waiting.append(task)
+            else:
+                task.start()
 
     def close(self) -> None:
         """End when all calls have been done."""
@@ -201,12 +203,17 @@ class Pool:
     def _count(self, member: Member) -> None:
         """Give up where workers come and go, each by a job, while the calls go on waiting."""
         self._useless = 0 if member.is_of_use or not self._waiting else self._useless + 1
-        if self._useless >= _USELESS:
-            self._useless = 0
-            self._failed_to_come(0, BatchError(
-                f"{_USELESS} workers in a row have ended before they took a call, the last one "
-                f"was {member.hand.name}: was the end of its walltime too near, by its clock?"
-            ))  # fmt: skip
+        if self._useless < _USELESS:
+            return
+        self._useless = 0
+        told = (f"{_USELESS} workers in a row have ended before they took a call, the last one was "
+                f"{member.hand.name}")  # fmt: skip
+        if self._members:
+            self._size = len(self._members)
+            log.warning("%s; going on with the %d that work", told, self._size)
+        else:
+            told += ": was the end of its walltime too near, by its clock?"
+            self._failed_to_come(0, BatchError(told))
 
     async def _something_to_do(self, member: Member, answers: asyncio.Task[None]) -> bool:
         """Wait for calls; return False where this worker gets no more of them."""
@@ -300,6 +307,7 @@ class Pool:
     async def _never_came(self, member: Member) -> None:
         """Take back all that a worker was given that died before it could begin."""
         error = await member.hand.ending()
+        member.is_of_use = False
         self._waiting.extendleft(reversed(member.running.values()))
         member.running.clear()
         self._members.discard(member)

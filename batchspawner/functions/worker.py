@@ -189,7 +189,7 @@ class Worker:
                 raise self.broken[header["key"]]
             args, kwargs = load(header["form"], data)
             value = self.functions[header["key"]](*args, **kwargs)
-            answer["form"], result = dump(value)
+            answer["form"], result = _dump_result(value)
         except BaseException as error:
             answer["type"] = "error"
             answer.update(_described(error))
@@ -213,6 +213,14 @@ class Worker:
             file.flush()
             os.fsync(file.fileno())
         return path
+
+
+def _dump_result(value: Any) -> tuple[str, bytes]:
+    try:
+        return dump(value)
+    except Exception as error:
+        kind = type(value).__qualname__
+        raise TypeError("the result, a %s, cannot be sent back: %s" % (kind, error)) from error
 
 
 def _described(error: BaseException) -> dict[str, str]:

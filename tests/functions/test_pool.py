@@ -86,6 +86,31 @@ class TiredCrew(MadeUpCrew):
             self.on_hand(hand)
 
 
+class BlackHole(Crew):
+    """Bring one worker that is at a call until the last, and others that die at once."""
+
+    def __init__(self):
+        self.brought = 0
+        self.good = MadeUpHand("good", None)
+
+    async def recruit(self, count):
+        for _ in range(count):
+            self.brought += 1
+            self.on_hand(self.good if self.brought == 1 else DeadHand(str(self.brought), None))
+
+    async def dismiss(self):
+        pass
+
+
+class DeadHand(MadeUpHand):
+    async def answers(self):
+        for frame in ():
+            yield frame
+
+    async def ending(self):
+        return BatchError("it cannot start")
+
+
 class NoCrew(Crew):
     async def recruit(self, count):
         raise SubmitError("The queue is closed.")
@@ -145,3 +170,52 @@ async def test_workers_who_do_not_come_are_not_waited_for_when_all_is_done(monke
 async def test_workers_that_come_for_nothing_are_not_asked_for_again_and_again():
     crew = TiredCrew()
     assert (await outcome(crew, calls=2), crew.brought) == ([BatchError] * 2, 3)
+
+
+async def test_nodes_on_which_no_worker_starts_do_not_swallow_jobs_without_end(caplog):
+    crew = BlackHole()
+    held = asyncio.Event()
+    answers = crew.good.answers
+
+    async def slowly():
+        async for frame in answers():
+            if frame[0]["type"] == "result":
+                await held.wait()
+            yield frame
+
+    crew.good.answers = slowly
+    done = asyncio.ensure_future(outcome(crew, calls=9, size=3))
+    until = asyncio.get_running_loop().time() + SECONDS
+    while "going on with the 1 that work" not in caplog.text:
+        assert asyncio.get_running_loop().time() < until
+        await asyncio.sleep(0.01)
+    held.set()
+    assert (await done, crew.brought < 9) == (["done"] * 9, True)
+
+
+class Patient(MadeUpCrew):
+    """Bring all workers but the first when they are let in."""
+
+    def __init__(self, *ends):
+        super().__init__(*ends)
+        self.gone, self.let_in = asyncio.Event(), asyncio.Event()
+
+    async def recruit(self, count):
+        if self.brought:
+            self.gone.set()
+            await self.let_in.wait()
+        await super().recruit(count)
+
+
+async def test_a_call_that_is_to_be_repeated_is_not_cancelled_with_those_that_wait():
+    crew = Patient(ended(NodeFailed, JobState.NODE_FAIL))
+    pool = Pool(crew, 1)
+    futures = [JobFuture() for _ in range(3)]
+    pool.add([Task(one, make_call(pow, (2, 3), {})) for one in futures])
+    await asyncio.wait_for(crew.gone.wait(), SECONDS)
+    pool.drop()
+    pool.close()
+    crew.let_in.set()
+    await asyncio.wait_for(pool.closed(), SECONDS)
+    assert futures[0].result(0) == "done"
+    assert [one.cancelled() for one in futures[1:]] == [True, True]

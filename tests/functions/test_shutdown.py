@@ -55,7 +55,7 @@ def test_a_shutdown_waits_for_calls_that_wait_for_others():
     assert second.result(0) == 9
 
 
-def test_a_shutdown_can_cancel_calls_that_wait_for_others(tmp_path):
+def test_a_shutdown_can_cancel_calls_that_wait_for_others(tmp_path, caplog):
     begun, go = tmp_path / "begun", tmp_path / "go"
     one = Executor("processes", workers=1)
     first = one.submit(tasks.touch_and_wait, str(begun), str(go))
@@ -66,6 +66,9 @@ def test_a_shutdown_can_cancel_calls_that_wait_for_others(tmp_path):
     go.touch()
     one.shutdown()
     assert ([other.cancelled() for other in later], first.done()) == ([True, True], True)
+    never.set_result("late")
+    one.shutdown()
+    assert caplog.messages == []
 
 
 PROGRAMS = {
@@ -144,7 +147,8 @@ def test_an_executor_that_is_forgotten_does_its_calls_and_ends_its_workers():
     tasks.wait_for(lambda: not psutil.pid_exists(pid))
 
 
-def test_an_interrupt_in_the_block_cancels_what_has_not_begun_and_waits_for_nothing(tmp_path):
+@pytest.mark.parametrize("last", ["first.result()", "pass"], ids=["block", "end of the block"])
+def test_an_interrupt_cancels_what_has_not_begun_and_waits_for_nothing(last, tmp_path):
     begun, go = tmp_path / "begun", tmp_path / "go"
     code = (
         "from batchspawner.functions import Executor\n"
@@ -153,7 +157,7 @@ def test_an_interrupt_in_the_block_cancels_what_has_not_begun_and_waits_for_noth
         f"    first = one.submit(touch_and_wait, {str(begun)!r}, {str(go)!r})\n"
         "    for later in (one.submit(pow, 2, 2), one.submit(str, first)):\n"
         "        later.add_done_callback(lambda one: print(one.cancelled(), flush=True))\n"
-        "    first.result()\n"
+        f"    {last}\n"
     )
     argv = [sys.executable, "-c", code]
     with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as one:

@@ -21,6 +21,8 @@ FAULTS = Path(__file__).with_name("faults.py")
 # Slurm reckons in minutes.
 SHORTEST = {"slurm": "1m", "slurm24": "1m"}
 
+UNPICKLABLE = "the result, a generator, cannot be sent back: cannot pickle 'generator' object"
+
 DAEMONS = {
     "slurm": "slurmd",
     "slurm24": "slurmd",
@@ -49,7 +51,7 @@ def test_jobs_that_go_wrong_end_the_same_on_every_scheduler(site, folder):
     found = run(site, "jobs", folder, SHORTEST.get(site.name, "0:00:20"))
     assert found == {
         "killed": ["JobOutOfMemory", ""],
-        "unpicklable": ["TypeError", "cannot pickle 'generator' object"],
+        "unpicklable": ["TypeError", UNPICKLABLE],
         "large": 500_000_000,
         "shouted": [None, 100_000_000],
         "stranger": "hello",
@@ -65,7 +67,7 @@ def test_workers_do_thousands_of_calls_and_huge_ones_on_every_scheduler(site, fo
         "memory": True,
         "shouted": [None, True],
         "large": 500_000_000,
-        "unpicklable": ["TypeError", "cannot pickle 'generator' object"],
+        "unpicklable": ["TypeError", UNPICKLABLE],
     }
 
 
