@@ -1,9 +1,13 @@
 """A kernel in a job against the same kernel on this machine: its start and its interrupt.
 
 A start is the time until the answer to the first cell, through jupyter_client, minus the time
-that the job waited in the queue: from the end of the submit until its first program runs. An
-interrupt is the time until a cell that sleeps has caught it and ended: a traceback would take
-longer than its way to the kernel. Medians; the kernels take turns.
+that the job waited in the queue: from the end of the submit until the first line of its script.
+`more_s` is the median start minus that on this machine. An interrupt is the time until a cell that
+sleeps has caught it and ended: a traceback would take longer than its way to the kernel. The
+kernels take turns.
+
+The peer is jupyter-slurm-provisioner, in an environment of its own, on the same Slurm. Its whole
+`salloc` is taken off. It asks `sacct`, so it needs slurmdbd and MariaDB.
 usage: python benchmarks/kernels.py [ROUNDS [local|slurm]]
 """
 
@@ -12,7 +16,9 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shutil
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
@@ -24,6 +30,8 @@ from jupyter_client.kernelspec import KernelSpecManager
 from jupyter_client.manager import AsyncKernelManager
 
 from batchspawner.allocation import Allocation
+from benchmarks.measuring import ROOT, report, run_in
+from tests.clusters.users import SEARCH
 from tests.sites import SITES
 
 SLEEP = """
@@ -33,16 +41,27 @@ try:
 except KeyboardInterrupt:
     pass
 """
-ARGV = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+ARGV = ["-m", "ipykernel_launcher", "-f", "{connection_file}"]
+PEERS = ROOT / ".venv-peers-kernels"
+PEER = "jupyter-slurm-provisioner"
+PACKAGES = (f"{PEER}==0.6.0", "ipykernel", "jupyter_server", "requests")
+PEER_ROUNDS = 3
+COLUMNS = {
+    "here": "on this machine",
+    "job": "in a job of its own",
+    "shared": "in a job that runs already",
+}
 submitted = 0.0
 
 
 def write_specs(folder: Path, scheduler: str) -> None:
-    job = {"scheduler": scheduler, "linger": 0, "memory": "300M", "runtime": "10m"}
+    began = f"date +%s.%N > {folder}/began"
+    job = {"scheduler": scheduler, "linger": 0, "memory": "300M", "runtime": "10m",
+           "prologue": began}  # fmt: skip
     configs = {"here": None, "job": job, "shared": {**job, "allocation": "shared"}}
     for name, config in configs.items():
         provisioner = {"provisioner_name": "batch-provisioner", "config": config}
-        spec = {"argv": ARGV, "display_name": name, "language": "python",
+        spec = {"argv": [sys.executable, *ARGV], "display_name": name, "language": "python",
                 "metadata": {"kernel_provisioner": provisioner} if config else {}}  # fmt: skip
         (folder / name).mkdir()
         (folder / name / "kernel.json").write_text(json.dumps(spec))
@@ -63,6 +82,7 @@ def note_submits() -> None:
 
 class Kernel:
     def __init__(self, folder: Path, name: str) -> None:
+        self.folder = folder
         self.manager = AsyncKernelManager(
             kernel_name=name, kernel_spec_manager=KernelSpecManager(kernel_dirs=[str(folder)])
         )
@@ -74,9 +94,10 @@ class Kernel:
         self.client.start_channels()
         await self.client.wait_for_ready(timeout=60)
         await self.run("6 * 7")
-        job = getattr(self.manager.provisioner, "_job", None)
-        waited = job.agent.facts["began"] - submitted if job and submitted > begun else 0
-        return time.time() - begun - waited
+        return time.time() - begun - (self.queued() if submitted > begun else 0)
+
+    def queued(self) -> float:
+        return max(0.0, float((self.folder / "began").read_text()) - submitted)
 
     async def interrupt(self) -> float:
         running = asyncio.ensure_future(self.run(SLEEP))
@@ -95,56 +116,91 @@ class Kernel:
         self.manager.context.destroy(linger=0)
 
 
-async def measure(folder: Path, rounds: int) -> dict[str, dict[str, float]]:
-    starts: dict[str, list[float]] = {"here": [], "job": [], "shared": []}
-    interrupts: dict[str, list[float]] = {"here": [], "job": []}
+async def measure(folder: Path, rounds: int) -> dict[str, dict[str, list[float]]]:
+    found = {name: {"start_s": [], "interrupt_ms": []} for name in COLUMNS}
     keeper = Kernel(folder, "shared")
     await keeper.start()
     for _ in range(rounds):
-        for name in starts:
+        for name, figures in found.items():
             kernel = Kernel(folder, name)
-            starts[name].append(await kernel.start())
-            if name in interrupts:
-                interrupts[name].append(await kernel.interrupt())
+            figures["start_s"].append(await kernel.start())
+            figures["interrupt_ms"].append(1000 * await kernel.interrupt())
             await kernel.stop()
     await keeper.stop()
-    return {"start": medians(starts), "interrupt": medians(interrupts)}
+    return found
 
 
-def medians(seconds: dict[str, list[float]]) -> dict[str, float]:
-    return {name: statistics.median(values) for name, values in seconds.items()}
+def summary(figures: dict[str, list[float]], here: float) -> dict[str, object]:
+    """Return what is told of each figure, and how much longer than here a start takes."""
+    told: dict[str, object] = {}
+    for name, values in figures.items():
+        digits = 2 if name.endswith("_s") else 1
+        best, middle, worst = min(values), statistics.median(values), max(values)
+        told[name] = {"best": round(best, digits), "median": round(middle, digits),
+                      "worst": round(worst, digits)}  # fmt: skip
+    told["more_s"] = round(statistics.median(figures["start_s"]) - here, 2)
+    return told
+
+
+def on_site(name: str, rounds: int) -> None:
+    with tempfile.TemporaryDirectory() as made:
+        folder = Path(made)
+        site = SITES[name](folder / "site")
+        lacking = [one for one in ("slurmdbd", "mariadbd") if not shutil.which(one, path=SEARCH)]
+        if name == "slurm" and not lacking:
+            site.cluster.start("--acct", "dbd")
+        else:
+            site.start()
+        try:
+            os.environ.update(site.environment)
+            os.environ["BATCHSPAWNER_CALL_DIR"] = str(folder / "calls")
+            (folder / "specs").mkdir()
+            write_specs(folder / "specs", name)
+            found = asyncio.run(measure(folder / "specs", rounds))
+            here = statistics.median(found["here"]["start_s"])
+            result = {COLUMNS[one]: summary(figures, here) for one, figures in found.items()}
+            if name == "slurm":
+                result |= peer(site, here, lacking)
+        finally:
+            site.stop()
+    report("kernels", {"scheduler": name, "rounds": rounds, **result})
+
+
+def peer(site, here: float, lacking: list[str]) -> dict[str, object]:
+    """Return the figures of the peer, or why there are none."""
+    if lacking:
+        return {PEER: f"not measured: {' and '.join(lacking)} are not installed"}
+    try:
+        found = run_in(peers_python(), "kernels_peer.py", str(PEER_ROUNDS),
+                       **site.cluster.environment)  # fmt: skip
+    except (SystemExit, subprocess.SubprocessError) as error:
+        why = str(error).strip().splitlines()
+        return {PEER: f"did not run: {why[-1] if why else type(error).__name__}"}
+    words = {"job": PEER, "shared": f"{PEER}, in a job that runs already"}
+    told = {}
+    for one, figures in found.items():
+        after = figures.pop("interrupt")
+        told[words[one]] = {**summary(figures, here), "interrupt": after}
+    return told
+
+
+def peers_python() -> str:
+    python, stamp = PEERS / "bin" / "python", PEERS / ".made"
+    if not stamp.exists():
+        subprocess.run([sys.executable, "-m", "venv", PEERS], check=True)
+        subprocess.run([python, "-m", "pip", "install", "-q", *PACKAGES], check=True)
+        stamp.touch()
+    return str(python)
 
 
 def main() -> None:
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 10
-    site = SITES[sys.argv[2] if len(sys.argv) > 2 else "local"]
-    if site.unavailable:
-        raise SystemExit(f"not here: {site.unavailable}")
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        cluster = site(folder / "site")
-        cluster.start()
-        os.environ.update(cluster.environment)
-        os.environ["BATCHSPAWNER_CALL_DIR"] = str(folder / "calls")
-        (folder / "specs").mkdir()
-        write_specs(folder / "specs", cluster.name)
-        note_submits()
-        try:
-            found = asyncio.run(measure(folder / "specs", rounds))
-        finally:
-            cluster.stop()
-    start, interrupt = found["start"], found["interrupt"]
-    result = {
-        "benchmark": "kernels",
-        "rounds": rounds,
-        "scheduler": cluster.name,
-        "start on this machine (s)": round(start["here"], 2),
-        "more in a job of its own (s)": round(start["job"] - start["here"], 2),
-        "more in a job that runs already (s)": round(start["shared"] - start["here"], 2),
-        "interrupt on this machine (ms)": round(1000 * interrupt["here"], 1),
-        "interrupt in a job (ms)": round(1000 * interrupt["job"], 1),
-    }
-    print(json.dumps(result), flush=True)
+    note_submits()
+    for name in sys.argv[2:3] or ["local", "slurm"]:
+        if SITES[name].unavailable:
+            print(f"not here: {SITES[name].unavailable}", file=sys.stderr)
+        else:
+            on_site(name, rounds)
 
 
 if __name__ == "__main__":
