@@ -289,6 +289,7 @@ def reservation(site, name):
     when = ("starttime=now", "duration=60", "flags=ignore_jobs")
     scontrol("create", "reservation", named, who, *when, "nodes=n1")
     yield
+    wait_for(lambda: not site.jobs(), 40, "the end of the jobs in the reservation")
     scontrol("delete", named)
 
 

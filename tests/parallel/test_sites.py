@@ -66,6 +66,9 @@ class Person:
 
 
 several = pytest.mark.parametrize("site", ["slurm", "oar", "gridengine"], indirect=True)
+with_arrays = pytest.mark.parametrize(
+    "site", ["slurm", "oar", "gridengine", "htcondor"], indirect=True
+)
 on_slurm = pytest.mark.parametrize("site", ["slurm"], indirect=True)
 
 
@@ -74,7 +77,7 @@ def test_a_cluster_runs_in_one_job(person):
     assert person.sees("whole") == [2, [[1], [2]], "running", False]
 
 
-@several
+@with_arrays
 def test_ipyparallel_starts_engines_in_an_array_that_join_as_they_start(person):
     assert person.sees("engines") == [[0, 1], "running", 1]
 
