@@ -19,7 +19,7 @@ from ..waiting import within
 from .causes import cause_of
 from .confirming import until_confirmed
 from .failures import SpawnFailure, Story
-from .joblog import log_path, read_tail, secrets_of
+from .joblog import log_path, read_tail
 from .names import check_names, risky_names
 from .packing import pack
 from .state import JobStatus, commit_state
@@ -177,16 +177,6 @@ class ShellBackend:
         except KeyError:
             return -1
 
-    def _known(self) -> tuple[str, str, list[str]]:
-        """Return the job, its log and what may not be shown of it: its end clears all three."""
-        return self.spawner.job_id, self.spawner.job_log, secrets_of(self.spawner)
-
-    async def _failure(self, said: str, job_id: str, log: str, secrets: list[str]) -> SpawnFailure:
-        """Return the failure of a job of which no more is known than what it wrote."""
-        tail = await read_tail(log, self.owner(), secrets)
-        cause = cause_of(SchedulerStatus(job_id, JobState.FAILED), tail)
-        return SpawnFailure(story=Story(cause, said, job_id, log, tail))
-
     async def look_around(self) -> None:
         """Learn nothing more: the site's commands tell no more than the job's state."""
 
@@ -229,6 +219,18 @@ class ShellBackend:
         report = asyncio.ensure_future(self.spawner.report.wait())
         await asyncio.wait([report], timeout=self.spawner.startup_poll_interval)
         report.cancel()
+
+    def _known(self) -> tuple[str, str, list[str]]:
+        """Return the job, its log and what may not be shown of it: its end clears all three."""
+        spawner = self.spawner
+        secrets = [one for one in (spawner.api_token, spawner.job_tag) if one]
+        return spawner.job_id, spawner.job_log, secrets
+
+    async def _failure(self, said: str, job_id: str, log: str, secrets: list[str]) -> SpawnFailure:
+        """Return the failure of a job of which no more is known than what it wrote."""
+        tail = await read_tail(log, self.owner(), secrets)
+        cause = cause_of(SchedulerStatus(job_id, JobState.FAILED), tail)
+        return SpawnFailure(story=Story(cause, said, job_id, log, tail))
 
     def _command(self, template: str) -> str:
         variables = self.spawner.get_req_subvars()
