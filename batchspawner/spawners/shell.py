@@ -200,16 +200,6 @@ class ShellBackend:
         except KeyError:
             return -1
 
-    def _known(self) -> tuple[str, str, list[str]]:
-        """Return the job, its log and what may not be shown of it: its end clears all three."""
-        return self.spawner.job_id, self.spawner.job_log, secrets_of(self.spawner)
-
-    async def _failure(self, said: str, job_id: str, log: str, secrets: list[str]) -> SpawnFailure:
-        """Return the failure of a job of which no more is known than what it wrote."""
-        tail = await read_tail(log, self.owner(), secrets)
-        cause = cause_of(SchedulerStatus(job_id, JobState.FAILED), tail)
-        return SpawnFailure(story=Story(cause, said, job_id, log, tail))
-
     async def log_tail(self) -> str:
         """Return nothing: the site's commands show no logs."""
         return ""
@@ -259,6 +249,16 @@ class ShellBackend:
         report = asyncio.ensure_future(self.spawner.report.wait())
         await asyncio.wait([report], timeout=self.spawner.startup_poll_interval)
         report.cancel()
+
+    def _known(self) -> tuple[str, str, list[str]]:
+        """Return the job, its log and what may not be shown of it: its end clears all three."""
+        return self.spawner.job_id, self.spawner.job_log, secrets_of(self.spawner)
+
+    async def _failure(self, said: str, job_id: str, log: str, secrets: list[str]) -> SpawnFailure:
+        """Return the failure of a job of which no more is known than what it wrote."""
+        tail = await read_tail(log, self.owner(), secrets)
+        cause = cause_of(SchedulerStatus(job_id, JobState.FAILED), tail)
+        return SpawnFailure(story=Story(cause, said, job_id, log, tail))
 
     def _command(self, template: str) -> str:
         variables = self.spawner.get_req_subvars()

@@ -51,6 +51,22 @@ def page(chromium):
     context.close()
 
 
+def _written_part(page) -> dict[str, int]:
+    """Return what of a page has something on it, without what JupyterLab asks every newcomer."""
+    news = page.locator(".Toastify__toast:has-text('Jupyter news') button:text-is('No')")
+    if news.count():
+        news.click()
+        page.wait_for_selector(".Toastify__toast:has-text('Jupyter news')", state="detached")
+    end = page.evaluate(
+        """Math.max(...Array.from(document.body.querySelectorAll("*"))
+             .filter(one => one.checkVisibility() && one.children.length === 0)
+             .map(one => one.getBoundingClientRect().bottom))"""
+    )
+    size = page.viewport_size
+    height = min(size["height"], round(end) + 24)
+    return {"x": 0, "y": 0, "width": size["width"], "height": height}
+
+
 @pytest.fixture
 def picture(page):
     """Keep a picture of the page under docs/images when BATCHSPAWNER_PICTURES is set."""
@@ -58,7 +74,7 @@ def picture(page):
     def take(name: str) -> None:
         if os.environ.get("BATCHSPAWNER_PICTURES"):
             folder = Path(__file__).parents[2] / "docs" / "images"
-            page.screenshot(path=folder / f"{name}.png")
+            page.screenshot(path=folder / f"{name}.png", clip=_written_part(page))
 
     return take
 

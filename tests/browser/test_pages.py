@@ -30,6 +30,9 @@ FATES = {
     "cancelled": {"req_prologue": "sleep 60"},
     "lonely": {"req_prologue": "export JUPYTERHUB_API_URL=http://127.0.0.1:9/hub/api "
                                "BATCHSPAWNER_REPORT_TIMEOUT=2"},
+    "hungry": {"req_prologue": "python3 -c 'bytearray(1 << 60)'"},
+    # Who runs a job of this queue is its node.
+    "fallen": {"req_prologue": "kill -KILL $PPID; sleep 60"},
     "late": {"start_timeout": 8, "req_prologue": "sleep 60"},
 }
 def hook(spawner):
@@ -46,7 +49,7 @@ c.Spawner.environment = {
 }
 """
 FATES = ("waiting", "ready", "brief", "missing", "crashed", "overdue", "refused", "cancelled",
-         "lonely", "late")  # fmt: skip
+         "lonely", "hungry", "fallen", "late")  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -160,6 +163,8 @@ KINDS = {
     "refused": ("The scheduler refused the job.", "asks for 1000 slots, and this queue has only"),
     "cancelled": ("The job was cancelled before its server was there.", "cancelled"),
     "lonely": ("The job's node could not reach the Hub.", "http://127.0.0.1:9/hub/api"),
+    "hungry": ("The job needed more memory than it had asked for.", "MemoryError"),
+    "fallen": ("The node of the job has failed.", "its supervisor was killed"),
     "late": (
         "The job ran, but its server was not there in time.",
         "After 8 s, the limit of this Hub: Job",

@@ -85,6 +85,8 @@ KINDS = {
     "lonely": ({"req_prologue": "export JUPYTERHUB_API_URL=http://127.0.0.1:9/hub/api "
                                 "BATCHSPAWNER_REPORT_TIMEOUT=2"},
                "The job's node could not reach the Hub.", "http://127.0.0.1:9/hub/api"),
+    "hungry": ({"req_prologue": "python3 -c 'bytearray(1 << 60)'"},
+               "The job needed more memory than it had asked for.", "MemoryError"),
     "overdue": ({"req_runtime": "1", "req_prologue": "sleep 300"},
                 "The time of the job was over before its server was there.", "DUE TO TIME LIMIT"),
     "cancelled": ({"req_prologue": "sleep 60"},
@@ -106,3 +108,16 @@ def test_a_start_that_fails_shows_slurms_words_and_the_users_log(
     assert detail in page.inner_text("body")
     if kind == "overdue":
         picture("slurm-failed-overdue")
+
+
+def test_a_start_whose_node_is_lost_says_so(page, site, shared_hub, begin):
+    # A job that is put back into the queue would only go on to wait.
+    user = begin(req_options="--no-requeue", req_prologue="sleep 300")
+    page.wait_for_selector("#progress-message:has-text('runs on')")
+    site.lose_node(shared_hub.state(user)["job_id"])
+    try:
+        wait_for(lambda: shared_hub.server(user) is None, 150, "the end of the start")
+    finally:
+        site.start()
+    page.goto(f"{shared_hub.url}/hub/user/{user}/")
+    page.wait_for_selector("text=The node of the job has failed.")
