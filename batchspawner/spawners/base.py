@@ -109,6 +109,7 @@ class BatchSpawnerBase(ChoiceTraits, SecrecyTraits, CommandTraits, RequestTraits
     reported_host = Unicode()
     reported_port = Integer()
     job_log = Unicode()
+    job_log_begins = Integer()
     submitted_at = Float()
     waited = Float()
     story: List[Any] = List()

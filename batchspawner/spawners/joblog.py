@@ -7,13 +7,18 @@ import contextlib
 import os
 import re
 import stat
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ..waiting import within
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 _TAIL = 16384
 """Bytes of the log that are looked at."""
+
+_LOOK = 1.0
+"""Seconds that a file system may take to say how long a log is."""
 
 _LINES = 15
 _WIDTH = 300
@@ -44,20 +49,41 @@ def log_path(script: str, job_id: str) -> str:
     return _ID.sub(number[0] if number and number[0] else job_id, paths[-1]) if paths else ""
 
 
+class JobLog(NamedTuple):
+    """Say where a job's log is, how many bytes earlier jobs left in it, and what to hide of it."""
+
+    path: str
+    begins: int = 0
+    secrets: tuple[str, ...] = ()
+
+
+def log_of(spawner: Any) -> JobLog:
+    """Return the log of a spawner's job."""
+    secrets = tuple(one for one in (spawner.api_token, spawner.job_tag) if one)
+    return JobLog(spawner.job_log, spawner.job_log_begins, secrets)
+
+
+async def note_beginning(spawner: Any, script: str) -> None:
+    """Note, before the submit, what a log holds that several jobs write one after the other."""
+    spawner.job_log_begins = 0
+    with contextlib.suppress(asyncio.TimeoutError):
+        look = asyncio.to_thread(_size, log_path(script, ""))
+        spawner.job_log_begins = await within(_LOOK, look)
+
+
 async def log_tail(spawner: Any) -> str:
     """Return the last lines of the log of a spawner's job, or nothing."""
-    backend, secrets = spawner.backend, secrets_of(spawner)
-    tail = await read_tail(spawner.job_log, backend.owner(), secrets)
+    backend, log = spawner.backend, log_of(spawner)
     # A Hub that is not root may not enter the homes of its users.
-    return tail or shorten(await backend.log_tail(), secrets)
+    return await read_tail(log, backend.owner()) or shorten(await backend.log_tail(), log.secrets)
 
 
-async def read_tail(path: str, owner: int, secrets: Iterable[str]) -> str:
+async def read_tail(log: JobLog, owner: int) -> str:
     """Return the last lines of a log that this machine has too, or nothing."""
-    if not path:
+    if not log.path:
         return ""
-    text = await asyncio.get_running_loop().run_in_executor(None, _read, path, owner)
-    return shorten(text, secrets)
+    text = await asyncio.get_running_loop().run_in_executor(None, _read, log, owner)
+    return shorten(text, log.secrets)
 
 
 def shorten(text: str, secrets: Iterable[str]) -> str:
@@ -74,7 +100,14 @@ def redact(text: str, secrets: Iterable[str]) -> str:
     return _SECRETS.sub(lambda match: f"{match['keep'] or ''}{_HIDDEN}", text)
 
 
-def _read(path: str, owner: int) -> str:
+def _size(path: str) -> int:
+    """Return how many bytes there are in a file; 0 where there is none to be seen."""
+    with contextlib.suppress(OSError):
+        return os.lstat(path).st_size
+    return 0
+
+
+def _read(log: JobLog, owner: int) -> str:
     """Read the end of a file that belongs to a user.
 
     The path lies where the user can write, and the Hub may be root: what is not an ordinary file
@@ -82,15 +115,12 @@ def _read(path: str, owner: int) -> str:
     """
     with contextlib.suppress(OSError):
         flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-        with open(os.open(path, flags), "rb") as file:  # noqa: PTH123  (a descriptor)
+        with open(os.open(log.path, flags), "rb") as file:  # noqa: PTH123  (a descriptor)
             status = os.fstat(file.fileno())
             if not stat.S_ISREG(status.st_mode) or status.st_uid != owner:
                 return ""
-            file.seek(max(0, status.st_size - _TAIL))
+            # A log that has become shorter is not one to which jobs are added.
+            begins = log.begins if log.begins <= status.st_size else 0
+            file.seek(max(begins, status.st_size - _TAIL))
             return file.read(_TAIL).decode(errors="replace")
     return ""
-
-
-def secrets_of(spawner: Any) -> list[str]:
-    """Return what of a server nobody may read in a log."""
-    return [one for one in (spawner.api_token, spawner.job_tag) if one]

@@ -21,7 +21,7 @@ from .admission import Ticket, shared_gate
 from .causes import cause_of
 from .confirming import until_confirmed
 from .failures import SpawnFailure, Story
-from .joblog import log_path, read_tail, secrets_of
+from .joblog import JobLog, log_of, log_path, note_beginning, read_tail
 from .names import check_names, risky_names
 from .packing import pack
 from .state import JobStatus, commit_state
@@ -84,6 +84,7 @@ class ShellBackend:
         commit_state(spawner)
         spawner.log.info("%s: submitting with %s", spawner._log_name, command)
         spawner.log.debug("%s: job script\n%s", spawner._log_name, package.shown)
+        await note_beginning(spawner, package.script)
         gate = shared_gate(spawner.scheduler_name, spawner.submit_concurrency)
         self._ticket = gate.ticket(spawner.user.name)
         async with gate.entered(self._ticket):
@@ -250,15 +251,15 @@ class ShellBackend:
         await asyncio.wait([report], timeout=self.spawner.startup_poll_interval)
         report.cancel()
 
-    def _known(self) -> tuple[str, str, list[str]]:
-        """Return the job, its log and what may not be shown of it: its end clears all three."""
-        return self.spawner.job_id, self.spawner.job_log, secrets_of(self.spawner)
+    def _known(self) -> tuple[str, JobLog]:
+        """Return the job and its log: its end clears both."""
+        return self.spawner.job_id, log_of(self.spawner)
 
-    async def _failure(self, said: str, job_id: str, log: str, secrets: list[str]) -> SpawnFailure:
+    async def _failure(self, said: str, job_id: str, log: JobLog) -> SpawnFailure:
         """Return the failure of a job of which no more is known than what it wrote."""
-        tail = await read_tail(log, self.owner(), secrets)
+        tail = await read_tail(log, self.owner())
         cause = cause_of(SchedulerStatus(job_id, JobState.FAILED), tail)
-        return SpawnFailure(story=Story(cause, said, job_id, log, tail))
+        return SpawnFailure(story=Story(cause, said, job_id, log.path, tail))
 
     def _command(self, template: str) -> str:
         variables = self.spawner.get_req_subvars()

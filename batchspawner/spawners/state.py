@@ -42,6 +42,7 @@ STATE_KEYS = (
     "unconfirmed_port",
     "job_claim",
     "job_log",
+    "job_log_begins",
     "submitted_at",
     "waited",
     "story",

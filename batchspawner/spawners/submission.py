@@ -12,7 +12,7 @@ from . import metrics
 from .admission import Ticket, shared_gate
 from .endings import forget_end
 from .failures import SpawnFailure, failure_of_submit
-from .joblog import log_path
+from .joblog import log_path, note_beginning
 from .orphans import look_for_orphans
 from .packing import pack
 from .state import commit_state, store_state
@@ -86,6 +86,7 @@ class Submission:
         # The tag is stored first, so that a Hub that dies now can find its job again.
         spawner.job_tag = new_tag(spawner)
         spawner.job_claim = package.claim.dump() if package.claim else {}
+        await note_beginning(spawner, package.script)
         await store_state(spawner)
         request = JobRequest(package.script, spawner.job_tag, package.environment)
         try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -13,7 +14,7 @@ from batchspawner.jobs import JobState, JobStatus
 from batchspawner.spawners import managed
 from batchspawner.spawners.causes import CRASHED, cause_of
 from batchspawner.spawners.failures import SpawnFailure, Story, failure_of_submit
-from batchspawner.spawners.joblog import log_path, read_tail, redact
+from batchspawner.spawners.joblog import JobLog, log_path, note_beginning, read_tail, redact
 from tests.spawners.site import TOKEN
 from tests.spawners.test_life import begin
 
@@ -76,19 +77,31 @@ def test_a_script_that_says_nothing_of_its_output_has_no_known_log():
 async def test_the_last_lines_of_a_log_are_shown(tmp_path):
     log = tmp_path / "log"
     log.write_text("".join(f"line {number}\n\n" for number in range(100)))
-    tail = await read_tail(str(log), os.getuid(), ())
+    tail = await read_tail(JobLog(str(log)), os.getuid())
     assert tail == "\n".join(f"line {number}" for number in range(85, 100))
+
+
+async def test_what_earlier_jobs_wrote_into_the_same_log_is_not_shown(tmp_path):
+    log, spawner = tmp_path / "log", SimpleNamespace()
+    log.write_text("of an earlier job\n")
+    await note_beginning(spawner, f"#!/bin/sh\n#$ -o {log}\n")
+    with log.open("a") as file:
+        file.write("of this one\n")
+    began = JobLog(str(log), spawner.job_log_begins)
+    assert await read_tail(began, os.getuid()) == "of this one"
+    log.write_text("it was emptied\n")
+    assert await read_tail(began, os.getuid()) == "it was emptied"
 
 
 async def test_a_log_that_is_not_the_users_own_file_is_not_read(tmp_path):
     secret, link = tmp_path / "secret", tmp_path / "log"
     secret.write_text("of somebody else")
     link.symlink_to(secret)
-    assert await read_tail(str(link), os.getuid(), ()) == ""
-    assert await read_tail(str(secret), os.getuid() + 1, ()) == ""
+    assert await read_tail(JobLog(str(link)), os.getuid()) == ""
+    assert await read_tail(JobLog(str(secret)), os.getuid() + 1) == ""
     os.mkfifo(tmp_path / "pipe")
-    assert await read_tail(str(tmp_path / "pipe"), os.getuid(), ()) == ""
-    assert await read_tail(str(tmp_path / "none"), os.getuid(), ()) == ""
+    assert await read_tail(JobLog(str(tmp_path / "pipe")), os.getuid()) == ""
+    assert await read_tail(JobLog(str(tmp_path / "none")), os.getuid()) == ""
 
 
 @pytest.mark.parametrize(
@@ -152,13 +165,13 @@ async def test_a_failed_start_shows_the_end_of_its_log_without_the_token(
     spawner, cluster, tmp_path, monkeypatch
 ):
     log = tmp_path / "job.log"
-    log.write_text(f"export JUPYTERHUB_API_TOKEN={TOKEN}\nbash: jupyterhub: command not found\n")
 
     async def script(**_):
         return f"#!/bin/sh\n#SBATCH --output={log}\n"
 
     monkeypatch.setattr(spawner, "_get_batch_script", script)
     task = await begin(spawner)
+    log.write_text(f"export JUPYTERHUB_API_TOKEN={TOKEN}\nbash: jupyterhub: command not found\n")
     cluster.set("1", JobState.FAILED, exit_code=1, start=1.0)
     with pytest.raises(SpawnFailure) as caught:
         await asyncio.wait_for(task, 5)
