@@ -84,7 +84,6 @@ class ShellBackend:
         commit_state(spawner)
         spawner.log.info("%s: submitting with %s", spawner._log_name, command)
         spawner.log.debug("%s: job script\n%s", spawner._log_name, package.shown)
-        await note_beginning(spawner, package.script)
         gate = shared_gate(spawner.scheduler_name, spawner.submit_concurrency)
         self._ticket = gate.ticket(spawner.user.name)
         async with gate.entered(self._ticket):
@@ -100,6 +99,7 @@ class ShellBackend:
         self._count("accepted" if spawner.job_id else "refused")
 
     async def _hand_over(self, command: str, package: Package) -> Any:
+        await note_beginning(self.spawner, package.script)
         limit = self.spawner.start_timeout
         work = self.spawner.run_command(command, input=package.script, env=package.environment)
         try:
