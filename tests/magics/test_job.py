@@ -316,8 +316,8 @@ def settled(printed: str, job: int) -> list[str]:
 
     A cell that needs more than a moment shows its output above the end line.
     """
-    lines = re.sub(r"\.+$", ".", printed.replace(str(job), "JOB"), flags=re.MULTILINE).splitlines()
-    lines = [one for one in lines if not one.startswith("Waiting")]
+    text = re.sub(rf"\b{job}\b", "JOB", re.sub(r"\.+$", ".", printed, flags=re.MULTILINE))
+    lines = [one for one in text.splitlines() if not one.startswith("Waiting")]
     nodes = sorted(line for line in lines if re.fullmatch(r"[ng]\d", line))
     rest = [line for line in lines if line not in nodes]
     if rest.index(TRANSCRIPT[2]) == len(rest) - 1:
