@@ -44,12 +44,12 @@ def log_path(script: str, job_id: str) -> str:
     return _ID.sub(number[0] if number and number[0] else job_id, paths[-1]) if paths else ""
 
 
-async def log_tail(spawner: Any) -> str:
-    """Return the last lines of the log of a spawner's job, or nothing."""
+async def log_tail(spawner: Any, patience: float = 10.0) -> str:
+    """Return the last lines of the log of a spawner's job, or nothing after so many seconds."""
     backend, secrets = spawner.backend, [one for one in (spawner.api_token, spawner.job_tag) if one]
     tail = await read_tail(spawner.job_log, backend.owner(), secrets)
     # A Hub that is not root may not enter the homes of its users.
-    return tail or shorten(await backend.log_tail(), secrets)
+    return tail or shorten(await backend.log_tail(patience), secrets)
 
 
 async def read_tail(path: str, owner: int, secrets: Iterable[str]) -> str:

@@ -114,7 +114,7 @@ def test_a_user_reads_the_end_of_a_log_that_the_hub_may_not_read(hub):
     prologue.write_text("echo no such module >&2; exit 3")
     try:
         hub.begin(user)
-        events = first_events(hub, user, lambda text: "failed" in text)
+        events = first_events(hub, user, lambda text: "Spawn failed" in text)
         assert "no such module" in events[-1]["html_message"]
     finally:
         home.chmod(mode)
