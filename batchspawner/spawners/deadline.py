@@ -18,6 +18,10 @@ _BEFORE = 2.0
 """Seconds before JupyterHub's own limit; less where that limit is short."""
 
 
+_LOG_PATIENCE = 1.5
+"""Seconds that the end of the log may take: JupyterHub's own limit comes soon."""
+
+
 async def in_time(spawner: Any, began: float, work: Coroutine[Any, Any, None]) -> None:
     """Await the rest of a start that began at `began`. Raises SpawnFailure where it is too long."""
     timeout = spawner.start_timeout
@@ -35,4 +39,5 @@ async def late(spawner: Any) -> Story:
     said = f"After {spawner.start_timeout} s, the limit of this Hub: {message}."
     if backend.status is None or backend.status.state.is_waiting:
         return Story(TOO_LONG, said, spawner.job_id)
-    return Story(SILENT, said, spawner.job_id, spawner.job_log, await log_tail(spawner))
+    tail = await log_tail(spawner, _LOG_PATIENCE)
+    return Story(SILENT, said, spawner.job_id, spawner.job_log, tail)

@@ -71,11 +71,12 @@ async def note_beginning(spawner: Any, script: str) -> None:
         spawner.job_log_begins = await within(_LOOK, look)
 
 
-async def log_tail(spawner: Any) -> str:
-    """Return the last lines of the log of a spawner's job, or nothing."""
+async def log_tail(spawner: Any, patience: float = 10.0) -> str:
+    """Return the last lines of the log of a spawner's job, or nothing after so many seconds."""
     backend, log = spawner.backend, log_of(spawner)
+    tail = await read_tail(log, backend.owner())
     # A Hub that is not root may not enter the homes of its users.
-    return await read_tail(log, backend.owner()) or shorten(await backend.log_tail(), log.secrets)
+    return tail or shorten(await backend.log_tail(patience), log.secrets)
 
 
 async def read_tail(log: JobLog, owner: int) -> str:

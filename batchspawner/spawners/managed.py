@@ -41,9 +41,6 @@ if TYPE_CHECKING:
 _FIRST_ANSWER = 15.0
 """Seconds that `poll` waits for the first listing after a restart of the Hub."""
 
-_LOG_PATIENCE = 1.5
-"""Seconds that the end of a log may take: JupyterHub's own limit for the start comes soon."""
-
 _ANSWER_PAUSE = 0.1
 """Seconds between two looks whether the server answers."""
 
@@ -309,10 +306,10 @@ class ManagedBackend:
             return os.getuid()
         return pwd.getpwnam(self.spawner.user.name).pw_uid
 
-    async def log_tail(self) -> str:
+    async def log_tail(self, patience: float) -> str:
         """Return the end of the job's log, as its owner, or nothing where that is not allowed."""
         with contextlib.suppress(BatchError, asyncio.TimeoutError):
-            return await within(_LOG_PATIENCE, self.client.log_tail(self.spawner.job_id))
+            return await within(patience, self.client.log_tail(self.spawner.job_id))
         return ""
 
     def _use_fixed_port(self) -> None:

@@ -201,7 +201,7 @@ class ShellBackend:
         except KeyError:
             return -1
 
-    async def log_tail(self) -> str:
+    async def log_tail(self, patience: float) -> str:  # noqa: ARG002
         """Return nothing: the site's commands show no logs."""
         return ""
 

@@ -34,11 +34,11 @@ for one in ("GridengineSpawner", "CondorSpawner", "OarSpawner"):
 c.BatchSpawnerBase.launcher = {LAUNCHER!r}
 c.BatchSpawnerBase.orphan_grace = 2
 
-def broken(spawner):
-    if spawner.user_options.get("broken"):
-        spawner.req_prologue = "echo no such module; exit 3"
+def hook(spawner):
+    from pathlib import Path
+    spawner.req_prologue = Path("prologue").read_text() if Path("prologue").exists() else ""
 
-c.Spawner.pre_spawn_hook = broken
+c.Spawner.pre_spawn_hook = hook
 """
 
 
@@ -110,12 +110,15 @@ def test_a_user_reads_the_end_of_a_log_that_the_hub_may_not_read(hub):
     home = Path(pwd.getpwnam(user).pw_dir)
     mode = home.stat().st_mode
     home.chmod(0o700)
+    prologue = hub.folder / "prologue"
+    prologue.write_text("echo no such module >&2; exit 3")
     try:
-        hub.begin(user, {"broken": True})
-        events = first_events(hub, user, lambda text: "failed" in text)
+        hub.begin(user)
+        events = first_events(hub, user, lambda text: "Spawn failed" in text)
         assert "no such module" in events[-1]["html_message"]
     finally:
         home.chmod(mode)
+        prologue.unlink()
 
 
 def test_a_lost_job_is_cancelled_through_the_launcher(hub, site):
