@@ -105,7 +105,7 @@ def test_a_server_starts_though_the_database_is_locked_for_a_while(site, tmp_pat
 
 
 def test_a_server_that_comes_slowly_from_a_slow_disk_is_waited_for(site, tmp_path):
-    config = 'c.BatchSpawnerBase.req_prologue = "sleep 12"\nc.Spawner.http_timeout = 5\n'
+    config = 'c.BatchSpawnerBase.req_prologue = "sleep 18"\nc.Spawner.http_timeout = 15\n'
     hub = start_hub(site, tmp_path, config)
     try:
         hub.begin(hub.users[0])

@@ -102,7 +102,7 @@ def test_servers_of_users_run_and_end_through_the_launcher(hub, site):
 def test_a_user_outside_of_the_group_gets_no_server_and_reads_why(hub):
     hub.begin(OUTSIDER)
     events = first_events(hub, OUTSIDER, lambda text: "failed" in text)
-    assert f"sudo does not let the Hub run {LAUNCHER} as {OUTSIDER}" in events[-1]["message"]
+    assert f"Sudo does not let the Hub run {LAUNCHER} as {OUTSIDER}" in events[-1]["message"]
 
 
 def test_a_user_reads_the_end_of_a_log_that_the_hub_may_not_read(hub):
