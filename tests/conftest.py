@@ -12,6 +12,9 @@ from tests.sites import REAL, SITES, SlurmSite
 
 # Who starts us in the background may have Ctrl-C ignored, and so would all that we start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+# A make that is run by a make says where it is.
+for _name in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS"):
+    os.environ.pop(_name, None)
 
 
 # What needs more than Python, one target of the Makefile each.

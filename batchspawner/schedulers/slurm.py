@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, ClassVar
 
 from ..commands import Call
 from ..errors import ParseError, SchedulerUnavailable
-from ..jobs import JobState, JobStatus, TaggedJob
+from ..jobs import JobStatus, TaggedJob
 from . import slurm_limits, slurm_queues, slurm_reasons
 from .base import Scheduler
-from .slurm_states import SlurmId, state_of
+from .slurm_states import SlurmId, end_of, reason_of, state_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -31,8 +31,6 @@ _FORMAT = "|".join(_FIELDS)
 _ACCOUNTING = "JobID,State,ExitCode,DerivedExitCode,Start,End,NodeList,Partition,Reason"
 _EPOCH = {"SLURM_TIME_FORMAT": "%s"}
 """Times as seconds since the epoch, so that no time zone has to be guessed."""
-_OUT_OF_MEMORY = "0:125"
-"""The exit code of a step that was short of memory: https://slurm.schedmd.com/job_exit_code.html"""
 _UNKNOWN_JOB = re.compile("invalid job id specified", re.IGNORECASE)
 _NO_ACCOUNTING = re.compile("accounting storage is disabled", re.IGNORECASE)
 
@@ -216,7 +214,7 @@ def _parse_line(result: CommandResult, line: str, one: SlurmId) -> JobStatus | N
         job_id=one.text,
         state=state,
         native=native,
-        reason="" if reason == "None" else reason,
+        reason=reason_of(state, reason),
         host=_named(host),
         queue=queue,
         start=None if state.is_waiting else _seconds(start),
@@ -238,13 +236,13 @@ def _parse_scontrol(result: CommandResult, one: SlurmId) -> JobStatus | None:
 
 def _status_of_record(facts: dict[str, str], one: SlurmId) -> JobStatus:
     derived = facts.get("DerivedExitCode", "")
-    state, reason = _end(facts["JobState"], facts.get("Reason", ""), derived)
+    state, reason = end_of(facts["JobState"], facts.get("Reason", ""), derived)
     code, number = _exit(facts.get("ExitCode", "")) if state.is_final else (None, None)
     return JobStatus(
         job_id=one.text,
         state=state,
         native=facts["JobState"],
-        reason="" if reason == "None" else reason,
+        reason=reason_of(state, reason),
         host=_named(facts.get("BatchHost", "")),
         queue=_named(facts.get("Partition", "")),
         start=None if state.is_waiting else _seconds(facts.get("StartTime", "")),
@@ -253,17 +251,6 @@ def _status_of_record(facts: dict[str, str], one: SlurmId) -> JobStatus:
         exit_code=code,
         signal=number,
     )
-
-
-def _end(native: str, reason: str, derived: str) -> tuple[JobState, str]:
-    """Return state and reason of a job, of which a step may have been short of memory.
-
-    The job itself then ends with the exit status of srun: FAILED, 1.
-    """
-    state = state_of(native, reason)
-    if state is JobState.FAILED and derived == _OUT_OF_MEMORY:
-        return JobState.OUT_OF_MEMORY, "OutOfMemory"
-    return state, reason
 
 
 def _parse_sacct(result: CommandResult, one: SlurmId) -> JobStatus | None:
@@ -283,13 +270,13 @@ def _status_of_account(fields: list[str], one: SlurmId) -> JobStatus:
     _, native, exit_code, derived, start, end, nodes, queue, reason = fields
     # "CANCELLED by 1001"
     native, _, by = native.partition(" by ")
-    state, reason = _end(native, reason, derived)
+    state, reason = end_of(native, reason, derived)
     code, number = _exit(exit_code) if state.is_final else (None, None)
     return JobStatus(
         job_id=one.text,
         state=state,
         native=native,
-        reason=f"cancelled by user id {by}" if by else ("" if reason == "None" else reason),
+        reason=f"cancelled by user id {by}" if by else reason_of(state, reason),
         host=_named(nodes.partition(",")[0]) if "[" not in nodes else "",
         queue=queue,
         start=_seconds(start),

@@ -7,9 +7,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..jobs import JobState
+from . import slurm_reasons
+from .reasons import explain
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+_OUT_OF_MEMORY = "0:125"
+"""The exit code of a step that was short of memory: https://slurm.schedmd.com/job_exit_code.html"""
 
 # https://slurm.schedmd.com/squeue.html#SECTION_JOB-STATE-CODES
 # https://slurm.schedmd.com/job_state_codes.html (the flags that newer releases show)
@@ -54,6 +59,28 @@ def state_of(native: str, reason: str = "") -> JobState:
     if state is JobState.PENDING and "held" in reason.lower():
         return JobState.HELD
     return state
+
+
+def end_of(native: str, reason: str, derived: str) -> tuple[JobState, str]:
+    """Return state and reason of a job, of which a step may have been short of memory.
+
+    The job itself then ends with the exit status of srun: FAILED, 1.
+    """
+    state = state_of(native, reason)
+    if state is JobState.FAILED and derived == _OUT_OF_MEMORY:
+        return JobState.OUT_OF_MEMORY, "OutOfMemory"
+    return state, reason
+
+
+def reason_of(state: JobState, reason: str) -> str:
+    """Return the reason of a state; a cancelled job keeps that for which it had waited."""
+    if reason == "None":
+        return ""
+    if state is JobState.CANCELLED:
+        waited = explain(slurm_reasons.REASONS, reason)
+        if waited.meaning and not waited.forever:
+            return ""
+    return reason
 
 
 @dataclass(frozen=True)

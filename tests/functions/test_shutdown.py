@@ -138,6 +138,8 @@ def test_nothing_can_be_submitted_when_the_program_has_ended():
     assert "RuntimeError: cannot schedule new futures after shutdown" in done.stderr
 
 
+# The collection finds what earlier tests have left, too.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_an_executor_that_is_forgotten_does_its_calls_and_ends_its_workers():
     one = Executor("processes", workers=1)
     future = one.submit(tasks.process_id)

@@ -37,12 +37,14 @@ def test_a_cancelled_job_may_tidy_up(queue):
 
 
 @pytest.mark.parametrize("how", ["", "setsid"])
-def test_what_the_script_had_started_may_tidy_up_too(queue, how):
-    child = "trap 'sleep 0.2; echo tidy; exit' TERM; echo on; while :; do sleep 0.05; done"
+def test_what_the_script_had_started_may_tidy_up_too(queue, tmp_path, how):
+    tidying = f"until [ -e {tmp_path}/go ]; do sleep 0.05; done; echo tidy; exit"
+    child = f"trap '{tidying}' TERM; echo on; while :; do sleep 0.05; done"
     job_id = queue.submit(f'{how} sh -c "{child}" & wait', BATCHSPAWNER_QUEUE_GRACE="20")
     wait_for(lambda: "on" in queue.output(job_id), 10, "the trap")
     queue.run("cancel", job_id)
-    assert queue.job(job_id)["state"] == "COMPLETING"
+    queue.until(job_id, "COMPLETING")
+    (tmp_path / "go").touch()
     job = queue.until(job_id)
     assert (job["state"], job["signal"]) == ("CANCELLED", signal.SIGTERM)
     assert queue.output(job_id).splitlines()[-1] == "tidy"

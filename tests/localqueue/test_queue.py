@@ -220,7 +220,7 @@ def test_a_folder_of_another_user_is_refused(queue):
 
 
 def test_a_damaged_file_is_an_error_and_no_empty_list(queue):
-    queue.submit("true")
+    queue.until(queue.submit("true"))
     (queue.folder / "queue.sqlite").write_text("not a database, but long enough to be read as one")
     done = queue.run("query")
     assert (done.returncode, done.stdout) == (1, "")

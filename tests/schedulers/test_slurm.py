@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from batchspawner.errors import (
@@ -81,6 +83,21 @@ def test_one_query_tells_the_state_of_every_kind_of_job(generation):
             "5", JobState.CANCELLED, "CANCELLED", host="n1", queue="normal", start=start, end=start
         ),
     }
+
+
+@pytest.mark.parametrize(
+    ("word", "reason"),
+    [
+        ("ReqNodeNotAvail,_May_be_reserved_for_other_job", ""),
+        ("Resources", ""),
+        ("DependencyNeverSatisfied", "DependencyNeverSatisfied"),
+    ],
+)
+def test_a_cancelled_job_does_not_tell_for_what_it_had_waited(generation, word, reason):
+    (call,) = slurm.query(["5"])
+    whole = recorded(generation, "squeue")
+    text = re.sub(r"(?m)^(5\|CANCELLED\|.*\|)None$", rf"\g<1>{word}", whole.stdout)
+    assert call.parse(type(whole)(whole.argv, 0, text))["5"].reason == reason
 
 
 def test_an_array_lives_as_long_as_one_of_its_tasks(generation):
