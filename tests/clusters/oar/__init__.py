@@ -41,7 +41,11 @@ class OARCluster:
         lock = Path(tempfile.gettempdir(), "batchspawner-oar.lock")
         self._turn = os.open(lock, os.O_CREAT | os.O_RDWR, 0o600)
         fcntl.flock(self._turn, fcntl.LOCK_EX)  # until the end of the other tests' OAR
-        self.script("start")
+        try:
+            self.script("start")
+        except BaseException:
+            os.close(self._turn)
+            raise
         return self
 
     def stop(self) -> None:
