@@ -10,6 +10,7 @@ import tempfile
 from pathlib import Path
 
 from tests.clusters.users import make_users, missing
+from tests.hubs import free_port
 
 SCRIPT = Path(__file__).parent / "cluster.sh"
 
@@ -24,14 +25,20 @@ class OARCluster:
 
     def __init__(self) -> None:
         self.prefix = Path(tempfile.mkdtemp(prefix="boa", dir="/tmp"))
+        # Not that of a database that a killed session has left.
+        self._port = free_port()
         self._turn = -1
+
+    @property
+    def _settings(self) -> dict[str, str]:
+        return {"OAR_PREFIX": str(self.prefix), "OAR_DB_PORT": str(self._port)}
 
     def script(self, word: str) -> None:
         # Not captured: the daemons would keep the pipe open.
         log = self.prefix / "script.log"
         with log.open("ab") as file:
             done = subprocess.run(
-                ["bash", SCRIPT, word], env={**os.environ, "OAR_PREFIX": str(self.prefix)},
+                ["bash", SCRIPT, word], env={**os.environ, **self._settings},
                 cwd="/", stdin=subprocess.DEVNULL, stdout=file, stderr=file, timeout=180,
             )  # fmt: skip
         assert done.returncode == 0, log.read_text()

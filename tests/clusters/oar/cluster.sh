@@ -95,7 +95,11 @@ add_slots() {
 }
 
 case $1 in
-    start) chmod 755 "$OAR_PREFIX"; start_database; configure; start_server; add_slots ;;
+    start)
+        chmod 755 "$OAR_PREFIX"
+        stop_server # which a killed session has left, with its database
+        start_database; configure; start_server; add_slots
+        ;;
     stop)
         stop_server
         finish "$SSHD"
