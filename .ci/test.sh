@@ -59,7 +59,8 @@ part lint $make lint
 part unit $make test-unit
 # The rest mostly waits, so several go at a time.
 { scheduler slurm; browser browser-slurm; part tutorial $make test-tutorial; part oldest .ci/versions.sh oldest; } &
-{ scheduler gridengine; scheduler oar; scheduler slurm24; scheduler htcondor; part newest .ci/versions.sh newest; } &
+{ scheduler gridengine; scheduler oar; scheduler htcondor; part newest .ci/versions.sh newest; } &
+scheduler slurm24
 part hub $make test-hub
 part clusters $make test-clusters
 part kernels $make test-kernels
