@@ -11,7 +11,7 @@ EXTRAS = dev,demo,browser,docs
 ONLY =
 
 .DEFAULT_GOAL := help
-.PHONY: help demo venv proxy lint test test-unit test-packaging test-tutorial test-hub test-clusters test-kernels test-slurm test-slurm24 test-gridengine test-htcondor test-oar test-browser test-browser-slurm test-versions bench docs clean links
+.PHONY: help demo venv proxy lint test test-unit test-jobs test-packaging test-tutorial test-hub test-clusters test-kernels test-slurm test-slurm24 test-gridengine test-htcondor test-oar test-browser test-browser-slurm test-versions bench docs clean links
 
 help: ## list what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -38,6 +38,9 @@ test: ## run every test that this machine can run, and say which it cannot
 
 test-unit: venv ## run the tests that need nothing but Python
 	$(PYTEST) -n auto -m unit
+
+test-jobs: venv ## run functions, cells and scripts as jobs of the embedded queue
+	$(WHOLE) -n 4 -m jobs
 
 test-packaging: proxy ## install the distribution as its users do
 	$(PYTEST) -m packaging

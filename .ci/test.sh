@@ -61,6 +61,7 @@ part unit $make test-unit
 { scheduler slurm; browser browser-slurm; part tutorial $make test-tutorial; part oldest .ci/versions.sh oldest; } &
 { scheduler gridengine; scheduler oar; scheduler htcondor; part newest .ci/versions.sh newest; } &
 scheduler slurm24
+part jobs $make test-jobs
 part hub $make test-hub
 part clusters $make test-clusters
 part kernels $make test-kernels

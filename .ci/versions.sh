@@ -21,7 +21,7 @@ run() {
     PYTHON=$python .ci/venv.sh "$folder" dev,demo "$@"
     .ci/proxy.sh "$folder"
     echo "== $name: $("$folder/bin/python" --version), JupyterHub $("$folder/bin/jupyterhub" --version)"
-    "$folder/bin/python" -m pytest -n auto -m unit \
+    "$folder/bin/python" -m pytest -n 3 --reruns 1 -rsR -m "unit or jobs" \
         --ignore tests/magics/test_notebook.py --ignore tests/functions/test_notebook.py \
         --ignore tests/magics/test_terminal.py --ignore tests/docs
     "$folder/bin/python" -m pytest --reruns 1 -rsR -n 2 -m "hub and not scheduler and not browser" \

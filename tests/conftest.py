@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -17,8 +18,14 @@ for _name in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS"):
     os.environ.pop(_name, None)
 
 
+HERE = Path(__file__).parent
 # What needs more than Python, one target of the Makefile each.
 BIG = ("hub", "clusters", "kernels", "scheduler", "browser", "packaging", "tutorial")
+# Folders and files of tests that run jobs of a small queue, and mostly wait for them.
+WAITING = (
+    *("functions", "localqueue", "magics", "test_contract.py"),
+    "docs/test_adding_a_scheduler.py",
+)
 
 
 def pytest_collection_modifyitems(items):
@@ -29,7 +36,8 @@ def pytest_collection_modifyitems(items):
             item.add_marker(params["site"])
             item.add_marker("scheduler")
         if not any(map(item.get_closest_marker, BIG)):
-            item.add_marker("unit")
+            waits = any(item.path.is_relative_to(HERE / one) for one in WAITING)
+            item.add_marker("jobs" if waits else "unit")
     items[:] = [one for one in items if one.get_closest_marker("generations") or not again(one)]
 
 

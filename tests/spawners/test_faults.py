@@ -41,7 +41,7 @@ async def test_five_hundred_starts_at_once_are_submitted_eight_at_a_time_and_all
         finally:
             inside.remove(verb)
 
-    cluster.handle, cluster.delay, peaks = counted, 0.001, []
+    cluster.handle, cluster.delay, peaks = counted, 0.01, []
     starting = asyncio.ensure_future(start_all(spawners, cluster))
     await until(lambda: spawners[-1].story)
     assert spawners[-1].backend.describe() == (
