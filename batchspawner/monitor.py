@@ -55,7 +55,7 @@ class Monitor:
         self._missing: dict[str, int] = {}
         # Jobs that only their owners see: nobody else is asked about them.
         self._hidden: set[str] = set()
-        self._pace = Pace(scheduler.floor, self.clock)
+        self._pace = Pace(scheduler.floor, self.clock, scheduler.reserve)
         self._hurry = False
         self._heard: float | None = None
         self._unanswered = self.clock()

@@ -14,23 +14,21 @@ _JITTER = 0.1
 _BACK_OFF_LIMIT = 120.0
 """Seconds between two queries at most while the scheduler does not answer."""
 
-_RESERVE = 5.0
-"""How many queries may follow each other at once, where somebody hurries."""
-
 
 class Pace:
     """Keep at least `floor` seconds between two queries, on average where somebody hurries.
 
+    `reserve` is how many may follow each other at once after a calm, where somebody hurries.
     `failures` is how many queries in a row have had no answer; it makes the pauses grow.
     `clock` tells the seconds.
     """
 
-    def __init__(self, floor: float, clock: Callable[[], float]) -> None:
+    def __init__(self, floor: float, clock: Callable[[], float], reserve: float = 5.0) -> None:
         self.floor = floor
         self.failures = 0
         self.asked: float | None = None
         self._clock = clock
-        self._reserve = _RESERVE
+        self._most = self._reserve = reserve
         self._counted = clock()
 
     def note(self) -> None:
@@ -54,4 +52,4 @@ class Pace:
         return self.asked + interval * (1 + jitter) - self._clock()
 
     def _refilled(self) -> float:
-        return min(_RESERVE, self._reserve + (self._clock() - self._counted) / self.floor)
+        return min(self._most, self._reserve + (self._clock() - self._counted) / self.floor)
