@@ -27,8 +27,8 @@ TITLES = {
 }
 HEAD = """# Benchmarks
 
-Written by `make bench` on {date}: batchspawner {version}, JupyterHub {jupyterhub},
-Python {python}, {cores} cores, {slurm}.
+Written by `make bench`: batchspawner {version}, JupyterHub {jupyterhub}, Python {python},
+{cores} cores, {slurm}.
 
 The peer is batchspawner 1.3.0 from PyPI, in an environment of its own, in the same run on the same
 machine. A ratio is the peer's figure divided by ours. What each number means stands in the first
@@ -72,7 +72,7 @@ def table(result: dict) -> list[str]:
 
 def section(name: str, results: list[dict]) -> str:
     """Return what a benchmark has measured."""
-    lines = [f"## {TITLES[name]}", ""]
+    lines = [f"## {TITLES[name]}", "", f"Measured on {datetime.date.today()}.", ""]
     for one in results:
         lines += table(one)
     return "\n".join(lines if results else [*lines, "Not measured here.", ""])
@@ -102,7 +102,7 @@ def main() -> None:
     for name in names:
         known[TITLES[name]] = section(name, results_of(name))
         head = HEAD.format(
-            date=datetime.date.today(), version=__version__, jupyterhub=jupyterhub.__version__,
+            version=__version__, jupyterhub=jupyterhub.__version__,
             python=platform.python_version(), cores=os.cpu_count(), slurm=slurm_version(),
         )  # fmt: skip
         kept = [known[title] for title in TITLES.values() if title in known]
