@@ -22,7 +22,6 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-PEERS = ROOT / ".venv-peers-functions"
 PACKAGES = ("submitit==1.5.4", "slurminade==1.1.2")
 TASKS = 200
 MANY = 10_000
@@ -67,15 +66,6 @@ def tell(seconds: float, total: int, tasks: int) -> None:
 # --- what runs them
 
 
-def peers_python() -> str:
-    python, stamp = PEERS / "bin" / "python", PEERS / ".made"
-    if not stamp.exists():
-        subprocess.run([sys.executable, "-m", "venv", PEERS], check=True)
-        subprocess.run([python, "-m", "pip", "install", "-q", *PACKAGES], check=True)
-        stamp.touch()
-    return str(python)
-
-
 def rpcs(cluster, user: str) -> int:
     """Return how many RPCs of a user the controller has counted."""
     for line in cluster.run("sdiag").splitlines():
@@ -87,7 +77,11 @@ def rpcs(cluster, user: str) -> int:
 
 def one_round(cluster, user: str, which: str, tasks: int) -> dict:
     """Run one of them as a user, and return its figures."""
-    python = sys.executable if which == "ours" else peers_python()
+    from benchmarks.measuring import python_with  # not in the processes that are measured
+
+    python = sys.executable
+    if which != "ours":
+        python = python_with(PACKAGES, ".venv-peers-functions")
     script = ["functions_slurminade.py"] if which == "slurminade" else ["functions.py", which]
     # This Slurm starts jobs once a second; the rounds shall meet it at any moment of that second.
     time.sleep(random.random())

@@ -30,7 +30,7 @@ from jupyter_client.kernelspec import KernelSpecManager
 from jupyter_client.manager import AsyncKernelManager
 
 from batchspawner.allocation import Allocation
-from benchmarks.measuring import ROOT, report, run_in
+from benchmarks.measuring import python_with, report, run_in
 from tests.clusters.users import SEARCH
 from tests.sites import SITES
 
@@ -42,7 +42,6 @@ except KeyboardInterrupt:
     pass
 """
 ARGV = ["-m", "ipykernel_launcher", "-f", "{connection_file}"]
-PEERS = ROOT / ".venv-peers-kernels"
 PEER = "jupyter-slurm-provisioner"
 PACKAGES = (f"{PEER}==0.6.0", "ipykernel", "jupyter_server", "requests")
 PEER_ROUNDS = 3
@@ -171,8 +170,8 @@ def peer(site, here: float, lacking: list[str]) -> dict[str, object]:
     if lacking:
         return {PEER: f"not measured: {' and '.join(lacking)} are not installed"}
     try:
-        found = run_in(peers_python(), "kernels_peer.py", str(PEER_ROUNDS),
-                       **site.cluster.environment)  # fmt: skip
+        python = python_with(PACKAGES, ".venv-peers-kernels")
+        found = run_in(python, "kernels_peer.py", str(PEER_ROUNDS), **site.cluster.environment)
     except (SystemExit, subprocess.SubprocessError) as error:
         why = str(error).strip().splitlines()
         return {PEER: f"did not run: {why[-1] if why else type(error).__name__}"}
@@ -182,15 +181,6 @@ def peer(site, here: float, lacking: list[str]) -> dict[str, object]:
         after = figures.pop("interrupt")
         told[words[one]] = {**summary(figures, here), "interrupt": after}
     return told
-
-
-def peers_python() -> str:
-    python, stamp = PEERS / "bin" / "python", PEERS / ".made"
-    if not stamp.exists():
-        subprocess.run([sys.executable, "-m", "venv", PEERS], check=True)
-        subprocess.run([python, "-m", "pip", "install", "-q", *PACKAGES], check=True)
-        stamp.touch()
-    return str(python)
 
 
 def main() -> None:

@@ -13,22 +13,24 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-PEERS = ROOT / ".venv-peers"
 PEER = "batchspawner==1.3.0"
+
+
+def python_with(packages: tuple[str, ...], folder: str) -> str:
+    """Return the Python of an environment, made once, that has packages from PyPI."""
+    python, stamp = ROOT / folder / "bin" / "python", ROOT / folder / ".made"
+    if not stamp.exists():
+        subprocess.run([sys.executable, "-m", "venv", ROOT / folder], check=True)
+        subprocess.run([python, "-m", "pip", "install", "-q", *packages], check=True)
+        stamp.touch()
+    return str(python)
 
 
 def peers_python() -> str:
     """Return the Python that has the peer, from PyPI, with the same JupyterHub as ours."""
-    python = PEERS / "bin" / "python"
-    stamp = PEERS / ".made"
-    if not stamp.exists():
-        from jupyterhub import __version__
+    from jupyterhub import __version__
 
-        subprocess.run([sys.executable, "-m", "venv", PEERS], check=True)
-        packages = [PEER, f"jupyterhub=={__version__}"]
-        subprocess.run([python, "-m", "pip", "install", "-q", *packages], check=True)
-        stamp.touch()
-    return str(python)
+    return python_with((PEER, f"jupyterhub=={__version__}"), ".venv-peers")
 
 
 def run_in(python: str, script: str, *arguments: str, timeout: float = 600, **environment: str):
