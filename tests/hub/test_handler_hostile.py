@@ -134,7 +134,9 @@ def test_a_used_code_is_refused_to_everybody_and_the_server_goes_on(hub, site):
     assert re.search(metric, hub.api("GET", "metrics").text, re.MULTILINE)
 
 
-def test_of_eight_claims_at_once_one_gets_the_secrets(site, tmp_path):
+@contextlib.contextmanager
+def job_that_comes_too_late(site, tmp_path):
+    """Let a test claim before the job does, which ends the job, and the log says why."""
     go = tmp_path / "go"
     more = f'c.BatchSpawnerBase.req_prologue = "while [ ! -e {go} ]; do sleep 0.1; done"\n'
     with own_hub(site, tmp_path, more) as one:
@@ -142,6 +144,14 @@ def test_of_eight_claims_at_once_one_gets_the_secrets(site, tmp_path):
         one.begin(user)
         (code,) = wait_for(lambda: codes_in(site.queue_folder), 20, "the code")
         wait_for(lambda: [job for job in site.jobs() if job[2] == "RUNNING"], 20, "the job")
+        yield one, code
+        go.touch()
+        one.wait_stopped(user, 60)
+        assert "was used a second time" in one.log.read_text()
+
+
+def test_of_eight_claims_at_once_one_gets_the_secrets(site, tmp_path):
+    with job_that_comes_too_late(site, tmp_path) as (one, code):
 
         def claim(number):
             return report(one, code, json={"port": 4321, "claim": f"{number:064}"})
@@ -151,24 +161,11 @@ def test_of_eight_claims_at_once_one_gets_the_secrets(site, tmp_path):
         assert sorted(answer.status_code for answer in answers) == [201] + [403] * 7
         told = [answer.json().get("environment", {}) for answer in answers]
         assert sum("JUPYTERHUB_API_TOKEN" in environment for environment in told) == 1
-        # The job itself is too late, which ends it, and the page says why.
-        go.touch()
-        one.wait_stopped(user, 60)
-        assert "was used a second time" in one.log.read_text()
 
 
 def test_a_thief_who_poses_as_an_older_wrapper_is_an_alarm(site, tmp_path):
-    go = tmp_path / "go"
-    more = f'c.BatchSpawnerBase.req_prologue = "while [ ! -e {go} ]; do sleep 0.1; done"\n'
-    with own_hub(site, tmp_path, more) as one:
-        user = one.users[0]
-        one.begin(user)
-        (code,) = wait_for(lambda: codes_in(site.queue_folder), 20, "the code")
-        wait_for(lambda: [job for job in site.jobs() if job[2] == "RUNNING"], 20, "the job")
+    with job_that_comes_too_late(site, tmp_path) as (one, code):
         assert report(one, code, json={"port": 4321}).status_code == 201
-        go.touch()
-        one.wait_stopped(user, 60)
-        assert "was used a second time" in one.log.read_text()
 
 
 def test_where_a_claim_comes_from_is_not_for_its_headers_to_say(site, tmp_path):
