@@ -66,9 +66,11 @@ def log_of(spawner: Any) -> JobLog:
 async def note_beginning(spawner: Any, script: str) -> None:
     """Note, before the submit, what a log holds that several jobs write one after the other."""
     spawner.job_log_begins = 0
+    path = log_path(script, "")
+    if not path or path != log_path(script, "0"):
+        return  # a log that has the job's id in its name is that of one job
     with contextlib.suppress(asyncio.TimeoutError):
-        look = asyncio.to_thread(_size, log_path(script, ""))
-        spawner.job_log_begins = await within(_LOOK, look)
+        spawner.job_log_begins = await within(_LOOK, asyncio.to_thread(_size, path))
 
 
 async def log_tail(spawner: Any, patience: float = 10.0) -> str:
