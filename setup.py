@@ -50,7 +50,7 @@ SCHEDULERS = [
 def launchers(kind: str, word: str) -> list[str]:
     """Return ipyparallel's names for what starts controllers or engines as jobs."""
     module = "batchspawner.clusters"
-    names = [f"batch-{name} = {module}.by_name:{name}_{word}" for name in SCHEDULERS]
+    names = [f"batch-{name} = {module}.entry_points:{name}_{word}" for name in SCHEDULERS]
     general = f"{module}.launchers:Job{kind}Launcher"
     return [f"batch = {general}", f"batchspawner = {general}", *names]
 

@@ -5,4 +5,4 @@ cd "$(dirname "$0")/.."
 HTC_PREFIX=/var/tmp/batchspawner-htcondor
 export HTC_PREFIX
 .ci/apt.sh patchelf patchelf
-[ -x "$HTC_PREFIX/bin/condor_submit" ] || bash tests/clusters/htcondor/pool.sh install
+[ -x "$HTC_PREFIX/bin/condor_submit" ] || bash tests/real/htcondor/pool.sh install

@@ -5,4 +5,4 @@ cd "$(dirname "$0")/.."
 programs=/var/tmp/batchspawner-slurm24
 .ci/apt.sh patchelf patchelf
 .ci/apt.sh munged munge sudo
-[ -e "$programs/bin" ] || tests/clusters/slurm/install24.sh "$programs"
+[ -e "$programs/bin" ] || tests/real/slurm/install24.sh "$programs"

@@ -15,7 +15,7 @@ from ._version import __version__, version_info
 _SPAWNERS = ".batchspawner"
 _HOMES = {
     "BatchClient": ".client",
-    "BlockingClient": ".blocking",
+    "BlockingClient": ".client",
     "JobRequest": ".jobs",
     "JobState": ".jobs",
     "BatchSpawnerBase": _SPAWNERS,
@@ -33,7 +33,7 @@ _HOMES = {
     "TorqueSpawner": _SPAWNERS,
     "UserEnvMixin": _SPAWNERS,
     "format_template": ".templating",
-    "use_pages": ".spawners.pages",
+    "use_pages": ".spawners.progress.pages",
     # Names that `from batchspawner import *` has always brought along.
     **dict.fromkeys(
         ("Dict", "ET", "Enum", "Float", "Integer", "Spawner", "Template", "Unicode"), _SPAWNERS

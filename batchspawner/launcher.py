@@ -313,9 +313,15 @@ class Launcher:
         environment = {**kept, **self.rules.environment, **self._identity()}
         try:
             return subprocess.run(
-                command, input=script.encode("utf-8"), stdout=output, stderr=output,
-                env=environment, cwd="/", timeout=TIMEOUT, check=False,
-            )  # fmt: skip
+                command,
+                input=script.encode("utf-8"),
+                stdout=output,
+                stderr=output,
+                env=environment,
+                cwd="/",
+                timeout=TIMEOUT,
+                check=False,
+            )
         except subprocess.TimeoutExpired:
             text = "{} timed out after {} s".format(command[0], TIMEOUT)
             raise Refusal(text, EX_TEMPFAIL) from None

@@ -1,4 +1,4 @@
-"""Start commands. Only this module and `batchspawner.process` start a process.
+"""Start commands. Only this module and `batchspawner.magics.backends.process` start a process.
 
 A runner says *as whom and where* a command runs: as this user, through a prefix such as sudo, or
 on another machine over ssh. Runners are values: two equal ones reach the same place.

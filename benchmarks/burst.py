@@ -23,13 +23,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import requests
 
-from batchspawner.client import BatchClient
+from batchspawner.client.batch_client import BatchClient
 from batchspawner.jobs import JobRequest
 from batchspawner.runners import LocalRunner
-from batchspawner.spawners.admission import Gate
+from batchspawner.spawners.backends.submit_queue import Gate
 from benchmarks.measuring import report
 from benchmarks.slurm_hub import OURS, PEER, slurm, slurm_hub
-from tests.clusters.users import USERS
+from tests.real.users import USERS
 
 CONCURRENCY = 8
 """Submits at a time: the default of c.BatchSpawnerBase.submit_concurrency."""
@@ -60,8 +60,15 @@ def rpcs(cluster) -> int:
     text = cluster.run("sdiag")
     table = text.partition("by message type")[2].partition("by user")[0]
     counts = dict(re.findall(r"(\w+)\s+\(\s*\d+\) count:(\d+)", table))
-    nodes = ("MESSAGE_", "REQUEST_STATS", "REQUEST_COMPLETE", "REQUEST_STEP_COMPLETE",
-             "REQUEST_JOB_STEP_CREATE", "REQUEST_PERSIST", "REQUEST_BUILD")  # fmt: skip
+    nodes = (
+        "MESSAGE_",
+        "REQUEST_STATS",
+        "REQUEST_COMPLETE",
+        "REQUEST_STEP_COMPLETE",
+        "REQUEST_JOB_STEP_CREATE",
+        "REQUEST_PERSIST",
+        "REQUEST_BUILD",
+    )
     return sum(int(count) for name, count in counts.items() if not name.startswith(nodes))
 
 
@@ -102,13 +109,17 @@ def burst(cluster, which: str, starts: int) -> dict:
         requested = rpcs(cluster)
     times = sorted(sampler.times)
     return {
-        "starts": starts, "listening": listening,
+        "starts": starts,
+        "listening": listening,
         "api_p50_s": round(statistics.median(times), 3),
         "api_p99_s": round(times[int(len(times) * 0.99) - 1], 3),
         "api_worst_s": round(times[-1], 3),
-        "hub_cpu_s": round(ran, 1), "hub_waits_for_cpu_s": round(waited, 1),
-        "starts_per_s": round(starts / took, 1), "all_ready_s": round(ready, 1), "rpcs": requested,
-    }  # fmt: skip
+        "hub_cpu_s": round(ran, 1),
+        "hub_waits_for_cpu_s": round(waited, 1),
+        "starts_per_s": round(starts / took, 1),
+        "all_ready_s": round(ready, 1),
+        "rpcs": requested,
+    }
 
 
 def everybody_ready(hub, names: list[tuple[str, str]]) -> bool:
@@ -127,8 +138,15 @@ def bare_sbatch(cluster, jobs: int) -> float:
     """Return how many jobs a second sbatch itself submits, as many at a time."""
 
     def submit(_: int) -> None:
-        subprocess.run([*AS_USER, "sbatch", "--parsable"], input=SCRIPT, text=True, check=True,
-                       capture_output=True, cwd="/", env=cluster.environment)  # fmt: skip
+        subprocess.run(
+            [*AS_USER, "sbatch", "--parsable"],
+            input=SCRIPT,
+            text=True,
+            check=True,
+            capture_output=True,
+            cwd="/",
+            env=cluster.environment,
+        )
 
     begun = time.perf_counter()
     with concurrent.futures.ThreadPoolExecutor(CONCURRENCY) as pool:

@@ -81,8 +81,10 @@ def main() -> None:
         mine = run_in(sys.executable, "clusters.py", "--one", "ours", str(number))
         peer = run_in(sys.executable, "clusters.py", "--one", "plain", str(number))
         ratio = {key: round(peer[key] / max(mine[key], 1e-4), 2) for key in mine}
-        report("clusters", {"engines": number, "batchspawner": mine, "ipyparallel": peer,
-                            "ratio": ratio})  # fmt: skip
+        report(
+            "clusters",
+            {"engines": number, "batchspawner": mine, "ipyparallel": peer, "ratio": ratio},
+        )
 
 
 if __name__ == "__main__":

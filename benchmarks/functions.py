@@ -91,9 +91,15 @@ def one_round(cluster, user: str, which: str, tasks: int) -> dict:
         argv = ["sudo", "-E", "-H", "-u", user, "env", f"PATH={cluster.environment['PATH']}"]
         argv += [python, str(ROOT / "benchmarks" / script[0]), *script[1:], str(tasks), name]
         env = {**os.environ, **cluster.environment}
-        with subprocess.Popen(argv, env=env, cwd="/", stdout=subprocess.PIPE,
-                              stderr=subprocess.PIPE, text=True,
-                              start_new_session=True) as process:  # fmt: skip
+        with subprocess.Popen(
+            argv,
+            env=env,
+            cwd="/",
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        ) as process:
             try:
                 out, errors = process.communicate(timeout=LIMIT)
             except subprocess.TimeoutExpired:
@@ -112,11 +118,14 @@ def summary(rounds: list[dict]) -> dict:
     ordered = sorted(rounds, key=lambda one: one["seconds"])
     middle = ordered[len(ordered) // 2]
     return {
-        "seconds": {"best": round(ordered[0]["seconds"], 2),
-                    "median": round(middle["seconds"], 2),
-                    "worst": round(ordered[-1]["seconds"], 2)},
-        "rpcs": middle["rpcs"], "memory_mb": max(one["memory_mb"] for one in rounds),
-    }  # fmt: skip
+        "seconds": {
+            "best": round(ordered[0]["seconds"], 2),
+            "median": round(middle["seconds"], 2),
+            "worst": round(ordered[-1]["seconds"], 2),
+        },
+        "rpcs": middle["rpcs"],
+        "memory_mb": max(one["memory_mb"] for one in rounds),
+    }
 
 
 def main() -> None:
@@ -126,7 +135,7 @@ def main() -> None:
     sys.path.insert(0, str(ROOT))
     from benchmarks.measuring import report
     from benchmarks.slurm_hub import slurm
-    from tests.clusters.users import USERS
+    from tests.real.users import USERS
 
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 25
     user = USERS[0]

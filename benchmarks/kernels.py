@@ -29,9 +29,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from jupyter_client.kernelspec import KernelSpecManager
 from jupyter_client.manager import AsyncKernelManager
 
-from batchspawner.allocation import Allocation
+from batchspawner.allocation.allocation import Allocation
 from benchmarks.measuring import python_with, report, run_in
-from tests.clusters.users import SEARCH
+from tests.real.users import SEARCH
 from tests.sites import SITES
 
 SLEEP = """
@@ -55,13 +55,22 @@ submitted = 0.0
 
 def write_specs(folder: Path, scheduler: str) -> None:
     began = f"date +%s.%N > {folder}/began"
-    job = {"scheduler": scheduler, "linger": 0, "memory": "300M", "runtime": "10m",
-           "prologue": began}  # fmt: skip
+    job = {
+        "scheduler": scheduler,
+        "linger": 0,
+        "memory": "300M",
+        "runtime": "10m",
+        "prologue": began,
+    }
     configs = {"here": None, "job": job, "shared": {**job, "allocation": "shared"}}
     for name, config in configs.items():
         provisioner = {"provisioner_name": "batch-provisioner", "config": config}
-        spec = {"argv": [sys.executable, *ARGV], "display_name": name, "language": "python",
-                "metadata": {"kernel_provisioner": provisioner} if config else {}}  # fmt: skip
+        spec = {
+            "argv": [sys.executable, *ARGV],
+            "display_name": name,
+            "language": "python",
+            "metadata": {"kernel_provisioner": provisioner} if config else {},
+        }
         (folder / name).mkdir()
         (folder / name / "kernel.json").write_text(json.dumps(spec))
 
@@ -135,8 +144,11 @@ def summary(figures: dict[str, list[float]], here: float) -> dict[str, object]:
     for name, values in figures.items():
         digits = 2 if name.endswith("_s") else 1
         best, middle, worst = min(values), statistics.median(values), max(values)
-        told[name] = {"best": round(best, digits), "median": round(middle, digits),
-                      "worst": round(worst, digits)}  # fmt: skip
+        told[name] = {
+            "best": round(best, digits),
+            "median": round(middle, digits),
+            "worst": round(worst, digits),
+        }
     told["more_s"] = round(statistics.median(figures["start_s"]) - here, 2)
     return told
 

@@ -60,13 +60,23 @@ peer.socket.gethostbyname = lambda _: "127.0.0.1"
 
 def write_spec(folder: Path, name: str, job_id: str) -> None:
     config = {
-        "project": "bench", "partition": "normal", "nodes": "1", "runtime": "10", "gpus": "0",
-        "reservation": "None", "jobid": job_id, "node": "None",
+        "project": "bench",
+        "partition": "normal",
+        "nodes": "1",
+        "runtime": "10",
+        "gpus": "0",
+        "reservation": "None",
+        "jobid": job_id,
+        "node": "None",
         "kernel_argv": [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"],
-    }  # fmt: skip
+    }
     provisioner = {"provisioner_name": "slurm-provisioner", "config": config}
-    spec = {"argv": [], "display_name": name, "language": "python",
-            "metadata": {"kernel_provisioner": provisioner}}  # fmt: skip
+    spec = {
+        "argv": [],
+        "display_name": name,
+        "language": "python",
+        "metadata": {"kernel_provisioner": provisioner},
+    }
     (folder / name).mkdir()
     (folder / name / "kernel.json").write_text(json.dumps(spec))
 
@@ -80,9 +90,10 @@ async def one_round(folder: Path, name: str) -> tuple[float, str]:
     global queued
     queued = 0.0
     manager = AsyncKernelManager(
-        kernel_name=name, kernel_spec_manager=KernelSpecManager(kernel_dirs=[str(folder)]),
+        kernel_name=name,
+        kernel_spec_manager=KernelSpecManager(kernel_dirs=[str(folder)]),
         connection_file=str(folder / f"{secrets.token_hex(8)}.json"),  # as under a server
-    )  # fmt: skip
+    )
     begun = time.time()
     await manager.start_kernel()
     client = manager.client()

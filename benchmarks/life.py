@@ -18,7 +18,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from batchspawner.client import BatchClient
+from batchspawner.client.batch_client import BatchClient
 from batchspawner.jobs import JobRequest, JobState
 from benchmarks.measuring import report
 from tests.fakes import FakeScheduler, fake
@@ -69,7 +69,7 @@ async def an_hour(servers: int) -> dict:
     for hand in hands:
         hand.cancel()
     await asyncio.gather(*hands, return_exceptions=True)
-    from batchspawner.monitors import shared_monitor
+    from batchspawner.client.shared_monitors import shared_monitor
 
     monitor = shared_monitor(client.scheduler, client.query_runner)
     for watches in list(monitor._watches.values()):
@@ -77,12 +77,14 @@ async def an_hour(servers: int) -> dict:
             watch.close()
     await asyncio.sleep(60)
     return {
-        "servers": servers, "queries": monitor.queries,
+        "servers": servers,
+        "queries": monitor.queries,
         "wall_s": round(time.perf_counter() - begun),
-        "MB_after_15_min": round(sizes[0] / 1e6, 1), "MB_after_60_min": round(sizes[1] / 1e6, 1),
+        "MB_after_15_min": round(sizes[0] / 1e6, 1),
+        "MB_after_60_min": round(sizes[1] / 1e6, 1),
         "tasks_left": len(asyncio.all_tasks()) - idle,
         "peak_rss_MB": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
-    }  # fmt: skip
+    }
 
 
 def main() -> None:

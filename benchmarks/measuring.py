@@ -38,9 +38,12 @@ def run_in(python: str, script: str, *arguments: str, timeout: float = 600, **en
     # Not through `-m`: the peer's Python must not find our packages.
     done = subprocess.run(
         [python, str(ROOT / "benchmarks" / script), *arguments],
-        env={**os.environ, **environment}, cwd="/", capture_output=True, text=True,
+        env={**os.environ, **environment},
+        cwd="/",
+        capture_output=True,
+        text=True,
         timeout=timeout,
-    )  # fmt: skip
+    )
     if done.returncode:
         raise SystemExit(f"{script} {' '.join(arguments)} failed:\n{done.stderr[-4000:]}")
     return json.loads(done.stdout.splitlines()[-1])
@@ -108,9 +111,13 @@ def spawners(cls: type, number: int) -> list:
     import tornado.log  # noqa: F401  (jupyterhub's spawners log through it)
 
     hub = SimpleNamespace(
-        public_host="", api_url="http://127.0.0.1:8081/hub/api", base_url="/hub/", routespec="/",
-        url="http://127.0.0.1:8081/hub/", server=SimpleNamespace(base_url="/hub/"),
-    )  # fmt: skip
+        public_host="",
+        api_url="http://127.0.0.1:8081/hub/api",
+        base_url="/hub/",
+        routespec="/",
+        url="http://127.0.0.1:8081/hub/",
+        server=SimpleNamespace(base_url="/hub/"),
+    )
     made, name = [], getpass.getuser()
     for n in range(1, number + 1):
         user = SimpleNamespace(

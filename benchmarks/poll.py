@@ -50,8 +50,13 @@ async def measure(number: int) -> dict:
             used, took = cpu() - used, time.perf_counter() - begun
         assert alive == [None] * number
         made = calls(folder) - before
-    return {"commands": made, "cpu_s": round(used, 4), "stall_s": round(stalls.worst, 4),
-            "wall_s": round(took, 3), "gc_s": round(collecting, 3)}  # fmt: skip
+    return {
+        "commands": made,
+        "cpu_s": round(used, 4),
+        "stall_s": round(stalls.worst, 4),
+        "wall_s": round(took, 3),
+        "gc_s": round(collecting, 3),
+    }
 
 
 def main() -> None:

@@ -24,8 +24,15 @@ async def measure(number: int) -> dict:
     from batchspawner import SlurmSpawner
 
     async def check(one, n: int) -> None:
-        one.load_state({"job_id": str(n), "job_status": "RUNNING node1", "job_tag": f"jh-{n:012x}",
-                        "job_host": f"node{n % 500}", "job_port": 4321})  # fmt: skip
+        one.load_state(
+            {
+                "job_id": str(n),
+                "job_status": "RUNNING node1",
+                "job_tag": f"jh-{n:012x}",
+                "job_host": f"node{n % 500}",
+                "job_port": 4321,
+            }
+        )
         assert await one.poll() is None
         await one.get_url()
 
@@ -43,8 +50,12 @@ async def measure(number: int) -> dict:
             await asyncio.gather(*(check(one, n) for n, one in enumerate(servers, 1)))
             used, took = cpu() - used, time.perf_counter() - begun
         made = calls(folder)
-    return {"commands": made, "seconds": round(took, 3), "cpu_s": round(used, 3),
-            "stall_s": round(stalls.worst, 3)}  # fmt: skip
+    return {
+        "commands": made,
+        "seconds": round(took, 3),
+        "cpu_s": round(used, 3),
+        "stall_s": round(stalls.worst, 3),
+    }
 
 
 def main() -> None:
@@ -55,8 +66,10 @@ def main() -> None:
         ours = run_in(sys.executable, "restart.py", "--one", str(number))
         peer = run_in(peers_python(), "restart.py", "--one", str(number))
         ratio = {key: round(peer[key] / max(ours[key], 1e-3), 1) for key in ours}
-        report("restart", {"servers": number, "batchspawner 2": ours,
-                           "batchspawner 1.3.0": peer, "ratio": ratio})  # fmt: skip
+        report(
+            "restart",
+            {"servers": number, "batchspawner 2": ours, "batchspawner 1.3.0": peer, "ratio": ratio},
+        )
 
 
 if __name__ == "__main__":

@@ -102,9 +102,12 @@ def main() -> None:
     for name in names:
         known[TITLES[name]] = section(name, results_of(name))
         head = HEAD.format(
-            version=__version__, jupyterhub=jupyterhub.__version__,
-            python=platform.python_version(), cores=os.cpu_count(), slurm=slurm_version(),
-        )  # fmt: skip
+            version=__version__,
+            jupyterhub=jupyterhub.__version__,
+            python=platform.python_version(),
+            cores=os.cpu_count(),
+            slurm=slurm_version(),
+        )
         kept = [known[title] for title in TITLES.values() if title in known]
         PAGE.write_text("\n".join([head, *kept]))
 

@@ -10,8 +10,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.measuring import ROOT, peers_python
-from tests.clusters.slurm import SlurmCluster, unavailable
 from tests.hubs import Hub
+from tests.real.slurm import SlurmCluster, unavailable
 
 OURS, PEER = "batchspawner 2", "batchspawner 1.3.0"
 CONFIG = """
@@ -65,10 +65,12 @@ def slurm_hub(cluster: SlurmCluster, which: str, users: tuple[str, ...]):
         notes.mkdir()
         notes.chmod(0o1777)
         config = CONFIG.format(
-            stub=str(ROOT / "benchmarks" / "stub.py"), notes=str(notes), conf=str(cluster.conf),
+            stub=str(ROOT / "benchmarks" / "stub.py"),
+            notes=str(notes),
+            conf=str(cluster.conf),
             path=cluster.environment["PATH"],
             wrapper=str(Path(python).parent / "batchspawner-singleuser"),
-        )  # fmt: skip
+        )
         hub = Hub(folder, config + MORE[which], users, **cluster.environment)
         hub.python = python
         hub.start()

@@ -19,8 +19,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.measuring import report
 from benchmarks.slurm_hub import OURS, PEER, slurm, slurm_hub
-from tests.clusters.users import USERS
 from tests.hubs import wait_for
+from tests.real.users import USERS
 
 
 def one_start(hub, notes: Path, user: str) -> dict[str, float]:
@@ -39,8 +39,13 @@ def one_start(hub, notes: Path, user: str) -> dict[str, float]:
     hub.api("DELETE", f"users/{user}/server")
     wait_for(lambda: not hub.server(user), 60, "the end of the server")
     before, after = float(begun) - first, ready - float(listening)
-    return {"job_to_server_s": before, "listening_to_ready_s": after, "added_s": before + after,
-            "queued_s": first - asked, "request_to_ready_s": ready - asked}  # fmt: skip
+    return {
+        "job_to_server_s": before,
+        "listening_to_ready_s": after,
+        "added_s": before + after,
+        "queued_s": first - asked,
+        "request_to_ready_s": ready - asked,
+    }
 
 
 def figures(seen: list[dict[str, float]]) -> dict[str, dict[str, float]]:

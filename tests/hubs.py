@@ -91,9 +91,15 @@ class Hub:
         proxy = proxy_command()
         assert proxy, "configurable-http-proxy is not installed: run `make proxy`"
         frame = FRAME.format(
-            port=self.port, hub_port=self.hub_port, proxy_port=free_port(), proxy=proxy,
-            folder=folder, password=self.password, users=set(users), token=self.token,
-        )  # fmt: skip
+            port=self.port,
+            hub_port=self.hub_port,
+            proxy_port=free_port(),
+            proxy=proxy,
+            folder=folder,
+            password=self.password,
+            users=set(users),
+            token=self.token,
+        )
         (folder / "jupyterhub_config.py").write_text(frame + config)
 
     def start(self) -> Hub:
@@ -102,11 +108,18 @@ class Hub:
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [self.python, "-m", "jupyterhub", "-f", "jupyterhub_config.py"],
-                cwd=self.folder, stdout=log, stderr=log, start_new_session=True,
-                env={"HOME": os.environ.get("HOME", "/"), "LANG": "C.UTF-8",
-                     **self.environment, "PATH": path},
+                cwd=self.folder,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                env={
+                    "HOME": os.environ.get("HOME", "/"),
+                    "LANG": "C.UTF-8",
+                    **self.environment,
+                    "PATH": path,
+                },
                 **self._identity(),
-            )  # fmt: skip
+            )
         wait_for(self._answers, 60, f"the Hub; its log is {self.log}")
         return self
 

@@ -15,16 +15,28 @@ if TYPE_CHECKING:
     from batchspawner.commands import Call
 
 
-def record(scheduler: str, name: str, call: Call, version: str, *, prefix: tuple[str, ...] = (),
-           environment: Mapping[str, str], hide: Mapping[str, str]) -> str:  # fmt: skip
+def record(
+    scheduler: str,
+    name: str,
+    call: Call,
+    version: str,
+    *,
+    prefix: tuple[str, ...] = (),
+    environment: Mapping[str, str],
+    hide: Mapping[str, str],
+) -> str:
     """Run a call for real, write its transcript without what is private, return its output.
 
     `hide` maps texts of this machine to neutral ones; moments are rounded to ten seconds.
     """
     done = subprocess.run(
-        (*prefix, *call.argv), input=call.input, cwd="/", env={**environment, **call.environment},
-        capture_output=True, text=True,
-    )  # fmt: skip
+        (*prefix, *call.argv),
+        input=call.input,
+        cwd="/",
+        env={**environment, **call.environment},
+        capture_output=True,
+        text=True,
+    )
     text = f"# recorded from {version}\n$ {shlex.join(shown(call.argv))}\n{done.stdout}"
     if done.stderr:
         text += f"[stderr]\n{done.stderr}"

@@ -11,11 +11,11 @@ import sys
 import uuid
 from typing import TYPE_CHECKING
 
-from batchspawner.client import BatchClient
+from batchspawner.client.batch_client import BatchClient
 from batchspawner.runners import LocalRunner
-from tests.clusters import gridengine, htcondor, oar, slurm
-from tests.clusters.users import USERS
 from tests.hubs import Hub, wait_for
+from tests.real import gridengine, htcondor, oar, slurm
+from tests.real.users import USERS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -95,9 +95,13 @@ c.Spawner.args = ["--allow-root"]
     def queue(self, *argv: str) -> str:
         command = [sys.executable, "-m", "batchspawner.localqueue", *argv]
         done = subprocess.run(
-            command, env={**os.environ, **self.environment}, capture_output=True, text=True,
-            timeout=60, input="#!/bin/sh\nsleep 600\n",
-        )  # fmt: skip
+            command,
+            env={**os.environ, **self.environment},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            input="#!/bin/sh\nsleep 600\n",
+        )
         return done.stdout
 
     def jobs(self) -> list[tuple[str, str, str]]:

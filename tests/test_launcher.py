@@ -135,9 +135,17 @@ def test_a_private_file_is_left_before_the_submit(desk, home):
 
 
 @pytest.mark.parametrize(
-    "path", [".bashrc", ".batchspawner", ".batchspawner/..", ".batchspawner/../.bashrc",
-             ".batchspawner/x/y", ".batchspawner/x/", "/.batchspawner/x"]
-)  # fmt: skip
+    "path",
+    [
+        ".bashrc",
+        ".batchspawner",
+        ".batchspawner/..",
+        ".batchspawner/../.bashrc",
+        ".batchspawner/x/y",
+        ".batchspawner/x/",
+        "/.batchspawner/x",
+    ],
+)
 def test_a_file_in_another_place_is_not_written(desk, home, path):
     with pytest.raises(Refusal, match="files can only be left in"):
         desk.ask(**submit(files={f"{home}/{path}": "evil"}))
@@ -154,12 +162,21 @@ def test_a_script_with_what_the_rules_refuse_is_refused(desk):
 @pytest.mark.parametrize(
     "data",
     [
-        b"", b"[]", b"null", b"{}", b"\xff", b"[" * 100_000, b'{"verb": "exec"}', b'{"verb": []}',
-        b'{"verb": "cancel"}', b'{"verb": "cancel", "job_id": "12", "user": "root"}',
+        b"",
+        b"[]",
+        b"null",
+        b"{}",
+        b"\xff",
+        b"[" * 100_000,
+        b'{"verb": "exec"}',
+        b'{"verb": []}',
+        b'{"verb": "cancel"}',
+        b'{"verb": "cancel", "job_id": "12", "user": "root"}',
         b'{"verb": "cancel", "verb": "cancel", "job_id": "12"}',
-        b'{"verb": "cancel", "job_id": "12"} {}', b" " * (launcher.INPUT_LIMIT + 1),
+        b'{"verb": "cancel", "job_id": "12"} {}',
+        b" " * (launcher.INPUT_LIMIT + 1),
     ],
-)  # fmt: skip
+)
 def test_a_request_of_another_form_is_refused(desk, data):
     with pytest.raises(Refusal):
         desk.send(data)

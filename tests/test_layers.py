@@ -22,7 +22,7 @@ WITH_JUPYTERHUB = ("batchspawner.spawners", "batchspawner.api", "batchspawner.ba
 NOT_IMPORTED = ("batchspawner.cli.demo_config", "batchspawner.agent.__main__")
 NO_INPUT_OUTPUT = {"asyncio", "os", "pathlib", "shutil", "socket", "subprocess", "threading"}
 STARTS_PROCESSES = {
-    "batchspawner.process",
+    "batchspawner.magics.backends.process",
     "batchspawner.runners",
     # Programs of their own, not part of the library.
     "batchspawner.agent.children",

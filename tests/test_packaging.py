@@ -77,8 +77,13 @@ def test_the_wheel_declares_what_it_needs(built):
         "async_generator>=1.10;python_version<'3.10'",
     }
     assert set(metadata.get_all("Provides-Extra")) >= {
-        "all", "clusters", "dev", "functions", "kernels", "magics",
-    }  # fmt: skip
+        "all",
+        "clusters",
+        "dev",
+        "functions",
+        "kernels",
+        "magics",
+    }
 
 
 def test_the_source_archive_can_be_built_again(built):

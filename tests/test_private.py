@@ -18,12 +18,12 @@ from batchspawner import (
     PBSSpawner,
     SlurmSpawner,
     TorqueSpawner,
-)  # fmt: skip
+)
 from batchspawner.commands import Call
 from batchspawner.jobs import JobRequest
 from batchspawner.private import PrivateEnvironment
-from batchspawner.spawners.claim import Application
-from batchspawner.spawners.packing import Package
+from batchspawner.spawners.secrets.claim import Application
+from batchspawner.spawners.secrets.package import Package
 from tests.spawners.site import TOKEN, make_spawner
 
 SECRET = "hunter2"
@@ -63,10 +63,19 @@ def test_neither_a_package_nor_a_claim_shows_its_code():
 
 @pytest.mark.parametrize(
     "cls",
-    [CondorSpawner, GridengineSpawner, LocalQueueSpawner, LsfSpawner, MoabSpawner, OarSpawner,
-     PBSSpawner, SlurmSpawner, TorqueSpawner],
+    [
+        CondorSpawner,
+        GridengineSpawner,
+        LocalQueueSpawner,
+        LsfSpawner,
+        MoabSpawner,
+        OarSpawner,
+        PBSSpawner,
+        SlurmSpawner,
+        TorqueSpawner,
+    ],
     ids=lambda cls: cls.__name__,
-)  # fmt: skip
+)
 def test_the_environment_of_no_server_shows_itself_to_a_log_of_the_site(cls):
     environment = make_spawner(cls, req_homedir="/home/ada").get_env()
     assert environment["JUPYTERHUB_API_TOKEN"] == TOKEN

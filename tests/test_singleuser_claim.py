@@ -11,7 +11,7 @@ import sys
 import pytest
 
 from batchspawner import singleuser
-from batchspawner.spawners.claim import new_code, server_of
+from batchspawner.spawners.secrets.claim import new_code, server_of
 from tests.test_singleuser import hub, wrap  # noqa: F401  (hub is a fixture)
 
 CODE, OTHER_CODE = new_code(7), new_code(7)
@@ -108,8 +108,12 @@ def test_a_job_that_cannot_keep_a_code_names_none(hub, tmp_path):  # noqa: F811
     one = hub(environment=GIVEN)
     claim(one, **{NEXT: "/proc/nowhere/next"})
     # Nor does one whose file was brought to this node only.
-    claim(one, BATCHSPAWNER_PRIVATE_FILE="/no/home/private", _CONDOR_SCRATCH_DIR=str(tmp_path),
-          **{NEXT: str(tmp_path / "next")})  # fmt: skip
+    claim(
+        one,
+        BATCHSPAWNER_PRIVATE_FILE="/no/home/private",
+        _CONDOR_SCRATCH_DIR=str(tmp_path),
+        **{NEXT: str(tmp_path / "next")},
+    )
     assert ["next" in body for _, _, body in one.reports] == [False, False]
 
 
@@ -157,9 +161,11 @@ def test_certificates_become_files_that_only_their_owner_reads(hub, tmp_path):  
     assert texts == FILES
     modes = {path.name: oct(path.stat().st_mode & 0o777) for path in [folder, *folder.iterdir()]}
     assert modes == {
-        "jh-1234-7-tls": "0o700", "keyfile.pem": "0o600", "certfile.pem": "0o600",
+        "jh-1234-7-tls": "0o700",
+        "keyfile.pem": "0o600",
+        "certfile.pem": "0o600",
         "client_ca.pem": "0o600",
-    }  # fmt: skip
+    }
     assert {environment[f"JUPYTERHUB_SSL_{name}"] for name in FILES} == {
         str(folder / f"{name.lower()}.pem") for name in FILES
     }

@@ -34,9 +34,12 @@ subprocess.run(command)
 def start(url, code) -> subprocess.Popen:
     env = environment_of_a_job(url, BATCHSPAWNER_CONFIRM="1")
     return subprocess.Popen(
-        [sys.executable, SCRIPT, sys.executable, "-c", code], env=env, text=True,
-        stdin=subprocess.PIPE, stderr=subprocess.PIPE,
-    )  # fmt: skip
+        [sys.executable, SCRIPT, sys.executable, "-c", code],
+        env=env,
+        text=True,
+        stdin=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
 
 
 def test_a_server_that_has_opened_its_port_is_confirmed(hub):  # noqa: F811

@@ -16,8 +16,8 @@ from batchspawner.templating import (
     template_names,
     variables_of,
 )
+from tests.client.test_job_scripts import EVERYTHING
 from tests.spawners.site import make_spawner
-from tests.test_scripts import EVERYTHING
 
 
 @pytest.fixture(autouse=True)
@@ -72,8 +72,9 @@ def test_a_template_may_be_for_one_front_end_only(tmp_path):
     assert render_script("slurm.j2", EVERYTHING, [folder]) == "for spawners"
     assert "#SBATCH" in render_script("slurm.j2", EVERYTHING, [folder], "kernel")
     assert find_template("slurm.j2", [folder], "spawner") == (
-        f"{folder}/spawner/slurm.j2", "for spawners",
-    )  # fmt: skip
+        f"{folder}/spawner/slurm.j2",
+        "for spawners",
+    )
 
 
 def test_a_typo_is_told_with_the_variable_the_file_and_the_line(tmp_path):

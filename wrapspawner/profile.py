@@ -13,11 +13,11 @@ from jupyterhub.spawner import Spawner
 from jupyterhub.utils import maybe_future
 from traitlets import import_item
 
-from batchspawner.spawners.declarations import field_of
-from batchspawner.spawners.fields import NAME
-from batchspawner.spawners.options import Choice, Field, Limit, Option, Text
+from batchspawner.spawners.options.declarations import field_of
+from batchspawner.spawners.options.field import NAME
+from batchspawner.spawners.options.fields import Choice, Field, Limit, Option, Text
 
-from .surroundings import check_surroundings
+from .environment import check_surroundings
 
 _SLUG = re.compile(r"(?!.*--)[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 _KEYS = frozenset(
@@ -142,14 +142,19 @@ def _from_dictionary(given: Mapping[str, Any]) -> Profile:
     choices = dict(given.get("profile_options", {}))
     made = [_choice_of(where, option, choice) for option, choice in choices.items()]
     profile = Profile(
-        slug=slug, display_name=name, spawner=_spawner_class(given["spawner"], name),
-        override=given.get("override", {}), description=given.get("description", ""),
+        slug=slug,
+        display_name=name,
+        spawner=_spawner_class(given["spawner"], name),
+        override=given.get("override", {}),
+        description=given.get("description", ""),
         default=bool(given.get("default")),
         fields=(*(one for one, _ in made), *map(field_of, given.get("options", ()))),
         effects={one.name: effects for one, effects in made},
-        environment=given.get("environment", {}), groups=_names(where, given, "groups"),
-        users=_names(where, given, "users"), allowed=_callable(where, given.get("allowed")),
-    )  # fmt: skip
+        environment=given.get("environment", {}),
+        groups=_names(where, given, "groups"),
+        users=_names(where, given, "users"),
+        allowed=_callable(where, given.get("allowed")),
+    )
     _check_effects(where, profile)
     return profile
 
@@ -172,9 +177,12 @@ def _choice_of(
         effects[value] = Effect(choice.get("override", {}), choice.get("environment", {}))
         default = value if choice.get("default") else default
     field = Choice(
-        name, given.get("display_name", ""), given.get("help", ""), choices=tuple(options),
+        name,
+        given.get("display_name", ""),
+        given.get("help", ""),
+        choices=tuple(options),
         default=default or (options[0].value if options else ""),
-    )  # fmt: skip
+    )
     unlisted = given.get("unlisted_choice") or {}
     _check_keys(f"{where}, unlisted_choice", unlisted, _UNLISTED_KEYS)
     if not unlisted.get("enabled"):

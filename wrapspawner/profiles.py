@@ -10,12 +10,12 @@ from jupyterhub.utils import maybe_future
 from traitlets import Callable, List, Unicode, Union, default, import_item, validate
 
 from batchspawner.errors import OptionsError
-from batchspawner.spawners.schema import OptionsRefused
+from batchspawner.spawners.options.schema import OptionsRefused
 
-from .offered import OfferedProfile, offered_profiles
+from .environment import apply_surroundings
+from .offered_profile import OfferedProfile, offered_profiles
 from .profile import Profile, profile_of
-from .selectform import FORM, OPTION, is_plain, plain_form, render_profiles
-from .surroundings import apply_surroundings
+from .select_form import FORM, OPTION, is_plain, plain_form, render_profiles
 from .wrapspawner import WrapSpawner
 
 if TYPE_CHECKING:

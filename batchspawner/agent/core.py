@@ -16,10 +16,10 @@ import time
 from .calling import call_home
 from .children import Child
 from .guard import Guard
+from .job_identity import index, job_id
 from .links import Files, Link, Orders
 from .memory import kills
 from .outbox import Outbox
-from .place import index, job_id
 from .wire import CHUNK, ProtocolError
 
 TYPE_CHECKING = False  # the module typing takes longer to load than all of this one

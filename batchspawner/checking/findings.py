@@ -63,8 +63,11 @@ def as_text(finding: Finding) -> str:
     """Return a finding as lines for a terminal."""
     lines = textwrap.wrap(
         f"{finding.verdict.value:8}{finding.name}: {finding.text}",
-        _WIDTH, subsequent_indent=" " * 8, break_long_words=False, break_on_hyphens=False,
-    )  # fmt: skip
+        _WIDTH,
+        subsequent_indent=" " * 8,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
     if finding.cure:
         lines += [f"{' ' * 8}-> {line}" for line in finding.cure.splitlines()]
     return "\n".join(lines)

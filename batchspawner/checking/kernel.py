@@ -17,7 +17,7 @@ from .site import Broken
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from ..kernels.specs import BatchSpec
+    from ..kernels.kernelspecs import BatchSpec
 
 _CODE = """
 import json, platform, sys
@@ -41,12 +41,12 @@ def _find(name: str) -> tuple[BatchSpec, str]:
     try:
         from jupyter_client.kernelspec import KernelSpecManager
 
-        from ..kernels import specs
+        from ..kernels import kernelspecs
     except ImportError as error:
         cure = 'pip install "batchspawner[kernels]"'
         raise Broken(wrong("kernel", f"{error.name} is not installed", cure)) from error
     try:
-        spec = specs.find(name)
+        spec = kernelspecs.find(name)
     except BatchError as error:
         cure = f"batchspawner kernel install {name} --kernel python3"
         raise Broken(wrong("kernel", str(error), cure)) from error
@@ -57,7 +57,7 @@ def _find(name: str) -> tuple[BatchSpec, str]:
 
 
 async def _look_at_scheduler(spec: BatchSpec) -> Finding:
-    from ..scripts import find_scheduler
+    from ..client.job_scripts import find_scheduler
 
     scheduler = find_scheduler(str(spec.config.get("scheduler") or "auto"))
     began = time.monotonic()

@@ -91,9 +91,12 @@ def cannot_run(program: str) -> str:
         return ""
     try:
         subprocess.run(
-            [program, "--help"], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL, timeout=60,
-        )  # fmt: skip
+            [program, "--help"],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            timeout=60,
+        )
     except OSError as error:
         return error.strerror or str(error)
     return ""
@@ -109,9 +112,12 @@ def versions(server: str) -> Dict[str, str]:
     if not words or "python" not in words[-1]:
         return {}
     said = subprocess.run(
-        [*words, "-c", VERSIONS, *WANTED], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-        timeout=60, check=True,
-    )  # fmt: skip
+        [*words, "-c", VERSIONS, *WANTED],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        timeout=60,
+        check=True,
+    )
     return dict(json.loads(said.stdout.decode()))
 
 

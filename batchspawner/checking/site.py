@@ -140,9 +140,12 @@ def make_spawner(site: Site, user: str) -> Any:
     db.add(row)
     db.commit()
     settings = {
-        "config": site.config, "spawner_class": site.app.spawner_class, "hub": site.app.hub,
-        "base_url": site.app.base_url, "app": site.app,
-    }  # fmt: skip
+        "config": site.config,
+        "spawner_class": site.app.spawner_class,
+        "hub": site.app.hub,
+        "base_url": site.app.base_url,
+        "app": site.app,
+    }
     try:
         outer = User(row, settings).spawners[""]
         inner = outer.construct_child() if hasattr(outer, "construct_child") else outer
@@ -174,6 +177,7 @@ def look_at_hub(site: Site, spawner: Any) -> Iterator[Finding]:
         yield fine("address", f"jobs find the Hub at {url}")
     if site.app.cleanup_servers:
         yield doubtful(
-            "restart", "when the Hub is stopped, it ends all servers",
+            "restart",
+            "when the Hub is stopped, it ends all servers",
             "c.JupyterHub.cleanup_servers = False",
-        )  # fmt: skip
+        )

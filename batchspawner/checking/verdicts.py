@@ -10,8 +10,8 @@ from .findings import Finding, doubtful, fine, skipped, wrong
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
 
-    from .hubside import Bench
-    from .job import Course
+    from .hub_host import Bench
+    from .probe_job import Course
 
 _SKEW = 5.0
 _LEAST_HOME = 100
@@ -31,9 +31,10 @@ def judge_course(bench: Bench, course: Course, patience: float) -> Iterator[Find
         yield from (skipped(name, "there was no job") for name in ("start", *AFTER_JOB, "cancel"))
         return
     yield fine(
-        "submit", f"{title} took job {course.job_id} after {course.submit_seconds:.1f} s",
+        "submit",
+        f"{title} took job {course.job_id} after {course.submit_seconds:.1f} s",
         submit_seconds=round(course.submit_seconds, 2),
-    )  # fmt: skip
+    )
     yield _judge_start(bench, course, patience)
     if course.facts is None:
         reason = "the job told nothing"
@@ -47,10 +48,18 @@ def judge_course(bench: Bench, course: Course, patience: float) -> Iterator[Find
 def _submit_cure(bench: Bench) -> str:
     asked = {
         name: getattr(bench.spawner, name)
-        for name in ("req_partition", "req_queue", "req_account", "req_reservation",
-                     "req_memory", "req_nprocs", "req_runtime", "req_options")
+        for name in (
+            "req_partition",
+            "req_queue",
+            "req_account",
+            "req_reservation",
+            "req_memory",
+            "req_nprocs",
+            "req_runtime",
+            "req_options",
+        )
         if getattr(bench.spawner, name)
-    }  # fmt: skip
+    }
     lines = [
         f"c.{bench.section}.{name} = {value!r}   (is it right?)" for name, value in asked.items()
     ]
@@ -62,9 +71,11 @@ def _judge_start(bench: Bench, course: Course, patience: float) -> Finding:
     if course.facts is not None:
         waited, told = course.wait_seconds or 0.0, course.report_seconds or 0.0
         return fine(
-            "start", f"it ran {waited:.1f} s after its submit, on {course.facts['host']}",
-            wait_seconds=round(waited, 1), report_seconds=round(told, 1),
-        )  # fmt: skip
+            "start",
+            f"it ran {waited:.1f} s after its submit, on {course.facts['host']}",
+            wait_seconds=round(waited, 1),
+            report_seconds=round(told, 1),
+        )
     if course.wait_seconds is None:
         known = bench.client.scheduler.explain(status.reason if status else "")
         reason = known.meaning or known.native or "it gives no reason"
@@ -164,9 +175,10 @@ def _judge_versions(facts: Mapping[str, Any]) -> Finding:
         versions.get(name) for name in ("jupyterlab", "notebook", "jupyter_server")
     ):
         return wrong(
-            "node", f"{facts['server']} has no Jupyter to start: {said}",
+            "node",
+            f"{facts['server']} has no Jupyter to start: {said}",
             f"pip install jupyterlab   (in the environment of {facts['server']})",
-        )  # fmt: skip
+        )
     return fine("node", f"{facts['host']} has {facts['server']}: {said or 'versions unknown'}")
 
 

@@ -17,8 +17,16 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--version", action="version", version=__version__)
     commands = top.add_subparsers(metavar="COMMAND", required=True)
     for command in (
-        demo, templates, check, launcher, sudoers, jobs, kernel, cluster, connect,
-    ):  # fmt: skip
+        demo,
+        templates,
+        check,
+        launcher,
+        sudoers,
+        jobs,
+        kernel,
+        cluster,
+        connect,
+    ):
         command.add_to(commands)
     return top
 

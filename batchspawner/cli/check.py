@@ -8,9 +8,9 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..checking.checks import check_site
 from ..checking.findings import Finding, as_json, as_text, failed, summary
 from ..checking.kernel import check_kernel
-from ..checking.sequence import check_site
 
 if TYPE_CHECKING:
     import argparse
@@ -25,21 +25,30 @@ def add_to(commands: Any) -> None:
         "step whether it works. Run it as the user that runs the Hub; the Hub may run meanwhile.",
     )
     parser.add_argument(
-        "-f", "--config", type=Path, default=Path("jupyterhub_config.py"),
+        "-f",
+        "--config",
+        type=Path,
+        default=Path("jupyterhub_config.py"),
         help="the Hub's configuration (default: jupyterhub_config.py)",
-    )  # fmt: skip
+    )
     parser.add_argument(
-        "-u", "--user", default=getpass.getuser(),
+        "-u",
+        "--user",
+        default=getpass.getuser(),
         help="a user of the cluster, who owns the tiny job (default: you)",
-    )  # fmt: skip
+    )
     parser.add_argument(
-        "--patience", type=float, default=120.0,
+        "--patience",
+        type=float,
+        default=120.0,
         help="seconds that the job may wait in the queue (default: 120)",
-    )  # fmt: skip
+    )
     parser.add_argument(
-        "--kernel", metavar="NAME", default="",
+        "--kernel",
+        metavar="NAME",
+        default="",
         help="check a kernel of yours that runs in jobs instead; this needs no Hub",
-    )  # fmt: skip
+    )
     parser.add_argument("--no-job", action="store_true", help="submit nothing")
     parser.add_argument("--json", action="store_true", help="print a JSON document")
     parser.set_defaults(run=run)
@@ -62,9 +71,11 @@ async def _checked(arguments: argparse.Namespace) -> list[Finding]:
         source = check_kernel(arguments.kernel, arguments.patience)
     else:
         source = check_site(
-            arguments.config, arguments.user,
-            patience=arguments.patience, job=not arguments.no_job,
-        )  # fmt: skip
+            arguments.config,
+            arguments.user,
+            patience=arguments.patience,
+            job=not arguments.no_job,
+        )
     findings = []
     async for finding in source:
         if not arguments.json:

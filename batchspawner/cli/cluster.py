@@ -5,13 +5,13 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
-from ..blocking import run
+from ..client.blocking_client import run
 from ..errors import BatchError
 
 if TYPE_CHECKING:
     import argparse
 
-    from ..clusters.overview import Known
+    from ..clusters.listing import Known
 
 _OPTIONS = {
     "queue": "queue (partition) of the job",
@@ -46,15 +46,32 @@ def _add_start(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     one = verbs.add_parser("start", help="submit a cluster, and print how to use it")
     one.add_argument("n", type=int, metavar="ENGINES", help="number of engines")
     one.add_argument("--nodes", type=int, default=1, help="number of nodes (%(default)s)")
-    one.add_argument("--mpi", nargs="?", const=True, default=False, metavar="COMMAND",
-                     help="start the engines as MPI ranks, by srun or mpiexec")  # fmt: skip
-    one.add_argument("--notebook", nargs="?", const=True, default=False, metavar="KIND",
-                     help="add a Jupyter server: lab, notebook or server")  # fmt: skip
+    one.add_argument(
+        "--mpi",
+        nargs="?",
+        const=True,
+        default=False,
+        metavar="COMMAND",
+        help="start the engines as MPI ranks, by srun or mpiexec",
+    )
+    one.add_argument(
+        "--notebook",
+        nargs="?",
+        const=True,
+        default=False,
+        metavar="KIND",
+        help="add a Jupyter server: lab, notebook or server",
+    )
     one.add_argument("--scheduler", default="auto", help="name of the scheduler (%(default)s)")
     for name, text in _OPTIONS.items():
         one.add_argument(f"--{name}", help=text)
-    one.add_argument("--resource", action="append", default=[], metavar="NAME=VALUE",
-                     help="anything else that a job can ask for; may be repeated")  # fmt: skip
+    one.add_argument(
+        "--resource",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="anything else that a job can ask for; may be repeated",
+    )
     one.add_argument("--wait", action="store_true", help="return when all engines have joined")
     one.set_defaults(run=_start)
 
@@ -103,7 +120,7 @@ def _wait(cluster: Any) -> None:
 
 
 def _list(_arguments: argparse.Namespace) -> int:
-    from ..clusters.overview import overview
+    from ..clusters.listing import overview
 
     known = [one for one in run(overview()) if one.record.n]
     if not known:
@@ -123,7 +140,7 @@ def _row(one: Known) -> tuple[str, ...]:
 
 
 def _stop(arguments: argparse.Namespace) -> int:
-    from ..clusters.overview import overview
+    from ..clusters.listing import overview
 
     if not (arguments.jobs or arguments.all or arguments.ended):
         return _fail("say which: JOBID, --all or --ended; see: batchspawner cluster list")

@@ -7,7 +7,7 @@ import signal
 import sys
 from typing import TYPE_CHECKING
 
-from ..blocking import run
+from ..client.blocking_client import run
 from ..errors import BatchError
 
 if TYPE_CHECKING:
@@ -35,16 +35,27 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
         "of the cluster over it, and makes a local IPython profile that leads there, until Ctrl-C.",
     )
     one.add_argument("host", nargs="?", metavar="HOST", help="host that ssh connects to")
-    one.add_argument("where", nargs="?", metavar="JOBID|PROFILE_DIR",
-                     help="id of the cluster's job, or the folder of its profile")  # fmt: skip
+    one.add_argument(
+        "where",
+        nargs="?",
+        metavar="JOBID|PROFILE_DIR",
+        help="id of the cluster's job, or the folder of its profile",
+    )
     one.add_argument("--notebook", action="store_true", help="open the job's Jupyter server too")
-    one.add_argument("--no-browser", action="store_true",
-                     help="print the address of the Jupyter server instead")  # fmt: skip
-    one.add_argument("--wait", type=float, default=0.0, metavar="SECONDS",
-                     help="how long the cluster may need to start")  # fmt: skip
+    one.add_argument(
+        "--no-browser", action="store_true", help="print the address of the Jupyter server instead"
+    )
+    one.add_argument(
+        "--wait",
+        type=float,
+        default=0.0,
+        metavar="SECONDS",
+        help="how long the cluster may need to start",
+    )
     one.add_argument("--cluster-id", default="", help="ipyparallel's id of the cluster, if any")
-    one.add_argument("--clean", action="store_true",
-                     help="only remove what crashed connections have left here")  # fmt: skip
+    one.add_argument(
+        "--clean", action="store_true", help="only remove what crashed connections have left here"
+    )
     ssh = one.add_argument_group("options of ssh")
     for letter, (value, text) in _SSH.items():
         ssh.add_argument(letter, action="append", default=[], metavar=value, help=text)
@@ -96,7 +107,7 @@ def _say(link: Connection, *, browser: bool) -> None:
 
 
 def _clean() -> int:
-    from ..clusters.copies import clean
+    from ..clusters.local_profile import clean
 
     for name in run(clean()):
         print(f"Removed what the connection to {name} had left.")

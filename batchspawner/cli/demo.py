@@ -38,9 +38,11 @@ def add_to(commands: Any) -> None:
     )
     parser.add_argument("--port", type=int, default=8000, help="port of the Hub (default: 8000)")
     parser.add_argument(
-        "--folder", type=Path, default=Path(".demo"),
+        "--folder",
+        type=Path,
+        default=Path(".demo"),
         help="where the demo lives while it runs; it is removed at the end (default: .demo)",
-    )  # fmt: skip
+    )
     parser.set_defaults(run=run)
 
 
@@ -159,9 +161,13 @@ def _start_hub(folder: Path, port: int, proxy: str, password: str) -> subprocess
         # A session of its own: Ctrl-C is for us, who then stop the Hub in order.
         return subprocess.Popen(
             [sys.executable, "-m", "jupyterhub", "-f", str(config)],
-            cwd=folder, env=environment, stdout=log, stderr=log, stdin=subprocess.DEVNULL,
+            cwd=folder,
+            env=environment,
+            stdout=log,
+            stderr=log,
+            stdin=subprocess.DEVNULL,
             start_new_session=True,
-        )  # fmt: skip
+        )
 
 
 def _queue(folder: Path) -> dict[str, str]:

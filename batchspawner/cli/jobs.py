@@ -7,9 +7,9 @@ import sys
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from ..client import BatchClient
+from ..allocation.job_records import Record, record_of, records
+from ..client.batch_client import BatchClient
 from ..errors import BatchError, SchedulerError
-from ..records import Record, record_of, records
 
 if TYPE_CHECKING:
     import argparse

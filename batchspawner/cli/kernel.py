@@ -52,8 +52,13 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     one.add_argument("--kernel", default="python3", help="the kernel to run (%(default)s)")
     one.add_argument("--display-name", default="", help="what people see")
     one.add_argument("--prefix", help="install for everybody whose Jupyter lies here")
-    one.add_argument("--sys-prefix", action="store_const", const=sys.prefix, dest="prefix",
-                     help="install for everybody who uses this Python")  # fmt: skip
+    one.add_argument(
+        "--sys-prefix",
+        action="store_const",
+        const=sys.prefix,
+        dest="prefix",
+        help="install for everybody who uses this Python",
+    )
     one.add_argument("--replace", action="store_true", help="replace a kernel of the same name")
     _add_options(one, "")
     one.set_defaults(run=_reporting(_install))
@@ -87,7 +92,7 @@ def _reporting(
 ) -> Callable[[argparse.Namespace], int]:
     def run(arguments: argparse.Namespace) -> int:
         try:
-            specs = importlib.import_module("batchspawner.kernels.specs")
+            specs = importlib.import_module("batchspawner.kernels.kernelspecs")
             return verb(specs, arguments)
         except ImportError as error:
             text = f"{error}. Install what kernels need: pip install 'batchspawner[kernels]'"
@@ -101,9 +106,13 @@ def _reporting(
 
 def _install(specs: Any, arguments: argparse.Namespace) -> int:
     folder = specs.install(
-        arguments.name, arguments.kernel, _given(arguments), prefix=arguments.prefix,
-        display_name=arguments.display_name, replace=arguments.replace,
-    )  # fmt: skip
+        arguments.name,
+        arguments.kernel,
+        _given(arguments),
+        prefix=arguments.prefix,
+        display_name=arguments.display_name,
+        replace=arguments.replace,
+    )
     print(f"Installed the kernel {arguments.name} in {folder}")
     return 0
 

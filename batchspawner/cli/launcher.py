@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from .. import launcher
 from ..errors import BatchError
-from .rules import rules_for
+from .launcher_rules import rules_for
 
 if TYPE_CHECKING:
     import argparse

@@ -8,7 +8,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from ..errors import BatchError
-from .rules import tools_of
+from .launcher_rules import tools_of
 
 if TYPE_CHECKING:
     import argparse
@@ -38,10 +38,18 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
         "the scheduler's own commands as exec_prefix runs them.",
     )
     one.add_argument("--group", required=True, help="Unix group of those who may have servers")
-    one.add_argument("--hub", default=getpass.getuser(), metavar="USER",
-                     help="Unix account of the Hub (%(default)s)")  # fmt: skip
-    one.add_argument("--launcher", default=LAUNCHER, metavar="FILE",
-                     help="where the launcher is installed (%(default)s)")  # fmt: skip
+    one.add_argument(
+        "--hub",
+        default=getpass.getuser(),
+        metavar="USER",
+        help="Unix account of the Hub (%(default)s)",
+    )
+    one.add_argument(
+        "--launcher",
+        default=LAUNCHER,
+        metavar="FILE",
+        help="where the launcher is installed (%(default)s)",
+    )
     one.add_argument("--scheduler", help="allow the commands of this scheduler, such as slurm")
     one.set_defaults(run=_run)
 
@@ -55,14 +63,19 @@ def rule(hub: str, group: str, launcher: str, scheduler: str | None = None) -> s
     if scheduler:
         return _FRAME.format(
             why="The Hub runs these as a user, with any arguments and any environment.",
-            commands=", ".join(tools), group=group, hub=hub, defaults="setenv, !requiretty",
-        )  # fmt: skip
+            commands=", ".join(tools),
+            group=group,
+            hub=hub,
+            defaults="setenv, !requiretty",
+        )
     return _FRAME.format(
         why="The Hub runs this alone as a user: no arguments, none of its environment.",
-        commands=f'{launcher} ""', group=group, hub=hub,
+        commands=f'{launcher} ""',
+        group=group,
+        hub=hub,
         # Requests hold scripts and variables: they are for no log.
         defaults="env_reset, !setenv, !requiretty, !log_input, !log_output",
-    )  # fmt: skip
+    )
 
 
 def _run(arguments: argparse.Namespace) -> int:

@@ -36,23 +36,50 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     one = verbs.add_parser(
         "render", help="print the job script that a user's server would be submitted with"
     )
-    one.add_argument("--config", "-f", default="jupyterhub_config.py", metavar="FILE",
-                     help="configuration of the Hub (%(default)s)")  # fmt: skip
+    one.add_argument(
+        "--config",
+        "-f",
+        default="jupyterhub_config.py",
+        metavar="FILE",
+        help="configuration of the Hub (%(default)s)",
+    )
     one.add_argument("--user", required=True, help="name of the user")
-    one.add_argument("--group", action="append", default=[], dest="groups", metavar="GROUP",
-                     help="a group of the user in JupyterHub; may be repeated")  # fmt: skip
-    one.add_argument("--option", "-o", action="append", default=[], dest="options",
-                     metavar="NAME=VALUE", help="an option; may be repeated")  # fmt: skip
-    one.add_argument("--options", type=_object, default={}, metavar="JSON", dest="json",
-                     help="options as the REST API takes them")  # fmt: skip
+    one.add_argument(
+        "--group",
+        action="append",
+        default=[],
+        dest="groups",
+        metavar="GROUP",
+        help="a group of the user in JupyterHub; may be repeated",
+    )
+    one.add_argument(
+        "--option",
+        "-o",
+        action="append",
+        default=[],
+        dest="options",
+        metavar="NAME=VALUE",
+        help="an option; may be repeated",
+    )
+    one.add_argument(
+        "--options",
+        type=_object,
+        default={},
+        metavar="JSON",
+        dest="json",
+        help="options as the REST API takes them",
+    )
     one.set_defaults(run=_render)
 
 
 def _add_folders(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--path", action="append", default=[], metavar="FOLDER",
+        "--path",
+        action="append",
+        default=[],
+        metavar="FOLDER",
         help="a folder of c.BatchSpawnerBase.template_paths; may be repeated",
-    )  # fmt: skip
+    )
 
 
 def _folders(arguments: argparse.Namespace) -> tuple[str, ...]:

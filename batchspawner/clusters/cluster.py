@@ -10,10 +10,10 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..blocking import run
-from ..client import BatchClient
+from ..client.batch_client import BatchClient
+from ..client.blocking_client import run
+from ..client.job_scripts import find_scheduler
 from ..errors import BatchError, OptionsError
-from ..scripts import find_scheduler
 from .folders import JobFolder, ipython_folder, plain, records
 from .job import Job
 from .outputs import await_outputs

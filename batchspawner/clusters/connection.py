@@ -10,13 +10,13 @@ import webbrowser
 from pathlib import PurePath
 from typing import TYPE_CHECKING
 
-from ..blocking import run
+from ..client.blocking_client import run
 from ..errors import ConnectionFailed
 from ..ssh import Ssh
-from .copies import LinkFolder, clean
-from .faraway import LOCAL, find, is_folder, rewritten
 from .folders import plain
+from .local_profile import LinkFolder, clean
 from .outputs import await_outputs
+from .remote_files import LOCAL, find, is_folder, rewritten
 from .tunnel import Tunnel
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from ipyparallel import Client
 
-    from .faraway import Found
+    from .remote_files import Found
 
 log = logging.getLogger(__name__)
 

@@ -10,10 +10,10 @@ import asyncio
 import contextlib
 from typing import TYPE_CHECKING, Any
 
-from ..client import BatchClient
+from ..client.batch_client import BatchClient
+from ..client.job_scripts import find_scheduler, job_request
 from ..errors import BatchError, failure_of
 from ..jobs import JobState
-from ..scripts import find_scheduler, job_request
 from ..waiting import within
 from .folders import Record
 

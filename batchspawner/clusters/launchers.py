@@ -21,10 +21,10 @@ from ipyparallel.cluster.launcher import (
 )
 from traitlets import Bool, Dict, Integer, List, Unicode
 
-from ..blocking import run, start
-from ..client import BatchClient
+from ..client.batch_client import BatchClient
+from ..client.blocking_client import run, start
+from ..client.job_scripts import find_scheduler
 from ..errors import BatchError, SubmitError
-from ..scripts import find_scheduler
 from .folders import JobFolder
 from .job import Job
 from .program import Program, launch_command, listening

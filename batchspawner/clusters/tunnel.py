@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 
 from ..errors import BatchError, ConnectionFailed
 from ..waiting import within
-from .faraway import LOCAL
+from .remote_files import LOCAL
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ..ssh import Ssh
-    from .faraway import Endpoint
+    from .remote_files import Endpoint
 
 log = logging.getLogger(__name__)
 

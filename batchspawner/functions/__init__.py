@@ -6,19 +6,19 @@ from importlib import import_module
 from typing import Any
 
 _MODULES = {
-    "batch": "BatchDispatcher SlurmDispatcher attach",
-    "bundles": "Batch JobBundling",
-    "configuration": "set_default_configuration update_default_configuration",
-    "dispatchers": "DirectCallDispatcher Dispatcher SubprocessDispatcher TestDispatcher "
+    "dispatch.batch": "BatchDispatcher SlurmDispatcher attach",
+    "dispatch.bundles": "Batch JobBundling",
+    "defaults": "set_default_configuration update_default_configuration",
+    "dispatch.base": "DirectCallDispatcher Dispatcher SubprocessDispatcher TestDispatcher "
     "get_dispatcher join sbatch set_dispatcher srun",
-    "executor": "Executor",
+    "executor.executor": "Executor",
     "futures": "JobFuture",
-    "guards": "TooManyDispatchesError allow_recursive_distribution "
+    "submit_limits": "TooManyDispatchesError allow_recursive_distribution "
     "disable_warning_on_repeated_flushes node_setup set_dispatch_limit",
-    "payload": "CannotTravel",
-    "waits": "progress",
-    "results": "PythonMismatch RemoteError",
-    "shells": "CommandFailed shell",
+    "protocol.payload": "CannotTravel",
+    "wait_display": "progress",
+    "protocol.results": "PythonMismatch RemoteError",
+    "dispatch.shell_command": "CommandFailed shell",
     "function": "SlurmFunction set_entry_point slurmify",
 }
 _HOMES = {name: f".{module}" for module, names in _MODULES.items() for name in names.split()}

@@ -11,14 +11,14 @@ import time
 from concurrent import futures
 from typing import TYPE_CHECKING, Any
 
+from ..client.job_scripts import SCHEDULER_VARIABLE, detect
 from ..errors import BatchError
-from ..scripts import SCHEDULER_VARIABLE, detect
-from .batch import BatchDispatcher
-from .dispatchers import set_dispatcher
-from .executor import Executor
+from .dispatch.base import set_dispatcher
+from .dispatch.batch import BatchDispatcher
+from .executor.executor import Executor
 from .function import slurmify
-from .guards import in_job
-from .home import jobs_folder
+from .session import jobs_folder
+from .submit_limits import in_job
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -131,11 +131,21 @@ def _arguments(argv: list[str] | None) -> tuple[argparse.Namespace, str]:
     parser.add_argument("--partition", help="the queue to use")
     parser.add_argument("--constraint", help="features of the nodes, on Slurm")
     parser.add_argument(
-        "--option", "-o", action="append", default=[], type=_pair, metavar="NAME=VALUE",
+        "--option",
+        "-o",
+        action="append",
+        default=[],
+        type=_pair,
+        metavar="NAME=VALUE",
         help="what the jobs ask for; may be repeated",
-    )  # fmt: skip
-    parser.add_argument("--patience", type=float, default=600.0, metavar="SECONDS",
-                        help="how long a job may wait and run (%(default)s)")  # fmt: skip
+    )
+    parser.add_argument(
+        "--patience",
+        type=float,
+        default=600.0,
+        metavar="SECONDS",
+        help="how long a job may wait and run (%(default)s)",
+    )
     arguments = parser.parse_args(argv)
     return arguments, detect() if arguments.scheduler == "auto" else arguments.scheduler
 

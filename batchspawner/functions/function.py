@@ -9,14 +9,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .configuration import default_configuration
-from .guards import refuse_recursion
+from .defaults import default_configuration
+from .submit_limits import refuse_recursion
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from . import payload
     from .futures import JobFuture
+    from .protocol import payload
 
 METHODS = ("after", "afterany", "afternotok", "afterok", "singleton")
 
@@ -60,7 +60,7 @@ class FunctionCall:
     @functools.cached_property
     def packed(self) -> payload.Call:
         """The call as it travels. Raises CannotTravel."""
-        from .payload import make_call
+        from .protocol.payload import make_call
 
         return make_call(self.function, self.args, self.kwargs)
 
@@ -116,7 +116,7 @@ class SlurmFunction:
         afternotok, afterok and singleton. Raises RuntimeError for no job at all, unless each call
         is done at once anyway.
         """
-        from .dispatchers import get_dispatcher
+        from .dispatch.base import get_dispatcher
 
         if method not in METHODS:
             raise ValueError(f"method {method!r} is not one of {', '.join(METHODS)}")
@@ -157,7 +157,7 @@ class SlurmFunction:
     def _distribute(
         self, args: tuple[Any, ...], kwargs: dict[str, Any], *, alone: bool = False
     ) -> JobFuture:
-        from .dispatchers import get_dispatcher
+        from .dispatch.base import get_dispatcher
 
         inspect.signature(self.function).bind(*args, **kwargs)
         refuse_recursion(f"{self.__qualname__} was to be distributed")

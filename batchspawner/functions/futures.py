@@ -8,7 +8,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from ..jobs import JobState
-from . import waits
+from . import wait_display
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Sequence
@@ -33,13 +33,13 @@ class JobFuture(concurrent.futures.Future):  # type: ignore[type-arg]
 
         Ctrl-C ends the wait and leaves the job alone. Raises TimeoutError after `timeout` seconds.
         """
-        with waits.interruptible([self]):
-            return super().result(waits.wait(self, timeout))
+        with wait_display.interruptible([self]):
+            return super().result(wait_display.wait(self, timeout))
 
     def exception(self, timeout: float | None = None) -> BaseException | None:
         """Wait for the call and return what it raised, or None."""
-        with waits.interruptible([self]):
-            return super().exception(waits.wait(self, timeout))
+        with wait_display.interruptible([self]):
+            return super().exception(wait_display.wait(self, timeout))
 
     def __await__(self) -> Generator[Any, None, Any]:
         import asyncio
@@ -111,7 +111,7 @@ class JobFuture(concurrent.futures.Future):  # type: ignore[type-arg]
         if self.job is None:
             return ""
         if follow:
-            with waits.interruptible([self]):
+            with wait_display.interruptible([self]):
                 for text in self._new_lines():
                     sys.stdout.write(text)
                     sys.stdout.flush()

@@ -6,14 +6,14 @@ import signal
 import time
 from typing import TYPE_CHECKING, Any
 
-from ..blocking import run
+from ..client.blocking_client import run
 from ..jobs import JobState
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from ..client import BatchClient
+    from ..client.batch_client import BatchClient
     from ..jobs import JobStatus
     from .futures import JobFuture
 
@@ -84,8 +84,10 @@ class Job:
 
     def log_tail(self) -> str:
         """Return the last lines that the calls have printed, and those of the job."""
-        tails = [_read(file, -TAIL).decode(errors="replace").strip()
-                 for file in (self.log_file, self.folder / "log")]  # fmt: skip
+        tails = [
+            _read(file, -TAIL).decode(errors="replace").strip()
+            for file in (self.log_file, self.folder / "log")
+        ]
         return "\n".join(filter(None, tails))
 
     def cancel(self) -> None:

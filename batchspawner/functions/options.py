@@ -11,8 +11,8 @@ import logging
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from ..client.job_scripts import RESOURCES
 from ..errors import OptionsError
-from ..scripts import RESOURCES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -14,23 +14,23 @@ from jupyter_client.multikernelmanager import MultiKernelManager
 from jupyter_client.provisioning.provisioner_base import KernelProvisionerBase
 from traitlets import Callable, Unicode
 
-from ..blocking import elsewhere
+from ..client.blocking_client import elsewhere
 from ..errors import BatchError
-from . import encryption
-from .configuration import read
-from .keeper import shared_keeper
-from .launch import CONNECTION_FILE, Launch
-from .records import Command, Record, find
-from .room import Room
-from .sockets import Curve
+from . import connection_keys
+from .jobs.allocator import shared_keeper
+from .jobs.records import Command, Record, find
+from .kernel_run import CONNECTION_FILE, Launch
+from .proxy.channels import Curve
+from .proxy.proxy import Room
+from .settings import read
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from jupyter_client.connect import KernelConnectionInfo
 
-    from .configuration import Settings
-    from .shared import SharedJob
+    from .jobs.kernel_job import SharedJob
+    from .settings import Settings
 
 _PYTHON = re.compile(rf"python({sys.version_info[0]}(\.{sys.version_info[1]})?)?")
 _PLACE = re.compile(r"\{([A-Za-z0-9_]+)\}")
@@ -57,8 +57,10 @@ class BatchProvisioner(KernelProvisionerBase):
     settings: Settings
 
     def __init__(self, **kwargs: Any) -> None:
-        config = {key: kwargs.pop(key) for key in set(kwargs) - {"config", "log", "parent",
-                  "kernel_id", "kernel_spec"}}  # fmt: skip
+        config = {
+            key: kwargs.pop(key)
+            for key in set(kwargs) - {"config", "log", "parent", "kernel_id", "kernel_spec"}
+        }
         super().__init__(**kwargs)
         self.settings = read(config, self.scheduler)
         if self.settings.project and self.account_of_project is not None:
@@ -116,8 +118,11 @@ class BatchProvisioner(KernelProvisionerBase):
         given = kwargs.get("env", os.environ)
         # Only what the caller has put in, and what the kernel spec says, belongs to the kernel:
         # the rest describes the server and its host.
-        kept = {name: value for name, value in given.items()
-                if os.environ.get(name) != value or name in self.settings.keepvars}  # fmt: skip
+        kept = {
+            name: value
+            for name, value in given.items()
+            if os.environ.get(name) != value or name in self.settings.keepvars
+        }
         extra = kwargs.pop("extra_arguments", [])
         kwargs.pop("transport_encryption", None)
         prepared = await super().pre_launch(cmd=self._command(extra), **kwargs)
@@ -152,11 +157,11 @@ class BatchProvisioner(KernelProvisionerBase):
 
     async def _begin(self, cmd: list[str], env: dict[str, str], cwd: str) -> KernelConnectionInfo:
         """Do what `launch_kernel` does, in the library's event loop."""
-        connection = encryption.connection_of(self.parent)
+        connection = connection_keys.connection_of(self.parent)
         room = self._opened_room(connection)
         try:
             job = await self._joined()
-            secured = encryption.encrypted(connection, self.kernel_spec)
+            secured = connection_keys.encrypted(connection, self.kernel_spec)
             wishes = (self.settings.tunnel, self.settings.node)
             command = Command(tuple(cmd), secured, env, cwd, *wishes)
             if self._launch is not None:
@@ -176,9 +181,11 @@ class BatchProvisioner(KernelProvisionerBase):
             manager: Any = self.parent
             address = self._address or {"transport": manager.transport, "ip": manager.ip}
             ports = self._room.open(
-                address["transport"], address["ip"], Curve.of(connection),
+                address["transport"],
+                address["ip"],
+                Curve.of(connection),
                 {name: port for name, port in address.items() if name.endswith("_port")},
-            )  # fmt: skip
+            )
             self._address = {**address, **ports}
         return self._room
 
@@ -203,8 +210,11 @@ class BatchProvisioner(KernelProvisionerBase):
 
     async def _resume(self, allocation: str) -> None:
         connection = _in_text(self.connection_info)
-        self._address = {name: connection.pop(name) for name in list(connection)
-                         if name in ("transport", "ip") or name.endswith("_port")}  # fmt: skip
+        self._address = {
+            name: connection.pop(name)
+            for name in list(connection)
+            if name in ("transport", "ip") or name.endswith("_port")
+        }
         try:
             self._job = await shared_keeper().rejoin(
                 self.kernel_id, allocation, self.settings.patience
@@ -260,8 +270,10 @@ class BatchProvisioner(KernelProvisionerBase):
 
 def _in_text(connection: Mapping[str, Any]) -> dict[str, Any]:
     """Return what stands in a connection file."""
-    return {name: value.decode() if isinstance(value, bytes) else value
-            for name, value in connection.items()}  # fmt: skip
+    return {
+        name: value.decode() if isinstance(value, bytes) else value
+        for name, value in connection.items()
+    }
 
 
 def _in_bytes(connection: Mapping[str, Any]) -> KernelConnectionInfo:

@@ -41,13 +41,15 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--comment", default=none, help="a word by which `query` finds the job")
     parser.add_argument("--slots", default=none, help="how many slots it takes (1)")
     parser.add_argument(
-        "--walltime", default=none,
+        "--walltime",
+        default=none,
         help="how long it may run: minutes, MM:SS, HH:MM:SS, D-HH or D-HH:MM:SS (no limit)",
-    )  # fmt: skip
+    )
     parser.add_argument(
-        "--output", default=none,
+        "--output",
+        default=none,
         help="file for all that it prints, %%j in it is the job's id (in the queue's folder)",
-    )  # fmt: skip
+    )
     parser.add_argument("--chdir", default=none, help="folder in which it runs (this one)")
 
 

@@ -95,7 +95,12 @@ def _launch(store: Store, job_id: int, lock: int) -> None:
     with _log(store, job_id).open("wb") as log:
         subprocess.Popen(
             [*command, str(store.folder), str(job_id)],
-            stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-            cwd="/", env=environment, start_new_session=True, pass_fds=(lock,),
-        )  # fmt: skip
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            cwd="/",
+            env=environment,
+            start_new_session=True,
+            pass_fds=(lock,),
+        )
     os.close(lock)

@@ -80,9 +80,14 @@ class Supervisor:
         try:
             return subprocess.Popen(
                 [*_interpreter(self.row["script"]), str(script)],
-                stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd=self.row["directory"],
-                env=environment, umask=self.row["umask"], start_new_session=True,
-            )  # fmt: skip
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                cwd=self.row["directory"],
+                env=environment,
+                umask=self.row["umask"],
+                start_new_session=True,
+            )
         finally:
             os.close(output)
 

@@ -6,7 +6,7 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from ..blocking import run, start
+from ..client.blocking_client import run, start
 from ..errors import BatchError, failure_of
 from ..jobs import JobState
 from .progress import progress_line
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from ..jobs import JobStatus
-    from .place import Place
+    from .backends.base import Place
     from .program import Program
     from .progress import Screen
 

@@ -12,9 +12,9 @@ from traitlets import Dict, Unicode, Union
 
 from .. import magics
 from ..errors import BatchError
+from .backends.selection import names_of, place_for
 from .cell import Cell
 from .options import Options, parse_line
-from .places import names_of, place_for
 from .program import Program
 from .progress import screen_for
 from .python import PythonProgram

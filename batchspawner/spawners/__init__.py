@@ -1,17 +1,17 @@
 """Start JupyterHub users' servers as batch jobs."""
 
 from .base import BatchSpawnerBase
-from .conflicts import warn_of_old_wrapspawner
-from .environment import UserEnvMixin
 from .gridengine import GridengineSpawner
 from .htcondor import CondorSpawner
+from .hub.conflicts import warn_of_old_wrapspawner
+from .hub.state import JobStatus
 from .local import LocalQueueSpawner
 from .lsf import LsfSpawner
 from .oar import OarSpawner
-from .regexstates import BatchSpawnerRegexStates
+from .regex_states import BatchSpawnerRegexStates
 from .slurm import MultiSlurmSpawner, SlurmSpawner
-from .state import JobStatus
 from .torque import MoabSpawner, PBSSpawner, TorqueSpawner
+from .traits.environment import UserEnvMixin
 
 warn_of_old_wrapspawner()
 

@@ -11,24 +11,24 @@ from typing import TYPE_CHECKING, Any
 from jupyterhub.spawner import Spawner, set_user_setuid
 from traitlets import Bool, CaselessStrEnum, Float, Integer, List, Tuple, Unicode, default
 
-from .. import api  # noqa: F401  (registers the handler that jobs report to)
 from ..private import PrivateEnvironment
 from ..templating import format_template, render_script
-from .adoption import adopt
-from .choosing import ChoiceTraits
-from .commands import CommandTraits
-from .confirming import CONFIRM
-from .deadline import in_time
-from .environment import ENV_KEEP
-from .managed import ManagedBackend
-from .metrics import counting_failures
-from .names import check_names, risky_names
-from .progress import progress_events
-from .request import RequestTraits
-from .secrecy import SecrecyTraits
-from .shell import ShellBackend
-from .state import JobStatus, commit_state, restore_state, saved_state
-from .timeleft import time_variables
+from .backends.command_backend import ShellBackend
+from .backends.names import check_names, risky_names
+from .backends.reattach import adopt
+from .backends.scheduler_backend import ManagedBackend
+from .failures.deadline import in_time
+from .hub import handler  # noqa: F401  (registers the handler that jobs report to)
+from .hub.metrics import counting_failures
+from .hub.state import JobStatus, commit_state, restore_state, saved_state
+from .progress.events import progress_events
+from .progress.time_left import time_variables
+from .secrets.confirmation import CONFIRM
+from .traits.commands import CommandTraits
+from .traits.environment import ENV_KEEP
+from .traits.options import ChoiceTraits
+from .traits.resources import RequestTraits
+from .traits.secrets import SecrecyTraits
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -273,8 +273,9 @@ class BatchSpawnerBase(ChoiceTraits, SecrecyTraits, CommandTraits, RequestTraits
         try:
             return await self.backend.poll()
         except Exception:
-            self.log.exception("%s: cannot find out about job %s; it is taken to live",
-                               self._log_name, self.job_id)  # fmt: skip
+            self.log.exception(
+                "%s: cannot find out about job %s; it is taken to live", self._log_name, self.job_id
+            )
             return None
 
     async def stop(self, now: bool = False) -> None:

@@ -9,8 +9,8 @@ from typing import Any
 
 from traitlets import Unicode, default
 
-from .environment import UserEnvMixin
-from .regexstates import BatchSpawnerRegexStates
+from .regex_states import BatchSpawnerRegexStates
+from .traits.environment import UserEnvMixin
 
 
 class LocalQueueSpawner(UserEnvMixin, BatchSpawnerRegexStates):

@@ -6,8 +6,8 @@ import re
 
 from traitlets import Unicode
 
-from .environment import UserEnvMixin
-from .regexstates import BatchSpawnerRegexStates
+from .regex_states import BatchSpawnerRegexStates
+from .traits.environment import UserEnvMixin
 
 
 class OarSpawner(UserEnvMixin, BatchSpawnerRegexStates):

@@ -14,7 +14,7 @@ from jupyterhub.utils import maybe_future
 from tornado import web
 
 from ..templating import find_template
-from .failures import SpawnFailure
+from .failures.spawn_failure import SpawnFailure
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -81,9 +81,14 @@ def _spawner(config_file: str, name: str, groups: Sequence[str]) -> Iterator[Any
             public_host="", api_url=f"{url}api", base_url="/hub/", routespec="/hub/", url=url
         )
         user = SimpleNamespace(
-            name=name, escaped_name=name, url=f"/user/{name}/", id=1, settings={}, admin=False,
+            name=name,
+            escaped_name=name,
+            url=f"/user/{name}/",
+            id=1,
+            settings={},
+            admin=False,
             groups=owner.groups,
-        )  # fmt: skip
+        )
         yield app.spawner_class(
             config=app.config, user=user, hub=hub, orm_spawner=row, oauth_client_id="client"
         )

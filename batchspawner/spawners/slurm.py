@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from traitlets import Dict, Unicode
 
-from .environment import UserEnvMixin
-from .regexstates import BatchSpawnerRegexStates
+from .regex_states import BatchSpawnerRegexStates
+from .traits.environment import UserEnvMixin
 
 
 class SlurmSpawner(UserEnvMixin, BatchSpawnerRegexStates):

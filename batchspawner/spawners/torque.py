@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from traitlets import Unicode
 
-from .regexstates import BatchSpawnerRegexStates
+from .regex_states import BatchSpawnerRegexStates
 
 
 class TorqueSpawner(BatchSpawnerRegexStates):

@@ -15,9 +15,14 @@ import pytest
 from tests.hubs import free_port, proxy_command
 
 FLAGS = [
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync",
-]  # fmt: skip
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 
 
 def pytest_collection_modifyitems(items):
@@ -86,10 +91,12 @@ class Demo:
         self.port, self.folder = free_port(), folder / "demo"
         command = [sys.executable, "-m", "batchspawner.cli", "demo", "--port", str(self.port)]
         self.process = subprocess.Popen(
-            [*command, "--folder", str(self.folder)], stdout=subprocess.PIPE, text=True,
+            [*command, "--folder", str(self.folder)],
+            stdout=subprocess.PIPE,
+            text=True,
             # A shell lets its background jobs ignore Ctrl-C, and so their children.
             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-        )  # fmt: skip
+        )
         text = ""
         while "Ctrl-C" not in text:
             line = self.process.stdout.readline()

@@ -16,8 +16,9 @@ def jobs(demo) -> list[str]:
     done = subprocess.run(
         [sys.executable, "-m", "batchspawner.localqueue", "query"],
         env={**os.environ, "BATCHSPAWNER_QUEUE_DIR": str(demo.folder / "queue")},
-        capture_output=True, text=True,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+    )
     return [job["state"] for job in json.loads(done.stdout)["jobs"]]
 
 

@@ -25,24 +25,41 @@ class Lab:
         kernel.mkdir(parents=True)
         config = {"scheduler": "local", "linger": 0, "runtime": "1:00:00"}
         provisioner = {"provisioner_name": "batch-provisioner", "config": config}
-        spec = {"argv": ["python3", "-m", "ipykernel_launcher", "-f", "{connection_file}"],
-                "display_name": "Batch", "language": "python",
-                "metadata": {"kernel_provisioner": provisioner}}  # fmt: skip
+        spec = {
+            "argv": ["python3", "-m", "ipykernel_launcher", "-f", "{connection_file}"],
+            "display_name": "Batch",
+            "language": "python",
+            "metadata": {"kernel_provisioner": provisioner},
+        }
         (kernel / "kernel.json").write_text(json.dumps(spec))
         (folder / "work").mkdir()
         token, port = secrets.token_hex(8), free_port()
         environment = {
-            **os.environ, **site.environment, "JUPYTER_TOKEN": token,
-            "JUPYTER_DATA_DIR": str(folder / "data"), "HOME": str(folder),
+            **os.environ,
+            **site.environment,
+            "JUPYTER_TOKEN": token,
+            "JUPYTER_DATA_DIR": str(folder / "data"),
+            "HOME": str(folder),
             "BATCHSPAWNER_CALL_DIR": str(folder / "calls"),
-        }  # fmt: skip
+        }
         self.url = f"http://127.0.0.1:{port}/lab?token={token}"
         with (folder / "lab.log").open("w") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root",
-                 "--ip=127.0.0.1", f"--port={port}", "--port-retries=0"],
-                cwd=folder / "work", env=environment, stdout=log, stderr=log,
-            )  # fmt: skip
+                [
+                    sys.executable,
+                    "-m",
+                    "jupyterlab",
+                    "--no-browser",
+                    "--allow-root",
+                    "--ip=127.0.0.1",
+                    f"--port={port}",
+                    "--port-retries=0",
+                ],
+                cwd=folder / "work",
+                env=environment,
+                stdout=log,
+                stderr=log,
+            )
         wait_for(lambda: "is running at" in (folder / "lab.log").read_text(), 60, "JupyterLab")
 
     def stop(self):

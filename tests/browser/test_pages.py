@@ -48,8 +48,20 @@ c.Spawner.environment = {
     "JUPYTER_PATH": f"{LAB}/share/jupyter", "JUPYTER_CONFIG_PATH": f"{LAB}/etc/jupyter",
 }
 """
-FATES = ("waiting", "ready", "brief", "missing", "crashed", "overdue", "refused", "cancelled",
-         "lonely", "hungry", "fallen", "late")  # fmt: skip
+FATES = (
+    "waiting",
+    "ready",
+    "brief",
+    "missing",
+    "crashed",
+    "overdue",
+    "refused",
+    "cancelled",
+    "lonely",
+    "hungry",
+    "fallen",
+    "late",
+)
 
 
 @pytest.fixture(scope="module")
@@ -58,9 +70,10 @@ def shared_hub(tmp_path_factory):
         pytest.skip("configurable-http-proxy is not installed (make proxy)")
     folder = tmp_path_factory.mktemp("pages")
     environment = {
-        "BATCHSPAWNER_QUEUE_DIR": str(folder / "queue"), "BATCHSPAWNER_QUEUE_SLOTS": "2",
+        "BATCHSPAWNER_QUEUE_DIR": str(folder / "queue"),
+        "BATCHSPAWNER_QUEUE_SLOTS": "2",
         "BATCHSPAWNER_QUEUE_GRACE": "1",
-    }  # fmt: skip
+    }
     one = Hub(folder, CONFIG.replace("{folder!r}", repr(str(folder))), FATES, **environment)
     (folder / "notebooks").mkdir()
     one.start().add_users()
@@ -78,9 +91,12 @@ def hub(shared_hub):
 
 def queue(hub, *words: str, script: str = "") -> str:
     done = subprocess.run(
-        [sys.executable, "-m", "batchspawner.localqueue", *words], input=script or None,
-        env={**os.environ, **hub.environment}, capture_output=True, text=True,
-    )  # fmt: skip
+        [sys.executable, "-m", "batchspawner.localqueue", *words],
+        input=script or None,
+        env={**os.environ, **hub.environment},
+        capture_output=True,
+        text=True,
+    )
     return done.stdout.strip()
 
 
@@ -151,8 +167,9 @@ def test_who_wants_it_is_notified(chromium, hub):
         page.wait_for_selector("#batchspawner-notified:has-text('You will be notified')")
     wait_for(
         lambda: page.evaluate("localStorage.getItem('notified')") == "Your server has not started",
-        30, "the notification",
-    )  # fmt: skip
+        30,
+        "the notification",
+    )
     context.close()
 
 

@@ -74,24 +74,48 @@ def test_a_job_that_is_held_is_told_as_such(page, begin):
 
 
 KINDS = {
-    "refused": ({"req_partition": "nowhere"}, "The scheduler refused the job.",
-                "invalid partition specified: nowhere"),
-    "missing": ({"req_prologue": "module load jupyter"},
-                "Something that the server needs is missing on the node.",
-                "module: command not found"),
-    "crashed": ({"cmd": ["sh", "-c", "'echo Segmentation fault; exit 139'"],
-                 "batchspawner_singleuser_cmd": ""},
-                "The job ended before its server was there.", "Segmentation fault"),
-    "lonely": ({"req_prologue": "export JUPYTERHUB_API_URL=http://127.0.0.1:9/hub/api "
-                                "BATCHSPAWNER_REPORT_TIMEOUT=2"},
-               "The job's node could not reach the Hub.", "http://127.0.0.1:9/hub/api"),
-    "hungry": ({"req_prologue": "python3 -c 'bytearray(1 << 60)'"},
-               "The job needed more memory than it had asked for.", "MemoryError"),
-    "overdue": ({"req_runtime": "1", "req_prologue": "sleep 300"},
-                "The time of the job was over before its server was there.", "DUE TO TIME LIMIT"),
-    "cancelled": ({"req_prologue": "sleep 60"},
-                  "The job was cancelled before its server was there.", "cancelled"),
-}  # fmt: skip
+    "refused": (
+        {"req_partition": "nowhere"},
+        "The scheduler refused the job.",
+        "invalid partition specified: nowhere",
+    ),
+    "missing": (
+        {"req_prologue": "module load jupyter"},
+        "Something that the server needs is missing on the node.",
+        "module: command not found",
+    ),
+    "crashed": (
+        {
+            "cmd": ["sh", "-c", "'echo Segmentation fault; exit 139'"],
+            "batchspawner_singleuser_cmd": "",
+        },
+        "The job ended before its server was there.",
+        "Segmentation fault",
+    ),
+    "lonely": (
+        {
+            "req_prologue": "export JUPYTERHUB_API_URL=http://127.0.0.1:9/hub/api "
+            "BATCHSPAWNER_REPORT_TIMEOUT=2"
+        },
+        "The job's node could not reach the Hub.",
+        "http://127.0.0.1:9/hub/api",
+    ),
+    "hungry": (
+        {"req_prologue": "python3 -c 'bytearray(1 << 60)'"},
+        "The job needed more memory than it had asked for.",
+        "MemoryError",
+    ),
+    "overdue": (
+        {"req_runtime": "1", "req_prologue": "sleep 300"},
+        "The time of the job was over before its server was there.",
+        "DUE TO TIME LIMIT",
+    ),
+    "cancelled": (
+        {"req_prologue": "sleep 60"},
+        "The job was cancelled before its server was there.",
+        "cancelled",
+    ),
+}
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -43,9 +43,10 @@ def hub(tmp_path_factory):
         pytest.skip("configurable-http-proxy is not installed (make proxy)")
     folder = tmp_path_factory.mktemp("profiles")
     environment = {
-        "BATCHSPAWNER_QUEUE_DIR": str(folder / "queue"), "BATCHSPAWNER_QUEUE_SLOTS": "64",
+        "BATCHSPAWNER_QUEUE_DIR": str(folder / "queue"),
+        "BATCHSPAWNER_QUEUE_SLOTS": "64",
         "BATCHSPAWNER_QUEUE_GRACE": "1",
-    }  # fmt: skip
+    }
     config = CONFIG.replace("{folder!r}", repr(str(folder)))
     one = Hub(folder, config, ("ada",), **environment).start()
     one.add_users()

@@ -17,8 +17,9 @@ def hub(tmp_path):
     if not proxy_command():
         pytest.skip("configurable-http-proxy is not installed (make proxy)")
     environment = {
-        "BATCHSPAWNER_QUEUE_DIR": str(tmp_path / "queue"), "BATCHSPAWNER_QUEUE_GRACE": "1",
-    }  # fmt: skip
+        "BATCHSPAWNER_QUEUE_DIR": str(tmp_path / "queue"),
+        "BATCHSPAWNER_QUEUE_GRACE": "1",
+    }
     one = Hub(tmp_path, CONFIG, ("ada", "ben"), **environment).start()
     one.add_users()
     yield one

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from batchspawner.checking.checks import collect
 from batchspawner.checking.findings import as_json
-from batchspawner.checking.sequence import collect
 from tests.hubs import free_port
 
 SERVER = "#!/bin/sh\nexec sleep 60\n"
@@ -54,19 +54,34 @@ class Place:
     @property
     def environment(self) -> dict[str, str]:
         return {
-            "PATH": self.path, "HOME": str(self.home), "LANG": "C.UTF-8",
+            "PATH": self.path,
+            "HOME": str(self.home),
+            "LANG": "C.UTF-8",
             "BATCHSPAWNER_QUEUE_DIR": str(self.folder / "queue"),
             "BATCHSPAWNER_QUEUE_GRACE": "1",
-        }  # fmt: skip
+        }
 
     def call(self, *words: str) -> subprocess.CompletedProcess:
         """Run `batchspawner check` as an administrator would."""
         (self.folder / "jupyterhub_config.py").write_text("\n".join(self.lines) + "\n")
         return subprocess.run(
-            [sys.executable, "-m", "batchspawner.cli", "check", "--user", self.user,
-             "--patience", self.patience, *words],
-            cwd=self.folder, env=self.environment, capture_output=True, text=True, timeout=100,
-        )  # fmt: skip
+            [
+                sys.executable,
+                "-m",
+                "batchspawner.cli",
+                "check",
+                "--user",
+                self.user,
+                "--patience",
+                self.patience,
+                *words,
+            ],
+            cwd=self.folder,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=100,
+        )
 
     def findings(self) -> list[dict]:
         """Do in this process what the command does."""
@@ -86,8 +101,11 @@ class Place:
     def queue(self, *words: str, check: bool = True) -> str:
         return subprocess.run(
             [sys.executable, "-m", "batchspawner.localqueue", *words],
-            env=self.environment, capture_output=True, text=True, check=check,
-        ).stdout  # fmt: skip
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            check=check,
+        ).stdout
 
 
 @pytest.fixture

@@ -22,16 +22,36 @@ def test_a_site_that_works_is_told_so(place):
     assert [(one["name"], one["verdict"]) for one in findings] == [
         (name, "ok")
         for name in (
-            "configuration", "address", "user", "commands", "rights", "scheduler", "script",
-            "submit", "start", "node", "home", "hub", "port", "environment", "secrets", "visit",
-            "clock", "cancel",
+            "configuration",
+            "address",
+            "user",
+            "commands",
+            "rights",
+            "scheduler",
+            "script",
+            "submit",
+            "start",
+            "node",
+            "home",
+            "hub",
+            "port",
+            "environment",
+            "secrets",
+            "visit",
+            "clock",
+            "cancel",
         )
-    ]  # fmt: skip
+    ]
     figures = {key for one in findings for key in one["figures"]}
     assert figures == {
-        "answer_seconds", "submit_seconds", "wait_seconds", "report_seconds", "answer_ms",
-        "free_mb", "skew_seconds",
-    }  # fmt: skip
+        "answer_seconds",
+        "submit_seconds",
+        "wait_seconds",
+        "report_seconds",
+        "answer_ms",
+        "free_mb",
+        "skew_seconds",
+    }
 
 
 def test_a_report_for_people_has_a_line_for_each_finding_and_one_for_all(place):

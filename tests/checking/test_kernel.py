@@ -20,24 +20,33 @@ def check(tmp_path):
     def check(name="batch", *words: str, **config) -> list[tuple[str, str, str]]:
         folder = tmp_path / "jupyter" / "kernels" / "batch"
         folder.mkdir(parents=True)
-        provisioner = {"provisioner_name": "batch-provisioner",
-                       "config": {"scheduler": "local", "linger": 0, **config}}  # fmt: skip
+        provisioner = {
+            "provisioner_name": "batch-provisioner",
+            "config": {"scheduler": "local", "linger": 0, **config},
+        }
         spec = {
             "argv": [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"],
-            "display_name": "Batch", "language": "python",
+            "display_name": "Batch",
+            "language": "python",
             "metadata": {"kernel_provisioner": provisioner},
-        }  # fmt: skip
+        }
         (folder / "kernel.json").write_text(json.dumps(spec))
         environment = {
-            "PATH": os.environ["PATH"], "HOME": str(tmp_path), "LANG": "C.UTF-8",
+            "PATH": os.environ["PATH"],
+            "HOME": str(tmp_path),
+            "LANG": "C.UTF-8",
             "JUPYTER_PATH": str(tmp_path / "jupyter"),
             "BATCHSPAWNER_QUEUE_DIR": str(tmp_path / "queue"),
             "BATCHSPAWNER_CALL_DIR": str(tmp_path / "calls"),
-        }  # fmt: skip
+        }
         done = subprocess.run(
             [sys.executable, "-m", "batchspawner.cli", "check", "--json", "--kernel", name, *words],
-            cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120,
-        )  # fmt: skip
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
         told = json.loads(done.stdout)
         assert done.returncode == (0 if told["ok"] else 1)
         return [(one["name"], one["verdict"], one["text"]) for one in told["findings"]]
@@ -68,5 +77,7 @@ def test_a_kernel_json_with_a_misspelt_key(check):
 def test_a_kernel_whose_job_fails(check):
     findings = check("batch", "--patience", "25", prologue="module load python")
     assert [one[:2] for one in findings] == [
-        ("kernel", "ok"), ("scheduler", "ok"), ("start", "wrong"),
-    ]  # fmt: skip
+        ("kernel", "ok"),
+        ("scheduler", "ok"),
+        ("start", "wrong"),
+    ]

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from batchspawner.checking.checks import collect
 from batchspawner.checking.findings import Verdict
-from batchspawner.checking.sequence import collect
 from tests.hubs import free_port
 
 pytestmark = pytest.mark.hub
@@ -29,10 +29,13 @@ def findings(site, tmp_path, monkeypatch):
 
     def check(*lines: str) -> dict[str, list]:
         file = tmp_path / "jupyterhub_config.py"
-        frame = ["c = get_config()", "c.JupyterHub.cleanup_servers = False",
-                 f"c.JupyterHub.hub_bind_url = 'http://127.0.0.1:{free_port()}'",
-                 # Not the one of this environment, which has no JupyterLab.
-                 "c.Spawner.cmd = ['sleep', '60']"]  # fmt: skip
+        frame = [
+            "c = get_config()",
+            "c.JupyterHub.cleanup_servers = False",
+            f"c.JupyterHub.hub_bind_url = 'http://127.0.0.1:{free_port()}'",
+            # Not the one of this environment, which has no JupyterLab.
+            "c.Spawner.cmd = ['sleep', '60']",
+        ]
         if not can_run_python(site.users[0]):
             frame.append("c.BatchSpawnerBase.batchspawner_singleuser_cmd = 'true'")
         config = site.config.replace("{folder!r}", repr(str(tmp_path)))

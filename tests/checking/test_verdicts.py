@@ -35,13 +35,19 @@ def test_a_clock_that_is_wrong_is_told_with_the_direction(skew, verdict, text):
 @pytest.mark.parametrize(
     ("home", "verdict", "text"),
     [
-        ({"path": "/h", "exists": True, "error": "Read-only file system"}, "wrong",
-         "nothing can be written into /h on the node: Read-only file system -> ls -ld /h; df /h"),
-        ({"path": "/h", "exists": True, "free_mb": 3}, "warning",
-         "/h has only 3 MB free -> df -h /h"),
+        (
+            {"path": "/h", "exists": True, "error": "Read-only file system"},
+            "wrong",
+            "nothing can be written into /h on the node: Read-only file system -> ls -ld /h; df /h",
+        ),
+        (
+            {"path": "/h", "exists": True, "free_mb": 3},
+            "warning",
+            "/h has only 3 MB free -> df -h /h",
+        ),
         ({"path": "/h", "exists": True, "free_mb": 4096}, "ok", "/h can be written, 4 GB free"),
     ],
-)  # fmt: skip
+)
 def test_a_home_that_is_full_or_cannot_be_written_is_told(home, verdict, text):
     said = told(_judge_home(BENCH, home))
     assert said[:2] == (verdict, "home")
@@ -51,8 +57,9 @@ def test_a_home_that_is_full_or_cannot_be_written_is_told(home, verdict, text):
 def test_a_hub_that_answers_slowly_is_to_be_thought_about():
     slow = judge_hub({"step": "done", "answer_seconds": 2.5}, URL)
     assert (slow.verdict, slow.text) == (
-        Verdict.WARNING, "the job reaches the Hub, but an answer takes 2.5 s"
-    )  # fmt: skip
+        Verdict.WARNING,
+        "the job reaches the Hub, but an answer takes 2.5 s",
+    )
 
 
 def test_a_job_that_cannot_be_cancelled_is_told():
@@ -60,5 +67,6 @@ def test_a_job_that_cannot_be_cancelled_is_told():
     stuck = _judge_end(SimpleNamespace(cancel_error=None, ended=False, job_id="7"))
     assert (refused.verdict, refused.text) == (Verdict.WRONG, "access denied")
     assert (stuck.verdict, stuck.text) == (
-        Verdict.WRONG, "job 7 still lives after it was cancelled; cancel it by hand"
-    )  # fmt: skip
+        Verdict.WRONG,
+        "job 7 still lives after it was cancelled; cancel it by hand",
+    )

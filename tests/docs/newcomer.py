@@ -9,8 +9,8 @@ from pathlib import Path
 
 import psutil
 
-from tests.clusters.users import SEARCH
 from tests.hubs import wait_for
+from tests.real.users import SEARCH
 
 
 class Newcomer:
@@ -41,9 +41,10 @@ class Newcomer:
         uid = self.entry.pw_uid
         found = psutil.process_iter(["uids", "status"])
         return [
-            one for one in found
+            one
+            for one in found
             if one.info["uids"].real == uid and one.info["status"] != psutil.STATUS_ZOMBIE
-        ]  # fmt: skip
+        ]
 
     def _as_root(self, *argv: str) -> None:
         done = subprocess.run(
@@ -60,15 +61,28 @@ class Shell:
         # How packages are fetched is the machine's, not the newcomer's.
         kept = {one: os.environ[one] for one in os.environ if one.startswith(("PIP_", "NODE_"))}
         environment = {
-            **kept, "HOME": home, "USER": name, "LOGNAME": name, "SHELL": "/bin/bash",
-            "PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8",
-        }  # fmt: skip
+            **kept,
+            "HOME": home,
+            "USER": name,
+            "LOGNAME": name,
+            "SHELL": "/bin/bash",
+            "PATH": "/usr/local/bin:/usr/bin:/bin",
+            "LANG": "C.UTF-8",
+        }
         self.process = subprocess.Popen(
-            ["bash", "--norc", "-m"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT, text=True, cwd=home, start_new_session=True, umask=0o022,
-            env=environment, user=account.entry.pw_uid, group=account.entry.pw_gid,
+            ["bash", "--norc", "-m"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            cwd=home,
+            start_new_session=True,
+            umask=0o022,
+            env=environment,
+            user=account.entry.pw_uid,
+            group=account.entry.pw_gid,
             extra_groups=[],
-        )  # fmt: skip
+        )
 
     def run(self, command: str) -> str:
         """Run a command and return what it printed; it must succeed."""

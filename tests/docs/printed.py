@@ -13,9 +13,17 @@ if TYPE_CHECKING:
 PROJECT = Path(__file__).parents[2]
 LEVELS = {"warning", "error", "exception", "critical"}
 EXCEPTIONS = (
-    "Error", "Failed", "Failure", "Interrupted", "NotFound", "Refusal", "Refused", "Travel",
-    "Unavailable", "Unreachable",
-)  # fmt: skip
+    "Error",
+    "Failed",
+    "Failure",
+    "Interrupted",
+    "NotFound",
+    "Refusal",
+    "Refused",
+    "Travel",
+    "Unavailable",
+    "Unreachable",
+)
 """How the names of all classes end that are raised with a text."""
 SPEAKERS = {"complain", "refusal", "_warn", "_fail"}
 """Functions of ours that show their first arguments to somebody."""

@@ -28,11 +28,17 @@ PAGES = [
 ]
 FENCED = re.compile(r"^```([^\n`]*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 CLASSES = [
-    "batchspawner", "batchspawner.kernels", "wrapspawner",
-    "jupyterhub.app:JupyterHub", "jupyterhub.spawner:Spawner", "jupyterhub.proxy",
-    "jupyterhub.auth:Authenticator", "jupyterhub.auth:DummyAuthenticator",
-    "IPython.core.shellapp:InteractiveShellApp", "batchspawner.magics.execute:ExecuteMagics",
-]  # fmt: skip
+    "batchspawner",
+    "batchspawner.kernels",
+    "wrapspawner",
+    "jupyterhub.app:JupyterHub",
+    "jupyterhub.spawner:Spawner",
+    "jupyterhub.proxy",
+    "jupyterhub.auth:Authenticator",
+    "jupyterhub.auth:DummyAuthenticator",
+    "IPython.core.shellapp:InteractiveShellApp",
+    "batchspawner.magics.execute:ExecuteMagics",
+]
 TRAIT = re.compile(r"\bc\.([A-Z]\w+)\.(?!NAME\b)(\w+)")
 COMMAND = re.compile(r"(?:\$ )?(?:\w+=\S* )*(?:batchspawner|batchspawner-queue|make|pip|python) ")
 

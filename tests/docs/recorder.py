@@ -86,7 +86,10 @@ def picture(cast: str, title: str) -> str:
         texts.append(f'<text x="{x:.1f}" y="{y:.1f}" {length} class="{name}{typed}">')
         texts[-1] += f"{escape(text)}</text>"
     head = _HEAD.format(
-        width=round(2 * _EDGE + COLUMNS * _CHARACTER), height=2 * _EDGE + ROWS * _LINE,
-        title=escape(title), seconds=seconds, frames="\n".join(frames),
-    )  # fmt: skip
+        width=round(2 * _EDGE + COLUMNS * _CHARACTER),
+        height=2 * _EDGE + ROWS * _LINE,
+        title=escape(title),
+        seconds=seconds,
+        frames="\n".join(frames),
+    )
     return head + "\n".join(texts) + "\n</svg>\n"

@@ -18,7 +18,7 @@ from tests.hubs import Hub, proxy_command
 DOCS = Path(__file__).parents[2] / "docs"
 EXAMPLE = DOCS / "examples" / "spooler"
 SETUP = """
-from batchspawner.blocking import BlockingClient
+from batchspawner.client.blocking_client import BlockingClient
 from batchspawner.errors import OptionsError
 from batchspawner.jobs import JobRequest, JobState
 client = BlockingClient("spooler")

@@ -45,17 +45,26 @@ def test_the_traits_of_a_page_exist(page):
         ("jinja", "{% nothing %}", ["Encountered unknown tag 'nothing'."]),
         ("json", "", ["Expecting value: line 1 column 1 (char 0)"]),
         ("sh", "A=1 batchspawner jobs list | grep 1 > file  # a remark\nls --what", []),
-        ("sh", "batchspawner nothing",
-         ["batchspawner: error: argument COMMAND: invalid choice: 'nothing'"]),
-        ("sh", "cd && batchspawner jobs list --nothing",
-         ["batchspawner: error: unrecognized arguments: --nothing"]),
+        (
+            "sh",
+            "batchspawner nothing",
+            ["batchspawner: error: argument COMMAND: invalid choice: 'nothing'"],
+        ),
+        (
+            "sh",
+            "cd && batchspawner jobs list --nothing",
+            ["batchspawner: error: unrecognized arguments: --nothing"],
+        ),
         ("sh", "make test-nothing PORT=1", ["make has no test-nothing"]),
         ("sh", 'pip install "batchspawner[all,nothing]"', ["there is no extra nothing"]),
-        ("console", "$ batchspawner-queue wait 1 \\\n --nothing\nprinted",
-         ["batchspawner-queue: error: unrecognized arguments: --nothing"]),
+        (
+            "console",
+            "$ batchspawner-queue wait 1 \\\n --nothing\nprinted",
+            ["batchspawner-queue: error: unrecognized arguments: --nothing"],
+        ),
         ("console", "batchspawner jobs list", ["nothing is typed in this session"]),
     ],
-)  # fmt: skip
+)
 def test_what_is_wrong_with_a_block_is_found(kind, text, wrong):
     found = CHECKS[kind](text)
     # Which choices there are, and how a mistake is called, differs between versions of Python.

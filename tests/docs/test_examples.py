@@ -15,7 +15,7 @@ from jupyterhub.app import JupyterHub
 
 from batchspawner.schedulers import scheduler_class, scheduler_names
 from batchspawner.schedulers.base import Carrier
-from batchspawner.spawners.managed import ManagedBackend
+from batchspawner.spawners.backends.scheduler_backend import ManagedBackend
 from tests.spawners.site import close_databases, make_spawner
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -96,8 +96,10 @@ def test_what_the_page_says_is_shown_on_real_schedulers_is_shown_on_them():
     for fake, real in rows:
         assert "`test_" in fake
         assert "`test_" in real or real == "none |"
-        on_real = {name: "site" in arguments[name] or "slurm" in arguments[name]
-                   for name in re.findall(r"`(test_\w+)`", real)}  # fmt: skip
+        on_real = {
+            name: "site" in arguments[name] or "slurm" in arguments[name]
+            for name in re.findall(r"`(test_\w+)`", real)
+        }
         on_fakes = [name for name in re.findall(r"`(test_\w+)`", fake) if "site" in arguments[name]]
         assert all(on_real.values()), on_real
         assert on_fakes == []
@@ -116,7 +118,11 @@ PLACES = {
 def test_the_page_on_security_says_where_the_code_of_each_scheduler_is():
     page = (DOCS / "security.md").read_text(encoding="utf-8")
     rows = re.findall(r"(?m)^\| ([^|]+) \| [^|]+ \| ([^|]+) \|$", page.partition("code is in")[2])
-    told = {title: PLACES[place] for titles, place in rows if place in PLACES
-            for title in titles.replace("embedded", "local").split(", ")}  # fmt: skip
+    told = {
+        title: PLACES[place]
+        for titles, place in rows
+        if place in PLACES
+        for title in titles.replace("embedded", "local").split(", ")
+    }
     known = [scheduler_class(name) for name in scheduler_names()]
     assert told == {scheduler.title: scheduler.carrier for scheduler in known}

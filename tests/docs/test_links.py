@@ -12,9 +12,14 @@ PROJECT = Path(__file__).parents[2]
 ROOT_PAGES = ("README", "CONTRIBUTING", "SECURITY", "CHANGELOG")
 PAGES = [*(PROJECT / f"{name}.md" for name in ROOT_PAGES), *sorted(PROJECT.glob("docs/**/*.md"))]
 HOSTS = {
-    "docs.python.org", "github.com", "jinja.palletsprojects.com", "jupyterhub.readthedocs.io",
-    "keepachangelog.com", "semver.org", "vicerveza.homeunix.net",
-}  # fmt: skip
+    "docs.python.org",
+    "github.com",
+    "jinja.palletsprojects.com",
+    "jupyterhub.readthedocs.io",
+    "keepachangelog.com",
+    "semver.org",
+    "vicerveza.homeunix.net",
+}
 FENCED = re.compile(r"^```.*?^```", re.DOTALL | re.MULTILINE)
 LINK = re.compile(r"\]\(<?([^()\s>]+)>?(?: \"[^\"]*\")?\)")
 
@@ -62,12 +67,16 @@ def test_every_link_of_a_page_leads_somewhere(page):
         ("![a](no.png)", ["no.png: there is no such file"]),
         ("[a](other.md#no)", ["other.md#no: there is no such heading"]),
         ("[a](#no)", ["#no: there is no such heading"]),
-        ("[a](http://docs.python.org)",
-         ["http://docs.python.org: not https, or a host that this test does not know"]),
-        ("[a](https://example.org)",
-         ["https://example.org: not https, or a host that this test does not know"]),
+        (
+            "[a](http://docs.python.org)",
+            ["http://docs.python.org: not https, or a host that this test does not know"],
+        ),
+        (
+            "[a](https://example.org)",
+            ["https://example.org: not https, or a host that this test does not know"],
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_link_that_leads_nowhere_is_found(text, wrong, tmp_path):
     (tmp_path / "other.md").write_text("## The site's *own*\n")
     page = tmp_path / "page.md"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from batchspawner import errors
-from batchspawner.spawners import causes
+from batchspawner.spawners.failures import causes
 from tests.docs.printed import PROJECT, files, messages
 
 if TYPE_CHECKING:
@@ -25,9 +25,9 @@ ELSEWHERE = {
     "batchspawner/checking/": "docs/check.md: each finding comes with its cure",
     "batchspawner/functions/check.py": "a program that says what it expected, and what it got",
     "batchspawner/__init__.py": "Python's own words for a name that a module does not have",
-    "batchspawner/clusters/by_name.py": "the same",
+    "batchspawner/clusters/entry_points.py": "the same",
     "batchspawner/functions/__init__.py": "the same",
-    "batchspawner/callhome.py": "strangers that call: nobody reads it",
+    "batchspawner/allocation/listener.py": "strangers that call: nobody reads it",
 }
 
 

@@ -11,8 +11,8 @@ import sys
 import pytest
 from traitlets.config import Config
 
-from batchspawner.allocation import Allocation, client_for
-from batchspawner.callhome import Listener
+from batchspawner.allocation.allocation import Allocation, client_for
+from batchspawner.allocation.listener import Listener
 from batchspawner.waiting import within
 from tests.docs.reading import PAGES, PROJECT, blocks, class_named
 
@@ -21,7 +21,7 @@ RUN_BY = {
     "adding-a-scheduler": "tests/docs/test_adding_a_scheduler.py",
     "agent": "tests/docs/test_pages.py",
     "cells": "tests/magics/test_notebook.py",
-    "clusters": "tests/parallel/test_docs.py",
+    "clusters": "tests/clusters/test_docs.py",
     "functions": "tests/functions/test_page.py",
     "migration": "tests/docs/test_pages.py",
     "tutorial": "tests/docs/test_tutorial.py",
@@ -79,11 +79,15 @@ async def test_the_example_of_the_agent_runs(tmp_path, monkeypatch, capsys):
 
 def test_the_readmes_examples_run(tmp_path):
     simulate, client = (
-        text for kind, text in blocks(PROJECT / "README.md")
+        text
+        for kind, text in blocks(PROJECT / "README.md")
         if kind == "python" and not is_configuration(text)
-    )  # fmt: skip
-    env = {**os.environ, "BATCHSPAWNER_QUEUE_DIR": str(tmp_path / "queue"),
-           "BATCHSPAWNER_SCHEDULER": "local"}  # fmt: skip
+    )
+    env = {
+        **os.environ,
+        "BATCHSPAWNER_QUEUE_DIR": str(tmp_path / "queue"),
+        "BATCHSPAWNER_SCHEDULER": "local",
+    }
     for text, said in (
         (simulate.replace("20", "4"), "14\n"),
         (client.replace('"slurm"', '"local"'), "completed"),
@@ -91,7 +95,11 @@ def test_the_readmes_examples_run(tmp_path):
         script = tmp_path / "script.py"
         script.write_text(text)
         done = subprocess.run(
-            [sys.executable, str(script)], env=env, cwd=tmp_path, capture_output=True, text=True,
+            [sys.executable, str(script)],
+            env=env,
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
             timeout=120,
-        )  # fmt: skip
+        )
         assert said in done.stdout, done.stderr

@@ -65,16 +65,25 @@ def terminal(tmp_path):
     for name, text in FILES.items():
         (folder / name).write_text(text)
     settings = {
-        **os.environ, **site.environment,
-        "BATCHSPAWNER_SCHEDULER": "local", "BATCHSPAWNER_CALL_DIR": str(tmp_path / "calls"),
-        "BATCHSPAWNER_QUEUE_SLOTS": "2", "XDG_DATA_HOME": str(tmp_path / "data"),
+        **os.environ,
+        **site.environment,
+        "BATCHSPAWNER_SCHEDULER": "local",
+        "BATCHSPAWNER_CALL_DIR": str(tmp_path / "calls"),
+        "BATCHSPAWNER_QUEUE_SLOTS": "2",
+        "XDG_DATA_HOME": str(tmp_path / "data"),
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-        "PS1": PROMPT, "TERM": "dumb",
-    }  # fmt: skip
+        "PS1": PROMPT,
+        "TERM": "dumb",
+    }
     child = pexpect.spawn(
-        "bash", ["--norc", "--noprofile", "--noediting"], env=settings, cwd=str(folder),
-        timeout=60, encoding="utf-8", dimensions=(ROWS, COLUMNS),
-    )  # fmt: skip
+        "bash",
+        ["--norc", "--noprofile", "--noediting"],
+        env=settings,
+        cwd=str(folder),
+        timeout=60,
+        encoding="utf-8",
+        dimensions=(ROWS, COLUMNS),
+    )
     child.logfile_read = Recorder()
     child.delaybeforesend = 0.05 if RECORDING else None
     child.expect_exact(PROMPT)

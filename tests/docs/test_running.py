@@ -14,11 +14,11 @@ import pytest
 
 from batchspawner.cli.__main__ import main
 from batchspawner.clusters.folders import JobFolder
-from batchspawner.kernels.configuration import read
+from batchspawner.kernels.settings import read
 from batchspawner.templating import render_script
+from tests.client.test_job_scripts import EVERYTHING
+from tests.clusters.test_program import CASES
 from tests.docs.reading import PROJECT, blocks
-from tests.test_clusters_program import CASES
-from tests.test_scripts import EVERYTHING
 
 
 def block(page: str, kind: str) -> str:
@@ -33,9 +33,13 @@ def test_the_session_of_the_embedded_queue_prints_what_its_page_says(tmp_path):
     parts = re.split(r"^\$ (.*)\n", block("local-queue", "console"), flags=re.MULTILINE)[1:]
     for command, printed in zip(parts[::2], parts[1::2]):
         done = subprocess.run(
-            ["bash", "-c", command], cwd=tmp_path, env=env, capture_output=True, text=True,
+            ["bash", "-c", command],
+            cwd=tmp_path,
+            env=env,
+            capture_output=True,
+            text=True,
             timeout=60,
-        )  # fmt: skip
+        )
         assert (done.stdout, done.stderr) == (printed, ""), command
 
 
@@ -81,7 +85,9 @@ def test_the_kernel_json_of_the_page_asks_for_what_it_says(jupyter, capsys):
     config = json.loads(block("kernels", "json"))["metadata"]["kernel_provisioner"]["config"]
     settings = read(config)
     assert {name: str(value) for name, value in settings.resources.items()} == {
-        "queue": "gpu", "gpus": "1", "runtime": "4:00:00"
-    }  # fmt: skip
+        "queue": "gpu",
+        "gpus": "1",
+        "runtime": "4:00:00",
+    }
     assert main(["kernel", "list"]) == 0
     assert "own" in capsys.readouterr().out

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import prometheus_client
 
-from batchspawner.spawners import metrics
+from batchspawner.spawners.hub import metrics
 
 PAGE = (Path(__file__).parents[2] / "docs" / "scaling.md").read_text(encoding="utf-8")
 

@@ -9,7 +9,7 @@ import pytest
 from tornado.web import HTTPError
 from traitlets.config import PyFileConfigLoader
 
-from batchspawner.spawners import offers
+from batchspawner.spawners.options import queue_info
 from tests.spawners.site import make_spawner
 from wrapspawner import ProfilesSpawner
 
@@ -18,7 +18,7 @@ EXAMPLE = Path(__file__).parents[2] / "docs" / "examples" / "three_groups.py"
 
 @pytest.fixture(autouse=True)
 def _no_scheduler(monkeypatch):
-    monkeypatch.setattr(offers, "scheduler_names", list)
+    monkeypatch.setattr(queue_info, "scheduler_names", list)
 
 
 @pytest.fixture
@@ -63,14 +63,23 @@ async def test_each_group_sees_its_profiles(member, groups, seen):
     ("groups", "options", "lines"),
     [
         (["students"], {"profile": "course", "nprocs": 2}, ["#QUEUE --slots=2"]),
-        (["physics"], {"profile": "gpu", "ngpus": 1},
-         ["#SBATCH --partition=gpu", "#SBATCH --gpus=1"]),
-        (["chemistry"], {"profile": "cluster", "queue": "normal", "runtime": "1d"},
-         ["#SBATCH --partition=normal", "#SBATCH --time=24:00:00", "module load jupyter/2025"]),
-        (["chemistry"], {"profile": "cluster", "software": "new"},
-         ["#SBATCH --partition=debug", "export CONDA_PREFIX=/opt/conda/envs/new"]),
+        (
+            ["physics"],
+            {"profile": "gpu", "ngpus": 1},
+            ["#SBATCH --partition=gpu", "#SBATCH --gpus=1"],
+        ),
+        (
+            ["chemistry"],
+            {"profile": "cluster", "queue": "normal", "runtime": "1d"},
+            ["#SBATCH --partition=normal", "#SBATCH --time=24:00:00", "module load jupyter/2025"],
+        ),
+        (
+            ["chemistry"],
+            {"profile": "cluster", "software": "new"},
+            ["#SBATCH --partition=debug", "export CONDA_PREFIX=/opt/conda/envs/new"],
+        ),
     ],
-)  # fmt: skip
+)
 async def test_what_is_chosen_is_in_the_script(member, groups, options, lines):
     rendered = await script(member(*groups), **options)
     assert [line for line in lines if line not in rendered] == []

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.clusters.users import missing
 from tests.docs.newcomer import Newcomer, Shell
 from tests.hubs import free_port, wait_for
+from tests.real.users import missing
 
 PROJECT = Path(__file__).parents[2]
 TUTORIAL = (PROJECT / "docs" / "tutorial.md").read_text(encoding="utf-8")
@@ -116,9 +116,10 @@ class Visitor:
         page = self.browser.get(f"{self.url}/hub/home", timeout=60)
         token = re.search(r'xsrf_token: "([^"]+)"', page.text)
         self.browser.delete(
-            f"{self.url}/hub/api/users/{self.name}/server", timeout=60,
+            f"{self.url}/hub/api/users/{self.name}/server",
+            timeout=60,
             headers={"X-XSRFToken": token[1] if token else "", "Referer": page.url},
-        ).raise_for_status()  # fmt: skip
+        ).raise_for_status()
 
     def answer(self, url: str) -> requests.Response | None:
         """Return the answer of an address, or None where it is not there (yet)."""

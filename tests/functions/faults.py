@@ -15,9 +15,9 @@ import time
 from pathlib import Path
 
 import batchspawner.functions as slurminade
-from batchspawner import blocking
-from batchspawner.callhome import Listener
-from batchspawner.functions import home
+from batchspawner.allocation.listener import Listener
+from batchspawner.client import blocking_client
+from batchspawner.functions import session
 
 SCHEDULER = os.environ["BATCHSPAWNER_SCHEDULER"]
 SECONDS = 240
@@ -88,10 +88,10 @@ def end(future):
 
 def cut_all_connections():
     async def cut():
-        for connection in list((await home.shared_listener())._connections):
+        for connection in list((await session.shared_listener())._connections):
             connection.cancel()
 
-    blocking.run(cut())
+    blocking_client.run(cut())
 
 
 def not_let_in(function, *arguments):

@@ -6,11 +6,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from batchspawner.client import BatchClient
+from batchspawner.allocation.agent_handle import Agent
+from batchspawner.client.batch_client import BatchClient
 from batchspawner.commands import CommandResult
 from batchspawner.errors import NodeFailed, SubmitError
-from batchspawner.functions.agents import BatchCrew
-from batchspawner.remote import Agent
+from batchspawner.functions.executor.job_workers import BatchCrew
 
 
 class Site(BatchClient):

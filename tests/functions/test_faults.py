@@ -13,11 +13,14 @@ from pathlib import Path
 import pytest
 
 import batchspawner.functions as slurminade
-from batchspawner import allocation, blocking
-from batchspawner.callhome import Listener
-from batchspawner.calls import Call
+from batchspawner.allocation import allocation
+from batchspawner.allocation.call_folder import Call
+from batchspawner.allocation.listener import Listener
+from batchspawner.client import blocking_client
 from batchspawner.errors import JobCancelled, JobFailed, JobOutOfMemory, JobTimeout, OptionsError
-from batchspawner.functions import agents, folderjob, home
+from batchspawner.functions import session
+from batchspawner.functions.dispatch import folder_job
+from batchspawner.functions.executor import job_workers
 from batchspawner.jobs import JobState
 from tests.functions import tasks
 
@@ -36,7 +39,7 @@ parent = slurminade.slurmify(tasks.process_of_agent)
 @pytest.fixture(autouse=True)
 def dispatcher(queue, monkeypatch):
     monkeypatch.setattr(allocation, "_ATTENTIVE", 0.5)
-    monkeypatch.setattr(folderjob, "QUIET", 0.5)
+    monkeypatch.setattr(folder_job, "QUIET", 0.5)
     slurminade.set_dispatcher(None)
     slurminade.set_dispatch_limit(None)
     yield slurminade.get_dispatcher()
@@ -64,9 +67,9 @@ def queued():
 
 def listener():
     async def get():
-        return await home.shared_listener()
+        return await session.shared_listener()
 
-    return blocking.run(get())
+    return blocking_client.run(get())
 
 
 def test_a_job_that_reaches_its_walltime_raises_what_it_printed(places):
@@ -111,7 +114,7 @@ def test_a_lost_connection_loses_nothing(places):
     future = wait.distribute(str(begun), str(go))
     tasks.wait_for_file(begun)
     for connection in list(listener()._connections):
-        blocking.background_loop().call_soon_threadsafe(connection.cancel)
+        blocking_client.background_loop().call_soon_threadsafe(connection.cancel)
     go.touch()
     assert future.result(SECONDS) == str(go)
 
@@ -158,8 +161,9 @@ def test_a_job_goes_on_when_its_program_is_killed_and_another_takes_it_up(places
     begun, go = places
     program = subprocess.Popen(
         [sys.executable, str(JOURNEY), "hold", str(begun), str(go), "{}"],
-        stdout=subprocess.PIPE, text=True,
-    )  # fmt: skip
+        stdout=subprocess.PIPE,
+        text=True,
+    )
     with program:
         job = json.loads(program.stdout.readline())
         tasks.wait_for_file(begun)
@@ -174,8 +178,10 @@ def test_an_interrupted_wait_leaves_the_job_and_says_how_to_cancel_it(places):
     begun, go = places
     program = subprocess.Popen(
         [sys.executable, str(JOURNEY), "hold", str(begun), str(go), "{}"],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
     with program:
         job = json.loads(program.stdout.readline())
         tasks.wait_for_file(begun)
@@ -254,8 +260,8 @@ def forbidden(monkeypatch):
 
     monkeypatch.setattr(Call, "attach", elsewhere)
     monkeypatch.setattr(Call, "create", impatient)
-    monkeypatch.setattr(agents, "QUIET", 0.1)
-    monkeypatch.setattr(agents, "_SILENCE", 0.1)
+    monkeypatch.setattr(job_workers, "QUIET", 0.1)
+    monkeypatch.setattr(job_workers, "_SILENCE", 0.1)
 
 
 def test_workers_who_may_not_call_are_told_of_and_do_not_come_again_and_again(forbidden, caplog):

@@ -8,8 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 import batchspawner.functions as slurminade
+from batchspawner.allocation.job_records import Record
 from batchspawner.cli.__main__ import main
-from batchspawner.records import Record
 from tests.functions import tasks
 
 talk = slurminade.slurmify(tasks.talk)

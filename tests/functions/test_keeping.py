@@ -8,7 +8,8 @@ import time
 
 import pytest
 
-from batchspawner.functions import home, worker
+from batchspawner.functions import session
+from batchspawner.functions.protocol import worker
 
 DAY = 86400
 
@@ -22,14 +23,14 @@ def left(tmp_path, monkeypatch):
     monkeypatch.setenv("BATCHSPAWNER_CALL_DIR", str(tmp_path))
 
     def left(days, **files):
-        folder = home.jobs_folder() / "job"
+        folder = session.jobs_folder() / "job"
         folder.mkdir(parents=True)
         then = time.time() - days * DAY
         for name, content in files.items():
             (folder / name).write_bytes(content)
             os.utime(folder / name, (then, then))
         os.utime(folder, (then, then))
-        home.forget_old(time.time())
+        session.forget_old(time.time())
         return folder.exists()
 
     return left
@@ -63,14 +64,14 @@ def test_a_job_that_is_done_keeps_its_files_for_a_week(left, files, days, kept):
 
 
 def test_without_any_job_there_is_nothing_to_forget(left):
-    home.forget_old(time.time())
+    session.forget_old(time.time())
 
 
 def test_old_files_go_when_a_program_first_listens(left, monkeypatch):
-    monkeypatch.setattr(home, "_open", lambda: asyncio.sleep(0))
-    folder = home.jobs_folder() / "job"
+    monkeypatch.setattr(session, "_open", lambda: asyncio.sleep(0))
+    folder = session.jobs_folder() / "job"
     assert left(6, log=b"")
     os.utime(folder / "log", (0, 0))
     os.utime(folder, (0, 0))
-    asyncio.run(home.shared_listener())
+    asyncio.run(session.shared_listener())
     assert not folder.exists()

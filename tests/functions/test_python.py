@@ -8,7 +8,8 @@ from types import SimpleNamespace
 import pytest
 
 import batchspawner.functions as slurminade
-from batchspawner.functions import Executor, PythonMismatch, results
+from batchspawner.functions import Executor, PythonMismatch
+from batchspawner.functions.protocol import results
 from tests.functions import tasks
 
 SECONDS = 30

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.clusters import slurm
-from tests.clusters.users import USERS
 from tests.hubs import wait_for
+from tests.real import slurm
+from tests.real.users import USERS
 
 VERSION = "slurminade==0.6.1"
 FIRST = Counter(["Prepare", "Clean up", *(f"f({number})" for number in range(100))])
@@ -26,8 +26,7 @@ FIRST = Counter(["Prepare", "Clean up", *(f"f({number})" for number in range(100
 def examples(tmp_path_factory):
     """The programs that its README shows, with our module in the place of its own."""
     folder = tmp_path_factory.mktemp("readme")
-    argv = [sys.executable, "-m", "pip", "download", "-q", "--no-deps",
-            "-d", str(folder), VERSION]  # fmt: skip
+    argv = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "-d", str(folder), VERSION]
     subprocess.run(argv, check=True, capture_output=True, timeout=120)
     with tarfile.open(next(folder.glob("*.tar.gz"))) as archive:
         name = next(one for one in archive.getnames() if one.endswith("/README.md"))

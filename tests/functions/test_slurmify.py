@@ -12,7 +12,7 @@ import pytest
 
 import batchspawner.functions as slurminade
 from batchspawner.errors import OptionsError
-from batchspawner.functions import CannotTravel, JobFuture, configuration, guards
+from batchspawner.functions import CannotTravel, JobFuture, defaults, submit_limits
 from tests.functions import tasks
 
 square = slurminade.slurmify(tasks.square)
@@ -27,13 +27,13 @@ def clean(monkeypatch, tmp_path):
     monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
     monkeypatch.delenv("BATCHSPAWNER_FUNCTIONS_JOB", raising=False)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(guards._Guard, "nested", False)
-    configuration.forget_configuration()
+    monkeypatch.setattr(submit_limits._Guard, "nested", False)
+    defaults.forget_configuration()
     slurminade.set_dispatch_limit(100)
     yield
     slurminade.set_dispatcher(None)
     slurminade.set_dispatch_limit(100)
-    configuration.forget_configuration()
+    defaults.forget_configuration()
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from batchspawner.functions import JobFuture, progress, waits
+from batchspawner.functions import JobFuture, progress, wait_display
 from batchspawner.jobs import JobState
 
 
@@ -20,9 +20,9 @@ class Terminal(io.StringIO):
 
 @pytest.fixture
 def terminal(monkeypatch):
-    monkeypatch.setattr(waits, "_DELAY", 0.02)
+    monkeypatch.setattr(wait_display, "_DELAY", 0.02)
     stream = Terminal()
-    monkeypatch.setattr(waits, "sys", SimpleNamespace(stderr=stream))
+    monkeypatch.setattr(wait_display, "sys", SimpleNamespace(stderr=stream))
     return stream
 
 
@@ -62,9 +62,9 @@ def test_a_short_wait_shows_nothing(terminal):
 
 
 def test_nothing_is_written_into_a_log(monkeypatch):
-    monkeypatch.setattr(waits, "_DELAY", 0.02)
+    monkeypatch.setattr(wait_display, "_DELAY", 0.02)
     stream = io.StringIO()
-    monkeypatch.setattr(waits, "sys", SimpleNamespace(stderr=stream))
+    monkeypatch.setattr(wait_display, "sys", SimpleNamespace(stderr=stream))
     with pytest.raises(concurrent.futures.TimeoutError):
         JobFuture().exception(0.1)
     assert stream.getvalue() == ""

@@ -1,15 +1,19 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from tests.hub.alone import ids
 from tests.hubs import proxy_command, wait_for
 from tests.sites import start_hub
 
+HERE = Path(__file__).parent
+
 
 def pytest_collection_modifyitems(items):
     for item in items:
-        if "/hub/" in str(item.path):
+        if HERE in item.path.parents:
             item.add_marker("hub")
     # The handler is the same on every site.
     items[:] = [

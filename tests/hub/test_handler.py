@@ -57,16 +57,35 @@ def test_an_administrator_finds_the_scheduler_in_the_metrics_of_the_hub(waiting)
 def test_nothing_else_in_a_report_sets_anything(waiting):
     user = waiting.users[0]
     before = facts(waiting, user)
-    body = {"port": 45678, "host": "evil.example.org", "ip": "10.9.9.9", "cmd": ["evil"],
-            "job_id": "999", "api_token": "x", "job_host": "10.9.9.9"}  # fmt: skip
+    body = {
+        "port": 45678,
+        "host": "evil.example.org",
+        "ip": "10.9.9.9",
+        "cmd": ["evil"],
+        "job_id": "999",
+        "api_token": "x",
+        "job_host": "10.9.9.9",
+    }
     assert report(waiting, own_token(waiting, user), json=body).status_code == 201
     assert facts(waiting, user) == {**before, "reported_port": 45678}
 
 
 BAD_BODIES = (
-    "", "null", "[]", "{}", '{"port": 0}', '{"port": 65536}', '{"port": "80"}', '{"port": true}',
-    '{"port": 1.5}', '{"port": null}', '{"port": -1}', "{", '"port"', '{"port": [1]}',
-)  # fmt: skip
+    "",
+    "null",
+    "[]",
+    "{}",
+    '{"port": 0}',
+    '{"port": 65536}',
+    '{"port": "80"}',
+    '{"port": true}',
+    '{"port": 1.5}',
+    '{"port": null}',
+    '{"port": -1}',
+    "{",
+    '"port"',
+    '{"port": [1]}',
+)
 
 
 def test_a_report_that_is_none_is_refused_and_changes_nothing(waiting):

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from batchspawner.spawners.claim import new_code
+from batchspawner.spawners.secrets.claim import new_code
 from tests.hub.alone import own_hub
 from tests.hub.test_handler import facts, own_token, report, token_of, waiting  # noqa: F401  (a fixture)
 from tests.hubs import wait_for
@@ -184,8 +184,9 @@ def test_where_a_claim_comes_from_is_not_for_its_headers_to_say(site, tmp_path):
             strange.request("POST", "/hub/api/batchspawner", body, headers)
             answer = strange.getresponse()
             assert (answer.status, json.loads(answer.read())["message"]) == (
-                403, f"job {state['job_id']} does not run at 127.0.0.9"
-            )  # fmt: skip
+                403,
+                f"job {state['job_id']} does not run at 127.0.0.9",
+            )
 
 
 def test_nothing_of_all_that_was_an_error_of_the_hub(hub):

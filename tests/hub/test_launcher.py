@@ -13,17 +13,9 @@ from hypothesis import strategies as st
 
 from batchspawner.cli.sudoers import LAUNCHER
 from batchspawner.jobs import JobRequest
-from tests.clusters.launcher import (
-    HUB,
-    MEMBERS,
-    OUTSIDER,
-    as_hub,
-    hubs_folder,
-    installed,
-    unavailable,
-)  # fmt: skip
 from tests.hub.test_servers import first_events
 from tests.hubs import wait_for
+from tests.real.launcher import HUB, MEMBERS, OUTSIDER, as_hub, hubs_folder, installed, unavailable
 from tests.sites import no_jobs_left, start_hub
 from tests.test_launcher_hostile import HOSTILE, KEYS, VERBS
 
@@ -163,8 +155,9 @@ async def test_a_job_that_is_not_the_hubs_is_left_alone(launcher, site, monkeypa
     try:
         status, said = ask(MEMBERS[0], {"verb": "cancel", "job_id": job_id})
         assert (status, said) == (
-            77, f"batchspawner-launcher: job {job_id} does not carry the Hub's tag\n"
-        )  # fmt: skip
+            77,
+            f"batchspawner-launcher: job {job_id} does not carry the Hub's tag\n",
+        )
         assert ask(MEMBERS[1], {"verb": "cancel", "job_id": job_id})[0] != 0
         assert job_id in {one for one, _, _ in site.jobs()}
     finally:
@@ -173,8 +166,13 @@ async def test_a_job_that_is_not_the_hubs_is_left_alone(launcher, site, monkeypa
 
 
 def test_hostile_requests_start_no_job(launcher, site):
-    @settings(max_examples=30, deadline=None, derandomize=True, database=None,
-              suppress_health_check=list(HealthCheck))  # fmt: skip
+    @settings(
+        max_examples=30,
+        deadline=None,
+        derandomize=True,
+        database=None,
+        suppress_health_check=list(HealthCheck),
+    )
     @given(REQUESTS)
     def refused(request):
         status, said = ask(MEMBERS[0], request)

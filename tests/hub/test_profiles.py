@@ -36,9 +36,10 @@ def cluster(tmp_path_factory):
 @pytest.fixture
 def hub(cluster, tmp_path):
     environment = {
-        **cluster.environment, "BATCHSPAWNER_QUEUE_DIR": str(tmp_path / "queue"),
+        **cluster.environment,
+        "BATCHSPAWNER_QUEUE_DIR": str(tmp_path / "queue"),
         "BATCHSPAWNER_QUEUE_GRACE": "1",
-    }  # fmt: skip
+    }
     config = CONFIG.replace("{folder!r}", repr(str(tmp_path)))
     one = Hub(tmp_path, config, cluster.users, **environment).start()
     one.add_users()

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.clusters.users import STRANGER, USERS
 from tests.hub.alone import own_hub
 from tests.hubs import wait_for
+from tests.real.users import STRANGER, USERS
 from tests.sites import no_jobs_left
 
 if TYPE_CHECKING:
@@ -31,18 +31,28 @@ CODE = re.compile(r"[A-Za-z0-9_-]{43}\.claim-[0-9]+")
 QUESTIONS = {
     "local": ["{python} -m batchspawner.localqueue query"],
     "slurm": [
-        "squeue -a -o %all", "scontrol show job -dd {job}", "scontrol write batch_script {job} -",
-        "scontrol listpids {job}", "sacct -a -P -o ALL -j {job}", "sstat -a -P -j {job}",
+        "squeue -a -o %all",
+        "scontrol show job -dd {job}",
+        "scontrol write batch_script {job} -",
+        "scontrol listpids {job}",
+        "sacct -a -P -o ALL -j {job}",
+        "sstat -a -P -j {job}",
     ],
     "gridengine": [
-        "qstat -j {job}", "qstat -xml -j {job}", "qstat -f -r -ext -u *", "qacct -j {job}",
+        "qstat -j {job}",
+        "qstat -xml -j {job}",
+        "qstat -f -r -ext -u *",
+        "qacct -j {job}",
     ],
     "htcondor": [
-        "condor_q -allusers -long", "condor_q -allusers -xml", "condor_history -long {job}",
-        "condor_status -long", "condor_who -long",
+        "condor_q -allusers -long",
+        "condor_q -allusers -xml",
+        "condor_history -long {job}",
+        "condor_status -long",
+        "condor_who -long",
     ],
     "oar": ["oarstat -f -j {job}", "oarstat -f -J", "oarstat -p -j {job}", "oarstat --sql id>0"],
-}  # fmt: skip
+}
 
 
 class Spy:
@@ -55,13 +65,19 @@ class Spy:
     def begin(self, job: str = "0", *more: str) -> None:
         words = {"python": sys.executable, "job": job.split(";")[0]}
         commands = [[w.format(**words) for w in q.split()] for q in QUESTIONS[self.site.name]]
-        order = {"secrets": [*self.known, *more], "folders": folders(self.site),
-                 "commands": commands}  # fmt: skip
+        order = {
+            "secrets": [*self.known, *more],
+            "folders": folders(self.site),
+            "commands": commands,
+        }
         self.process = subprocess.Popen(
-            [*other_user(self.site), sys.executable, SPY], cwd="/", text=True,
+            [*other_user(self.site), sys.executable, SPY],
+            cwd="/",
+            text=True,
             env={**os.environ, **self.site.environment},
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-        )  # fmt: skip
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
         self.process.stdin.write(json.dumps(order) + "\n")
         self.process.stdin.flush()
 
@@ -136,8 +152,11 @@ def test_nobody_else_sees_a_secret_and_no_log_holds_one(site, tmp_path, transpor
         hub.begin(user)
         hub.wait_ready(user)
         assert spy.end() == []
-        tokens = {one["JUPYTERHUB_API_TOKEN"] for one in environments_of(user)
-                  if one.get("DB_PASSWORD") == password}  # fmt: skip
+        tokens = {
+            one["JUPYTERHUB_API_TOKEN"]
+            for one in environments_of(user)
+            if one.get("DB_PASSWORD") == password
+        }
         (token,) = {token for token in tokens if not CODE.fullmatch(token)}
         job = hub.state(user)["job_id"]
         assert spy.look(job, token) == []

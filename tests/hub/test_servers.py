@@ -35,8 +35,13 @@ def test_the_metrics_of_the_hub_tell_of_submits_queries_and_times(hub, site):
     told = re.findall(r"(?m)^batchspawner_(\w+)\{(.*)\} (\S+)$", text)
     ours = [(name, labels, value) for name, labels, value in told if site.name in labels]
     values = {name: float(value) for name, _, value in ours}
-    counted = ("submits_total", "queries_total", "pending_seconds_count", "start_seconds_count",
-               "report_to_ready_seconds_count")  # fmt: skip
+    counted = (
+        "submits_total",
+        "queries_total",
+        "pending_seconds_count",
+        "start_seconds_count",
+        "report_to_ready_seconds_count",
+    )
     assert all(values[name] >= 1 for name in counted), values
     assert values["snapshot_age_seconds"] < 60
     assert ("jobs", f'scheduler="{site.name}",state="running"', "1.0") in ours

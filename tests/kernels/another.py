@@ -15,9 +15,10 @@ from jupyter_client.manager import AsyncKernelManager
 
 async def main(kernels, name):
     manager = AsyncKernelManager(
-        kernel_name=name, kernel_spec_manager=KernelSpecManager(kernel_dirs=[kernels]),
+        kernel_name=name,
+        kernel_spec_manager=KernelSpecManager(kernel_dirs=[kernels]),
         connection_file=f"{kernels}/another.json",
-    )  # fmt: skip
+    )
     await manager.start_kernel()
     loop = asyncio.get_running_loop()
     while True:

@@ -15,8 +15,8 @@ from jupyter_client.manager import AsyncKernelManager
 from jupyter_client.multikernelmanager import AsyncMultiKernelManager
 from jupyter_client.provisioning import KernelProvisionerFactory
 
-from batchspawner import blocking
-from batchspawner.kernels import keeper
+from batchspawner.client import blocking_client
+from batchspawner.kernels.jobs import allocator
 from tests.sites import no_jobs_left
 
 HERE = Path(__file__).parent
@@ -39,13 +39,13 @@ def pytest_collection_modifyitems(items):
 @pytest.fixture
 def jobs(site, tmp_path, monkeypatch):
     """The jobs of a site that this process can reach, as a function; none are left."""
-    monkeypatch.setattr(keeper, "_keeper", None)
+    monkeypatch.setattr(allocator, "_keeper", None)
     monkeypatch.setenv("BATCHSPAWNER_CALL_DIR", str(tmp_path / "calls"))
     for name, value in site.environment.items():
         monkeypatch.setenv(name, value)
     yield lambda: [(job_id, state) for job_id, _, state in site.jobs()]
-    if keeper._keeper:
-        blocking.run(keeper._keeper.release_idle())
+    if allocator._keeper:
+        blocking_client.run(allocator._keeper.release_idle())
     site.drain()
     no_jobs_left(site)
 
@@ -69,10 +69,11 @@ def specs(site, tmp_path):
             "metadata": {
                 **dict(metadata),
                 "kernel_provisioner": {
-                    "provisioner_name": provisioner, "config": {**ours, **config},
+                    "provisioner_name": provisioner,
+                    "config": {**ours, **config},
                 },
             },
-        }  # fmt: skip
+        }
         if "kernel_argv" in ours:
             del spec["argv"]
         (place / "kernel.json").write_text(json.dumps(spec))
@@ -88,9 +89,11 @@ async def started(jobs, specs, tmp_path):
 
     async def start(name="batch", traits=(), **config):
         manager = AsyncKernelManager(
-            kernel_name=name, kernel_spec_manager=specs(name, **config),
-            connection_file=str(tmp_path / f"{name}.json"), **dict(traits),
-        )  # fmt: skip
+            kernel_name=name,
+            kernel_spec_manager=specs(name, **config),
+            connection_file=str(tmp_path / f"{name}.json"),
+            **dict(traits),
+        )
         await manager.start_kernel()
         managers.append((manager, await _client(manager)))
         return managers[-1]
@@ -110,8 +113,10 @@ class Another:
         self.name = name
         self.process = subprocess.Popen(
             [sys.executable, "-m", "tests.kernels.another", str(folder), name],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-        )  # fmt: skip
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
 
     async def info(self):
         """What another process needs to go on with its kernel."""
@@ -155,8 +160,11 @@ async def resumed(specs, tmp_path):
 
     async def resume(one, info, **config):
         found = KernelSpecManager(kernel_dirs=[str(tmp_path / "specs")])
-        manager = AsyncKernelManager(kernel_name=one.name, kernel_spec_manager=found,
-                                     connection_file=str(tmp_path / "resumed.json"))  # fmt: skip
+        manager = AsyncKernelManager(
+            kernel_name=one.name,
+            kernel_spec_manager=found,
+            connection_file=str(tmp_path / "resumed.json"),
+        )
         manager.load_connection_info(info["connection_info"])
         manager.provisioner = KernelProvisionerFactory.instance().create_provisioner_instance(
             info["kernel_id"], manager.kernel_spec, parent=manager

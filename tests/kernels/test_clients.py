@@ -45,8 +45,11 @@ async def test_a_kernel_of_another_language_shares_a_job_with_python(started, jo
 
 
 def test_a_program_without_an_event_loop_starts_a_kernel(jobs, specs, tmp_path):
-    manager = KernelManager(kernel_name="batch", kernel_spec_manager=specs(),
-                            connection_file=str(tmp_path / "blocking.json"))  # fmt: skip
+    manager = KernelManager(
+        kernel_name="batch",
+        kernel_spec_manager=specs(),
+        connection_file=str(tmp_path / "blocking.json"),
+    )
     manager.start_kernel()
     client = manager.blocking_client()
     client.start_channels()

@@ -7,8 +7,8 @@ import gc
 import os
 from pathlib import Path
 
-from batchspawner import blocking
-from batchspawner.kernels import keeper
+from batchspawner.client import blocking_client
+from batchspawner.kernels.jobs import allocator
 
 from .driving import eventually
 
@@ -17,8 +17,8 @@ ROUNDS = int(os.environ.get("BATCHSPAWNER_ROUNDS", "5"))
 
 def what_is_open():
     gc.collect()
-    tasks = asyncio.all_tasks(blocking._loop)
-    folders = sorted(one.name for one in keeper._keeper.registry.root.iterdir() if one.is_dir())
+    tasks = asyncio.all_tasks(blocking_client._loop)
+    folders = sorted(one.name for one in allocator._keeper.registry.root.iterdir() if one.is_dir())
     return len(os.listdir("/proc/self/fd")), len(tasks), folders
 
 

@@ -29,10 +29,15 @@ class Queue:
 
     def run(self, *argv: str, script: str = "", **environment: str):
         return subprocess.run(
-            [*COMMAND, *argv], env={**self.environment, **environment}, input=script,
-            capture_output=True, text=True, errors="surrogateescape", timeout=60,
+            [*COMMAND, *argv],
+            env={**self.environment, **environment},
+            input=script,
+            capture_output=True,
+            text=True,
+            errors="surrogateescape",
+            timeout=60,
             cwd=self.folder.parent,
-        )  # fmt: skip
+        )
 
     def submit(self, body: str, *options: str, **environment: str) -> str:
         done = self.run("submit", *options, script=f"#!/bin/sh\n{body}\n", **environment)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from batchspawner import __version__
 from batchspawner.jobs import JobRequest
-from batchspawner.schedulers.local import LocalQueue
+from batchspawner.schedulers.local.scheduler import LocalQueue
 from tests.recording import record
 
 HOLD = "#!/bin/sh\nsleep 60\n"

@@ -71,9 +71,11 @@ def test_a_signal_reaches_the_job(queue):
 def test_a_job_hears_signals_that_its_submitter_ignores(queue):
     done = subprocess.run(
         ["sh", "-c", "trap '' INT QUIT HUP; exec \"$@\"", "sh", *COMMAND, "submit"],
-        env=queue.environment, input="#!/bin/sh\necho here\nsleep 300\n", capture_output=True,
+        env=queue.environment,
+        input="#!/bin/sh\necho here\nsleep 300\n",
+        capture_output=True,
         text=True,
-    )  # fmt: skip
+    )
     job_id = done.stdout.strip()
     wait_for(
         lambda: queue.job(job_id)["state"] == "RUNNING" and queue.output(job_id), 10, "the script"

@@ -29,8 +29,9 @@ def test_how_many_slots_are_free_is_told_before_and_while_jobs_run(queue):
     queue.until(job_id, "RUNNING")
     now = json.loads(queue.run("info").stdout)
     assert (before["free"], now) == (
-        before["slots"], {"slots": before["slots"], "free": before["slots"] - 1},
-    )  # fmt: skip
+        before["slots"],
+        {"slots": before["slots"], "free": before["slots"] - 1},
+    )
 
 
 def test_a_job_has_the_environment_and_the_folder_of_its_submit(queue, tmp_path):
@@ -76,8 +77,9 @@ def test_a_job_for_which_the_queue_has_become_too_small_blocks_nobody(queue):
     small = queue.submit("true", BATCHSPAWNER_QUEUE_SLOTS="1")
     job = queue.job(large)
     assert (job["state"], job["reason"]) == (
-        "FAILED", "it asks for 2 slots, and the queue has only 1 now",
-    )  # fmt: skip
+        "FAILED",
+        "it asks for 2 slots, and the queue has only 1 now",
+    )
     queue.run("cancel", blocker)
     assert queue.until(small)["state"] == "COMPLETED"
 
@@ -167,9 +169,12 @@ def test_a_job_is_found_by_its_comment(queue):
 def test_a_job_has_the_umask_of_its_submit(queue):
     blocker = queue.submit("sleep 60", "--slots=2")
     done = subprocess.run(
-        ["sh", "-c", "umask 027; exec \"$@\"", "sh", *COMMAND, "submit"],
-        env=queue.environment, input="#!/bin/sh\numask\n", capture_output=True, text=True,
-    )  # fmt: skip
+        ["sh", "-c", 'umask 027; exec "$@"', "sh", *COMMAND, "submit"],
+        env=queue.environment,
+        input="#!/bin/sh\numask\n",
+        capture_output=True,
+        text=True,
+    )
     queue.run("cancel", blocker)
     job_id = done.stdout.strip()
     queue.until(job_id, "COMPLETED")

@@ -48,9 +48,12 @@ class User:
         assigned = [f"{name}={value}" for name, value in settings.items()]
         self.process = subprocess.Popen(
             [*prefix, "env", *assigned, sys.executable, "-m", "tests.magics.driver"],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=self.folder,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=self.folder,
             env={**os.environ, **self.site.environment},
-        )  # fmt: skip
+        )
         self.pid = int(self.process.stdout.readline())
         self.run("%load_ext batchspawner.magics")
 
@@ -276,8 +279,10 @@ def test_each_element_of_an_array_runs_the_cell(user, execute):
         "import os\nindex = os.environ['SLURM_ARRAY_TASK_ID']"
     )
     assert user.value("[cell.state.name, cell.log(), index]") == [
-        "COMPLETED", "", {"3": "3", "4": "4"}
-    ]  # fmt: skip
+        "COMPLETED",
+        "",
+        {"3": "3", "4": "4"},
+    ]
 
 
 @contextlib.contextmanager

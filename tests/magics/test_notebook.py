@@ -82,8 +82,9 @@ async def test_output_appears_below_the_cell_while_the_job_runs(queue, tmp_path)
         gate.touch()
     _, first, second = run.notebook.cells[1].outputs
     assert [(one.name, one.text) for one in (first, second)] == [
-        ("stdout", "first\n"), ("stderr", "second\n")
-    ]  # fmt: skip
+        ("stdout", "first\n"),
+        ("stderr", "second\n"),
+    ]
 
 
 async def test_the_progress_is_one_output_that_changes(queue, tmp_path):
@@ -95,8 +96,10 @@ async def test_the_progress_is_one_output_that_changes(queue, tmp_path):
     (end,) = run.texts()
     head, progress, last = end.splitlines()
     assert (head, progress.strip("."), last) == (
-        "Submitted batch job 1", "Running ", "End batch job 1 Status:  COMPLETED"
-    )  # fmt: skip
+        "Submitted batch job 1",
+        "Running ",
+        "End batch job 1 Status:  COMPLETED",
+    )
 
 
 async def test_interrupting_the_kernel_cancels_the_job(queue, tmp_path):

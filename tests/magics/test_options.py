@@ -19,9 +19,15 @@ def test_what_is_not_ours_goes_to_the_submit_command_in_order():
 def test_every_old_switch_is_known():
     line = "--workloadmanager=ssh --shell=/bin/zsh --amgr=a --host=node1 --pid p --jobid=j --bg -v"
     assert parse_line(line) == Options(
-        wlm="ssh", shell="/bin/zsh", amgr="a", host="node1", pid="p", jobid="j", bg=True,
+        wlm="ssh",
+        shell="/bin/zsh",
+        amgr="a",
+        host="node1",
+        pid="p",
+        jobid="j",
+        bg=True,
         others=("-v",),
-    )  # fmt: skip
+    )
 
 
 def test_quotes_work_as_in_a_shell():

@@ -44,9 +44,15 @@ def test_the_line_of_a_job_that_has_ended_does_not_grow():
 
 @pytest.mark.parametrize(
     ("seconds", "shown"),
-    [(0, "."), (3, "..."), (10, 10 * "."), (30, 10 * "." + "oo"),
-     (110, 10 * "." + 10 * "o"), (171, 10 * "." + 10 * "o" + "O"),
-     (1310, 10 * "." + 10 * "o" + 10 * "O" + "@")],
-)  # fmt: skip
+    [
+        (0, "."),
+        (3, "..."),
+        (10, 10 * "."),
+        (30, 10 * "." + "oo"),
+        (110, 10 * "." + 10 * "o"),
+        (171, 10 * "." + 10 * "o" + "O"),
+        (1310, 10 * "." + 10 * "o" + 10 * "O" + "@"),
+    ],
+)
 def test_the_marks_grow_coarser_with_time(seconds, shown):
     assert marks(seconds) == shown

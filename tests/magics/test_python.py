@@ -37,8 +37,10 @@ def test_an_error_shows_the_lines_of_the_cell_and_fails_the_notebooks(notebook):
     assert out == "exit status 1\n"
     lines = err.splitlines()
     assert lines[:3] == [
-        "Traceback (most recent call last):", '  File "<cell>", line 2, in <module>', "    1 / 0"
-    ]  # fmt: skip
+        "Traceback (most recent call last):",
+        '  File "<cell>", line 2, in <module>',
+        "    1 / 0",
+    ]
     assert lines[-2] == "ZeroDivisionError: division by zero"
     assert lines[-1].startswith("UsageError: ")
     assert notebook["value"] == 1

@@ -73,9 +73,7 @@ def test_a_cell_in_the_background_is_read_through_its_variable(notebook, tmp_pat
     os.mkfifo(gate)
     assert notebook.run(f"%%execute --bg --amgr=cell --pid=pid\ncat {gate}; echo e >&2") == ("", "")
     cell = notebook["cell"]
-    assert (cell.state, cell.get_output(), cell.finished) == (
-        JobState.RUNNING, (None, None), False
-    )  # fmt: skip
+    assert (cell.state, cell.get_output(), cell.finished) == (JobState.RUNNING, (None, None), False)
     assert notebook["pid"] == int(cell.ident)
     gate.write_text("o\n")
     cell.wait_progress()
@@ -100,8 +98,11 @@ def test_a_background_process_does_not_keep_the_cell(notebook):
 def test_an_interrupt_ends_the_cell_with_all_its_processes(notebook, tmp_path):
     started = tmp_path / "started"
     thread = interrupt_when(started.exists)
-    out, err = notebook.run(f"%%execute --amgr=cell\nsleep 600 | cat\ntouch {started}".replace(
-        "sleep 600", f"touch {started}; sleep 600"))  # fmt: skip
+    out, err = notebook.run(
+        f"%%execute --amgr=cell\nsleep 600 | cat\ntouch {started}".replace(
+            "sleep 600", f"touch {started}; sleep 600"
+        )
+    )
     thread.join()
     assert (out, notebook["cell"].state) == ("cancelled\n", JobState.CANCELLED)
     assert err == (

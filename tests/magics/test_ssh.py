@@ -9,7 +9,7 @@ import psutil
 import pytest
 
 from batchspawner.jobs import JobState
-from batchspawner.magics.ssh import SshPlace
+from batchspawner.magics.backends.ssh import SshPlace
 from tests import sshd
 from tests.hubs import wait_for
 from tests.magics.test_shell import interrupt_when
@@ -33,9 +33,7 @@ def ssh(server):
 
 def test_the_transcript_reads_as_ever(notebook, ssh):
     out, err = notebook.run(f"{ssh} --pid=pid\necho Hello")
-    assert (out, err) == (
-        f"SSH started with pid: {notebook['pid']}\nRunning .\nDone\nHello\n", ""
-    )  # fmt: skip
+    assert (out, err) == (f"SSH started with pid: {notebook['pid']}\nRunning .\nDone\nHello\n", "")
 
 
 def test_the_exit_status_of_the_cell_is_told(notebook, ssh):

@@ -38,9 +38,14 @@ def terminal(profile, tmp_path):
     def open_one() -> pexpect.spawn:
         argv = ["-m", "IPython", "--simple-prompt", "--colors=nocolor", "--no-banner"]
         child = pexpect.spawn(
-            sys.executable, argv, env={**os.environ, **settings}, timeout=PATIENCE,
-            encoding="utf-8", dimensions=(24, 200), echo=False,
-        )  # fmt: skip
+            sys.executable,
+            argv,
+            env={**os.environ, **settings},
+            timeout=PATIENCE,
+            encoding="utf-8",
+            dimensions=(24, 200),
+            echo=False,
+        )
         opened.append(child)
         child.expect(PROMPT)
         return child

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from batchspawner.client.job_scripts import job_request
 from batchspawner.errors import OptionsError
 from batchspawner.jobs import JobRequest
 from batchspawner.schedulers import scheduler_class, scheduler_names
-from batchspawner.scripts import job_request
 from tests.recorded import recorded, shown
 
 ASKED = {

@@ -7,7 +7,7 @@ import pytest
 from batchspawner.commands import CommandResult
 from batchspawner.errors import ParseError, SchedulerError, SchedulerUnavailable, SubmitError
 from batchspawner.jobs import JobRequest, JobState, JobStatus
-from batchspawner.schedulers.gridengine import GridEngine, state_of
+from batchspawner.schedulers.gridengine.scheduler import GridEngine, state_of
 from tests.recorded import answer, recorded
 
 engine = GridEngine()

@@ -7,7 +7,7 @@ import pytest
 from batchspawner.commands import CommandResult
 from batchspawner.errors import ParseError, SchedulerError, SchedulerUnavailable, SubmitError
 from batchspawner.jobs import JobRequest, JobState, JobStatus
-from batchspawner.schedulers.htcondor import STATES, HTCondor
+from batchspawner.schedulers.htcondor.scheduler import STATES, HTCondor
 from tests.recorded import answer, recorded
 
 condor = HTCondor()

@@ -6,15 +6,22 @@ from batchspawner.commands import CommandResult
 from batchspawner.errors import ParseError, SchedulerError, SchedulerUnavailable, SubmitError
 from batchspawner.jobs import JobRequest, JobState, JobStatus
 from batchspawner.queues import Queue
-from batchspawner.schedulers.local import LocalQueue
+from batchspawner.schedulers.local.scheduler import LocalQueue
 from tests.recorded import answer
 
 queue = LocalQueue()
 HOLD = "#!/bin/sh\nsleep 60\n"
 FAILED = JobStatus(
-    "1", JobState.FAILED, "FAILED", host="127.0.0.1", name="job", comment="tag-1",
-    start=1795218180, end=1795218180, exit_code=3,
-)  # fmt: skip
+    "1",
+    JobState.FAILED,
+    "FAILED",
+    host="127.0.0.1",
+    name="job",
+    comment="tag-1",
+    start=1795218180,
+    end=1795218180,
+    exit_code=3,
+)
 
 
 def test_a_submit_returns_the_id():
@@ -51,14 +58,24 @@ def test_one_query_tells_the_state_of_the_jobs_that_are_wanted():
     assert answer(call, "local", "query") == {
         "1": FAILED,
         "2": JobStatus(
-            "2", JobState.RUNNING, "RUNNING", host="127.0.0.1", name="x", comment="tag-2",
-            start=1795218180, end=1795218780,
+            "2",
+            JobState.RUNNING,
+            "RUNNING",
+            host="127.0.0.1",
+            name="x",
+            comment="tag-2",
+            start=1795218180,
+            end=1795218780,
         ),
         "3": JobStatus(
-            "3", JobState.PENDING, "PENDING", "needs 1 of the slots, 0 free",
-            name="job", comment="tag-3",
+            "3",
+            JobState.PENDING,
+            "PENDING",
+            "needs 1 of the slots, 0 free",
+            name="job",
+            comment="tag-3",
         ),
-    }  # fmt: skip
+    }
 
 
 def test_an_end_is_confirmed_or_not_known():

@@ -8,8 +8,8 @@ import pytest
 from batchspawner.commands import CommandResult
 from batchspawner.errors import ParseError, SchedulerUnavailable, SubmitError
 from batchspawner.jobs import JobRequest, JobState, JobStatus, TaggedJob
-from batchspawner.schedulers.lsf import LSF
-from batchspawner.schedulers.lsf_states import STATES, first_host
+from batchspawner.schedulers.lsf.scheduler import LSF
+from batchspawner.schedulers.lsf.states import STATES, first_host
 from tests.recorded import answer, recorded
 
 lsf = LSF()
@@ -133,9 +133,15 @@ def test_a_state_that_nobody_knows_is_no_end():
 
 @pytest.mark.parametrize(
     ("hosts", "host"),
-    [("node1", "node1"), ("4*node1", "node1"), ("2*node1.a.org:node2", "node1.a.org"),
-     ("node1:node1", "node1"), ("-", ""), ("", "")],
-)  # fmt: skip
+    [
+        ("node1", "node1"),
+        ("4*node1", "node1"),
+        ("2*node1.a.org:node2", "node1.a.org"),
+        ("node1:node1", "node1"),
+        ("-", ""),
+        ("", ""),
+    ],
+)
 def test_the_first_host_runs_the_script(hosts, host):
     assert first_host(hosts) == host
 
@@ -191,10 +197,15 @@ def test_a_job_killed_while_it_waited_was_cancelled():
         ("one_running", "203", JobState.RUNNING, "headnode", ""),
         ("one_suspended", "203", JobState.SUSPENDED, "headnode", ""),
         ("one_noroom", "335", JobState.PENDING, "", "Job slot limit reached: 1 host"),
-        ("one_held", "209", JobState.HELD, "",
-         "The job was suspended by the user while pending: 1 host"),
+        (
+            "one_held",
+            "209",
+            JobState.HELD,
+            "",
+            "The job was suspended by the user while pending: 1 host",
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_job_that_lives_is_read_from_the_long_form(name, job_id, state, host, reason):
     status = ended(name, job_id)
     assert (status.state, status.host, status.reason) == (state, host, reason)

@@ -7,7 +7,7 @@ import pytest
 from batchspawner.commands import CommandResult
 from batchspawner.errors import ParseError, SchedulerError, SchedulerUnavailable, SubmitError
 from batchspawner.jobs import JobRequest, JobState, JobStatus, TaggedJob
-from batchspawner.schedulers.moab import STATES, Moab
+from batchspawner.schedulers.moab.scheduler import STATES, Moab
 from tests.recorded import answer, recorded
 
 moab = Moab()

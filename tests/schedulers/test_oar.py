@@ -9,7 +9,7 @@ import pytest
 from batchspawner.commands import CommandResult
 from batchspawner.errors import ParseError, SchedulerUnavailable, SubmitError
 from batchspawner.jobs import JobRequest, JobState, TaggedJob
-from batchspawner.schedulers.oar import OAR, STATES
+from batchspawner.schedulers.oar.scheduler import OAR, STATES
 from tests.recorded import answer, recorded
 
 oar = OAR()
@@ -173,10 +173,14 @@ def submit(home, request: JobRequest, **more) -> subprocess.CompletedProcess:
     call = oar.submit(request)
     path = f"{home / 'bin'}:{os.environ['PATH']}"
     return subprocess.run(
-        call.argv, input=call.input, env={"HOME": str(home), "PATH": path, **call.environment,
-                                          **more},
-        cwd="/", capture_output=True, text=True, timeout=20,
-    )  # fmt: skip
+        call.argv,
+        input=call.input,
+        env={"HOME": str(home), "PATH": path, **call.environment, **more},
+        cwd="/",
+        capture_output=True,
+        text=True,
+        timeout=20,
+    )
 
 
 def test_the_job_gets_its_environment_whatever_is_in_it(home):

@@ -7,11 +7,11 @@ import pytest
 from batchspawner.commands import CommandResult
 from batchspawner.errors import ParseError, SchedulerUnavailable
 from batchspawner.queues import Queue
-from batchspawner.schedulers.gridengine import GridEngine
-from batchspawner.schedulers.htcondor import HTCondor
-from batchspawner.schedulers.lsf import LSF
-from batchspawner.schedulers.pbspro import PBSPro
-from batchspawner.schedulers.torque import Torque
+from batchspawner.schedulers.gridengine.scheduler import GridEngine
+from batchspawner.schedulers.htcondor.scheduler import HTCondor
+from batchspawner.schedulers.lsf.scheduler import LSF
+from batchspawner.schedulers.pbspro.scheduler import PBSPro
+from batchspawner.schedulers.torque.scheduler import Torque
 from tests.recorded import answer
 
 INSTANCE = """<Queue-List><name>{name}</name><slots_used>{used}</slots_used>
@@ -30,9 +30,16 @@ def instances(*rows) -> str:
 
 def test_a_queue_of_grid_engine_is_read_from_qstat():
     assert answer(GridEngine().availability(), "gridengine", "queues") == [
-        Queue("all.q", cores=50, memory=round(23.541 * 2**30), free_cores=49, all_cores=50,
-              free_nodes=0, all_nodes=1)
-    ]  # fmt: skip
+        Queue(
+            "all.q",
+            cores=50,
+            memory=round(23.541 * 2**30),
+            free_cores=49,
+            all_cores=50,
+            free_nodes=0,
+            all_nodes=1,
+        )
+    ]
 
 
 def test_the_hosts_of_a_queue_are_summed_and_those_that_take_no_jobs_have_nothing_free():
@@ -42,18 +49,28 @@ def test_the_hosts_of_a_queue_are_summed_and_those_that_take_no_jobs_have_nothin
         ("short.q@n1", 0, "<state>d</state>"),
     )
     assert read(GridEngine(), text) == [
-        Queue("long.q", runtime=86400, cores=8, free_cores=5, all_cores=16,
-              free_nodes=0, all_nodes=2),
-        Queue("short.q", is_open=False, cores=8, free_cores=0, all_cores=8,
-              free_nodes=0, all_nodes=1),
-    ]  # fmt: skip
+        Queue(
+            "long.q", runtime=86400, cores=8, free_cores=5, all_cores=16, free_nodes=0, all_nodes=2
+        ),
+        Queue(
+            "short.q", is_open=False, cores=8, free_cores=0, all_cores=8, free_nodes=0, all_nodes=1
+        ),
+    ]
 
 
 def test_the_pool_of_htcondor_is_one_queue_without_a_name():
     assert answer(HTCondor().availability(), "htcondor", "slots") == [
-        Queue("", cores=64, memory=131072 * 2**20, gpus=0, free_cores=61, all_cores=64,
-              free_nodes=0, all_nodes=1)
-    ]  # fmt: skip
+        Queue(
+            "",
+            cores=64,
+            memory=131072 * 2**20,
+            gpus=0,
+            free_cores=61,
+            all_cores=64,
+            free_nodes=0,
+            all_nodes=1,
+        )
+    ]
 
 
 def test_slots_of_fixed_size_are_free_or_not():
@@ -61,9 +78,17 @@ def test_slots_of_fixed_size_are_free_or_not():
     size = '"TotalSlotMemory": 512'
     text = f"[{slot % ('Unclaimed', size)}, {slot % ('Claimed', size)}]"
     assert read(HTCondor(), text) == [
-        Queue("", cores=2, memory=512 * 2**20, gpus=0, free_cores=2, all_cores=4,
-              free_nodes=1, all_nodes=2)
-    ]  # fmt: skip
+        Queue(
+            "",
+            cores=2,
+            memory=512 * 2**20,
+            gpus=0,
+            free_cores=2,
+            all_cores=4,
+            free_nodes=1,
+            all_nodes=2,
+        )
+    ]
 
 
 def test_an_empty_pool_has_no_queue():
@@ -88,9 +113,17 @@ def test_an_answer_of_an_unknown_form_is_an_error_and_no_guess(scheduler, text):
 
 def test_the_queues_of_pbs_have_the_nodes_of_the_server_those_that_are_down_apart():
     assert answer(PBSPro().availability(), "pbspro", "queues") == [
-        Queue("workq", cores=64, memory=256 * 2**30, gpus=0, free_cores=62, all_cores=80,
-              free_nodes=0, all_nodes=2)
-    ]  # fmt: skip
+        Queue(
+            "workq",
+            cores=64,
+            memory=256 * 2**30,
+            gpus=0,
+            free_cores=62,
+            all_cores=80,
+            free_nodes=0,
+            all_nodes=2,
+        )
+    ]
 
 
 def test_a_queue_of_pbs_can_have_nodes_of_its_own_and_a_limit():
@@ -102,17 +135,34 @@ def test_a_queue_of_pbs_can_have_nodes_of_its_own_and_a_limit():
     node = '"state": "free", "resources_available": {"ncpus": %d, "ngpus": %d}'
     nodes = f'{{"nodes": {{"a": {{"queue": "gpu", {node % (8, 2)}}}, "b": {{{node % (4, 0)}}}}}}}'
     assert read(PBSPro(), queues + nodes) == [
-        Queue("gpu", is_open=False, runtime=86400, cores=8, gpus=2, free_cores=8, all_cores=8,
-              free_nodes=1, all_nodes=1),
+        Queue(
+            "gpu",
+            is_open=False,
+            runtime=86400,
+            cores=8,
+            gpus=2,
+            free_cores=8,
+            all_cores=8,
+            free_nodes=1,
+            all_nodes=1,
+        ),
         Queue("any", cores=4, gpus=0, free_cores=4, all_cores=4, free_nodes=1, all_nodes=1),
-    ]  # fmt: skip
+    ]
 
 
 def test_a_queue_of_torque_has_all_nodes():
     assert answer(Torque().availability(), "torque", "queues") == [
-        Queue("batch", cores=64, memory=24684100 * 1024, gpus=0, free_cores=78, all_cores=80,
-              free_nodes=1, all_nodes=2)
-    ]  # fmt: skip
+        Queue(
+            "batch",
+            cores=64,
+            memory=24684100 * 1024,
+            gpus=0,
+            free_cores=78,
+            all_cores=80,
+            free_nodes=1,
+            all_nodes=2,
+        )
+    ]
 
 
 def test_the_slots_that_jobs_of_torque_use_are_counted_in_all_their_forms():

@@ -8,7 +8,7 @@ import pytest
 from batchspawner.commands import CommandResult
 from batchspawner.errors import ParseError, SchedulerError, SchedulerUnavailable, SubmitError
 from batchspawner.jobs import JobRequest, JobState, JobStatus
-from batchspawner.schedulers.pbspro import STATES, PBSPro
+from batchspawner.schedulers.pbspro.scheduler import STATES, PBSPro
 from tests.recorded import answer, recorded
 
 pbs = PBSPro()
@@ -56,12 +56,17 @@ def test_one_query_tells_the_state_of_the_jobs_that_are_wanted():
     common = {"queue": "workq", "name": "STDIN"}
     assert answer(call, "pbspro", "qstat") == {
         "168.headnode": JobStatus(
-            "168.headnode", JobState.RUNNING, "R", host="node1", start=start, end=start + 3600,
+            "168.headnode",
+            JobState.RUNNING,
+            "R",
+            host="node1",
+            start=start,
+            end=start + 3600,
             **common,
         ),
         "170": JobStatus("170", JobState.RUNNING, "R", host="node2", start=start, **common),
         "171.headnode": JobStatus("171.headnode", JobState.PENDING, "Q", never, **common),
-    }  # fmt: skip
+    }
 
 
 def test_no_jobs_at_all_is_an_answer():
@@ -102,9 +107,14 @@ def test_the_first_of_several_hosts_runs_the_script():
 
 @pytest.mark.parametrize(
     ("exec_host", "host"),
-    [("n1/0", "n1"), ("n1.example.org/0*2", "n1.example.org"), ("n2/6*4+n1/0*4", "n2"),
-     ("fe80::1/0", "fe80::1"), ("", "")],
-)  # fmt: skip
+    [
+        ("n1/0", "n1"),
+        ("n1.example.org/0*2", "n1.example.org"),
+        ("n2/6*4+n1/0*4", "n2"),
+        ("fe80::1/0", "fe80::1"),
+        ("", ""),
+    ],
+)
 def test_the_host_is_found_in_every_form(exec_host, host):
     assert listing(job_state="R", exec_host=exec_host).host == host
 

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from batchspawner.schedulers import scheduler_class, scheduler_names
-from batchspawner.schedulers.slurm import Slurm
+from batchspawner.schedulers.slurm.scheduler import Slurm
 
 MODULE = """
 from batchspawner.schedulers.slurm import Slurm

@@ -4,15 +4,10 @@ import re
 
 import pytest
 
-from batchspawner.errors import (
-    ParseError,
-    SchedulerError,
-    SchedulerUnavailable,
-    SubmitError,
-)
+from batchspawner.errors import ParseError, SchedulerError, SchedulerUnavailable, SubmitError
 from batchspawner.jobs import JobRequest, JobState, JobStatus
-from batchspawner.schedulers.slurm import Slurm
-from batchspawner.schedulers.slurm_states import STATES, SlurmId, state_of
+from batchspawner.schedulers.slurm.scheduler import Slurm
+from batchspawner.schedulers.slurm.states import STATES, SlurmId, state_of
 from tests.recorded import answer, recorded
 
 slurm = Slurm()
@@ -151,9 +146,16 @@ def test_a_query_cut_off_in_mid_line_is_not_read(generation):
 def test_scontrol_tells_how_a_job_ended(generation):
     start = FAILED_AT[generation]
     assert answer(slurm.confirm("4")[0], generation, "scontrol_failed") == JobStatus(
-        "4", JobState.FAILED, "FAILED", "NonZeroExitCode", "n1", "normal",
-        start=start, end=start, exit_code=7,
-    )  # fmt: skip
+        "4",
+        JobState.FAILED,
+        "FAILED",
+        "NonZeroExitCode",
+        "n1",
+        "normal",
+        start=start,
+        end=start,
+        exit_code=7,
+    )
     cancelled = answer(slurm.confirm("5")[0], generation, "scontrol_cancelled")
     assert cancelled.state is JobState.CANCELLED
 
@@ -225,8 +227,15 @@ def test_a_signal_goes_to_all_processes_of_the_job(generation):
 def test_a_cluster_goes_with_every_command():
     assert slurm.cancel("7;one").argv == ("scancel", "-M", "one", "7")
     assert slurm.confirm("7_2;one")[0].argv == (
-        "scontrol", "-M", "one", "-d", "-o", "show", "job", "7_2",
-    )  # fmt: skip
+        "scontrol",
+        "-M",
+        "one",
+        "-d",
+        "-o",
+        "show",
+        "job",
+        "7_2",
+    )
 
 
 @pytest.mark.parametrize("job_id", ["", "12; rm -rf /", "-u", "12\n13", "all", "12;", "1_2_3"])
@@ -247,8 +256,15 @@ def test_a_state_of_a_future_release_is_unknown_and_not_an_end():
 
 @pytest.mark.parametrize(
     ("listed", "matches"),
-    [("9_[3-5%2]", True), ("9_[1,4]", True), ("9_[0-8:4]", True), ("9_4", True),
-     ("9_[0-8:3]", False), ("9_[5-9]", False), ("9_40", False)],
-)  # fmt: skip
+    [
+        ("9_[3-5%2]", True),
+        ("9_[1,4]", True),
+        ("9_[0-8:4]", True),
+        ("9_4", True),
+        ("9_[0-8:3]", False),
+        ("9_[5-9]", False),
+        ("9_40", False),
+    ],
+)
 def test_a_task_is_found_in_its_arrays_line(listed, matches):
     assert SlurmId.parse("9_4").is_listed_as(listed) is matches

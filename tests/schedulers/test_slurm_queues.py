@@ -5,7 +5,7 @@ import pytest
 from batchspawner.commands import CommandResult
 from batchspawner.errors import ParseError, SchedulerUnavailable
 from batchspawner.queues import Queue, Reservation
-from batchspawner.schedulers.slurm import Slurm
+from batchspawner.schedulers.slurm.scheduler import Slurm
 from tests.recorded import answer
 
 RESERVED_UNTIL = {"slurm": 1795238330.0, "slurm/24.11": 1795256620.0}
@@ -14,15 +14,55 @@ SIZE = {"cores": 256, "memory": 262144 * 2**20}
 
 def test_the_partitions_are_read_from_sinfo(generation):
     assert answer(Slurm().availability(), generation, "sinfo") == [
-        Queue("normal", True, True, None, **SIZE, gpus=0,
-              free_cores=766, all_cores=768, free_nodes=2, all_nodes=3),
-        Queue("debug", False, True, 600, **SIZE, gpus=0,
-              free_cores=254, all_cores=256, free_nodes=0, all_nodes=1),
-        Queue("gpu", False, True, 3600, **SIZE, gpus=2,
-              free_cores=256, all_cores=256, free_nodes=1, all_nodes=1),
-        Queue("low", False, True, None, **SIZE, gpus=2,
-              free_cores=1022, all_cores=1024, free_nodes=3, all_nodes=4),
-    ]  # fmt: skip
+        Queue(
+            "normal",
+            True,
+            True,
+            None,
+            **SIZE,
+            gpus=0,
+            free_cores=766,
+            all_cores=768,
+            free_nodes=2,
+            all_nodes=3,
+        ),
+        Queue(
+            "debug",
+            False,
+            True,
+            600,
+            **SIZE,
+            gpus=0,
+            free_cores=254,
+            all_cores=256,
+            free_nodes=0,
+            all_nodes=1,
+        ),
+        Queue(
+            "gpu",
+            False,
+            True,
+            3600,
+            **SIZE,
+            gpus=2,
+            free_cores=256,
+            all_cores=256,
+            free_nodes=1,
+            all_nodes=1,
+        ),
+        Queue(
+            "low",
+            False,
+            True,
+            None,
+            **SIZE,
+            gpus=2,
+            free_cores=1022,
+            all_cores=1024,
+            free_nodes=3,
+            all_nodes=4,
+        ),
+    ]
 
 
 def test_a_controller_that_does_not_answer_is_told_as_such(generation):
@@ -58,8 +98,9 @@ def test_the_accounts_of_each_user_are_read_from_sacctmgr(generation):
     call = Slurm().accounts()
     told = "|root\nann|phys\nann|chem\nbob|phys\nann|phys\n"
     assert call.parse(CommandResult(call.argv, 0, told)) == {
-        "ann": ("phys", "chem"), "bob": ("phys",),
-    }  # fmt: skip
+        "ann": ("phys", "chem"),
+        "bob": ("phys",),
+    }
 
 
 def test_without_accounting_nobody_has_accounts(generation):

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 import pytest
 
-from batchspawner.client import BatchClient
+from batchspawner.client.batch_client import BatchClient
 from batchspawner.commands import CommandResult
 from batchspawner.errors import ParseError, SchedulerError, SchedulerUnavailable, SubmitError
 from batchspawner.jobs import JobRequest, JobState, JobStatus, TaggedJob
-from batchspawner.schedulers.torque import STATES, Torque
+from batchspawner.schedulers.torque.scheduler import STATES, Torque
 from tests.recorded import answer, recorded
 
 torque = Torque()
@@ -78,8 +78,14 @@ def test_one_query_tells_the_state_of_the_jobs_that_are_wanted():
     full = "Not Running: Not enough of the right type of nodes are available"
     assert answer(call, "torque", "qstat") == {
         "403.headnode": JobStatus(
-            "403.headnode", JobState.RUNNING, "R", host="node1", queue="batch", name="jup-alice",
-            start=start, end=start + 600,
+            "403.headnode",
+            JobState.RUNNING,
+            "R",
+            host="node1",
+            queue="batch",
+            name="jup-alice",
+            start=start,
+            end=start + 600,
         ),
         "404": JobStatus("404", JobState.HELD, "H", queue="batch", name="jup-alice"),
         "407.headnode": JobStatus(
@@ -88,7 +94,7 @@ def test_one_query_tells_the_state_of_the_jobs_that_are_wanted():
         "408.headnode.org": JobStatus(
             "408.headnode.org", JobState.PENDING, "Q", full, queue="batch", name="STDIN"
         ),
-    }  # fmt: skip
+    }
 
 
 def test_a_job_that_depends_on_another_is_held():

@@ -3,7 +3,9 @@ from __future__ import annotations
 import pytest
 from traitlets import Float
 
-from batchspawner.spawners import BatchSpawnerBase, keeper, managed, prefix, state
+from batchspawner.spawners import BatchSpawnerBase
+from batchspawner.spawners.backends import exec_prefix, scheduler_backend, watchdog
+from batchspawner.spawners.hub import state
 from tests.fakes import fake
 from tests.spawners.site import make_spawner
 
@@ -20,17 +22,17 @@ class FakeSpawner(BatchSpawnerBase):
 def cluster(monkeypatch):
     """A fake cluster that every spawner of `FakeSpawner` reaches."""
     cluster, scheduler, runner = fake()
-    monkeypatch.setattr(managed, "scheduler_names", lambda: ["fake"])
-    monkeypatch.setattr(managed, "scheduler_class", lambda _: lambda: scheduler)
-    monkeypatch.setattr(prefix, "runners_of", lambda *_, **__: (runner, runner))
+    monkeypatch.setattr(scheduler_backend, "scheduler_names", lambda: ["fake"])
+    monkeypatch.setattr(scheduler_backend, "scheduler_class", lambda _: lambda: scheduler)
+    monkeypatch.setattr(exec_prefix, "runners_of", lambda *_, **__: (runner, runner))
 
     monkeypatch.setattr(state, "_SOON", 0.0)
 
     async def answers(*_):
         return True
 
-    monkeypatch.setattr(managed, "answers_http", answers)
-    monkeypatch.setattr(keeper, "answers_http", answers)
+    monkeypatch.setattr(scheduler_backend, "answers_http", answers)
+    monkeypatch.setattr(watchdog, "answers_http", answers)
     return cluster
 
 

@@ -60,16 +60,29 @@ def make_spawners(cls, number: int, **traits) -> list:
 def restored(cls, row, config: dict | None = None, **traits):
     """Return a spawner for a row of the database, as a Hub does that has just started."""
     hub = SimpleNamespace(
-        public_host="", api_url="http://127.0.0.1:8081/hub/api", base_url="/hub/",
-        routespec="/hub/", url="http://127.0.0.1:8081/hub/",
-    )  # fmt: skip
+        public_host="",
+        api_url="http://127.0.0.1:8081/hub/api",
+        base_url="/hub/",
+        routespec="/hub/",
+        url="http://127.0.0.1:8081/hub/",
+    )
     user = SimpleNamespace(
-        name=OWNER, escaped_name=OWNER, url=f"/user/{OWNER}/", id=1, settings={}, admin=False,
-    )  # fmt: skip
+        name=OWNER,
+        escaped_name=OWNER,
+        url=f"/user/{OWNER}/",
+        id=1,
+        settings={},
+        admin=False,
+    )
     spawner = cls(
         config=Config({name: Config(values) for name, values in (config or {}).items()}),
-        user=user, hub=hub, orm_spawner=row, oauth_client_id="client", api_token=TOKEN, **traits,
-    )  # fmt: skip
+        user=user,
+        hub=hub,
+        orm_spawner=row,
+        oauth_client_id="client",
+        api_token=TOKEN,
+        **traits,
+    )
     spawner.load_state(row.state or {})
     return spawner
 

@@ -7,8 +7,8 @@ import asyncio
 import pytest
 
 from batchspawner.jobs import JobState
-from batchspawner.spawners import managed
-from batchspawner.spawners.failures import SpawnFailure
+from batchspawner.spawners.backends import scheduler_backend
+from batchspawner.spawners.failures.spawn_failure import SpawnFailure
 from tests.spawners.conftest import FakeSpawner
 from tests.spawners.site import make_spawners, stored_state
 from tests.spawners.test_life import begin, serve, until
@@ -45,8 +45,9 @@ async def test_five_hundred_starts_at_once_are_submitted_eight_at_a_time_and_all
     starting = asyncio.ensure_future(start_all(spawners, cluster))
     await until(lambda: spawners[-1].story)
     assert spawners[-1].backend.describe() == (
-        0, "Submitting the job to Fake; 491 other submits come first"
-    )  # fmt: skip
+        0,
+        "Submitting the job to Fake; 491 other submits come first",
+    )
     await asyncio.wait_for(starting, 60)
     assert max(peaks) == 8
     assert cluster.commands.count("submit") == len({one.job_id for one in spawners}) == 500
@@ -103,7 +104,7 @@ async def test_a_job_that_dies_after_its_report_ends_the_start_at_once(
     async def silence(*_):
         return False
 
-    monkeypatch.setattr(managed, "answers_http", silence)
+    monkeypatch.setattr(scheduler_backend, "answers_http", silence)
     task = await begin(spawner)
     cluster.run("1")
     spawner.receive_report(4321)
@@ -130,6 +131,6 @@ async def test_a_server_that_answers_late_is_waited_for(spawner, cluster, monkey
     async def answers_http(*_):
         return next(answers, True)
 
-    monkeypatch.setattr(managed, "answers_http", answers_http)
+    monkeypatch.setattr(scheduler_backend, "answers_http", answers_http)
     assert await serve(spawner, cluster) == ("node1", 4321)
     assert next(answers, None) is None

@@ -7,10 +7,10 @@ import re
 import pytest
 from jupyterhub.app import JupyterHub
 
-from batchspawner.spawners.managed import ManagedBackend
-from batchspawner.spawners.shell import ShellBackend
+from batchspawner.spawners.backends.command_backend import ShellBackend
+from batchspawner.spawners.backends.scheduler_backend import ManagedBackend
+from tests.spawners.backends.test_command_backend import Script
 from tests.spawners.site import OWNER, make_spawner
-from tests.spawners.test_shell import Script
 
 
 def load(tmp_path, text: str, **more):

@@ -70,8 +70,10 @@ async def test_a_chosen_image_starts_with_the_configured_traits(docker):
     await one.take_options({"profile": "docker-site-big_jupyterhub"})
     child = one.child_spawner
     assert (type(child), child.image, child.network_name) == (
-        SystemUserSpawner, "site/big_jupyterhub", "hub",
-    )  # fmt: skip
+        SystemUserSpawner,
+        "site/big_jupyterhub",
+        "hub",
+    )
 
 
 async def test_a_machine_with_gpus_gives_them_to_the_containers(docker):
@@ -82,8 +84,10 @@ async def test_a_machine_with_gpus_gives_them_to_the_containers(docker):
     await one.take_options({"profile": "docker-lab-jupyterhub"})
     child = one.child_spawner
     assert (child.read_only_volumes, child.extra_create_kwargs, child.extra_host_config) == (
-        {"nvidia": "/usr/local/nvidia"}, {"volume_driver": "nvidia"}, {"devices": ["/d"]},
-    )  # fmt: skip
+        {"nvidia": "/usr/local/nvidia"},
+        {"volume_driver": "nvidia"},
+        {"devices": ["/d"]},
+    )
 
 
 async def test_without_docker_the_configured_profiles_are_offered(docker):

@@ -14,8 +14,8 @@ from tornado.web import HTTPError
 from traitlets import Integer, Unicode
 from traitlets.config import Config
 
-from batchspawner.spawners.options import Integer as IntegerOption
-from batchspawner.spawners.options import Text
+from batchspawner.spawners.options.fields import Integer as IntegerOption
+from batchspawner.spawners.options.fields import Text
 from tests.spawners.conftest import FakeSpawner, cluster  # noqa: F401
 from tests.spawners.site import apply_options, make_spawner, restored
 from tests.wrapspawner.test_wrapspawner import begin
@@ -37,8 +37,13 @@ class FormSite(Site):
         return {"colour": formdata["colour"][0]}
 
 
-SMALL = {"display_name": "Small <1>", "slug": "small", "spawner": Site,
-         "override": {"req_memory": "1G"}, "description": "For <most>."}  # fmt: skip
+SMALL = {
+    "display_name": "Small <1>",
+    "slug": "small",
+    "spawner": Site,
+    "override": {"req_memory": "1G"},
+    "description": "For <most>.",
+}
 LARGE = {
     "display_name": "Large",
     "spawner": Site,
@@ -95,8 +100,10 @@ async def test_the_form_shows_the_profiles_with_their_options_and_escapes_them()
     assert 'name="large--nprocs" value="2"' in html
     assert re.search(r'<option value="new"[^>]*\s+selected>New &amp; shiny</option>', html)
     assert re.findall(r'name="profile" id="[^"]*"\s+value="(\w+)" required (\w*)', html) == [
-        ("small", "checked"), ("large", ""), ("here", ""),
-    ]  # fmt: skip
+        ("small", "checked"),
+        ("large", ""),
+        ("here", ""),
+    ]
 
 
 async def test_the_default_profile_is_the_first_choice():
@@ -121,8 +128,11 @@ async def test_a_chosen_option_is_a_variable_of_the_script():
     child = await take(profiles(SMALL, LARGE), profile="large", nprocs=3, account="phys")
     variables = child.script_variables()
     assert [variables[name] for name in ("nprocs", "account", "memory", "profile")] == [
-        "3", "phys", "9G", "large",
-    ]  # fmt: skip
+        "3",
+        "phys",
+        "9G",
+        "large",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -144,23 +154,33 @@ async def test_a_choice_changes_traits_and_surroundings(software, account, prolo
     [
         ({"profile": "huge"}, "there is no profile 'huge'; choose one of small, large"),
         ({"profile": ["small"]}, "there is no profile 'list'; choose one of small, large"),
-        ({"profile": "small", "memory": "99G"},
-         "options: 'memory' is not allowed; there are no options"),
-        ({"profile": "large", "nprocs": "9"},
-         "nprocs: '9' is not allowed; choose from 0 to 4 with software new"),
-        ({"profile": "large", "software": "/root"},
-         "software: '/root' is not allowed; choose one of old, new, or: give a folder in /home"),
-        ({"profile": "large", "software": "/home/a\n"},
-         "software: '/home/a\\n' is not allowed; it must be one line without control characters"),
+        (
+            {"profile": "small", "memory": "99G"},
+            "options: 'memory' is not allowed; there are no options",
+        ),
+        (
+            {"profile": "large", "nprocs": "9"},
+            "nprocs: '9' is not allowed; choose from 0 to 4 with software new",
+        ),
+        (
+            {"profile": "large", "software": "/root"},
+            "software: '/root' is not allowed; choose one of old, new, or: give a folder in /home",
+        ),
+        (
+            {"profile": "large", "software": "/home/a\n"},
+            "software: '/home/a\\n' is not allowed; it must be one line without control characters",
+        ),
     ],
-)  # fmt: skip
+)
 async def test_form_address_and_rest_are_refused_with_the_same_words(options, message):
     spawner = profiles(SMALL, LARGE)
     forms = [lambda: apply_options(spawner, options)]
     if isinstance(options["profile"], str):
         key = options["profile"]
-        prefixed = {(f"{key}--{name}" if name != "profile" else name): [value]
-                    for name, value in options.items()}  # fmt: skip
+        prefixed = {
+            (f"{key}--{name}" if name != "profile" else name): [value]
+            for name, value in options.items()
+        }
         forms += [lambda: read(spawner, form(**options)), lambda: read(spawner, prefixed)]
     for refuse in forms:
         with pytest.raises(HTTPError) as refused:
@@ -250,8 +270,12 @@ async def test_a_form_that_was_refused_is_shown_again_as_it_was():
 
 async def test_the_resource_form_of_a_spawner_is_part_of_its_profile():
     queues = {"debug": {"nprocs": 2}, "long": {"nprocs": 64}}
-    override = {"resource_form": True, "queue_limits": queues, "req_memory": "2G",
-                "resource_fields": ["queue", "nprocs", "memory"]}  # fmt: skip
+    override = {
+        "resource_form": True,
+        "queue_limits": queues,
+        "req_memory": "2G",
+        "resource_fields": ["queue", "nprocs", "memory"],
+    }
     spawner = profiles({**SMALL, "override": override})
     html = await spawner.get_options_form()
     assert 'name="small--queue"' in html
@@ -304,26 +328,39 @@ async def test_what_a_subclass_reads_from_its_form_may_replace_what_a_form_may()
 
 async def test_a_profiles_own_option_is_open_beside_a_form_of_the_site():
     override = {"batch_script": "{account} {colour} {cmd}"}
-    own = {"display_name": "Own", "spawner": FormSite, "override": override,
-           "options": [{"name": "account"}]}  # fmt: skip
+    own = {
+        "display_name": "Own",
+        "spawner": FormSite,
+        "override": override,
+        "options": [{"name": "account"}],
+    }
     child = await take(profiles(own), profile="own", colour="red", account="physics")
     variables = child.script_variables()
     assert (variables["colour"], variables["account"]) == ("red", "physics")
 
 
 async def test_an_option_of_a_spawner_without_scripts_is_its_trait():
-    local = {"display_name": "Here", "spawner": LocalProcessSpawner,
-             "options": [Text("notebook_dir", pattern="/[a-z]+"), IntegerOption("http_timeout")],
-             "environment": {"default_url": "/lab"}}  # fmt: skip
+    local = {
+        "display_name": "Here",
+        "spawner": LocalProcessSpawner,
+        "options": [Text("notebook_dir", pattern="/[a-z]+"), IntegerOption("http_timeout")],
+        "environment": {"default_url": "/lab"},
+    }
     child = await take(profiles(local), notebook_dir="/data", http_timeout="77")
     assert (child.notebook_dir, child.http_timeout, child.default_url) == ("/data", 77, "/lab")
 
 
 async def test_surroundings_come_before_the_sites_own_prologue_and_the_server():
-    profile = {**SMALL, "environment": {
-        "modules": ["gcc", "python/3.11"], "venv": "/opt/my venv", "variables": {"A": "b c"},
-        "image": "/images/lab.sif", "default_url": "/lab",
-    }}  # fmt: skip
+    profile = {
+        **SMALL,
+        "environment": {
+            "modules": ["gcc", "python/3.11"],
+            "venv": "/opt/my venv",
+            "variables": {"A": "b c"},
+            "image": "/images/lab.sif",
+            "default_url": "/lab",
+        },
+    }
     child = await take(profiles(profile, config={"Site": {"req_prologue": "echo mine"}}))
     assert child.req_prologue.splitlines() == [
         "case $- in *u*) strict=-u ;; *) strict=+u ;; esac",
@@ -350,21 +387,34 @@ async def test_surroundings_come_before_the_sites_own_prologue_and_the_server():
         ({"display_name": "A", "slug": "a b", "spawner": Site}, "the slug 'a b'"),
         ({"display_name": "A", "spawner": Site, "groups": "physics"}, "groups must be a list"),
         ({"display_name": "A", "spawner": Site, "allowed": True}, "must be a function"),
-        ({"display_name": "A", "spawner": Site, "override": {"req_colour": 1}},
-         "Site has no trait 'req_colour'"),
-        ({"display_name": "A", "spawner": LocalProcessSpawner, "options": [Text("nprocs")]},
-         "LocalProcessSpawner has no trait 'nprocs'"),
-        ({"display_name": "A", "spawner": LocalProcessSpawner, "environment": {"venv": "/a"}},
-         "LocalProcessSpawner can do nothing with 'venv'"),
-        ({"display_name": "A", "spawner": Site, "environment": {"moduls": "a"}},
-         "the environment has 'moduls'"),
-        ({"display_name": "A", "spawner": Site,
-          "profile_options": {"x": {"choices": {"a": {"overide": {}}}}}},
-         "option 'x', choice 'a' has 'overide'"),
+        (
+            {"display_name": "A", "spawner": Site, "override": {"req_colour": 1}},
+            "Site has no trait 'req_colour'",
+        ),
+        (
+            {"display_name": "A", "spawner": LocalProcessSpawner, "options": [Text("nprocs")]},
+            "LocalProcessSpawner has no trait 'nprocs'",
+        ),
+        (
+            {"display_name": "A", "spawner": LocalProcessSpawner, "environment": {"venv": "/a"}},
+            "LocalProcessSpawner can do nothing with 'venv'",
+        ),
+        (
+            {"display_name": "A", "spawner": Site, "environment": {"moduls": "a"}},
+            "the environment has 'moduls'",
+        ),
+        (
+            {
+                "display_name": "A",
+                "spawner": Site,
+                "profile_options": {"x": {"choices": {"a": {"overide": {}}}}},
+            },
+            "option 'x', choice 'a' has 'overide'",
+        ),
         (("a", "b"), "a profile as a tuple is"),
         ("a", "a profile is a dictionary or a tuple"),
     ],
-)  # fmt: skip
+)
 def test_a_wrong_profile_is_an_error_of_the_configuration_that_names_it(profile, message):
     with pytest.raises(Exception, match=re.escape(message)):
         make_spawner(ProfilesSpawner).profiles = [profile]

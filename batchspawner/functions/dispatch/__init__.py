@@ -1,0 +1,1 @@
+"""Functions as jobs: one job for each call or bundle of calls."""

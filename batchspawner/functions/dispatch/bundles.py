@@ -1,0 +1,130 @@
+"""Put many short calls into few jobs."""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING, Any
+
+from ..function import FunctionCall
+from ..futures import JobFuture, gathered, give_up
+from ..submit_limits import warn_of_flush
+from .base import Dispatcher, get_dispatcher, set_dispatcher
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from typing_extensions import Self
+
+    from ..function import Options, SlurmFunction
+
+
+class JobBundling(Dispatcher):
+    """Collect calls and submit up to `max_size` of them as one job, which does them in turn.
+
+    As a context manager it takes all that is distributed inside of it. Calls with other options
+    or dependencies are other jobs. When the block ends with an exception, what was not flushed
+    is cancelled and never submitted.
+    """
+
+    def __init__(self, max_size: int) -> None:
+        if max_size < 1:
+            raise ValueError(f"max_size must be greater than 0, not {max_size}")
+        self.max_size = max_size
+        self._outer: Dispatcher | None = None
+        self._groups: dict[object, tuple[Options, list[tuple[FunctionCall, JobFuture]]]] = {}
+        self._jobs: list[JobFuture] = []
+        self._flushes = 0
+
+    @property
+    def subdispatcher(self) -> Dispatcher:
+        """What the bundles are handed to."""
+        return self._outer or get_dispatcher()
+
+    def dispatch(
+        self, calls: Sequence[FunctionCall], futures: Sequence[JobFuture], options: Options
+    ) -> None:
+        if not self.is_sequential():
+            # What cannot travel is named here, and what is changed later does not count.
+            _ = [call.packed for call in calls]
+        group = self._groups.setdefault(options.key, (options, []))[1]
+        group += zip(calls, futures)
+
+    def distribute(self, call: FunctionCall, options: Options, *, alone: bool = False) -> JobFuture:
+        if alone:
+            return self.subdispatcher.distribute(call, options, alone=True)
+        return super().distribute(call, options)
+
+    def add(self, func: SlurmFunction, *args: Any, **kwargs: Any) -> JobFuture:
+        """Add a call to the bundle, like ``func.distribute`` inside the block."""
+        return self.distribute(FunctionCall(func, args, kwargs), func.make_options())
+
+    def flush(self) -> list[JobFuture]:
+        """Submit what was collected, and return a future for each job.
+
+        Its value is the list of the values of the calls in it.
+        """
+        jobs = self._submit()
+        if jobs:
+            self._flushes += 1
+            warn_of_flush(self._flushes)
+        return jobs
+
+    def _submit(self) -> list[JobFuture]:
+        jobs: list[JobFuture] = []
+        try:
+            for options, group in self._groups.values():
+                _leave_out_cancelled(group)
+                while group:
+                    calls, futures = zip(*group[: self.max_size])
+                    del group[: self.max_size]
+                    self.subdispatcher.dispatch(calls, futures, options)
+                    jobs.append(gathered(futures))
+        finally:
+            self._jobs += jobs
+            self._drop()
+        return jobs
+
+    def _drop(self) -> None:
+        """Cancel what was not submitted."""
+        groups, self._groups = self._groups, {}
+        give_up([future for _, group in groups.values() for _, future in group], None)
+
+    def get_all_jobs(self) -> list[JobFuture]:
+        """Return a future for each job so far."""
+        return list(self._jobs)
+
+    def get_all_job_ids(self) -> list[int | str]:
+        """Return the ids of all jobs so far."""
+        return [job_id for job in self._jobs if (job_id := job.get_job_id()) is not None]
+
+    def is_sequential(self) -> bool:
+        return self.subdispatcher.is_sequential()
+
+    def join(self) -> None:
+        self.flush()
+        self.subdispatcher.join()
+
+    def __enter__(self) -> Self:
+        self._outer = get_dispatcher()
+        set_dispatcher(self)
+        return self
+
+    def __exit__(self, kind: object, error: object, traceback: object) -> None:
+        set_dispatcher(self._outer)
+        if kind is None:
+            self._submit()
+        else:
+            self._drop()
+
+
+def _leave_out_cancelled(group: list[tuple[FunctionCall, JobFuture]]) -> None:
+    give_up([future for _, future in group if future.cancelled()], None)
+    group[:] = [one for one in group if not one[1].cancelled()]
+
+
+class Batch(JobBundling):
+    """Be `JobBundling` under its old name."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        warnings.warn("Batch is now called JobBundling", DeprecationWarning, stacklevel=2)
+        super().__init__(*args, **kwargs)

@@ -1,0 +1,1 @@
+"""Workers in jobs that pull calls, behind a `concurrent.futures.Executor`."""

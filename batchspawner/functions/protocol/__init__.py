@@ -1,0 +1,1 @@
+"""What caller and worker must agree on: calls, results and the worker program."""

@@ -1,0 +1,234 @@
+"""Make calls of functions travel: by reference and in JSON where possible, else pickled.
+
+A function that the other side can import travels as its name, one that was made by `slurmify` in
+a script as the script's file and its name. All others (lambdas, closures, what a notebook or
+``__main__`` defines) are pickled by value, for which cloudpickle has to be installed.
+"""
+
+from __future__ import annotations
+
+import builtins
+import contextlib
+import functools
+import hashlib
+import inspect
+import json
+import os
+import pickle
+import sys
+import sysconfig
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ...errors import BatchError
+from . import worker
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+
+_INSTALLED = ("stdlib", "platstdlib", "purelib", "platlib")
+
+
+class CannotTravel(BatchError, TypeError):
+    """Report a function, an argument or a result that cannot be sent to another process."""
+
+
+@dataclass(frozen=True)
+class Function:
+    """Hold a function as it travels."""
+
+    key: str
+    form: str
+    data: bytes
+    name: str
+
+    def frame(self) -> bytes:
+        return worker.pack({"type": "function", "key": self.key, "form": self.form}, self.data)
+
+
+@dataclass(frozen=True)
+class Call:
+    """Hold a call of a function as it travels."""
+
+    function: Function
+    form: str
+    data: bytes
+
+    def frame(self, number: int) -> bytes:
+        key = self.function.key
+        return worker.pack({"type": "call", "id": number, "key": key, "form": self.form}, self.data)
+
+
+def make_call(
+    function: Callable[..., Any],
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    *,
+    by_value: bool = False,
+) -> Call:
+    """Pack a call. Raises CannotTravel, which names what of it cannot.
+
+    With `by_value` nothing is said of our files: only what is installed travels as a name.
+    """
+    if by_value:
+        function = _released(function)
+    return Call(pack_function(function), *_pack_arguments(function, args, kwargs))
+
+
+def _released(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a function that does not travel as a name where only our files have it."""
+    plain = inspect.unwrap(function) if hasattr(function, "entry_point") else function
+    module = inspect.getmodule(plain)
+    file = getattr(module, "__file__", None)
+    if module is None or not file or module.__name__ in ("__main__", "__mp_main__"):
+        return plain
+    if not file.startswith(tuple(sysconfig.get_paths()[kind] for kind in _INSTALLED)):
+        with contextlib.suppress(ImportError):
+            import cloudpickle
+
+            cloudpickle.register_pickle_by_value(module)
+            return functools.partial(plain)
+    return plain
+
+
+def welcome(spool: str | None = None) -> bytes:
+    """Return the frame that tells a worker where its caller is at home."""
+    return worker.pack(
+        {
+            "type": "welcome",
+            "path": [os.path.abspath(path) for path in sys.path],  # noqa: PTH100
+            "folder": os.getcwd(),  # noqa: PTH109
+            "program": sys.argv[0] if sys.argv else "",
+            "spool": spool,
+        }
+    )
+
+
+def pack_function(function: Callable[..., Any]) -> Function:
+    """Return a function as it travels. Raises CannotTravel."""
+    name = getattr(function, "__qualname__", None) or repr(function)
+    reference = _reference(function)
+    if reference:
+        data = json.dumps(reference, sort_keys=True).encode()
+        form = "json"
+    else:
+        form, data = "pickle", _pickled(function, f"the function {name}")
+    return Function(hashlib.sha256(data).hexdigest()[:16], form, data, name)
+
+
+def _reference(function: Callable[..., Any]) -> dict[str, str] | None:
+    """Return where a function can be found again, or None for one that has to be pickled."""
+    name = getattr(function, "__qualname__", "")
+    module = getattr(function, "__module__", "") or ""
+    if not name or "<" in name:
+        return None
+    file = ""
+    if module in ("__main__", "__mp_main__"):
+        file = getattr(function, "entry_point", "")
+        if not file:
+            return None
+    if _named(module, name) is not function and not hasattr(function, "entry_point"):
+        return None
+    return {"module": module, "name": name, "file": file}
+
+
+def _named(module: str, name: str) -> Any:
+    found: Any = sys.modules.get(module)
+    for part in name.split("."):
+        found = getattr(found, part, None)
+    return found
+
+
+def _pack_arguments(
+    function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[str, bytes]:
+    if worker.is_plain([list(args), kwargs]):
+        return "json", json.dumps([args, kwargs]).encode()
+    try:
+        return "pickle", _dumps((args, kwargs))
+    except Exception:
+        for label, value in _labelled(function, args, kwargs):
+            _pickled(value, label)
+        raise
+
+
+def _labelled(
+    function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Iterator[tuple[str, Any]]:
+    """Yield each argument with words that name it."""
+    try:
+        names = list(inspect.signature(function).parameters)
+    except (TypeError, ValueError):
+        names = []
+    of = getattr(function, "__qualname__", repr(function))
+    for number, value in enumerate(args):
+        called = f" ({names[number]})" if number < len(names) else ""
+        yield f"argument {number + 1}{called} of {of}", value
+    for name, value in kwargs.items():
+        yield f"argument {name} of {of}", value
+
+
+def _pickled(value: Any, label: str) -> bytes:
+    """Pickle by value. Raises CannotTravel with the label, and with the part that is at fault."""
+    try:
+        return _dumps(value)
+    except Exception as error:
+        part = _culprit(value)
+        of_it = f": {part} cannot" if part else " cannot"
+        raise CannotTravel(
+            f"{label}{of_it} be sent to another process ({type(error).__name__}: {error}). "
+            "Make it inside the function, or hand over what it is made from."
+        ) from error
+
+
+def _dumps(value: Any) -> bytes:
+    try:
+        import cloudpickle
+    except ImportError:
+        try:
+            return pickle.dumps(value, protocol=4)
+        except Exception as error:
+            raise CannotTravel(
+                "without cloudpickle only functions and classes of importable modules can be "
+                "sent; pip install 'batchspawner[functions]'"
+            ) from error
+    script = sys.modules.get("__mp_main__")
+    if script is not None and script.__name__ == "__mp_main__":
+        # Within a job, what the script defines is by that name in this process only.
+        cloudpickle.register_pickle_by_value(script)
+    data: bytes = cloudpickle.dumps(value, protocol=4)
+    return data
+
+
+def _culprit(value: Any, where: str = "", depth: int = 4) -> str:
+    """Return a phrase for the innermost part of a value that cannot be pickled."""
+    for name, part in _parts(value) if depth else ():
+        if not _travels(part):
+            return _culprit(part, f"{where}{name}", depth - 1) or f"{where}{name}"
+    return f"{where}, a {type(value).__qualname__}," if where else ""
+
+
+def _travels(value: Any) -> bool:
+    try:
+        _dumps(value)
+    except Exception:  # noqa: BLE001  (whatever a class does when it is pickled)
+        return False
+    return True
+
+
+def _parts(value: Any) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, functools.partial):
+        yield from ((f" its argument {n + 1}", one) for n, one in enumerate(value.args))
+        value = value.func
+    if isinstance(value, dict):
+        yield from ((f"[{key!r}]", one) for key, one in value.items())
+    elif isinstance(value, (list, tuple)):
+        yield from ((f"[{n}]", one) for n, one in enumerate(value))
+    elif inspect.isfunction(value):
+        used = inspect.getclosurevars(value)
+        for name, one in {**used.nonlocals, **used.globals}.items():
+            if not hasattr(builtins, name):
+                yield f" its variable {name}", one
+    elif hasattr(value, "__dict__") and not inspect.ismodule(value):
+        yield from ((f".{name}", one) for name, one in vars(value).items())

@@ -1,0 +1,110 @@
+"""Keep a program with a mistake from flooding the scheduler."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from .protocol.worker import IN_JOB
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Function = TypeVar("Function", bound=Callable[..., Any])
+
+log = logging.getLogger(__name__)
+
+
+class TooManyDispatchesError(RuntimeError):
+    """Report that a program has submitted as many jobs as it may."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        super().__init__(limit)
+
+    def __str__(self) -> str:
+        return (
+            f"this program has submitted {self.limit} jobs, which is its limit: so a loop with a "
+            "mistake cannot flood the scheduler. Put many short calls into one job with "
+            "JobBundling or Executor, or raise the limit with set_dispatch_limit(n), None for none."
+        )
+
+
+class _Guard:
+    """Hold what this process may do, and how much of it it has done."""
+
+    limit: int | None = 100
+    submitted = 0
+    nested = False
+    warns_of_flushes = True
+
+
+def set_dispatch_limit(n: int | None) -> None:
+    """Set how many jobs this program may submit from now on, None for any number."""
+    _Guard.limit, _Guard.submitted = n, 0
+
+
+def allow_recursive_distribution() -> None:
+    """Let functions that run in a job submit jobs themselves."""
+    _Guard.nested = True
+
+
+def disable_warning_on_repeated_flushes() -> None:
+    """Let a bundle be flushed several times without a warning."""
+    _Guard.warns_of_flushes = False
+
+
+def in_job() -> bool:
+    """Say whether this process works for a job."""
+    return bool(os.environ.get(IN_JOB))
+
+
+def count_submit() -> None:
+    """Count a job that is about to be submitted. Raises TooManyDispatchesError."""
+    if _Guard.limit is not None and _Guard.submitted >= _Guard.limit:
+        raise TooManyDispatchesError(_Guard.limit)
+    _Guard.submitted += 1
+
+
+def refuse_recursion(what: str) -> None:
+    """Raise RuntimeError where a job tries to submit jobs and was not allowed to."""
+    if in_job() and not _Guard.nested:
+        raise RuntimeError(
+            f"{what} from within a job. Mostly that is a script without "
+            "if __name__ == '__main__': around what it does. Where it is meant, call "
+            "allow_recursive_distribution() first."
+        )
+
+
+def refuse_while_loading(what: str) -> None:
+    """Raise RuntimeError where a worker loads a script: workers of it would load it, and so on."""
+    if getattr(sys.modules.get("batchspawner_worker"), "loading", False):
+        raise RuntimeError(
+            f"{what} while a worker loads the script, which has to find its functions only: "
+            "put what the script does under if __name__ == '__main__':"
+        )
+
+
+def warn_of_flush(flushes: int) -> None:
+    """Warn where a bundle is flushed for the second time."""
+    if flushes == 2 and _Guard.warns_of_flushes:
+        log.warning(
+            "A bundle is flushed for the second time. Inside a loop that makes many small jobs; "
+            "if it is meant, call disable_warning_on_repeated_flushes()."
+        )
+
+
+def node_setup(function: Function) -> Function:
+    """Have a function without arguments called on each node before the calls of this file.
+
+    That is when the job imports the file. Raises ValueError for a function with arguments.
+    """
+    import inspect
+
+    if inspect.signature(function).parameters:
+        raise ValueError(f"{function.__qualname__} has arguments; a node setup is called without")
+    if in_job():
+        function()
+    return function

@@ -1,0 +1,1 @@
+"""The job that a kernel lives in: found, made, shared and remembered."""

@@ -1,0 +1,5 @@
+"""Everything about Grid Engine."""
+
+from .scheduler import GridEngine
+
+__all__ = ["GridEngine"]

@@ -1,0 +1,266 @@
+"""Speak Grid Engine: qsub, qstat, qdel, and qacct where an end has to be explained.
+
+Manuals: https://manpages.debian.org/bookworm/gridengine-client/
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from ...commands import Call
+from ...errors import ParseError, SchedulerUnavailable
+from ...jobs import JobState, JobStatus, TaggedJob
+from .. import more_reasons
+from ..base import Carrier, Scheduler
+from ..xml_output import read_xml
+from . import queues
+
+if TYPE_CHECKING:
+    import xml.etree.ElementTree as ET
+    from collections.abc import Collection, Sequence
+
+    from ...commands import CommandResult
+    from ...jobs import JobRequest
+    from ...queues import Queue
+    from ..base import Listing
+
+_ENDED = re.compile(r"does not exist|already in deletion|registered the job|has deleted job")
+_TRY_LATER = 25
+"""qsub's exit status where a limit on jobs is reached: https://manpages.debian.org/qsub.1"""
+
+
+@dataclass(frozen=True)
+class GridEngine(Scheduler):
+    """Build the commands of Grid Engine. A job id is a number, ``12.3`` a task of an array."""
+
+    name: ClassVar[str] = "gridengine"
+    title: ClassVar[str] = "Grid Engine"
+    reasons = more_reasons.GRIDENGINE
+    tool_variables: ClassVar[tuple[str, ...]] = ("SGE_*",)
+    carrier: ClassVar[Carrier] = Carrier.FILE
+    environment_readers: ClassVar[str] = "every user of the cluster, by qstat -j"
+    job_id_variable: ClassVar[str] = "JOB_ID"
+    arrays: ClassVar[bool] = True
+    # max_aj_tasks: https://manpages.debian.org/bookworm/gridengine-common/sge_conf.5
+    array_refused: ClassVar[re.Pattern[str]] = re.compile("tasks", re.IGNORECASE)
+    job_id_pattern: ClassVar[re.Pattern[str]] = re.compile(r"[0-9]+(?:\.[0-9]+)?")
+    no_answer: ClassVar[re.Pattern[str]] = re.compile(
+        "commlib error|unable to contact qmaster|unable to send message|timeout|can't unpack",
+        re.IGNORECASE,
+    )
+
+    def submit(self, request: JobRequest) -> Call[str]:
+        tag = ("-N", request.tag) if request.tag else ()
+        array = ("-t", f"1-{request.elements}") if request.elements > 1 else ()
+        argv = ("qsub", "-terse", *tag, *array, *request.arguments)
+        return Call(argv, _parse_submit, request.script, request.environment, timeout=60)
+
+    def element(self, job_id: str, index: str) -> str:
+        return f"{job_id}.{index}"
+
+    def query(self, job_ids: Collection[str]) -> Sequence[Call[Listing]]:
+        wanted = {self.checked(job_id) for job_id in job_ids}
+        return [
+            Call(("qstat", "-xml", "-u", "*"), lambda result: _parse_query(result, wanted)),
+        ]
+
+    def confirm(self, job_id: str) -> Sequence[Call[JobStatus | None]]:
+        number, _, task = self.checked(job_id).partition(".")
+        option = ("-t", task) if task else ()
+        return [
+            Call(("qacct", "-j", number, *option), lambda result: _parse_qacct(result, job_id)),
+        ]
+
+    def find(self, tag: str) -> Call[list[str]]:
+        return Call(("qstat", "-xml"), lambda result: _parse_find(result, tag))
+
+    def tagged(self) -> Call[list[TaggedJob]]:
+        return Call(("qstat", "-xml", "-u", "*"), _parse_tagged)
+
+    def availability(self) -> Call[list[Queue]]:
+        return Call(queues.QUEUES, queues.parse_queues)
+
+    def cancel(self, job_id: str) -> Call[None]:
+        number, _, task = self.checked(job_id).partition(".")
+        option = ("-t", task) if task else ()
+        return Call(("qdel", number, *option), _parse_cancel)
+
+
+def _parse_submit(result: CommandResult) -> str:
+    GridEngine.accepted(result, transient=result.returncode == _TRY_LATER)
+    # An array prints "12.1-3:1".
+    match = re.search(r"^([0-9]+)(?:\.[0-9]+-[0-9]+:[0-9]+)?$", result.stdout, re.MULTILINE)
+    if not match:
+        raise ParseError("qsub -terse printed no job id.", result)
+    return match[1]
+
+
+def _jobs(result: CommandResult) -> list[ET.Element]:
+    # A qmaster that is down gives an exit status and no document; -xml hides nothing else.
+    if not result.ok:
+        raise SchedulerUnavailable("qstat failed.", result)
+    return read_xml("qstat", result).findall(".//job_list")
+
+
+def _parse_query(result: CommandResult, wanted: set[str]) -> dict[str, JobStatus]:
+    found: dict[str, JobStatus] = {}
+    for job in _jobs(result):
+        number = job.findtext("JB_job_number", "")
+        for job_id in (number, *_tasks(number, job.findtext("tasks", ""), wanted)):
+            # The first task listed is one that runs, where any does: it speaks for the array.
+            if job_id in wanted:
+                found.setdefault(job_id, _status(job_id, job))
+    return found
+
+
+def _tasks(number: str, listed: str, wanted: set[str]) -> list[str]:
+    """Return the wanted tasks of an array that a line speaks of: ``3``, ``4-9:1``, ``1,5``."""
+    return [
+        job_id
+        for job_id in wanted
+        if job_id.startswith(f"{number}.")
+        and any(_holds(piece, int(job_id.partition(".")[2])) for piece in listed.split(","))
+    ]
+
+
+def _holds(piece: str, task: int) -> bool:
+    match = re.fullmatch(r"(\d+)(?:-(\d+):(\d+))?", piece)
+    if not match:
+        return False
+    first, last, step = int(match[1]), int(match[2] or match[1]), int(match[3] or 1)
+    return first <= task <= last and (task - first) % step == 0
+
+
+def _status(job_id: str, job: ET.Element) -> JobStatus:
+    native = job.findtext("state", "")
+    state = state_of(native)
+    queue, _, host = job.findtext("queue_name", "").partition("@")
+    return JobStatus(
+        job_id=job_id,
+        state=state,
+        native=native,
+        reason=_reason(native),
+        host=host,
+        queue=queue,
+        name=job.findtext("JB_name", ""),
+        start=_seconds(job.findtext("JAT_start_time", ""), "%Y-%m-%dT%H:%M:%S"),
+    )
+
+
+def state_of(native: str) -> JobState:
+    """Return the state behind Grid Engine's letters, such as ``qw``, ``Eqw``, ``dr`` or ``hRwq``.
+
+    https://manpages.debian.org/bookworm/gridengine-client/qstat.1 ("Output formats", state)
+    """
+    letters = set(native)
+    if not letters or letters - set("dEhrRsStTwqzPN"):
+        return JobState.UNKNOWN
+    for letter, state in _LETTERS:
+        if letter in letters:
+            return state
+    return JobState.UNKNOWN
+
+
+# In the order in which they count: a deleted job may still run, a held one may still wait.
+_LETTERS = (
+    ("z", JobState.COMPLETED),
+    ("d", JobState.COMPLETING),
+    ("E", JobState.HELD),
+    ("s", JobState.SUSPENDED),
+    ("S", JobState.SUSPENDED),
+    ("T", JobState.SUSPENDED),
+    ("N", JobState.SUSPENDED),
+    ("P", JobState.SUSPENDED),
+    ("r", JobState.RUNNING),
+    # Being sent to its node: it may run there already.
+    ("t", JobState.RUNNING),
+    ("h", JobState.HELD),
+    ("q", JobState.PENDING),
+    ("w", JobState.PENDING),
+    ("R", JobState.PENDING),
+)
+
+
+def _reason(native: str) -> str:
+    if "E" in native:
+        return f"its start failed ({native}); qstat -j tells why, qmod -cj tries again"
+    return "on hold, or waiting for another job" if "h" in native and "r" not in native else ""
+
+
+def _parse_qacct(result: CommandResult, job_id: str) -> JobStatus | None:
+    if not result.ok:
+        # Where the accounting has not begun, or is not to be read here, it knows of no job.
+        if "not found" in result.text or "no jobs running since startup" in result.text:
+            return None
+        raise SchedulerUnavailable("qacct failed.", result)
+    # A job that was restarted has a record for each of its lives; the last one counts.
+    record = result.stdout.rpartition("=" * 20)[2]
+    facts = dict(re.findall(r"^(\w+)\s+(.*?)\s*$", record, re.MULTILINE))
+    failed, exit_status = _number(facts.get("failed", "")), _number(facts.get("exit_status", ""))
+    if failed is None or exit_status is None:
+        raise ParseError("qacct printed a record of another form.", result)
+    state, reason = _end(failed, exit_status, facts)
+    clock = "%a %b %d %H:%M:%S %Y"
+    return JobStatus(
+        job_id=job_id,
+        state=state,
+        native=f"failed {facts['failed']}",
+        reason=reason,
+        host=facts.get("hostname", ""),
+        queue=facts.get("qname", ""),
+        name=facts.get("jobname", ""),
+        start=_seconds(facts.get("start_time", ""), clock),
+        end=_seconds(facts.get("end_time", ""), clock),
+        exit_code=None if exit_status > 128 else exit_status,
+        signal=exit_status - 128 if exit_status > 128 else None,
+    )
+
+
+def _end(failed: int, exit_status: int, facts: dict[str, str]) -> tuple[JobState, str]:
+    """Return how a job ended. https://manpages.debian.org/bookworm/gridengine-common/sge_status.5"""
+    if failed == 0:
+        return (JobState.FAILED if exit_status else JobState.COMPLETED), ""
+    limit = re.search(r"h_rt=([0-9]+)", facts.get("category", ""))
+    ran = _number(facts.get("ru_wallclock", "")) or 0
+    if limit and ran >= int(limit[1]):
+        return JobState.TIMEOUT, f"it reached its h_rt of {limit[1]} s"
+    # 100: "assumedly after job", which is how a killed job is booked.
+    if failed == 100:
+        return JobState.CANCELLED, "killed, by qdel or over a limit"
+    return JobState.FAILED, f"it could not be started: {facts['failed']}"
+
+
+def _parse_tagged(result: CommandResult) -> list[TaggedJob]:
+    names = ("JB_job_number", "JB_owner", "JB_name")
+    found = [TaggedJob(*(job.findtext(name, "") for name in names)) for job in _jobs(result)]
+    return list(dict.fromkeys(found))
+
+
+def _parse_find(result: CommandResult, tag: str) -> list[str]:
+    numbers = [
+        job.findtext("JB_job_number", "")
+        for job in _jobs(result)
+        if job.findtext("JB_name", "") == tag
+    ]
+    return list(dict.fromkeys(numbers))
+
+
+def _parse_cancel(result: CommandResult) -> None:
+    if not _ENDED.search(result.text):
+        GridEngine.answered(result)
+
+
+def _number(text: str) -> int | None:
+    match = re.match(r"\d+", text)
+    return int(match[0]) if match else None
+
+
+def _seconds(text: str, form: str) -> float | None:
+    """Read a local time, as Grid Engine's commands print it."""
+    try:
+        return time.mktime(time.strptime(text, form))
+    except ValueError:
+        return None

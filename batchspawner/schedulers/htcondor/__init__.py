@@ -1,0 +1,5 @@
+"""Everything about HTCondor."""
+
+from .scheduler import HTCondor
+
+__all__ = ["HTCondor"]

@@ -1,0 +1,51 @@
+"""Read what the machines of an HTCondor pool have:
+https://htcondor.readthedocs.io/en/latest/classad-attributes/machine-classad-attributes.html
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from ...errors import ParseError, SchedulerUnavailable
+from ...queues import Queue, merge_lines
+
+if TYPE_CHECKING:
+    from ...commands import CommandResult
+
+# A dynamic slot is a part of a partitionable one, which tells what is left of it.
+SLOTS = (
+    *("condor_status", "-json", "-constraint", 'SlotType != "Dynamic"'),
+    *("-attributes", "SlotType,State,Cpus,TotalSlotCpus,TotalSlotMemory,TotalSlotGPUs"),
+)
+
+
+def parse_slots(result: CommandResult) -> list[Queue]:
+    """Return the pool as one queue without a name; an empty pool has none.
+
+    Raises SchedulerUnavailable, or ParseError for what is no list of slots.
+    """
+    if not result.ok:
+        raise SchedulerUnavailable("condor_status failed.", result)
+    if not result.stdout.strip():
+        return []
+    try:
+        return merge_lines([_slot(ad) for ad in json.loads(result.stdout)])
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ParseError(f"condor_status printed no slots: {error!r}", result) from error
+
+
+def _slot(ad: dict[str, Any]) -> Queue:
+    cores = int(ad["TotalSlotCpus"])
+    is_whole = ad.get("SlotType") == "Partitionable" or ad.get("State") == "Unclaimed"
+    free = int(ad["Cpus"]) if is_whole else 0
+    return Queue(
+        name="",
+        cores=cores,
+        memory=int(ad["TotalSlotMemory"]) * 2**20,
+        gpus=int(ad.get("TotalSlotGPUs", 0)),
+        free_cores=free,
+        all_cores=cores,
+        free_nodes=int(free == cores),
+        all_nodes=1,
+    )

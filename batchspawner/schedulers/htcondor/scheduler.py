@@ -1,0 +1,244 @@
+"""Speak HTCondor: condor_submit, condor_q, condor_rm, and condor_history where an end has to be
+explained.
+
+Manual: https://htcondor.readthedocs.io/en/latest/man-pages/index.html
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from ...commands import Call
+from ...errors import ParseError, SchedulerUnavailable
+from ...jobs import JobState, JobStatus, TaggedJob
+from .. import more_reasons
+from ..base import Carrier, Scheduler
+from . import queues
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+    from ...commands import CommandResult
+    from ...jobs import JobRequest
+    from ...queues import Queue
+    from ..base import Listing
+
+_TAG = "BatchspawnerTag"
+_LISTED = (
+    "ClusterId,ProcId,JobStatus,RemoteHost,LastRemoteHost,HoldReason,HoldReasonCode,"
+    "JobCurrentStartDate,JobBatchName"
+)
+_ENDED = (
+    f"{_LISTED},LastHoldReasonCode,ExitCode,ExitBySignal,ExitSignal,RemoveReason,CompletionDate,"
+    "EnteredCurrentStatus"
+)
+_NO_SUCH_JOB = re.compile("couldn't find|no jobs in the queue|not found", re.IGNORECASE)
+
+# JobStatus in
+# https://htcondor.readthedocs.io/en/latest/classad-attributes/job-classad-attributes.html
+STATES = {
+    0: JobState.PENDING,
+    1: JobState.PENDING,
+    2: JobState.RUNNING,
+    3: JobState.CANCELLED,
+    4: JobState.COMPLETED,
+    5: JobState.HELD,
+    6: JobState.COMPLETING,
+    7: JobState.SUSPENDED,
+}
+# HoldReasonCode, on the same page: these jobs do not wait, their time or memory is used up.
+_USED_UP = {34: JobState.OUT_OF_MEMORY, 46: JobState.TIMEOUT, 47: JobState.TIMEOUT}
+_NATIVE = (
+    "unexpanded",
+    "idle",
+    "running",
+    "removed",
+    "completed",
+    "held",
+    "transferring output",
+    "suspended",
+)
+
+
+# https://htcondor.readthedocs.io/en/latest/man-pages/condor_submit.html
+_ANY_CASE = re.IGNORECASE | re.MULTILINE
+_SHARED = re.compile(r"^\s*should_?transfer_?files\s*=\s*(no|false)\b", _ANY_CASE)
+_TRANSFERRED = re.compile(r"^\s*transfer_?input_?files\s*=.*\S", _ANY_CASE)
+_QUEUE = re.compile(r"^\s*queue\b", _ANY_CASE)
+_QUEUE_LINE = re.compile(r"^\s*queue\b.*$", _ANY_CASE)
+
+
+@dataclass(frozen=True)
+class HTCondor(Scheduler):
+    """Build the commands of HTCondor. A job id is a cluster, ``12``, or one of its jobs, ``12.0``.
+
+    The script of a request is a submit description.
+    """
+
+    name: ClassVar[str] = "htcondor"
+    title: ClassVar[str] = "HTCondor"
+    numbers_lone_jobs: ClassVar[bool] = True
+    reasons = more_reasons.HTCONDOR
+    tool_variables: ClassVar[tuple[str, ...]] = ("CONDOR_*", "_CONDOR_*")
+    carrier: ClassVar[Carrier] = Carrier.FILE
+    environment_readers: ClassVar[str] = "whoever reaches the pool, by condor_q -l"
+    arrays: ClassVar[bool] = True
+    # MAX_JOBS_PER_SUBMISSION and others:
+    # https://htcondor.readthedocs.io/en/latest/admin-manual/configuration-macros.html
+    array_refused: ClassVar[re.Pattern[str]] = re.compile("max_jobs", re.IGNORECASE)
+    job_id_pattern: ClassVar[re.Pattern[str]] = re.compile(r"[0-9]+(?:\.[0-9]+)?")
+    no_answer: ClassVar[re.Pattern[str]] = re.compile(
+        "can't find address|failed to connect|failed to fetch ads|can't connect|unable to connect"
+        "|communication error|timed out|error: failed to end",
+        re.IGNORECASE,
+    )
+
+    def bringing(self, script: str, path: str) -> str:
+        """Have the file transferred, unless the description says that nothing is."""
+        if _SHARED.search(script):
+            return script
+        listed, times = _TRANSFERRED.subn(lambda match: f"{match[0].rstrip()}, {path}", script)
+        if times:
+            return listed
+        return _QUEUE.sub(lambda match: f"transfer_input_files = {path}\n{match[0]}", script)
+
+    def submit(self, request: JobRequest) -> Call[str]:
+        # A tag has no character that a ClassAd string would have to escape.
+        tag = ("-a", f'My.{_TAG}="{request.tag}"') if request.tag else ()
+        argv = ("condor_submit", "-terse", *tag, *request.arguments)
+        script = request.script
+        if request.elements > 1:
+            script = _QUEUE_LINE.sub(f"Queue {request.elements}", script)
+        return Call(argv, _parse_submit, script, request.environment, timeout=60)
+
+    def element(self, job_id: str, index: str) -> str:
+        return f"{job_id}.{index}"
+
+    def query(self, job_ids: Collection[str]) -> Sequence[Call[Listing]]:
+        wanted = {self.checked(job_id) for job_id in job_ids}
+        argv = ("condor_q", "-allusers", "-json", "-attributes", _LISTED)
+        return [Call(argv, lambda result: _parse_query(result, wanted))]
+
+    def confirm(self, job_id: str) -> Sequence[Call[JobStatus | None]]:
+        self.checked(job_id)
+        argv = ("condor_history", job_id, "-json", "-limit", "1", "-attributes", _ENDED)
+        return [Call(argv, lambda result: _parse_history(result, job_id))]
+
+    def find(self, tag: str) -> Call[list[str]]:
+        constraint = f'{_TAG} == "{tag}"'
+        argv = ("condor_q", "-json", "-attributes", "ClusterId", "-constraint", constraint)
+        return Call(argv, _parse_find)
+
+    def tagged(self) -> Call[list[TaggedJob]]:
+        argv = ("condor_q", "-allusers", "-json", "-attributes", f"ClusterId,Owner,{_TAG}")
+        return Call((*argv, "-constraint", f"{_TAG} =!= undefined"), _parse_tagged)
+
+    def availability(self) -> Call[list[Queue]]:
+        return Call(queues.SLOTS, queues.parse_slots)
+
+    def embedded(self, command: str) -> str:
+        # It stands within both quotes of a submit description, where each is written twice.
+        return command.replace('"', '""').replace("'", "''")
+
+    def cancel(self, job_id: str) -> Call[None]:
+        return Call(("condor_rm", self.checked(job_id)), _parse_cancel)
+
+
+def _parse_submit(result: CommandResult) -> str:
+    HTCondor.accepted(result)
+    # "19.0 - 19.4"
+    match = re.search(r"^([0-9]+)\.[0-9]+ - [0-9]+\.[0-9]+$", result.stdout, re.MULTILINE)
+    if not match:
+        raise ParseError("condor_submit -terse printed no job id.", result)
+    return match[1]
+
+
+def _ads(result: CommandResult) -> list[dict[str, Any]]:
+    """Return the job ads in an answer. No jobs at all is exit status 0 and an empty output."""
+    if not result.ok:
+        raise SchedulerUnavailable(f"{result.argv[0]} failed.", result)
+    if not result.stdout.strip():
+        return []
+    try:
+        ads = json.loads(result.stdout)
+        return [{**ad, "ClusterId": int(ad["ClusterId"])} for ad in ads]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ParseError(f"{result.argv[0]} printed no job ads: {error!r}", result) from error
+
+
+def _parse_query(result: CommandResult, wanted: set[str]) -> dict[str, JobStatus]:
+    found: dict[str, JobStatus] = {}
+    for ad in _ads(result):
+        for job_id in (str(ad["ClusterId"]), f"{ad['ClusterId']}.{ad.get('ProcId', 0)}"):
+            # A cluster lives as long as one of its jobs.
+            if job_id in wanted and (job_id not in found or found[job_id].is_final):
+                found[job_id] = _status(job_id, ad)
+    return found
+
+
+def _status(job_id: str, ad: dict[str, Any]) -> JobStatus:
+    number = ad.get("JobStatus")
+    state = STATES.get(number, JobState.UNKNOWN) if isinstance(number, int) else JobState.UNKNOWN
+    if state in (JobState.HELD, JobState.CANCELLED):
+        state = _USED_UP.get(ad.get("HoldReasonCode") or ad.get("LastHoldReasonCode", 0), state)
+    native = _NATIVE[number] if isinstance(number, int) and number in STATES else str(number)
+    host = ad.get("RemoteHost") or (ad.get("LastRemoteHost") if state.is_final else "") or ""
+    start = None if state.is_waiting else ad.get("JobCurrentStartDate")
+    return JobStatus(
+        job_id=job_id,
+        state=state,
+        native=native,
+        reason=_one_line(ad.get("HoldReason")) if number == 5 else "",
+        # "slot1_1@node7.example.org"
+        host=str(host).rpartition("@")[2],
+        name=_one_line(ad.get("JobBatchName")),
+        start=float(start) if start else None,
+    )
+
+
+def _parse_history(result: CommandResult, job_id: str) -> JobStatus | None:
+    ads = _ads(result)
+    if not ads:
+        return None
+    ad, status = ads[0], _status(job_id, ads[0])
+    end = ad.get("CompletionDate") or ad.get("EnteredCurrentStatus")
+    by_signal = bool(ad.get("ExitBySignal"))
+    code = None if by_signal else ad.get("ExitCode")
+    number = ad.get("ExitSignal") if by_signal else None
+    failed = status.state is JobState.COMPLETED and bool(code or number)
+    return JobStatus(
+        job_id=job_id,
+        state=JobState.FAILED if failed else status.state,
+        native=status.native,
+        reason=_one_line(ad.get("RemoveReason")),
+        host=status.host,
+        name=status.name,
+        start=status.start,
+        end=float(end) if end else None,
+        exit_code=code if isinstance(code, int) else None,
+        signal=number if isinstance(number, int) else None,
+    )
+
+
+def _parse_tagged(result: CommandResult) -> list[TaggedJob]:
+    found = [
+        TaggedJob(str(ad["ClusterId"]), str(ad.get("Owner", "")), str(ad.get(_TAG, "")))
+        for ad in _ads(result)
+    ]
+    return list(dict.fromkeys(found))
+
+
+def _parse_find(result: CommandResult) -> list[str]:
+    return list(dict.fromkeys(str(ad["ClusterId"]) for ad in _ads(result)))
+
+
+def _parse_cancel(result: CommandResult) -> None:
+    if not _NO_SUCH_JOB.search(result.text):
+        HTCondor.answered(result)
+
+
+def _one_line(text: object) -> str:
+    return " ".join(text.split()) if isinstance(text, str) else ""

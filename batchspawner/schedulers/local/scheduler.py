@@ -1,0 +1,142 @@
+"""Speak with the embedded queue of this machine: batchspawner-queue."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from ...commands import Call
+from ...errors import ParseError, SchedulerError, SchedulerUnavailable, SubmitError
+from ...jobs import JobState, JobStatus, TaggedJob
+from ...queues import Queue
+from .. import more_reasons
+from ..base import Scheduler
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+    from ...commands import CommandResult
+    from ...jobs import JobRequest
+    from ..base import Listing
+
+_QUEUE = "batchspawner-queue"
+
+# batchspawner.localqueue.store writes them.
+_STATES = {
+    "PENDING": JobState.PENDING,
+    "RUNNING": JobState.RUNNING,
+    "COMPLETING": JobState.COMPLETING,
+    "COMPLETED": JobState.COMPLETED,
+    "FAILED": JobState.FAILED,
+    "CANCELLED": JobState.CANCELLED,
+    "TIMEOUT": JobState.TIMEOUT,
+    "NODE_FAIL": JobState.NODE_FAIL,
+}
+
+
+@dataclass(frozen=True)
+class LocalQueue(Scheduler):
+    """Build the commands of the embedded queue."""
+
+    name: ClassVar[str] = "local"
+    title: ClassVar[str] = "the local queue"
+    reasons = more_reasons.LOCAL
+    tool_variables: ClassVar[tuple[str, ...]] = ("BATCHSPAWNER_QUEUE_*", "XDG_STATE_HOME", "HOME")
+    environment_readers: ClassVar[str] = "nobody but the owner of the queue"
+    job_id_variable: ClassVar[str] = "BATCHSPAWNER_QUEUE_JOB_ID"
+    floor: ClassVar[float] = 0.5
+    shared: ClassVar[bool] = False
+
+    def submit(self, request: JobRequest) -> Call[str]:
+        tag = (f"--comment={request.tag}",) if request.tag else ()
+        argv = (_QUEUE, "submit", *tag, *request.arguments)
+        return Call(argv, _parse_submit, request.script, request.environment)
+
+    def query(self, job_ids: Collection[str]) -> Sequence[Call[Listing]]:
+        wanted = {self.checked(job_id) for job_id in job_ids}
+
+        def parse(result: CommandResult) -> dict[str, JobStatus]:
+            return {status.job_id: status for status in _read(result) if status.job_id in wanted}
+
+        return [Call((_QUEUE, "query", "--all"), parse)]
+
+    def confirm(self, job_id: str) -> Sequence[Call[JobStatus | None]]:
+        def parse(result: CommandResult) -> JobStatus | None:
+            return next(iter(_read(result)), None)
+
+        return [Call((_QUEUE, "query", self.checked(job_id)), parse)]
+
+    def find(self, tag: str) -> Call[list[str]]:
+        return Call(
+            (_QUEUE, "query", f"--comment={tag}"),
+            lambda result: [status.job_id for status in _read(result)],
+        )
+
+    def tagged(self) -> Call[list[TaggedJob]]:
+        return Call(
+            (_QUEUE, "query"),
+            lambda result: [TaggedJob(one.job_id, "", one.comment) for one in _read(result)],
+        )
+
+    def availability(self) -> Call[list[Queue]]:
+        return Call((_QUEUE, "info"), _parse_info)
+
+    def cancel(self, job_id: str) -> Call[None]:
+        return Call((_QUEUE, "cancel", self.checked(job_id)), _check)
+
+    def signal(self, job_id: str, number: int) -> Call[None]:
+        return Call((_QUEUE, "signal", self.checked(job_id), str(number)), _check)
+
+
+def _parse_submit(result: CommandResult) -> str:
+    if not result.ok:
+        raise SubmitError("The local queue refused the job.", result)
+    job_id = result.stdout.strip()
+    if not LocalQueue.job_id_pattern.fullmatch(job_id):
+        raise ParseError("batchspawner-queue submit printed no job id.", result)
+    return job_id
+
+
+def _parse_info(result: CommandResult) -> list[Queue]:
+    if not result.ok:
+        raise SchedulerUnavailable("The local queue did not answer.", result)
+    try:
+        told = json.loads(result.stdout)
+        slots, free = int(told["slots"]), int(told["free"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise ParseError(f"batchspawner-queue info printed no JSON: {error!r}", result) from error
+    return [Queue("", True, cores=slots, gpus=0, free_cores=free, all_cores=slots)]
+
+
+def _check(result: CommandResult) -> None:
+    if not result.ok:
+        raise SchedulerError(f"{_QUEUE} failed.", result)
+
+
+def _read(result: CommandResult) -> list[JobStatus]:
+    if not result.ok:
+        raise SchedulerUnavailable("The local queue did not answer.", result)
+    try:
+        return [_status(job) for job in json.loads(result.stdout)["jobs"]]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ParseError(
+            f"batchspawner-queue query printed no listing: {error!r}", result
+        ) from error
+
+
+def _status(job: dict[str, Any]) -> JobStatus:
+    state = _STATES.get(job["state"], JobState.UNKNOWN)
+    return JobStatus(
+        job_id=job["id"],
+        state=state,
+        native=job["state"],
+        reason=job["reason"],
+        host=job["host"],
+        name=job["name"],
+        comment=job["comment"],
+        start=job["started"],
+        end=job["ended"] if state.is_final else job["deadline"],
+        exit_code=job["exit_code"],
+        signal=job["signal"],
+    )

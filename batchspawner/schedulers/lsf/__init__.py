@@ -1,0 +1,5 @@
+"""Everything about LSF."""
+
+from .scheduler import LSF
+
+__all__ = ["LSF"]

@@ -1,0 +1,190 @@
+"""Speak LSF, IBM's and the open ones whose commands are LSF's older form: bsub, bjobs, bkill.
+
+Manual: https://www.ibm.com/docs/en/spectrum-lsf/10.1.0?topic=reference-command
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from ...commands import Call
+from ...errors import ParseError, SchedulerUnavailable
+from ...jobs import TaggedJob
+from ..base import Scheduler
+from . import queues, reasons
+from .states import status_of_lines, status_of_record
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+    from ...commands import CommandResult
+    from ...jobs import JobRequest, JobStatus
+    from ...queues import Queue
+    from ..base import Listing
+
+# https://www.ibm.com/docs/en/spectrum-lsf/10.1.0?topic=options-o
+_FIELDS = (
+    "jobid jobindex stat user queue exec_host job_name pend_reason exit_code exit_reason "
+    "start_time finish_time"
+)
+# LSF before 10.1, and the open ones, know no -json. These texts are constant; ids and names are
+# arguments.
+_LIST = 'bjobs -u all -o "$1" -json 2>/dev/null || exec bjobs -u all -w'
+_ONE = 'bjobs -a -o "$1" -json "$2" 2>/dev/null || exec bjobs -l "$2"'
+# Without it a command waits for ever for a daemon that is down.
+_ONE_TRY = {"LSB_NTRIES": "1"}
+
+_NO_JOBS = re.compile("no unfinished job found|no matching job found", re.IGNORECASE)
+_UNKNOWN_JOB = re.compile("is not found|no matching job found", re.IGNORECASE)
+_ENDED = re.compile("already finished|is not found|no matching job found", re.IGNORECASE)
+_LINE = re.compile(r"(\d+)\s+(\S+)\s+(\S+)\s+(\S+)\s+(\S+)\s+(\S+)\s+(.*?)\s+\w{3} +\d+ \d+:\d+\s*")
+
+
+@dataclass(frozen=True)
+class LSF(Scheduler):
+    """Build the commands of LSF. A job id is ``12``, or ``12[3]`` for an element of an array."""
+
+    name: ClassVar[str] = "lsf"
+    title: ClassVar[str] = "LSF"
+    reasons = reasons.REASONS
+    tool_variables: ClassVar[tuple[str, ...]] = ("LSF_*", "LSB_*")
+    environment_readers: ClassVar[str] = "administrators of LSF"
+    job_id_variable: ClassVar[str] = "LSB_JOBID"
+    arrays: ClassVar[bool] = True
+    job_id_pattern: ClassVar[re.Pattern[str]] = re.compile(r"[0-9]+(?:\[[0-9]+\])?")
+    no_answer: ClassVar[re.Pattern[str]] = re.compile(
+        "daemon not responding|connection refused|connection reset|cannot connect|still trying"
+        "|operation is in progress|lsf is down|communication|timed? ?out|unable to open file",
+        re.IGNORECASE,
+    )
+
+    def submit(self, request: JobRequest) -> Call[str]:
+        # An array is asked for by a name.
+        array = f"[1-{request.elements}]" if request.elements > 1 else ""
+        name = request.tag or ("array" if array else "")
+        tag = ("-J", f"{name}{array}") if name else ()
+        environment = {**request.environment, **_ONE_TRY}
+        argv = ("bsub", *tag, *request.arguments)
+        return Call(argv, _parse_submit, request.script, environment, timeout=60)
+
+    def element(self, job_id: str, index: str) -> str:
+        return f"{job_id}[{index}]"
+
+    def query(self, job_ids: Collection[str]) -> Sequence[Call[Listing]]:
+        wanted = {self.checked(job_id) for job_id in job_ids}
+        argv = ("sh", "-c", _LIST, "bjobs", _FIELDS)
+        return [Call(argv, lambda result: _parse_query(result, wanted), environment=_ONE_TRY)]
+
+    def confirm(self, job_id: str) -> Sequence[Call[JobStatus | None]]:
+        argv = ("sh", "-c", _ONE, "bjobs", _FIELDS, self.checked(job_id))
+        return [Call(argv, lambda result: _parse_one(result, job_id), environment=_ONE_TRY)]
+
+    def find(self, tag: str) -> Call[list[str]]:
+        return Call(("bjobs", "-w", "-J", tag), _parse_find, environment=_ONE_TRY)
+
+    def tagged(self) -> Call[list[TaggedJob]]:
+        argv = ("sh", "-c", _LIST, "bjobs", _FIELDS)
+        return Call(argv, _parse_tagged, environment=_ONE_TRY)
+
+    def availability(self) -> Call[list[Queue]]:
+        return Call(queues.QUEUES, queues.parse_queues, environment=_ONE_TRY)
+
+    def cancel(self, job_id: str) -> Call[None]:
+        return Call(("bkill", self.checked(job_id)), _parse_cancel, environment=_ONE_TRY)
+
+    def signal(self, job_id: str, number: int) -> Call[None]:
+        argv = ("bkill", "-s", str(number), self.checked(job_id))
+        return Call(argv, self.answered, environment=_ONE_TRY)
+
+
+def _parse_submit(result: CommandResult) -> str:
+    LSF.accepted(result)
+    match = re.search(r"^Job <([0-9]+)> is submitted to ", result.stdout, re.MULTILINE)
+    if not match:
+        raise ParseError("bsub printed no job id.", result)
+    return match[1]
+
+
+def _records(result: CommandResult) -> list[dict[str, str]]:
+    """Return what `bjobs -json` or `bjobs -w` says of each job, in the words of the former."""
+    if result.stdout.lstrip().startswith("{"):
+        try:
+            # What follows, if anything, is of the second command.
+            answer, _ = json.JSONDecoder().raw_decode(result.stdout.lstrip())
+            records = answer["RECORDS"]
+            return [{**one} for one in records if "ERROR" not in one]
+        except (ValueError, KeyError, TypeError) as error:
+            raise ParseError(f"bjobs printed no records: {error!r}", result) from error
+    # Every failure has the same exit status; and what was found is printed in spite of one.
+    if not result.ok and not result.stdout.strip():
+        if _NO_JOBS.search(result.text):
+            return []
+        raise SchedulerUnavailable("bjobs did not answer.", result)
+    head, *lines = result.stdout.splitlines() or [""]
+    if not head.startswith("JOBID"):
+        raise ParseError("bjobs printed no list of jobs.", result)
+    return [_record(match) for line in lines if (match := _LINE.fullmatch(line))]
+
+
+def _record(match: re.Match[str]) -> dict[str, str]:
+    job_id, user, stat, queue, _, host, name = match.groups()
+    index = re.search(r"\[(\d+)\]$", name)
+    return {
+        "JOBID": job_id,
+        "JOBINDEX": index[1] if index else "0",
+        "USER": user,
+        "STAT": stat,
+        "QUEUE": queue,
+        "EXEC_HOST": "" if host == "-" else host,
+        "JOB_NAME": name,
+    }
+
+
+def _parse_query(result: CommandResult, wanted: set[str]) -> dict[str, JobStatus]:
+    found: dict[str, list[JobStatus]] = {}
+    for record in _records(result):
+        number = record.get("JOBID", "")
+        for job_id in (number, f"{number}[{record.get('JOBINDEX', '')}]"):
+            if job_id in wanted:
+                found.setdefault(job_id, []).append(status_of_record(job_id, record))
+    # An array lives as long as one of its elements.
+    return {
+        job_id: next((one for one in statuses if not one.is_final), statuses[0])
+        for job_id, statuses in found.items()
+    }
+
+
+def _parse_one(result: CommandResult, job_id: str) -> JobStatus | None:
+    if result.stdout.lstrip().startswith("{"):
+        records = _records(result)
+        return status_of_record(job_id, records[0]) if records else None
+    if not result.ok and not result.stdout.strip():
+        if _UNKNOWN_JOB.search(result.text):
+            return None
+        raise SchedulerUnavailable("bjobs did not answer.", result)
+    status = status_of_lines(job_id, result.stdout)
+    if status is None:
+        raise ParseError("bjobs -l printed no status.", result)
+    return status
+
+
+def _parse_find(result: CommandResult) -> list[str]:
+    if not result.ok and _UNKNOWN_JOB.search(result.text):
+        return []
+    return list(dict.fromkeys(record["JOBID"] for record in _records(result)))
+
+
+def _parse_tagged(result: CommandResult) -> list[TaggedJob]:
+    found = [
+        TaggedJob(one.get("JOBID", ""), one.get("USER", ""), one.get("JOB_NAME", ""))
+        for one in _records(result)
+    ]
+    return list(dict.fromkeys(found))
+
+
+def _parse_cancel(result: CommandResult) -> None:
+    if not _ENDED.search(result.text):
+        LSF.answered(result)

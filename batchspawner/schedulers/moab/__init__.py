@@ -1,0 +1,5 @@
+"""Everything about Moab."""
+
+from .scheduler import Moab
+
+__all__ = ["Moab"]

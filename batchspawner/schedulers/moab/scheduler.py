@@ -1,0 +1,246 @@
+"""Speak Moab, in front of Torque or another resource manager: msub, mdiag, checkjob, mjobctl.
+
+Manual: http://www.adaptivecomputing.com/resources/docs/mwm/commands/mjobctl.html (its XML, too)
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from ...commands import Call
+from ...errors import ParseError, SchedulerError, SchedulerUnavailable
+from ...jobs import JobState, JobStatus, TaggedJob
+from .. import more_reasons
+from ..base import Carrier, Scheduler
+from ..torque.scheduler import Ending, ending_of
+from ..xml_output import read_xml
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+    from ...commands import CommandResult
+    from ...jobs import JobRequest
+    from ..base import Listing
+
+_ENDED = re.compile(
+    "invalid job specified|cannot locate job|(?:is|already) (?:completed|cancell?ed)", re.IGNORECASE
+)
+_UNKNOWN_JOB = re.compile("invalid job specified|cannot locate job", re.IGNORECASE)
+_NOT_OURS = re.compile("not authorized|unauthorized|permission denied", re.IGNORECASE)
+
+# http://www.adaptivecomputing.com/resources/docs/mwm/3.2environment.html#jobstates
+STATES = {
+    "batchhold": JobState.HELD,
+    "blocked": JobState.HELD,
+    "canceling": JobState.COMPLETING,
+    "completed": JobState.COMPLETED,
+    "deferred": JobState.HELD,
+    "hold": JobState.HELD,
+    "idle": JobState.PENDING,
+    "migrated": JobState.PENDING,
+    # The resource manager does not answer Moab.
+    "notqueued": JobState.UNKNOWN,
+    # By somebody, or by Moab where the job broke a policy.
+    "removed": JobState.CANCELLED,
+    "running": JobState.RUNNING,
+    "staged": JobState.PENDING,
+    "staging": JobState.PENDING,
+    "starting": JobState.PENDING,
+    "suspended": JobState.SUSPENDED,
+    "systemhold": JobState.HELD,
+    "userhold": JobState.HELD,
+    # Ended by a failure of the system.
+    "vacated": JobState.NODE_FAIL,
+}
+
+# A CompletionCode in figures is Torque's exit status; Moab removes a job for reasons of its own,
+# so that only Torque's reasons count there.
+# http://kb.adaptivecomputing.com/phpmyfaq/index.php?action=artikel&cat=1&id=90
+_TORQUES_CODES = {JobState.COMPLETED: r"-?\d+", JobState.CANCELLED: r"-\d+"}
+
+
+@dataclass(frozen=True)
+class Moab(Scheduler):
+    """Build the commands of Moab. A job id is ``12``, or ``Moab.12`` before it has a queue.
+
+    There is no form of an array: mjobctl takes ``12[3]`` for an expression that means 123, too.
+    """
+
+    name: ClassVar[str] = "moab"
+    title: ClassVar[str] = "Moab"
+    reasons = more_reasons.MOAB
+    tool_variables: ClassVar[tuple[str, ...]] = ("MOABHOMEDIR", "PBS_SERVER", "PBS_DEFAULT")
+    carrier: ClassVar[Carrier] = Carrier.SCRIPT
+    environment_readers: ClassVar[str] = "every user of the job's node, in the files of pbs_mom"
+    job_id_pattern: ClassVar[re.Pattern[str]] = re.compile(
+        r"(?:[A-Za-z][A-Za-z0-9_-]*\.)?[0-9]+(?:\.[A-Za-z0-9_.-]+)?"
+    )
+    no_answer: ClassVar[re.Pattern[str]] = re.compile(
+        "cannot connect|unable to connect|connection refused|communication error|timeout"
+        "|timed out|lost connection|cannot read",
+        re.IGNORECASE,
+    )
+
+    def submit(self, request: JobRequest) -> Call[str]:
+        tag = ("-N", request.tag) if request.tag else ()
+        argv = ("msub", *tag, *request.arguments)
+        return Call(argv, _parse_submit, request.script, request.environment, timeout=60)
+
+    def query(self, job_ids: Collection[str]) -> Sequence[Call[Listing]]:
+        wanted = {self.checked(job_id) for job_id in job_ids}
+        return [Call(("mdiag", "-j", "--xml"), lambda result: _parse_query(result, wanted))]
+
+    def confirm(self, job_id: str) -> Sequence[Call[JobStatus | None]]:
+        # It knows the jobs that ended lately, too, for JOBCPURGETIME.
+        argv = ("checkjob", "--xml", self.checked(job_id))
+        return [Call(argv, lambda result: _parse_one(result, job_id))]
+
+    def find(self, tag: str) -> Call[list[str]]:
+        return Call(("mdiag", "-j", "--xml"), lambda result: _parse_find(result, tag))
+
+    def tagged(self) -> Call[list[TaggedJob]]:
+        return Call(("mdiag", "-j", "--xml"), _parse_tagged)
+
+    def cancel(self, job_id: str) -> Call[None]:
+        return Call(("mjobctl", "-c", self.checked(job_id)), _parse_cancel)
+
+    def signal(self, job_id: str, number: int) -> Call[None]:
+        return Call(("mjobctl", "-N", str(number), self.checked(job_id)), self.answered)
+
+
+def _parse_submit(result: CommandResult) -> str:
+    Moab.accepted(result)
+    # An empty line comes first.
+    job_id = result.stdout.strip()
+    if not Moab.job_id_pattern.fullmatch(job_id):
+        raise ParseError("msub printed no job id.", result)
+    return job_id
+
+
+def _jobs(command: str, result: CommandResult) -> list[dict[str, str]]:
+    """Return the attributes of each job; their names are written in several ways."""
+    if not result.ok:
+        raise SchedulerUnavailable(f"{command} failed.", result)
+    jobs = []
+    for job in read_xml(command, result).iter("job"):
+        # The nodes are those of the job's first requirement, in some releases the job's own.
+        requirement = job.find("req")
+        parts = (job,) if requirement is None else (requirement, job)
+        jobs.append({name.lower(): text for part in parts for name, text in part.attrib.items()})
+    return jobs
+
+
+def _by_id(jobs: list[dict[str, str]]) -> dict[str, dict[str, str]]:
+    """Return the jobs by all their names: a job's id changes when a resource manager takes it.
+
+    Moab's own names rule over those of resource managers, of which there can be several.
+    """
+    found: dict[str, dict[str, str]] = {}
+    for name in ("jobid", "gjid", "rmjid", "drmjid", "srmjid"):
+        for job in jobs:
+            if job.get(name):
+                found.setdefault(job[name], job)
+    # Torque's server has a short name and a long one.
+    for name, job in list(found.items()):
+        found.setdefault(_number(name), job)
+    return found
+
+
+def _number(job_id: str) -> str:
+    """Return 12 of ``12.headnode``, but ``Moab.12`` as it is."""
+    number = job_id.partition(".")[0]
+    return number if number.isdecimal() else job_id
+
+
+def _listed(jobs: list[dict[str, str]], wanted: Collection[str]) -> dict[str, JobStatus]:
+    known = _by_id(jobs)
+    found = {job_id: known.get(job_id) or known.get(_number(job_id)) for job_id in wanted}
+    return {job_id: _status(job_id, job) for job_id, job in found.items() if job}
+
+
+def _parse_query(result: CommandResult, wanted: set[str]) -> dict[str, JobStatus]:
+    return _listed(_jobs("mdiag", result), wanted)
+
+
+def _parse_one(result: CommandResult, job_id: str) -> JobStatus | None:
+    if not result.ok and (_UNKNOWN_JOB.search(result.text) or _NOT_OURS.search(result.text)):
+        # Only administrators and owners may ask; the owner is asked where we may not.
+        return None
+    if result.ok and not result.stdout.strip():
+        return None
+    return _listed(_jobs("checkjob", result), [job_id]).get(job_id)
+
+
+def _status(job_id: str, job: dict[str, str]) -> JobStatus:
+    native = job.get("state", "")
+    ending = _ending(job, STATES.get(native.lower(), JobState.UNKNOWN))
+    start = _seconds(job.get("starttime", ""))
+    limit = _seconds(job.get("reqawduration", ""))
+    over = start + limit if start and limit else None
+    return JobStatus(
+        job_id=job_id,
+        state=ending.state,
+        native=native,
+        reason=ending.reason,
+        # "node1:4,node2:4"
+        host=re.split("[:,]", job.get("allocnodelist") or job.get("masterhost", ""))[0],
+        queue=job.get("class", ""),
+        name=job.get("jobname", ""),
+        start=None if ending.state.is_waiting else start,
+        end=_seconds(job.get("completiontime", "")) if ending.state.is_final else over,
+        exit_code=ending.exit_code,
+        signal=ending.signal,
+    )
+
+
+def _ending(job: dict[str, str], state: JobState) -> Ending:
+    hold = job.get("hold", "")
+    if state.is_waiting:
+        reason = job.get("blockreason") or (f"{hold} hold" if hold else "")
+        return Ending(JobState.HELD if hold else state, " ".join(reason.split()))
+    code = job.get("completioncode", "")
+    if re.fullmatch(_TORQUES_CODES.get(state, "(?!)"), code):
+        return ending_of(code)
+    # Or a word, such as CNCLD.
+    return Ending(JobState.CANCELLED if code and state is JobState.COMPLETED else state)
+
+
+def _seconds(text: str) -> float | None:
+    """Read seconds, or ``[[D:]HH:]MM:SS``; 0 is none."""
+    if not re.fullmatch(r"\d+(?::\d+){0,3}", text):
+        return None
+    total = 0
+    for part, size in zip(reversed(text.split(":")), (1, 60, 3600, 86400)):
+        total += int(part) * size
+    return float(total) or None
+
+
+def _parse_find(result: CommandResult, tag: str) -> list[str]:
+    found = [
+        job.get("jobid", "")
+        for job in _jobs("mdiag", result)
+        if job.get("jobname") == tag and not _has_ended(job)
+    ]
+    if len(found) > 1:
+        # Names can be chosen: another user may have taken one that was seen in the list.
+        raise SchedulerError(f"more than one job is called {tag}: {', '.join(found)}", result)
+    return found
+
+
+def _has_ended(job: dict[str, str]) -> bool:
+    return STATES.get(job.get("state", "").lower(), JobState.UNKNOWN).is_final
+
+
+def _parse_tagged(result: CommandResult) -> list[TaggedJob]:
+    return [
+        TaggedJob(job.get("jobid", ""), job.get("user", ""), job.get("jobname", ""))
+        for job in _jobs("mdiag", result)
+        if not _has_ended(job)
+    ]
+
+
+def _parse_cancel(result: CommandResult) -> None:
+    if not _ENDED.search(result.text):
+        Moab.answered(result)

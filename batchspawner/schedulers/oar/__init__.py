@@ -1,0 +1,5 @@
+"""Everything about OAR."""
+
+from .scheduler import OAR
+
+__all__ = ["OAR"]

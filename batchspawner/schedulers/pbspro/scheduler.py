@@ -1,0 +1,240 @@
+"""Speak PBS Pro and OpenPBS: qsub, qstat, qdel and qsig.
+
+Manual: https://help.altair.com/2024.1.0/PBS%20Professional/PBSReferenceGuide2024.1.pdf
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from ...commands import Call
+from ...errors import ParseError, SchedulerError, SchedulerUnavailable
+from ...jobs import JobState, JobStatus, TaggedJob
+from ..base import Carrier, Scheduler
+from . import queues, reasons
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+    from ...commands import CommandResult
+    from ...jobs import JobRequest
+    from ...queues import Queue
+    from ..base import Listing
+
+_UNKNOWN_JOB = re.compile("unknown job id", re.IGNORECASE)
+_ENDED = re.compile("unknown job id|job has finished", re.IGNORECASE)
+
+# "Job States" in chapter 8 of the reference guide.
+STATES = {
+    "B": JobState.RUNNING,
+    "E": JobState.COMPLETING,
+    "F": JobState.COMPLETED,
+    "H": JobState.HELD,
+    # Moved to another server, which this one does not ask.
+    "M": JobState.UNKNOWN,
+    "Q": JobState.PENDING,
+    "R": JobState.RUNNING,
+    "S": JobState.SUSPENDED,
+    "T": JobState.PENDING,
+    "U": JobState.SUSPENDED,
+    "W": JobState.PENDING,
+    "X": JobState.COMPLETED,
+}
+_DELETED = 91
+"""Substate of a job that somebody deleted."""
+_OVER_WALLTIME = -29
+
+
+@dataclass(frozen=True)
+class PBSPro(Scheduler):
+    """Build the commands of PBS Pro. A job id is ``12.server``, ``12[].server`` an array."""
+
+    name: ClassVar[str] = "pbspro"
+    title: ClassVar[str] = "PBS"
+    reasons = reasons.REASONS
+    tool_variables: ClassVar[tuple[str, ...]] = ("PBS_CONF_FILE", "PBS_SERVER", "PBS_EXEC")
+    carrier: ClassVar[Carrier] = Carrier.SCRIPT
+    environment_readers: ClassVar[str] = "every user of the cluster, by qstat -f"
+    job_id_variable: ClassVar[str] = "PBS_JOBID"
+    arrays: ClassVar[bool] = True
+    job_id_pattern: ClassVar[re.Pattern[str]] = re.compile(
+        r"[0-9]+(?:\[[0-9]*\])?(?:\.[A-Za-z0-9_.-]+)?"
+    )
+    no_answer: ClassVar[re.Pattern[str]] = re.compile(
+        "cannot connect to server|couldn't connect|connection refused|unknown host"
+        "|communication failure|timeout|end of file",
+        re.IGNORECASE,
+    )
+
+    def submit(self, request: JobRequest) -> Call[str]:
+        tag = ("-N", request.tag) if request.tag else ()
+        array = ("-J", f"1-{request.elements}") if request.elements > 1 else ()
+        argv = ("qsub", *tag, *array, *request.arguments)
+        return Call(argv, _parse_submit, request.script, request.environment, timeout=60)
+
+    def element(self, job_id: str, index: str) -> str:
+        return job_id.replace("[]", f"[{index}]", 1)
+
+    def query(self, job_ids: Collection[str]) -> Sequence[Call[Listing]]:
+        wanted = {self.checked(job_id) for job_id in job_ids}
+        # Without ids: with them only the first one would be printed, and each costs a
+        # reserved port of this machine.
+        return [Call(("qstat", "-f", "-F", "json"), lambda result: _parse_query(result, wanted))]
+
+    def confirm(self, job_id: str) -> Sequence[Call[JobStatus | None]]:
+        argv = ("qstat", "-x", "-f", "-F", "json", self.checked(job_id))
+        return [Call(argv, lambda result: _parse_one(result, job_id))]
+
+    def find(self, tag: str) -> Call[list[str]]:
+        return Call(("qstat", "-f", "-F", "json"), lambda result: _parse_find(result, tag))
+
+    def tagged(self) -> Call[list[TaggedJob]]:
+        return Call(("qstat", "-f", "-F", "json"), _parse_tagged)
+
+    def availability(self) -> Call[list[Queue]]:
+        return Call(queues.QUEUES, queues.parse_queues)
+
+    def cancel(self, job_id: str) -> Call[None]:
+        return Call(("qdel", self.checked(job_id)), _parse_cancel)
+
+    def signal(self, job_id: str, number: int) -> Call[None]:
+        return Call(("qsig", "-s", str(number), self.checked(job_id)), self.answered)
+
+
+def _parse_submit(result: CommandResult) -> str:
+    PBSPro.accepted(result)
+    job_id = result.stdout.strip()
+    if not PBSPro.job_id_pattern.fullmatch(job_id):
+        raise ParseError("qsub printed no job id.", result)
+    return job_id
+
+
+def _jobs(result: CommandResult) -> dict[str, dict[str, Any]]:
+    # A server that is down gives valid JSON without jobs, too: the exit status tells.
+    if not result.ok:
+        raise SchedulerUnavailable("qstat failed.", result)
+    try:
+        jobs = json.loads(result.stdout).get("Jobs", {})
+        return {job_id: dict(job) for job_id, job in jobs.items()}
+    except (ValueError, AttributeError, TypeError) as error:
+        raise ParseError(f"qstat printed no jobs: {error!r}", result) from error
+
+
+def _parse_query(result: CommandResult, wanted: set[str]) -> dict[str, JobStatus]:
+    jobs = {listed.partition(".")[0]: job for listed, job in _jobs(result).items()}
+    return {
+        job_id: _status(job_id, jobs[number])
+        for job_id in wanted
+        if (number := job_id.partition(".")[0]) in jobs
+    }
+
+
+def _parse_one(result: CommandResult, job_id: str) -> JobStatus | None:
+    if not result.ok and _UNKNOWN_JOB.search(result.text):
+        return None
+    jobs = _jobs(result)
+    if not jobs:
+        # Not a word, and no error either: this is how others' jobs are hidden.
+        raise SchedulerUnavailable(
+            f"PBS does not show us job {job_id}: query_other_jobs of the server is False.", result
+        )
+    return _status(job_id, next(iter(jobs.values())))
+
+
+def _status(job_id: str, job: dict[str, Any]) -> JobStatus:
+    native = str(job.get("job_state", ""))
+    state = STATES.get(native, JobState.UNKNOWN)
+    comment = " ".join(str(job.get("comment", "")).split())
+    code = number = None
+    if state is JobState.COMPLETED:
+        state, code, number = _end(job, comment)
+    start = _seconds(job.get("stime"))
+    return JobStatus(
+        job_id=job_id,
+        state=state,
+        native=native,
+        reason="" if state in (JobState.RUNNING, JobState.COMPLETED) else comment,
+        host=_first_host(str(job.get("exec_host", ""))),
+        queue=str(job.get("queue", "")),
+        name=str(job.get("Job_Name", "")),
+        start=start,
+        expected_start=_expected(job) if state.is_waiting else None,
+        end=_seconds(job.get("history_timestamp")) if state.is_final else _deadline(job, start),
+        exit_code=code,
+        signal=number,
+    )
+
+
+def _end(job: dict[str, Any], comment: str) -> tuple[JobState, int | None, int | None]:
+    """Return how a job ended: its state, exit status and signal."""
+    status = job.get("Exit_status")
+    if status == _OVER_WALLTIME or "exceeded resource walltime" in comment:
+        return JobState.TIMEOUT, None, None
+    if re.search("exceeded resource v?mem", comment):
+        return JobState.OUT_OF_MEMORY, None, None
+    number = None
+    if isinstance(status, int) and status > 128:
+        # The shell says 128 + n, PBS itself 256 + n.
+        number, status = status - (256 if status > 256 else 128), None
+    if job.get("substate") == _DELETED:
+        return JobState.CANCELLED, status, number
+    if status is None and number is None:
+        # It never ran, for instance because what it depended on did not end as wished.
+        return (JobState.COMPLETED if job.get("exec_host") else JobState.CANCELLED), None, None
+    return (JobState.FAILED if status or number else JobState.COMPLETED), status, number
+
+
+def _first_host(exec_host: str) -> str:
+    """Return node1 of ``node1/6*4+node2/0*4``."""
+    return exec_host.partition("+")[0].partition("/")[0]
+
+
+def _deadline(job: dict[str, Any], start: float | None) -> float | None:
+    resources = job.get("Resource_List")
+    walltime = resources.get("walltime") if isinstance(resources, dict) else None
+    match = re.fullmatch(r"(\d+):(\d\d):(\d\d)", str(walltime))
+    if start is None or not match:
+        return None
+    hours, minutes, seconds = map(int, match.groups())
+    return start + 3600 * hours + 60 * minutes + seconds
+
+
+def _expected(job: dict[str, Any]) -> float | None:
+    estimated = job.get("estimated")
+    return _seconds(estimated.get("start_time")) if isinstance(estimated, dict) else None
+
+
+def _seconds(moment: object) -> float | None:
+    """Read seconds since the epoch, or a local time as PBS prints it."""
+    if isinstance(moment, (int, float)):
+        return float(moment)
+    try:
+        return time.mktime(time.strptime(str(moment), "%a %b %d %H:%M:%S %Y"))
+    except ValueError:
+        return None
+
+
+def _parse_tagged(result: CommandResult) -> list[TaggedJob]:
+    return [
+        TaggedJob(
+            job_id, str(job.get("Job_Owner", "")).partition("@")[0], str(job.get("Job_Name", ""))
+        )
+        for job_id, job in _jobs(result).items()
+    ]
+
+
+def _parse_find(result: CommandResult, tag: str) -> list[str]:
+    found = [job_id for job_id, job in _jobs(result).items() if job.get("Job_Name") == tag]
+    if len(found) > 1:
+        # Names can be chosen: another user may have taken one that was seen in the list.
+        raise SchedulerError(f"more than one job is called {tag}: {', '.join(found)}", result)
+    return found
+
+
+def _parse_cancel(result: CommandResult) -> None:
+    if not _ENDED.search(result.text):
+        PBSPro.answered(result)

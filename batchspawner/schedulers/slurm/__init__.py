@@ -1,0 +1,5 @@
+"""Everything about Slurm."""
+
+from .scheduler import Slurm
+
+__all__ = ["Slurm"]

@@ -1,0 +1,5 @@
+"""Everything about Torque."""
+
+from .scheduler import Torque
+
+__all__ = ["Torque"]

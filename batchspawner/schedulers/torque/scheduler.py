@@ -1,0 +1,254 @@
+"""Speak Torque: qsub, qstat, qdel and qsig.
+
+Manual: https://github.com/adaptivecomputing/torque/tree/master/doc/man
+"""
+
+from __future__ import annotations
+
+import re
+import signal
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
+
+from ...commands import Call
+from ...errors import ParseError, SchedulerError, SchedulerUnavailable
+from ...jobs import JobState, JobStatus, TaggedJob
+from ..base import Carrier, Scheduler
+from ..pbspro import reasons
+from ..xml_output import read_xml
+from . import queues
+
+if TYPE_CHECKING:
+    import xml.etree.ElementTree as ET
+    from collections.abc import Collection, Sequence
+
+    from ...commands import CommandResult
+    from ...jobs import JobRequest
+    from ...queues import Queue
+    from ..base import Listing
+
+_UNKNOWN_JOB = re.compile("unknown job id", re.IGNORECASE)
+_ENDED = re.compile("unknown job id|nonexistent job id|invalid state for job", re.IGNORECASE)
+_TRY_LATER = re.compile("maximum number of jobs", re.IGNORECASE)
+
+# "job_state" in https://github.com/adaptivecomputing/torque/blob/master/doc/man1/qstat.1.in
+STATES = {
+    "C": JobState.COMPLETED,
+    "E": JobState.COMPLETING,
+    "H": JobState.HELD,
+    "Q": JobState.PENDING,
+    "R": JobState.RUNNING,
+    "S": JobState.SUSPENDED,
+    "T": JobState.PENDING,
+    "W": JobState.PENDING,
+}
+# What Torque says in place of a job's own exit status, "Torque supplied exit codes" in
+# https://docs.adaptivecomputing.com/torque/3-0-5/2.7jobexitstatus.php and, from -13 on, in
+# http://kb.adaptivecomputing.com/phpmyfaq/index.php?action=artikel&cat=1&id=212
+_OWN_ENDS = {
+    -1: (JobState.FAILED, "its node could not start it"),
+    -2: (JobState.FAILED, "its node could not start it"),
+    -3: (JobState.FAILED, "its node could not start it, and may try again"),
+    -4: (JobState.NODE_FAIL, "Torque was restarted on its node"),
+    -5: (JobState.NODE_FAIL, "Torque was restarted on its node"),
+    -6: (JobState.NODE_FAIL, "Torque was restarted on its node"),
+    -7: (JobState.FAILED, "its node could not restart it"),
+    -8: (JobState.FAILED, "its shell could not be run on its node"),
+    -9: (JobState.FAILED, "its output files could not be created on its node"),
+    -10: (JobState.OUT_OF_MEMORY, ""),
+    -11: (JobState.TIMEOUT, ""),
+    -12: (JobState.TIMEOUT, "its processor time was used up"),
+    -13: (JobState.FAILED, "its cgroups could not be created on its node"),
+    -14: (JobState.FAILED, "the prologue of its node failed"),
+}
+
+
+class Ending(NamedTuple):
+    """Hold how a job ended."""
+
+    state: JobState
+    reason: str = ""
+    exit_code: int | None = None
+    signal: int | None = None
+
+
+@dataclass(frozen=True)
+class Torque(Scheduler):
+    """Build the commands of Torque. A job id is ``12.server``, ``12[].server`` an array.
+
+    A server lists all jobs to its operators and managers, and to everybody with
+    `query_other_jobs`. From all others it hides them: without a word in the list, with
+    "Unauthorized Request" where one is asked for. So the query is shared, and the monitor asks
+    the owner of a job that it does not name.
+    """
+
+    name: ClassVar[str] = "torque"
+    title: ClassVar[str] = "Torque"
+    reasons = reasons.REASONS
+    tool_variables: ClassVar[tuple[str, ...]] = ("PBS_SERVER", "PBS_DEFAULT")
+    carrier: ClassVar[Carrier] = Carrier.SCRIPT
+    environment_readers: ClassVar[str] = "every user of the job's node, in the files of pbs_mom"
+    job_id_variable: ClassVar[str] = "PBS_JOBID"
+    arrays: ClassVar[bool] = True
+    job_id_pattern: ClassVar[re.Pattern[str]] = re.compile(
+        r"[0-9]+(?:\[[0-9]*\])?(?:\.[A-Za-z0-9_.-]+)?"
+    )
+    no_answer: ClassVar[re.Pattern[str]] = re.compile(
+        "unable to communicate|cannot connect|connection refused|timeout|timed out|end of file"
+        "|premature end of message",
+        re.IGNORECASE,
+    )
+
+    def submit(self, request: JobRequest) -> Call[str]:
+        tag = ("-N", request.tag) if request.tag else ()
+        array = ("-t", f"1-{request.elements}") if request.elements > 1 else ()
+        argv = ("qsub", *tag, *array, *request.arguments)
+        return Call(argv, _parse_submit, request.script, request.environment, timeout=60)
+
+    def element(self, job_id: str, index: str) -> str:
+        return job_id.replace("[]", f"[{index}]", 1)
+
+    def query(self, job_ids: Collection[str]) -> Sequence[Call[Listing]]:
+        wanted = {self.checked(job_id) for job_id in job_ids}
+        # Without ids: with several of them it prints one document for each.
+        return [Call(("qstat", "-x"), lambda result: _parse_query(result, wanted))]
+
+    def confirm(self, job_id: str) -> Sequence[Call[JobStatus | None]]:
+        argv = ("qstat", "-x", self.checked(job_id))
+        return [Call(argv, lambda result: _parse_one(result, job_id))]
+
+    def find(self, tag: str) -> Call[list[str]]:
+        return Call(("qstat", "-x"), lambda result: _parse_find(result, tag))
+
+    def tagged(self) -> Call[list[TaggedJob]]:
+        return Call(("qstat", "-x"), _parse_tagged)
+
+    def availability(self) -> Call[list[Queue]]:
+        return Call(queues.QUEUES, queues.parse_queues)
+
+    def cancel(self, job_id: str) -> Call[None]:
+        return Call(("qdel", self.checked(job_id)), _parse_cancel)
+
+    def signal(self, job_id: str, number: int) -> Call[None]:
+        return Call(("qsig", "-s", str(number), self.checked(job_id)), self.answered)
+
+
+def _parse_submit(result: CommandResult) -> str:
+    Torque.accepted(result, transient=bool(_TRY_LATER.search(result.text)))
+    job_id = result.stdout.strip()
+    if not Torque.job_id_pattern.fullmatch(job_id):
+        raise ParseError("qsub printed no job id.", result)
+    return job_id
+
+
+def _jobs(result: CommandResult) -> list[ET.Element]:
+    if not result.ok:
+        raise SchedulerUnavailable("qstat failed.", result)
+    return read_xml("qstat", result).findall("Job") if result.stdout.strip() else []
+
+
+def _number(job_id: str) -> str:
+    """Return the part of an id that tells jobs apart: a server has a short name and a long one."""
+    return job_id.partition(".")[0]
+
+
+def _parse_query(result: CommandResult, wanted: set[str]) -> dict[str, JobStatus]:
+    jobs = {_number(job.findtext("Job_Id", "")): job for job in _jobs(result)}
+    return {
+        job_id: _status(job_id, jobs[number])
+        for job_id in wanted
+        if (number := _number(job_id)) in jobs
+    }
+
+
+def _parse_one(result: CommandResult, job_id: str) -> JobStatus | None:
+    if not result.ok and _UNKNOWN_JOB.search(result.text):
+        return None
+    # Asked for an array, qstat prints all jobs.
+    return _parse_query(result, {job_id}).get(job_id)
+
+
+def _status(job_id: str, job: ET.Element) -> JobStatus:
+    native = job.findtext("job_state", "")
+    state = STATES.get(native, JobState.UNKNOWN)
+    ending = Ending(state, _comment(job) if state.is_waiting else "")
+    if state is JobState.COMPLETED:
+        ending = ending_of(job.findtext("exit_status", ""))
+    start = _seconds(job.findtext("start_time", ""))
+    # "node1/0-3+node2/0": the first one runs the script.
+    host = job.findtext("exec_host", "").partition("+")[0].partition("/")[0]
+    return JobStatus(
+        job_id=job_id,
+        state=ending.state,
+        native=native,
+        reason=ending.reason,
+        host=host,
+        queue=job.findtext("queue", ""),
+        name=job.findtext("Job_Name", ""),
+        start=start,
+        end=_seconds(job.findtext("comp_time", "")) if state.is_final else _deadline(job, start),
+        exit_code=ending.exit_code,
+        signal=ending.signal,
+    )
+
+
+def _comment(job: ET.Element) -> str:
+    return " ".join(job.findtext("comment", "").split())
+
+
+def ending_of(exit_status: str) -> Ending:
+    """Read an exit status: the job's own, 256 + n for a signal, below 0 for Torque's reasons."""
+    if not re.fullmatch(r"-?\d+", exit_status):
+        # Deleted before it ran.
+        return Ending(JobState.CANCELLED)
+    status = int(exit_status)
+    if status < 0:
+        unknown = JobState.FAILED, f"Torque ended it, for its reason {status}"
+        return Ending(*_OWN_ENDS.get(status, unknown))
+    if status > 128:
+        number = status - (256 if status > 256 else 128)
+        # qdel sends this one; a job may get any other from its user or from its node.
+        deleted = status > 256 and number == signal.SIGTERM
+        return Ending(JobState.CANCELLED if deleted else JobState.FAILED, signal=number)
+    return Ending(JobState.FAILED if status else JobState.COMPLETED, exit_code=status)
+
+
+def _deadline(job: ET.Element, start: float | None) -> float | None:
+    match = re.fullmatch(r"(\d+):(\d\d):(\d\d)", job.findtext("Resource_List/walltime", ""))
+    if start is None or not match:
+        return None
+    hours, minutes, seconds = map(int, match.groups())
+    return start + 3600 * hours + 60 * minutes + seconds
+
+
+def _seconds(text: str) -> float | None:
+    return float(text) if text.isdecimal() else None
+
+
+def _parse_find(result: CommandResult, tag: str) -> list[str]:
+    found = [
+        job.findtext("Job_Id", "")
+        for job in _jobs(result)
+        if job.findtext("Job_Name") == tag and job.findtext("job_state") != "C"
+    ]
+    if len(found) > 1:
+        # Names can be chosen: another user may have taken one that was seen in the list.
+        raise SchedulerError(f"more than one job is called {tag}: {', '.join(found)}", result)
+    return found
+
+
+def _parse_tagged(result: CommandResult) -> list[TaggedJob]:
+    return [
+        TaggedJob(
+            job.findtext("Job_Id", ""),
+            job.findtext("Job_Owner", "").partition("@")[0],
+            job.findtext("Job_Name", ""),
+        )
+        for job in _jobs(result)
+        if job.findtext("job_state") != "C"
+    ]
+
+
+def _parse_cancel(result: CommandResult) -> None:
+    if not _ENDED.search(result.text):
+        Torque.answered(result)

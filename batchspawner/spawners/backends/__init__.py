@@ -1,0 +1,1 @@
+"""What speaks with the scheduler on behalf of one server."""

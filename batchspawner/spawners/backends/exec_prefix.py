@@ -1,0 +1,69 @@
+"""Turn an `exec_prefix` into the runners that it means."""
+
+from __future__ import annotations
+
+import re
+from pathlib import PurePath
+from typing import TYPE_CHECKING, Any
+
+from ...client.batch_client import BatchClient
+from ...runners import LocalRunner, Runner, SshRunner
+from .launcher_client import LaunchedClient
+
+if TYPE_CHECKING:
+    from ...schedulers.base import Scheduler
+
+_BECOMES_USER = {"sudo", "runuser", "su", "doas"}
+# Options of ssh that take an argument: https://man.openbsd.org/ssh
+_SSH_ARGUMENT = re.compile(r"-[A-Za-z]*[BbcDEeFIiJLlmOoPpQRSWw]")
+
+
+def prefix_of(spawner: Any) -> str:
+    """Return the template of what makes a command another user's."""
+    prefix: str = spawner.exec_prefix
+    # The launcher takes no environment, and its rule for sudo allows none.
+    trait = spawner.traits().get("exec_prefix")
+    if spawner.launcher and trait is not None and prefix == trait.default_value:
+        return "sudo -n -u {username}"
+    return prefix
+
+
+def runners_of(words: tuple[str, ...], *, shared: bool) -> tuple[Runner, Runner]:
+    """Return who submits and cancels, and who lists the jobs.
+
+    `words` are those of `exec_prefix`; `shared` says that one user may list all jobs, so that
+    listing needs no sudo.
+    """
+    outer, inner = _split_ssh(words)
+    runner: Runner = SshRunner(outer, inner) if outer else LocalRunner(inner)
+    if not shared or not inner or PurePath(inner[0]).name not in _BECOMES_USER:
+        return runner, runner
+    return runner, SshRunner(outer) if outer else LocalRunner()
+
+
+def client_of(
+    scheduler: Scheduler, words: tuple[str, ...], launcher: str, owner: str
+) -> BatchClient:
+    """Return who speaks with a scheduler for one owner of jobs.
+
+    `words` are those of `exec_prefix`, `launcher` is the path of the launcher or empty.
+    """
+    runners = runners_of(words, shared=scheduler.shared)
+    if not launcher:
+        return BatchClient(scheduler, *runners)
+    if not scheduler.shared:
+        raise ValueError(
+            f"c.BatchSpawnerBase.launcher cannot be used with {scheduler.title}: only the owner "
+            "of its jobs may list them. Unset it."
+        )
+    return LaunchedClient(scheduler, launcher, owner, *runners)
+
+
+def _split_ssh(words: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Split into the ssh command up to its host, and what goes before the command there."""
+    if not words or PurePath(words[0]).name not in {"ssh", "gsissh"}:
+        return (), words
+    index = 1
+    while index < len(words) and words[index].startswith("-"):
+        index += 2 if _SSH_ARGUMENT.fullmatch(words[index]) else 1
+    return words[: index + 1], words[index + 1 :]

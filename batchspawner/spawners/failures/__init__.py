@@ -1,0 +1,1 @@
+"""Why there is no server, and what its user can do."""

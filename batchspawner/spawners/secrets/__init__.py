@@ -1,0 +1,1 @@
+"""How a server's secrets reach its job, and nobody else."""

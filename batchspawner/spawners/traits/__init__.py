@@ -1,0 +1,1 @@
+"""Configuration traits of the spawner classes, mixed into `BatchSpawnerBase`."""

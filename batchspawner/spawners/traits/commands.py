@@ -1,0 +1,64 @@
+"""Hold how the commands of a scheduler are run, and as whom."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from traitlets import HasTraits, List, Unicode, default
+
+from ...runners import IDENTITY, run_shell, tool_environment
+from .environment import COMMAND_ENV_KEEP
+
+
+class CommandTraits(HasTraits):
+    """Offer the commands of a site's own, and what goes before all commands."""
+
+    log: Any
+    _log_name: str
+
+    exec_prefix = Unicode(
+        "sudo -E -u {username}",
+        help="What goes before the scheduler's commands, so that the user owns the job.",
+    ).tag(config=True)
+    launcher = Unicode(
+        "",
+        help="Path of the launcher that root has installed, such as "
+        "/usr/local/sbin/batchspawner-launcher. Jobs are submitted and cancelled through it, by "
+        "`sudo -n -u {username}` where exec_prefix says nothing else. It may do nothing else.",
+    ).tag(config=True)
+    batch_submit_cmd = Unicode(
+        "", help="Template of the submit command, run by a shell, the job script as its input."
+    ).tag(config=True)
+    batch_query_cmd = Unicode("", help="Template of the query command; it has `job_id`.").tag(
+        config=True
+    )
+    batch_cancel_cmd = Unicode("", help="Template of the cancel command; it has `job_id`.").tag(
+        config=True
+    )
+    command_env_keep = List(
+        Unicode(),
+        help="Names of the Hub's environment variables that the commands of this configuration "
+        "get, a final `*` standing for any ending.",
+    ).tag(config=True)
+
+    @default("command_env_keep")
+    def _command_env_keep_default(self) -> list[str]:
+        return list(COMMAND_ENV_KEEP)
+
+    async def run_command(
+        self,
+        cmd: str,
+        input: str | None = None,  # noqa: A002
+        env: dict[str, str] | None = None,
+    ) -> str:
+        """Run a command of the configuration through the shell and return what it printed.
+
+        Raises RuntimeError with its standard error where its exit status is not 0.
+        """
+        identity = () if self.exec_prefix.strip() else IDENTITY
+        environment = tool_environment((*self.command_env_keep, *identity), env)
+        result = await run_shell(cmd, input=input or "", environment=environment)
+        if not result.ok:
+            self.log.error("%s: the command failed\n%s", self._log_name, result.describe())
+            raise RuntimeError(result.stderr.strip())
+        return result.stdout.strip()

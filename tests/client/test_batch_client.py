@@ -1,0 +1,159 @@
+from __future__ import annotations
+
+import asyncio
+import threading
+
+import pytest
+
+from batchspawner.client import batch_client as client_module
+from batchspawner.client import blocking_client
+from batchspawner.client.batch_client import BatchClient
+from batchspawner.client.blocking_client import BlockingClient
+from batchspawner.errors import SchedulerError, SchedulerUnavailable, SubmitError
+from batchspawner.jobs import JobRequest, JobState
+from tests.fakes import fake
+
+REQUEST = JobRequest("#!/bin/sh\n", "tag-1", {"A": "b"})
+
+
+@pytest.fixture
+def quick_searches(monkeypatch):
+    monkeypatch.setattr(client_module, "_SEARCHES", (0.0, 0.0))
+
+
+async def test_a_job_is_submitted_watched_and_cancelled():
+    cluster, scheduler, runner = fake()
+    client = BatchClient(scheduler, runner)
+    job_id = await client.submit(REQUEST)
+    assert cluster.requests[0][0] == REQUEST.script
+    assert cluster.requests[0][1]["A"] == "b"
+    assert (await client.status(job_id)).state is JobState.PENDING
+    cluster.run(job_id)
+    await client.cancel(job_id)
+    assert (await asyncio.wait_for(client.wait(job_id, 0.01), 5)).state is JobState.CANCELLED
+
+
+async def test_the_end_of_a_short_job_is_soon_known_and_a_long_one_is_seldom_asked_about(
+    monkeypatch,
+):
+    monkeypatch.setattr(client_module, "_SOON", 0.01)
+    monkeypatch.setattr(client_module, "_EAGER", 2)
+    cluster, scheduler, runner = fake()
+    cluster.run("1")
+    client = BatchClient(scheduler, runner)
+    monitor = client_module.shared_monitor(scheduler, runner)
+    waiting = asyncio.ensure_future(client.wait("1"))
+    wishes = []
+    while sum(wishes) < 0.3:
+        await asyncio.sleep(0.001)
+        (wish,) = monitor._wishes
+        if wish not in wishes:
+            wishes.append(wish)
+    assert wishes == [0.01, 0.02, 0.04, 0.08, 0.16]
+    await client.cancel("1")
+    assert (await asyncio.wait_for(waiting, 5)).state is JobState.CANCELLED
+    assert monitor.watched == 0
+
+
+async def test_a_submit_whose_answer_was_lost_is_found_and_not_repeated(quick_searches):
+    cluster, scheduler, runner = fake()
+    cluster.silent_submits = 1
+    assert await BatchClient(scheduler, runner).submit(REQUEST) == "1"
+    assert cluster.commands.count("submit") == 1
+
+
+async def test_a_submit_that_never_arrived_is_no_job(quick_searches):
+    cluster, scheduler, runner = fake()
+    cluster.down = True
+    with pytest.raises(SchedulerUnavailable):
+        await BatchClient(scheduler, runner).submit(REQUEST)
+    assert cluster.jobs == {}
+
+
+async def test_a_refused_job_says_what_the_scheduler_said():
+    cluster, scheduler, runner = fake()
+    cluster.refuse = "no such queue"
+    with pytest.raises(SubmitError, match="no such queue"):
+        await BatchClient(scheduler, runner).submit(REQUEST)
+
+
+async def test_clients_of_one_scheduler_share_its_queries():
+    cluster, scheduler, runner = fake()
+    cluster.run("1")
+    cluster.run("2")
+    clients = [BatchClient(scheduler, runner) for _ in range(2)]
+    await asyncio.gather(clients[0].status("1"), clients[1].status("2"))
+    assert cluster.commands == ["query"]
+
+
+def test_code_that_cannot_await_does_the_same():
+    cluster, scheduler, runner = fake()
+    client = BlockingClient(scheduler, runner)
+    job_id = client.submit(REQUEST)
+    assert client.find("tag-1") == [job_id]
+    cluster.run(job_id)
+    client.signal(job_id, 15)
+    client.cancel(job_id)
+    assert client.wait(job_id, 0.01).state is JobState.CANCELLED
+
+
+def test_a_wait_for_the_thread_in_which_it_runs_is_an_error_and_not_for_ever():
+    async def wait_for_itself():
+        return blocking_client.run(asyncio.sleep(0))
+
+    with pytest.raises(RuntimeError, match="do it in another thread"):
+        blocking_client.run(wait_for_itself())
+
+
+def test_an_interrupt_waits_until_what_it_cancels_has_cleaned_up(monkeypatch):
+    begun, cleaned, start = threading.Event(), [], blocking_client.start
+
+    async def work():
+        begun.set()
+        try:
+            await asyncio.sleep(600)
+        finally:
+            await asyncio.sleep(0.1)
+            cleaned.append("up")
+
+    def result():
+        begun.wait(10)
+        raise KeyboardInterrupt
+
+    def started(coroutine):
+        future = start(coroutine)
+        future.result = result
+        return future
+
+    monkeypatch.setattr(blocking_client, "start", started)
+    with pytest.raises(KeyboardInterrupt):
+        blocking_client.run(work())
+    assert cleaned == ["up"]
+
+
+async def test_the_blocking_client_works_inside_a_running_loop():
+    cluster, scheduler, runner = fake()
+    cluster.run("1")
+    assert BlockingClient(scheduler, runner).status("1").state is JobState.RUNNING
+
+
+def test_an_unknown_scheduler_names_those_that_there_are():
+    with pytest.raises(LookupError, match=r"known are .*local.*slurm"):
+        BatchClient("sulrm")
+
+
+async def test_a_private_file_is_read_by_its_owner_only(tmp_path):
+    client = BatchClient("local")
+    folder = tmp_path / "folder"
+    for text in ("first", "it's $2nd\n"):
+        await client.leave(str(folder), "a name", text)
+    (file,) = folder.iterdir()
+    assert (file.name, file.read_text()) == ("a name", "it's $2nd\n")
+    assert [oct(path.stat().st_mode & 0o777) for path in (folder, file)] == ["0o700", "0o600"]
+
+
+async def test_a_private_file_that_cannot_be_written_is_an_error(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(SchedulerError, match="The file could not be written") as caught:
+        await BatchClient("local").leave(str(tmp_path / "file"), "name", "a-secret")
+    assert "a-secret" not in str(caught.value)

@@ -1,0 +1,317 @@
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from batchspawner.client.monitor import Monitor
+from batchspawner.client.shared_monitors import shared_monitor
+from batchspawner.commands import CommandResult
+from batchspawner.jobs import JobState, JobStatus
+from tests.fakes import HIDDEN, FakeRunner, FakeScheduler, fake
+
+
+@pytest.fixture
+def setting():
+    cluster, scheduler, runner = fake()
+    return cluster, lambda: Monitor(scheduler, runner)
+
+
+class ListingsOnly(FakeRunner):
+    """Run as somebody for whom sudo runs nothing else."""
+
+    async def run(self, argv, **more):
+        if argv[0] != "query":
+            return CommandResult(tuple(argv), 1, "", "sudo: a password is required")
+        return await super().run(argv, **more)
+
+
+async def seen(watch, state, seconds=5.0):
+    return await asyncio.wait_for(watch.until(lambda status: status.state is state), seconds)
+
+
+async def test_nothing_is_asked_while_nothing_is_watched(setting):
+    cluster, make = setting
+    monitor = make()
+    cluster.run("1")
+    watch = monitor.watch("1", 0.01)
+    await watch.change()
+    watch.close()
+    await asyncio.sleep(0.05)
+    asked = len(cluster.commands)
+    await asyncio.sleep(0.1)
+    assert len(cluster.commands) == asked
+
+
+async def test_a_thousand_jobs_are_one_query(setting):
+    cluster, make = setting
+    monitor = make()
+    watches = []
+    for number in range(1000):
+        cluster.run(str(number))
+        watches.append(monitor.watch(str(number), 60))
+    await asyncio.gather(*(watch.change() for watch in watches))
+    assert cluster.commands == ["query"]
+
+
+async def test_the_shortest_wish_rules_the_interval(setting):
+    cluster, make = setting
+    monitor = make()
+    cluster.run("1")
+    cluster.run("2")
+    calm, hasty = monitor.watch("1", 60), monitor.watch("2", 0.02)
+    await calm.change()
+    cluster.run("1", host="node2")
+    status = await asyncio.wait_for(calm.until(lambda s: s.host == "node2"), 2)
+    assert status.host == "node2"
+    hasty.close()
+
+
+async def test_news_of_a_job_has_the_scheduler_asked_at_once(setting, monkeypatch):
+    cluster, make = setting
+    monkeypatch.setattr(FakeScheduler, "floor", 30.0)
+    cluster.run("1")
+    watch = make().watch("1", 60)
+    status = await watch.change()
+    cluster.run("1", host="node2")
+    watch.hurry()
+    assert (await asyncio.wait_for(watch.change(status), 2)).host == "node2"
+
+
+async def test_queries_never_overlap(setting):
+    cluster, make = setting
+    cluster.delay = 0.05
+    cluster.run("1")
+    monitor = make()
+    watch = monitor.watch("1", 0.0)
+    await watch.change()
+    for _ in range(20):
+        monitor.wake()
+        await asyncio.sleep(0.01)
+    assert len(cluster.commands) >= 3
+    assert cluster.peak == 1
+
+
+async def test_no_wish_goes_below_the_floor_of_the_scheduler(setting, monkeypatch):
+    cluster, make = setting
+    monkeypatch.setattr(FakeScheduler, "floor", 0.2)
+    monitor = make()
+    cluster.run("1")
+    await monitor.watch("1", 0.0).change()
+    await asyncio.sleep(0.5)
+    assert 2 <= len(cluster.commands) <= 3
+
+
+async def test_a_site_may_want_it_asked_less_often(setting):
+    cluster, make = setting
+    monitor = make()
+    monitor.keep_floor(30.0)
+    cluster.run("1")
+    watch = monitor.watch("1", 0.0)
+    await watch.change()
+    for _ in range(20):
+        monitor.hurry()
+        await asyncio.sleep(0.01)
+    # The reserve of a scheduler that was not asked for long.
+    assert len(cluster.commands) == 5
+    monitor.keep_floor(0.0)
+    await watch.renewed()
+
+
+async def test_a_failed_query_says_nothing_about_the_job(setting):
+    cluster, make = setting
+    cluster.run("1")
+    watch = make().watch("1", 0.01)
+    running = await seen(watch, JobState.RUNNING)
+    cluster.down = True
+    cluster.jobs.clear()
+    await asyncio.sleep(0.3)
+    assert watch.status == running
+    assert "cannot connect" in str(watch.trouble)
+
+
+async def test_the_pauses_grow_while_the_scheduler_is_down_and_it_is_never_given_up(setting):
+    cluster, make = setting
+    cluster.down = True
+    cluster.run("1")
+    watch = make().watch("1", 0.02)
+    await asyncio.sleep(0.5)
+    assert 2 <= len(cluster.commands) <= 6
+    cluster.down = False
+    assert (await seen(watch, JobState.RUNNING)).host == "node1"
+    assert watch.trouble is None
+
+
+async def test_an_end_is_told_with_its_cause(setting):
+    cluster, make = setting
+    cluster.run("1")
+    watch = make().watch("1", 0.01)
+    await seen(watch, JobState.RUNNING)
+    cluster.set("1", JobState.TIMEOUT, exit_code=0, signal=9)
+    ended = await seen(watch, JobState.TIMEOUT)
+    assert ended == JobStatus("1", JobState.TIMEOUT, "TIMEOUT", exit_code=0, signal=9)
+
+
+async def test_a_job_without_a_trace_is_gone_only_at_the_second_listing(setting):
+    cluster, make = setting
+    watch = make().watch("7", 0.01)
+    status = await asyncio.wait_for(watch.change(), 5)
+    assert status.gone
+    assert cluster.commands == ["query", "confirm", "query", "confirm"]
+
+
+async def test_a_job_missing_in_the_list_that_another_source_knows_lives(setting):
+    cluster, make = setting
+    watch = make().watch("1", 0.01)
+    cluster.ended["1"] = JobStatus("1", JobState.RUNNING, "RUNNING", host="node1")
+    assert (await seen(watch, JobState.RUNNING)).host == "node1"
+    assert not watch.status.is_final
+
+
+async def test_a_job_that_we_may_not_see_is_asked_for_as_its_owner():
+    cluster, scheduler, owner = fake()
+    monitor = Monitor(scheduler, FakeRunner(cluster, sees=False))
+    cluster.run("1")
+    watch = monitor.watch("1", 0.01, owner=owner)
+    assert (await seen(watch, JobState.RUNNING)).host == "node1"
+    cluster.jobs.clear()
+    assert (await asyncio.wait_for(watch.until(lambda s: s.is_final), 5)).gone
+
+
+async def test_hidden_jobs_cost_one_query_an_owner_however_many_they_are():
+    cluster, scheduler, owner = fake()
+    monitor = Monitor(scheduler, FakeRunner(cluster, sees=False))
+    watches = []
+    for number in range(50):
+        cluster.run(str(number))
+        watches.append(monitor.watch(str(number), 0.01, owner=owner))
+    await asyncio.gather(*(watch.change() for watch in watches))
+    cluster.commands.clear()
+    for _ in range(3):
+        await watches[0].renewed()
+    rounds = len(cluster.commands) // 2
+    assert cluster.commands[: 2 * rounds] == ["query", "query"] * rounds
+
+
+async def test_the_owner_of_a_hidden_job_is_asked_how_it_ended():
+    cluster, scheduler, owner = fake()
+    monitor = Monitor(scheduler, FakeRunner(cluster, sees=False))
+    cluster.run("1")
+    watch = monitor.watch("1", 0.01, owner=owner)
+    await seen(watch, JobState.RUNNING)
+    cluster.set("1", JobState.OUT_OF_MEMORY, exit_code=137)
+    assert (await seen(watch, JobState.OUT_OF_MEMORY)).exit_code == 137
+
+
+async def test_an_end_in_the_owners_listing_is_explained_to_the_owner(monkeypatch):
+    cluster, scheduler, owner = fake()
+    monitor = Monitor(scheduler, FakeRunner(cluster, sees=False))
+    cluster.set("1", JobState.FAILED, exit_code=3)
+    bare = {"1": JobStatus("1", JobState.FAILED, "FAILED")}
+    monkeypatch.setattr(
+        FakeScheduler, "_listing", lambda _, result: {} if result.stdout == HIDDEN else bare
+    )
+    watch = monitor.watch("1", 0.01, owner=owner)
+    assert (await seen(watch, JobState.FAILED)).exit_code == 3
+
+
+async def test_a_hidden_job_can_be_gone_where_its_owner_may_only_be_asked_for_listings():
+    cluster, scheduler, _ = fake()
+    monitor = Monitor(scheduler, FakeRunner(cluster, sees=False))
+    cluster.run("1")
+    watch = monitor.watch("1", 0.01, owner=ListingsOnly(cluster))
+    await seen(watch, JobState.RUNNING)
+    cluster.jobs.clear()
+    assert (await asyncio.wait_for(watch.until(lambda s: s.is_final), 5)).gone
+
+
+async def test_a_job_that_nobody_may_see_is_not_gone_while_its_owner_cannot_be_asked():
+    cluster, scheduler, _ = fake()
+    down, *_ = fake()
+    monitor = Monitor(scheduler, FakeRunner(cluster, sees=False))
+    down.down = True
+    watch = monitor.watch("1", 0.01, owner=FakeRunner(down))
+    await asyncio.sleep(0.2)
+    assert watch.status is None
+
+
+async def test_an_ended_job_is_not_asked_for_again(setting):
+    cluster, make = setting
+    cluster.set("1", JobState.COMPLETED)
+    watch = make().watch("1", 0.01)
+    await seen(watch, JobState.COMPLETED)
+    asked = len(cluster.commands)
+    await asyncio.sleep(0.1)
+    assert len(cluster.commands) == asked
+
+
+async def test_a_broken_answer_does_not_end_the_watch(setting, monkeypatch):
+    cluster, make = setting
+    monitor = make()
+    cluster.run("1")
+    whole = type(monitor.scheduler)._listing
+    answers = iter([lambda *_: {}["no such key"]])
+    monkeypatch.setattr(
+        type(monitor.scheduler), "_listing", lambda *args: next(answers, whole)(*args)
+    )
+    assert (await seen(monitor.watch("1", 0.01), JobState.RUNNING)).host == "node1"
+
+
+async def test_a_monitor_whose_task_dies_starts_again(setting, monkeypatch):
+    cluster, make = setting
+    monitor = make()
+    cluster.run("1")
+    watch = monitor.watch("1", 0.01)
+    await seen(watch, JobState.RUNNING)
+    due = Monitor._due
+    broken = iter([lambda *_: 1 / 0])
+    monkeypatch.setattr(Monitor, "_due", lambda self: next(broken, due)(self))
+    await asyncio.sleep(0.1)
+    cluster.set("1", JobState.COMPLETED)
+    await seen(watch, JobState.COMPLETED)
+
+
+async def test_a_monitor_that_dies_each_time_leaves_time_for_others(setting, monkeypatch, caplog):
+    _, make = setting
+    monkeypatch.setattr(FakeScheduler, "floor", 30.0)
+    deaths = []
+
+    def dies(_):
+        deaths.append(1)
+        raise RuntimeError("it cannot go on")
+
+    monkeypatch.setattr(Monitor, "_due", dies)
+    watch = make().watch("1", 0.01)
+    await asyncio.sleep(0.1)
+    assert deaths == [1]
+    assert "RuntimeError: it cannot go on" in caplog.text
+    watch.close()
+
+
+async def test_an_unknown_state_keeps_the_job_alive(setting):
+    cluster, make = setting
+    cluster.set("1", JobState.UNKNOWN)
+    watch = make().watch("1", 0.01)
+    assert not (await seen(watch, JobState.UNKNOWN)).is_final
+
+
+async def test_a_second_watch_of_a_job_knows_at_once_what_the_first_knows(setting):
+    cluster, make = setting
+    monitor = make()
+    cluster.run("1")
+    first = monitor.watch("1")
+    known = await first.change()
+    assert monitor.watch("1").status == known
+
+
+async def test_equal_schedulers_and_runners_share_a_monitor():
+    cluster, scheduler, runner = fake()
+    assert shared_monitor(scheduler, runner) is shared_monitor(
+        type(scheduler)(cluster), type(runner)(cluster)
+    )
+
+
+async def test_only_a_job_id_is_watched(setting):
+    _, make = setting
+    with pytest.raises(ValueError, match="is not a job id"):
+        make().watch("1; true")

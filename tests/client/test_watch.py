@@ -1,0 +1,76 @@
+"""What the shared monitor does where real schedulers, or we ourselves, make it hard."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from batchspawner.client.batch_client import BatchClient
+from batchspawner.client.monitor import Monitor
+from batchspawner.jobs import JobRequest, JobState
+from batchspawner.runners import LocalRunner, ask
+from tests.real.users import USERS
+from tests.sites import SlurmSite
+
+
+def use(site, monkeypatch) -> None:
+    for name, value in site.environment.items():
+        monkeypatch.setenv(name, value)
+
+
+async def running(client, site, body: str = "sleep 60"):
+    """Submit a job, and return its watch once it runs."""
+    job_id = await client.submit(JobRequest(site.script(body), arguments=site.quiet))
+    watch = client.watch(job_id, 0.5)
+    await asyncio.wait_for(watch.until(lambda status: status.state is JobState.RUNNING), 40)
+    return watch
+
+
+async def ended(watch):
+    return await asyncio.wait_for(watch.until(lambda status: status.is_final), 40)
+
+
+async def test_a_monitor_whose_task_dies_still_tells_the_end_of_a_job(site, monkeypatch):
+    use(site, monkeypatch)
+    client = site.client()
+    watch = await running(client, site)
+    due, deaths = Monitor._due, []
+
+    def dies_once(monitor):
+        if not deaths:
+            deaths.append(monitor)
+            raise RuntimeError("the monitor's task dies")
+        return due(monitor)
+
+    monkeypatch.setattr(Monitor, "_due", dies_once)
+    await client.cancel(watch.job_id)
+    assert (await ended(watch)).state is JobState.CANCELLED
+    assert deaths
+
+
+@pytest.fixture
+def private_slurm(tmp_path):
+    """A Slurm that shows a job to its owner only."""
+    if SlurmSite.unavailable:
+        pytest.skip(SlurmSite.unavailable)
+    site = SlurmSite(tmp_path)
+    site.start()
+    with site.cluster.conf.open("a") as conf:
+        conf.write("PrivateData=jobs\n")
+    site.cluster.run("scontrol", "reconfigure")
+    yield site
+    site.stop()
+
+
+@pytest.mark.slurm
+@pytest.mark.scheduler
+async def test_a_job_that_only_its_owner_may_see_is_followed_to_its_end(private_slurm, monkeypatch):
+    use(private_slurm, monkeypatch)
+    owner, other = (LocalRunner(("sudo", "-E", "-H", "-u", name)) for name in USERS[:2])
+    client = BatchClient("slurm", owner, other)
+    watch = await running(client, private_slurm, "sleep 3; exit 3")
+    for call in client.scheduler.query([watch.job_id]):
+        assert await ask(client.scheduler, call, other) == {}
+    end = await ended(watch)
+    assert (end.state, end.exit_code) == (JobState.FAILED, 3)

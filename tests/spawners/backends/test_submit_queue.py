@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from batchspawner.spawners.backends.submit_queue import Gate, shared_gate
+
+
+async def enter(gate, ticket, order, leave):
+    async with gate.entered(ticket):
+        order.append(ticket.who)
+        await leave.wait()
+
+
+async def settle():
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
+async def test_no_more_than_the_limit_are_inside():
+    gate, order, leave = Gate(2), [], asyncio.Event()
+    tasks = [
+        asyncio.ensure_future(enter(gate, gate.ticket(str(n)), order, leave)) for n in range(5)
+    ]
+    await settle()
+    assert order == ["0", "1"]
+    leave.set()
+    await asyncio.gather(*tasks)
+    assert order == ["0", "1", "2", "3", "4"]
+
+
+async def test_a_user_with_many_does_not_keep_the_others_waiting():
+    gate, order, leave = Gate(1), [], asyncio.Event()
+    users = ["ada", "ada", "ada", "ben", "cleo", "ben"]
+    tasks = [asyncio.ensure_future(enter(gate, gate.ticket(who), order, leave)) for who in users]
+    leave.set()
+    await asyncio.gather(*tasks)
+    assert order == ["ada", "ada", "ben", "cleo", "ada", "ben"]
+
+
+async def test_a_ticket_tells_how_many_are_before_it():
+    gate = Gate(1)
+    tickets = [gate.ticket(who) for who in ("x", "ada", "ada", "ben", "ada")]
+    assert [ticket.ahead for ticket in tickets] == [0, 0, 2, 1, 3]
+
+
+async def test_what_a_ticket_says_is_what_happens():
+    gate = Gate(1)
+    users = [*"xaabcabca"]
+    tickets = [gate.ticket(who) for who in users]
+    said = {id(ticket): ticket.ahead for ticket in tickets[1:]}
+    places = []
+
+    async def one(ticket):
+        async with gate.entered(ticket):
+            places.append(ticket)
+
+    await asyncio.gather(*(one(ticket) for ticket in tickets))
+    assert [said[id(ticket)] for ticket in places[1:]] == list(range(8))
+
+
+async def test_who_gives_up_waiting_lets_the_others_by():
+    gate, order, leave = Gate(1), [], asyncio.Event()
+    tickets = [gate.ticket(who) for who in ("ada", "ben", "cleo")]
+    tasks = [asyncio.ensure_future(enter(gate, ticket, order, leave)) for ticket in tickets]
+    await settle()
+    tasks[1].cancel()
+    leave.set()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    assert order == ["ada", "cleo"]
+
+
+async def test_who_is_cancelled_inside_gives_the_place_back():
+    gate, order, leave = Gate(1), [], asyncio.Event()
+    tasks = [
+        asyncio.ensure_future(enter(gate, gate.ticket(who), order, leave)) for who in ("ada", "ben")
+    ]
+    await settle()
+    tasks[0].cancel()
+    await settle()
+    assert order == ["ada", "ben"]
+    leave.set()
+    with pytest.raises(asyncio.CancelledError):
+        await tasks[0]
+    await tasks[1]
+
+
+async def test_all_spawners_of_a_scheduler_share_a_gate():
+    assert shared_gate("slurm", 3) is shared_gate("slurm", 4)
+    assert shared_gate("slurm", 5).limit == 5
+    assert shared_gate("slurm", 5) is not shared_gate("lsf", 5)

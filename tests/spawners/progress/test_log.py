@@ -1,0 +1,181 @@
+"""What is told of a start: the same in every tab, and after a restart of the Hub."""
+
+from __future__ import annotations
+
+import asyncio
+import operator
+
+import pytest
+
+from batchspawner.commands import Call
+from batchspawner.jobs import JobState
+from batchspawner.schedulers.reasons import Reason
+from batchspawner.spawners.progress import wait_statistics
+from batchspawner.spawners.progress.log import news, tell
+from tests.fakes import FakeScheduler
+from tests.spawners.conftest import FakeSpawner
+from tests.spawners.site import restored, stored_state
+from tests.spawners.test_life import begin, until
+
+
+@pytest.fixture(autouse=True)
+def _no_waits():
+    wait_statistics.forget_waits()
+    yield
+    wait_statistics.forget_waits()
+
+
+class Tab:
+    """A page that shows the progress."""
+
+    def __init__(self, spawner) -> None:
+        self.events = []
+        self.task = asyncio.ensure_future(self._listen(spawner))
+
+    async def _listen(self, spawner) -> None:
+        async for event in spawner.progress():
+            self.events.append(event)
+
+    async def shows(self, *texts: str) -> None:
+        def all_there():
+            last = [event["message"] for event in self.events[-len(texts) :]]
+            return len(last) == len(texts) and all(map(operator.contains, last, texts))
+
+        try:
+            await until(all_there)
+        finally:
+            self.task.cancel()
+        assert [event["progress"] for event in self.events] == sorted(
+            event["progress"] for event in self.events
+        )
+
+
+ALL = ("Submitting", "Job 1 is submitted to Fake: 2 cores", "Resources", "runs on node1")
+
+
+async def run_until_it_runs(spawner, cluster):
+    spawner.req_nprocs = "2"
+    first = Tab(spawner)
+    task = await begin(spawner)
+    await until(lambda: len(first.events) > 2)
+    cluster.set("1", JobState.PENDING, reason="Resources")
+    await until(lambda: "Resources" in first.events[-1]["message"])
+    cluster.run("1")
+    return first, task
+
+
+async def test_a_tab_that_is_opened_late_shows_what_the_first_one_shows(spawner, cluster):
+    first, task = await run_until_it_runs(spawner, cluster)
+    await first.shows(ALL[-1])
+    second = Tab(spawner)
+    await second.shows(*ALL)
+    assert [list(event.values()) for event in second.events] == spawner.story
+    task.cancel()
+
+
+async def test_a_page_says_since_when_the_scheduler_is_silent(spawner, cluster, monkeypatch):
+    monkeypatch.setattr("batchspawner.spawners.progress.messages._PATIENCE", 0.1)
+    monkeypatch.setattr("batchspawner.spawners.backends.scheduler_backend._FIRST_ANSWER", 0.1)
+    silent = "Fake has not answered for about a minute; this is what was known before"
+    task = await begin(spawner)
+    await until(lambda: spawner.backend.status)
+    cluster.down = True
+    await Tab(spawner).shows(f"Job 1 waits in the queue. {silent}")
+    task.cancel()
+    spawner.backend.close()
+    later = restored(FakeSpawner, spawner.orm_spawner)
+    assert await later.poll() is None
+    await Tab(later).shows(f"Job 1 is submitted to Fake. {silent}")
+    cluster.down = False
+    await until(lambda: later.backend.status, 10)
+    assert later.backend.describe() == (20, "Job 1 waits in the queue")
+    later.clear_state()
+
+
+async def test_a_hub_that_restarts_tells_the_same_story(spawner, cluster):
+    first, task = await run_until_it_runs(spawner, cluster)
+    await first.shows(ALL[-1])
+    task.cancel()
+    later = restored(FakeSpawner, spawner.orm_spawner)
+    assert later.story == spawner.story
+    second = Tab(later)
+    await second.shows(*ALL)
+    assert [list(event.values()) for event in second.events] == spawner.story
+    later.clear_state()
+
+
+async def test_a_job_that_is_put_back_does_not_put_the_percentage_back(spawner, cluster):
+    first, task = await run_until_it_runs(spawner, cluster)
+    await until(lambda: "runs on" in first.events[-1]["message"])
+    cluster.set("1", JobState.PENDING, reason="BeginTime")
+    await first.shows("runs on", "BeginTime")
+    assert first.events[-1]["progress"] == 60
+    task.cancel()
+
+
+async def test_the_next_start_begins_a_new_story(spawner, cluster):
+    task = await begin(spawner)
+    assert spawner.story
+    task.cancel()
+    spawner.clear_state()
+    assert (spawner.story, spawner.waited, spawner.submitted_at) == ([], 0.0, 0.0)
+
+
+async def test_a_page_gets_only_what_it_has_not_shown():
+    story = [[0, "a"], [10, "b"]]
+    assert news([], story) == [{"progress": 0, "message": "a"}, {"progress": 10, "message": "b"}]
+    assert news(story, [[0, "a"], [10, "c"]]) == [{"progress": 10, "message": "c"}]
+    assert news(story, story) == []
+
+
+async def test_words_that_change_while_a_stage_lasts_do_not_fill_the_database(spawner):
+    for minute in range(50):
+        tell(spawner, 20, f"starts in {minute} minutes")
+    assert spawner.story == [[20, "starts in 49 minutes"]]
+
+
+async def test_the_usual_wait_is_that_of_the_recent_starts_here(spawner, cluster):
+    for number in range(3):
+        wait_statistics.note_wait("fake", "", f"old{number}", 200.0)
+    tab = Tab(spawner)
+    task = await begin(spawner)
+    cluster.set("1", JobState.PENDING, reason="Resources")
+    await tab.shows("Usually the wait is about 3 minutes here")
+    task.cancel()
+
+
+async def test_two_starts_do_not_yet_make_a_habit():
+    wait_statistics.note_wait("fake", "", "1", 200.0)
+    wait_statistics.note_wait("fake", "", "1", 300.0)
+    wait_statistics.note_wait("fake", "", "2", 200.0)
+    assert wait_statistics.usual_wait("fake", "") is None
+
+
+async def test_a_wait_is_stored_and_known_again_after_a_restart(spawner, cluster):
+    task = await begin(spawner)
+    cluster.run("1")
+    await until(lambda: spawner.waited)
+    spawner.receive_report(4321)
+    await asyncio.wait_for(task, 5)
+    assert stored_state(spawner)["waited"] == spawner.waited
+    wait_statistics.forget_waits()
+    wait_statistics.note_wait("fake", "", "x", 50.0)
+    wait_statistics.note_wait("fake", "", "y", 60.0)
+    later = restored(FakeSpawner, spawner.orm_spawner)
+    assert await later.poll() is None
+    assert wait_statistics.usual_wait("fake", "") == 50.0
+    later.clear_state()
+
+
+async def test_a_limit_of_cores_is_told_with_its_figures(spawner, cluster, monkeypatch):
+    reasons = [Reason("TooMany", "you use too many cores", "Stop one.", of_cores=True)]
+    monkeypatch.setattr(FakeScheduler, "reasons", reasons)
+    answers = {"core_usage": {"1": ("normal", 64)}, "core_limits": {"normal": 64}, "ahead": {}}
+    for method, answer in answers.items():
+        call = Call(("query", ""), lambda _, answer=answer: answer)
+        monkeypatch.setattr(FakeScheduler, method, lambda _, call=call: call, raising=False)
+    tab = Tab(spawner)
+    task = await begin(spawner)
+    cluster.set("1", JobState.PENDING, reason="TooMany")
+    await tab.shows("you use too many cores. You use 64 of 64 cores now. Stop one.")
+    task.cancel()

@@ -1,0 +1,153 @@
+"""What a waiting user reads, whole sentences."""
+
+from __future__ import annotations
+
+import time
+from types import SimpleNamespace
+
+import pytest
+
+from batchspawner.jobs import JobState, JobStatus
+from batchspawner.schedulers.slurm.scheduler import Slurm
+from batchspawner.spawners.progress.messages import (
+    Outlook,
+    describe_request,
+    describe_start,
+    describe_submit,
+    say_minutes,
+)
+
+
+def told(state=JobState.PENDING, outlook=None, port=0, **facts) -> tuple[int, str]:
+    spawner = SimpleNamespace(
+        job_id="12",
+        port=port,
+        batchspawner_singleuser_cmd="batchspawner-singleuser",
+        hub=SimpleNamespace(api_url="http://hub:8081/hub/api"),
+    )
+    status = JobStatus("12", state, **facts)
+    return describe_start(spawner, Slurm(), status, outlook or Outlook())
+
+
+def test_a_limit_is_told_with_what_to_do():
+    assert told(reason="QOSMaxCpuPerUserLimit") == (
+        20,
+        (
+            "Job 12 waits in the queue: you already use as many cores as one user may have here "
+            "at a time. Stop another server or job of yours, or ask for less. (Slurm says: "
+            "QOSMaxCpuPerUserLimit)"
+        ),
+    )
+
+
+def test_the_cores_of_a_user_are_told_where_they_are_the_limit():
+    outlook = Outlook(cores=(64, 64))
+    assert told(reason="QOSMaxCpuPerUserLimit", outlook=outlook)[1] == (
+        "Job 12 waits in the queue: you already use as many cores as one user may have here at a "
+        "time. You use 64 of 64 cores now. Stop another server or job of yours, or ask for less. "
+        "(Slurm says: QOSMaxCpuPerUserLimit)"
+    )
+
+
+def test_place_expected_start_and_usual_wait_are_told_where_they_are_known():
+    outlook = Outlook(ahead=3, usual=170.0)
+    assert told(reason="Priority", outlook=outlook, expected_start=time.time() + 1230) == (
+        20,
+        (
+            "Job 12 waits in the queue: jobs that come before it wait, too. 3 jobs wait before "
+            "it. It is expected to start in about 20 minutes. Usually the wait is about 3 "
+            "minutes here. (Slurm says: Priority)"
+        ),
+    )
+
+
+def test_nothing_is_promised_of_a_job_that_does_not_start_by_waiting():
+    outlook = Outlook(ahead=3, usual=170.0)
+    message = told(JobState.HELD, reason="JobHeldUser", outlook=outlook)[1]
+    assert message == (
+        "Job 12 is held: you, or a program of yours, put it on hold. Release it (scontrol "
+        "release), or stop this server and start it again. (Slurm says: JobHeldUser)"
+    )
+
+
+def test_an_expected_start_that_has_passed_is_not_told():
+    assert told(expected_start=time.time() - 5)[1] == "Job 12 waits in the queue"
+
+
+def test_the_next_one_is_told_so():
+    assert told(outlook=Outlook(ahead=0))[1] == (
+        "Job 12 waits in the queue. It is the next one in its queue"
+    )
+
+
+def test_a_job_that_runs_is_told_with_its_node():
+    assert told(JobState.RUNNING, host="n7") == (60, "Job 12 runs on n7; its server is starting")
+
+
+def test_a_server_that_is_silent_for_long_is_told_with_where_to_look():
+    percent, message = told(JobState.RUNNING, host="n7", outlook=Outlook(running=90))
+    assert percent == 60
+    assert "the node must reach http://hub:8081/hub/api and find batchspawner-single" in message
+
+
+@pytest.mark.parametrize(
+    ("silence", "more"),
+    [
+        (0, ""),
+        (59, ""),
+        (200, ". Slurm has not answered for about 3 minutes; this is what was known before"),
+    ],
+)
+def test_how_old_the_news_are_is_told_where_the_scheduler_does_not_answer(silence, more):
+    outlook = Outlook(silence=silence)
+    assert told(outlook=outlook)[1] == f"Job 12 waits in the queue{more}"
+
+
+def test_a_server_that_has_reported_is_nearly_there():
+    assert told(JobState.RUNNING, port=4321) == (90, "Job 12 runs, and its server is starting")
+
+
+def test_what_was_asked_is_told_with_the_submit():
+    asked = {
+        "partition": "gpu",
+        "queue": "",
+        "nprocs": "1",
+        "memory": "4G",
+        "ngpus": "2",
+        "runtime": "8:00:00",
+        "account": "",
+        "qos": "",
+    }
+    assert describe_request("12", "Slurm", asked) == (
+        "Job 12 is submitted to Slurm: queue gpu, 1 core, 4G of memory, 2 GPUs, at most 8:00:00 "
+        "of time"
+    )
+    assert describe_request("12", "Slurm", {}) == "Job 12 is submitted to Slurm"
+
+
+@pytest.mark.parametrize(
+    ("ahead", "text"),
+    [
+        (0, "Submitting the job to Slurm"),
+        (1, "Submitting the job to Slurm; one other submit comes first"),
+        (7, "Submitting the job to Slurm; 7 other submits come first"),
+    ],
+)
+def test_a_submit_tells_how_many_come_before_it(ahead, text):
+    assert describe_submit(ahead, "Slurm") == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (20, "about a minute"),
+        (170, "about 3 minutes"),
+        (1230, "about 20 minutes"),
+        (5700, "about 2 hours"),
+        (4000, "about 65 minutes"),
+        (86400, "about 24 hours"),
+        (200000, "about 2 days"),
+    ],
+)
+def test_times_are_rounded_to_what_one_can_know(seconds, text):
+    assert say_minutes(seconds) == text
