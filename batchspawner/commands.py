@@ -45,7 +45,7 @@ class CommandResult:
 
 
 @dataclass(frozen=True)
-class Call(Generic[T]):
+class Command(Generic[T]):
     """Pair one command with the function that reads its answer.
 
     `argv` never passes through a shell. `environment` is added to what the scheduler's tools

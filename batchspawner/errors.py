@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from .commands import CommandResult
-    from .jobs import JobStatus
+    from .jobs import JobInfo
 
 
 class BatchError(Exception):
@@ -86,7 +86,7 @@ class ParseError(SchedulerError):
 class JobFailed(BatchError):
     """Report a job that ended without success."""
 
-    def __init__(self, status: JobStatus, log_tail: str = "") -> None:
+    def __init__(self, status: JobInfo, log_tail: str = "") -> None:
         self.status = status
         self.log_tail = log_tail
         super().__init__(status, log_tail)
@@ -153,7 +153,7 @@ class OptionsError(BatchError):
         return f"{name}: {self.given!r} is not allowed; {self.allowed}"
 
 
-def failure_of(status: JobStatus, log_tail: str = "") -> BatchError | None:
+def failure_of(status: JobInfo, log_tail: str = "") -> BatchError | None:
     """Return the exception that describes how a job ended, or None where it succeeded.
 
     Raises ValueError for a job that has not ended.

@@ -54,7 +54,7 @@ _FINAL = frozenset(
 
 
 @dataclass(frozen=True)
-class JobStatus:
+class JobInfo:
     """Hold what a scheduler says about one job at one moment.
 
     Times are seconds since the epoch. `end` is when a running job reaches its walltime, or when

@@ -25,7 +25,7 @@ from .waiting import within
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from .commands import Call
+    from .commands import Command
     from .schedulers.base import Scheduler
 
 T = TypeVar("T")
@@ -130,7 +130,7 @@ class SshRunner:
         return result
 
 
-async def ask(scheduler: Scheduler, call: Call[T], runner: Runner) -> T:
+async def ask(scheduler: Scheduler, call: Command[T], runner: Runner) -> T:
     """Run a scheduler's command in an environment made for it, and read its answer."""
     names = (*scheduler.tool_variables, *(IDENTITY if runner.is_this_user else ()))
     environment = tool_environment(names, call.environment)

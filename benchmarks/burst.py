@@ -26,7 +26,7 @@ import requests
 from batchspawner.client.batch_client import BatchClient
 from batchspawner.jobs import JobRequest
 from batchspawner.runners import LocalRunner
-from batchspawner.spawners.backends.submit_queue import Gate
+from batchspawner.spawners.backends.submit_queue import SubmitQueue
 from benchmarks.measuring import report
 from benchmarks.slurm_hub import OURS, PEER, slurm, slurm_hub
 from tests.real.users import USERS
@@ -159,7 +159,7 @@ def bare_sbatch(cluster, jobs: int) -> float:
 async def our_submits(cluster, jobs: int) -> float:
     """Return how many jobs a second our client submits, through the gate of the spawners."""
     os.environ.update(cluster.environment)
-    client, gate = BatchClient("slurm", LocalRunner(AS_USER)), Gate(CONCURRENCY)
+    client, gate = BatchClient("slurm", LocalRunner(AS_USER)), SubmitQueue(CONCURRENCY)
 
     async def submit(number: int) -> str:
         async with gate.entered(gate.ticket(USERS[number % len(USERS)])):

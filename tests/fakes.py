@@ -6,9 +6,9 @@ import asyncio
 import itertools
 from dataclasses import dataclass, field, replace
 
-from batchspawner.commands import Call, CommandResult
+from batchspawner.commands import Command, CommandResult
 from batchspawner.errors import SchedulerUnavailable, SubmitError
-from batchspawner.jobs import JobState, JobStatus, TaggedJob
+from batchspawner.jobs import JobInfo, JobState, TaggedJob
 from batchspawner.schedulers.base import Scheduler
 
 HIDDEN = "nothing that you may see"
@@ -18,8 +18,8 @@ HIDDEN = "nothing that you may see"
 class Cluster:
     """What the fake scheduler's daemon would know, and how it misbehaves."""
 
-    jobs: dict[str, JobStatus] = field(default_factory=dict)
-    ended: dict[str, JobStatus] = field(default_factory=dict)
+    jobs: dict[str, JobInfo] = field(default_factory=dict)
+    ended: dict[str, JobInfo] = field(default_factory=dict)
     tags: dict[str, str] = field(default_factory=dict)
     requests: list = field(default_factory=list)
     commands: list[str] = field(default_factory=list)
@@ -32,7 +32,7 @@ class Cluster:
     numbers: itertools.count = field(default_factory=lambda: itertools.count(1))
 
     def set(self, job_id: str, state: JobState, **facts) -> None:
-        status = JobStatus(job_id, state, state.name, **facts)
+        status = JobInfo(job_id, state, state.name, **facts)
         if state.is_final:
             self.jobs.pop(job_id, None)
             self.ended[job_id] = status
@@ -85,10 +85,10 @@ class FakeScheduler(Scheduler):
             self._check(result, SubmitError)
             return result.stdout
 
-        return Call(("submit", request.tag), parse, request.script, request.environment)
+        return Command(("submit", request.tag), parse, request.script, request.environment)
 
     def query(self, job_ids):
-        return [Call(("query", ""), lambda result: self._listing(result))]
+        return [Command(("query", ""), lambda result: self._listing(result))]
 
     def confirm(self, job_id):
         def parse(result):
@@ -97,14 +97,14 @@ class FakeScheduler(Scheduler):
                 return None
             return self.cluster.jobs.get(job_id) or self.cluster.ended.get(job_id)
 
-        return [Call(("confirm", job_id), parse)]
+        return [Command(("confirm", job_id), parse)]
 
     def find(self, tag):
         def parse(result):
             self._check(result)
             return [self.cluster.tags[tag]] if tag in self.cluster.tags else []
 
-        return Call(("find", tag), parse)
+        return Command(("find", tag), parse)
 
     def tagged(self):
         def parse(result):
@@ -112,13 +112,13 @@ class FakeScheduler(Scheduler):
             tags = {job_id: tag for tag, job_id in self.cluster.tags.items()}
             return [TaggedJob(job_id, "", f"x|{tags[job_id]}") for job_id in self.cluster.jobs]
 
-        return Call(("tagged", ""), parse)
+        return Command(("tagged", ""), parse)
 
     def cancel(self, job_id):
-        return Call(("cancel", job_id), self._check)
+        return Command(("cancel", job_id), self._check)
 
     def signal(self, job_id, number):
-        return Call(("signal", job_id), self._check)
+        return Command(("signal", job_id), self._check)
 
     def _listing(self, result):
         self._check(result)

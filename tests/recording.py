@@ -12,13 +12,13 @@ from tests.recorded import FOLDER, shown
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from batchspawner.commands import Call
+    from batchspawner.commands import Command
 
 
 def record(
     scheduler: str,
     name: str,
-    call: Call,
+    call: Command,
     version: str,
     *,
     prefix: tuple[str, ...] = (),

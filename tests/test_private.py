@@ -19,7 +19,7 @@ from batchspawner import (
     SlurmSpawner,
     TorqueSpawner,
 )
-from batchspawner.commands import Call
+from batchspawner.commands import Command
 from batchspawner.jobs import JobRequest
 from batchspawner.private import PrivateEnvironment
 from batchspawner.spawners.secrets.claim import Application
@@ -51,7 +51,7 @@ def test_it_is_an_environment_all_the_same():
 
 def test_neither_a_request_nor_a_call_shows_what_it_brings_to_the_scheduler():
     request = JobRequest(f"export PASSWORD={SECRET}", "tag", {"PASSWORD": SECRET})
-    call = Call(("submit",), str, SECRET, {"PASSWORD": SECRET})
+    call = Command(("submit",), str, SECRET, {"PASSWORD": SECRET})
     assert SECRET not in f"{request} {request!r} {call} {call!r}"
 
 

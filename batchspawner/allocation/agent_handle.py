@@ -15,7 +15,7 @@ _PIECE = 1 << 20
 """Bytes of input that go into one frame."""
 
 
-class Agent:
+class AgentHandle:
     """Stand for one agent: a job, or one element of an array.
 
     `host` and `address` are the node's name and its address towards us. `ends` is when the job
@@ -27,7 +27,7 @@ class Agent:
     def __init__(self, agent_id: str, facts: Mapping[str, Any]) -> None:
         self.id = agent_id
         self.facts: Mapping[str, Any] = facts
-        self.processes: dict[str, Process] = {}
+        self.processes: dict[str, RemoteProcess] = {}
         self.online = asyncio.Event()
         self.on_signal: Callable[[int], None] = lambda _: None
         self.on_silent: Callable[[], None] = lambda: None
@@ -73,11 +73,11 @@ class Agent:
         stdin: bytes | None = None,
         files: Mapping[str, str] | None = None,
         ports: int = 0,
-    ) -> Process:
+    ) -> RemoteProcess:
         """Start a program there, with a process group of its own.
 
         `env` is put on top of the job's environment. `stdin` is its whole input; None leaves it
-        open for `Process.write`. `files` are written into a private folder. In all texts,
+        open for `RemoteProcess.write`. `files` are written into a private folder. In all texts,
         ``{folder}`` stands for that folder, ``{host}`` for the node and ``{port0}`` … for `ports`
         free ports. Raises BatchError where the program cannot be started.
         """
@@ -94,7 +94,7 @@ class Agent:
         stdin: bytes | None = None,
         files: Mapping[str, str] | None = None,
         ports: int = 0,
-    ) -> Process:
+    ) -> RemoteProcess:
         """Do what `start` does, without waiting for its answer."""
         process = self.process(secrets.token_hex(8))
         order = start_order(argv, process.id, env=env, cwd=cwd, files=files, ports=ports)
@@ -105,10 +105,10 @@ class Agent:
             process.close_stdin()
         return process
 
-    def process(self, process_id: str) -> Process:
+    def process(self, process_id: str) -> RemoteProcess:
         """Return a program by its id."""
         if process_id not in self.processes:
-            self.processes[process_id] = Process(self, process_id)
+            self.processes[process_id] = RemoteProcess(self, process_id)
             if self.over is not None:
                 self.processes[process_id].lost(self.over)
         return self.processes[process_id]
@@ -210,13 +210,13 @@ class Agent:
             process.lost(error)
 
 
-class Process:
+class RemoteProcess:
     """Stand for a program that an agent runs.
 
     `out_of_memory` says that the operating system has killed it for that.
     """
 
-    def __init__(self, agent: Agent, process_id: str) -> None:
+    def __init__(self, agent: AgentHandle, process_id: str) -> None:
         self.agent = agent
         self.id = process_id
         self.pid: int | None = None
@@ -307,7 +307,7 @@ def start_order(
     files: Mapping[str, str] | None = None,
     ports: int = 0,
 ) -> dict[str, Any]:
-    """Return the order to start a program, for `Call.order` or `Agent.send`."""
+    """Return the order to start a program, for `Call.order` or `AgentHandle.send`."""
     order: dict[str, Any] = {"type": "start", "id": process_id, "argv": list(argv)}
     optional = {"env": dict(env or {}), "cwd": cwd, "files": dict(files or {}), "ports": ports}
     return {**order, **{name: value for name, value in optional.items() if value}}

@@ -14,16 +14,16 @@ from ..client.watch import CALM
 from ..errors import BatchError, failure_of
 from ..units import seconds
 from ..waiting import within
-from .call_folder import Call
+from .call_folder import CallFolder
 from .job_environment import own_environment
-from .job_records import Record
+from .job_records import JobRecord
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from ..client.watch import Watch
-    from ..jobs import JobStatus
-    from .agent_handle import Agent
+    from ..jobs import JobInfo
+    from .agent_handle import AgentHandle
     from .listener import Listener
 
 _ATTENTIVE = 5.0
@@ -46,13 +46,15 @@ class Allocation:
     why. `on_status` is called with each news of the scheduler.
     """
 
-    def __init__(self, client: BatchClient, call: Call, job_id: str, *, quiet: float = 0.0) -> None:
+    def __init__(
+        self, client: BatchClient, call: CallFolder, job_id: str, *, quiet: float = 0.0
+    ) -> None:
         self.client = client
         self.call = call
         self.job_id = job_id
         self.elements = 1
-        self.status: JobStatus | None = None
-        self.on_status: Callable[[JobStatus], None] = lambda _: None
+        self.status: JobInfo | None = None
+        self.on_status: Callable[[JobInfo], None] = lambda _: None
         self._interval = _ATTENTIVE
         self._watch: Watch | None = None
         self._doubted = asyncio.Event()
@@ -67,7 +69,7 @@ class Allocation:
         *,
         front_end: str,
         name: str,
-        call: Call | None = None,
+        call: CallFolder | None = None,
         folders: Sequence[str] | None = None,
         variables: Mapping[str, object] | None = None,
         quiet: float = 0.0,
@@ -104,21 +106,21 @@ class Allocation:
             call.close()
             raise
         if call.is_here:
-            Record(call.folder, client.scheduler.name, job_id, front_end, name).write()
+            JobRecord(call.folder, client.scheduler.name, job_id, front_end, name).write()
         self = cls(client, call, job_id, quiet=quiet)
         self.elements = elements
         if listener is None:
             self._tasks.append(asyncio.ensure_future(self._read_post()))
         return self
 
-    async def next_agent(self) -> Agent:
+    async def next_agent(self) -> AgentHandle:
         """Wait for the next agent that calls. Raises why the job ended, where it did before."""
         agent = await self.call.next_agent()
         self._look_every(CALM)
         agent.on_silent = self.suspect
         return agent
 
-    def element_of(self, agent: Agent) -> str:
+    def element_of(self, agent: AgentHandle) -> str:
         """Return the id of the job, or of the element of the array, that an agent runs in."""
         if self.elements == 1 or not agent.index:
             return self.job_id
@@ -140,7 +142,7 @@ class Allocation:
         if self._watch is not None:
             self._watch.hurry()
 
-    async def renewed(self) -> JobStatus:
+    async def renewed(self) -> JobInfo:
         """Have the scheduler asked, and return what it says from now on, not what it said."""
         watch = self.client.watch(self.job_id, self._interval)
         try:
@@ -175,7 +177,7 @@ class Allocation:
         with contextlib.suppress(asyncio.TimeoutError):
             await within(quiet, self._doubted.wait())
         watch = self._watch = self.client.watch(self.job_id, self._interval)
-        seen: JobStatus | None = None
+        seen: JobInfo | None = None
         while seen is None or not seen.is_final:
             seen = self.status = await watch.change(seen)
             self.on_status(seen)
@@ -200,11 +202,11 @@ class Allocation:
             await asyncio.sleep(_POST)
 
 
-def new_call(runtime: object = None, **settings: Any) -> Call:
+def new_call(runtime: object = None, **settings: Any) -> CallFolder:
     """Make a call whose job begins with our own environment, in our folder."""
     walltime = float(seconds("runtime", str(runtime))) if runtime else None
     beginning = {"environment": own_environment(), "cwd": str(Path.cwd()), "runtime": walltime}
-    return Call.create(**{**beginning, **settings})
+    return CallFolder.create(**{**beginning, **settings})
 
 
 def client_for(scheduler: str = "auto") -> BatchClient:

@@ -1,7 +1,7 @@
 """Hold what a job needs to call home: a folder with the agent, the key, orders and the journal.
 
 The folder is private (0700), on a file system that the job sees, too. It outlives this process:
-`Call.load` takes a call up again.
+`CallFolder.load` takes a call up again.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 from .. import agent as agent_package
 from ..agent.calling import append
 from ..agent.wire import CHUNK, Unpacker, frame_keys, pack
-from .agent_handle import Agent
+from .agent_handle import AgentHandle
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -53,7 +53,7 @@ def calls_folder() -> Path:
     return Path(chosen) if chosen else Path(state) / "batchspawner" / "calls"
 
 
-class Call:
+class CallFolder:
     """Stand for the agents of one submit: one, or one for each element of an array.
 
     It belongs to the event loop in which it is made.
@@ -67,14 +67,14 @@ class Call:
         self.seen_as: PurePath = folder
         self.id = bytes.fromhex(settings["id"])
         self.key = bytes.fromhex(settings["key"])
-        self.agents: dict[str, Agent] = {}
+        self.agents: dict[str, AgentHandle] = {}
         self.ended: BatchError | None = None
         self._settings = settings
-        self._new: asyncio.Queue[Agent | None] = asyncio.Queue()
+        self._new: asyncio.Queue[AgentHandle | None] = asyncio.Queue()
         self._listener: Listener | None = None
         self._journal = Unpacker(frame_keys(self.key, b"journal")[0])
         self._offset = 0
-        self._on_agent: Callable[[Agent], None] = self._new.put_nowait
+        self._on_agent: Callable[[AgentHandle], None] = self._new.put_nowait
 
     @classmethod
     def create(
@@ -113,16 +113,16 @@ class Call:
         return self
 
     @classmethod
-    def load(cls, folder: Path) -> Call:
+    def load(cls, folder: Path) -> CallFolder:
         """Take up the call of an earlier process. Raises OSError where there is none."""
         return cls(folder, json.loads((folder / "call.json").read_text()))
 
-    def another(self, folder: Path) -> Call:
+    def another(self, folder: Path) -> CallFolder:
         """Make a call for more agents in the same job, which are heard at the same place."""
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         fresh = {"id": secrets.token_hex(16), "key": secrets.token_hex(32)}
         _write(folder / "agent", packed_agent())
-        made = Call(folder, {**self._settings, **fresh})
+        made = CallFolder(folder, {**self._settings, **fresh})
         if self._listener is not None:
             self._listener.expect(made)
         return made
@@ -166,7 +166,7 @@ class Call:
         frame = pack(frame_keys(self.key, b"journal")[1], addressed, payload)
         append(str(self.folder / "orders"), frame)
 
-    async def next_agent(self) -> Agent:
+    async def next_agent(self) -> AgentHandle:
         """Wait for an agent that was not heard of before.
 
         Raises what `fail` was called with, when the job has ended.
@@ -178,7 +178,7 @@ class Call:
             raise self.ended
         return found
 
-    def on_agent(self, callback: Callable[[Agent], None]) -> None:
+    def on_agent(self, callback: Callable[[AgentHandle], None]) -> None:
         """Have a function called with each new agent, instead of `next_agent`."""
         self._on_agent = callback
 
@@ -209,7 +209,7 @@ class Call:
         if remove:
             shutil.rmtree(self.folder, ignore_errors=True)
 
-    def hello(self, header: Mapping[str, Any], connection: _Connection | _Post) -> Agent:
+    def hello(self, header: Mapping[str, Any], connection: _Connection | _Post) -> AgentHandle:
         """Take note of an agent that calls, for the first time or again."""
         agent = self._agent(header)
         agent.connected(header, connection)
@@ -219,10 +219,10 @@ class Call:
         """Take a frame of an agent."""
         self._agent(header).heard(header, payload)
 
-    def _agent(self, header: Mapping[str, Any]) -> Agent:
+    def _agent(self, header: Mapping[str, Any]) -> AgentHandle:
         agent = self.agents.get(header["agent"])
         if agent is None:
-            agent = self.agents[header["agent"]] = Agent(header["agent"], header)
+            agent = self.agents[header["agent"]] = AgentHandle(header["agent"], header)
             self._on_agent(agent)
         return agent
 
@@ -238,7 +238,7 @@ class _Post:
     driver = "files"
     writer = None
 
-    def __init__(self, call: Call) -> None:
+    def __init__(self, call: CallFolder) -> None:
         self._call = call
 
     def send(self, header: Mapping[str, Any], payload: bytes = b"") -> None:

@@ -21,7 +21,7 @@ _NAME = "job.json"
 
 
 @dataclass(frozen=True)
-class Record:
+class JobRecord:
     """Hold what is known of a job without asking its scheduler.
 
     `ended` is its last state, once that was heard of; `submitted` is in seconds since the epoch.
@@ -43,7 +43,7 @@ class Record:
         with os.fdopen(opened, "w", encoding="utf-8") as file:
             json.dump(found, file)
 
-    def close(self, state: str) -> Record:
+    def close(self, state: str) -> JobRecord:
         """Write down that the job has ended, unless its folder is gone; return that record."""
         ended = replace(self, ended=state)
         if self.folder.is_dir():
@@ -51,21 +51,21 @@ class Record:
         return ended
 
 
-def records() -> list[Record]:
+def records() -> list[JobRecord]:
     """Return what this user has submitted in the last days, the oldest first."""
     folder = calls_folder()
     files = chain(folder.glob(f"*/{_NAME}"), folder.glob(f"*/*/{_NAME}"))
     return sorted(filter(None, map(_read, files)), key=lambda one: one.submitted)
 
 
-def _read(file: Path) -> Record | None:
+def _read(file: Path) -> JobRecord | None:
     try:
-        return Record(file.parent, **json.loads(file.read_text(encoding="utf-8")))
+        return JobRecord(file.parent, **json.loads(file.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
         return None  # half written, or about to be removed
 
 
-def record_of(job_id: int | str) -> Record:
+def record_of(job_id: int | str) -> JobRecord:
     """Return the newest record of a job. Raises LookupError."""
     for one in reversed(records()):
         if one.job_id == str(job_id):

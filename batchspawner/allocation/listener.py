@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import Mapping
 
-    from .agent_handle import Agent
-    from .call_folder import Call
+    from .agent_handle import AgentHandle
+    from .call_folder import CallFolder
 
 _GREETING = 10.0
 """Seconds that who connects has to prove its key."""
@@ -44,7 +44,7 @@ class Listener:
         self.driver = secrets.token_hex(8)
         self.certificate = certificate
         self.addresses: list[tuple[str, int]] = []
-        self._calls: dict[bytes, Call] = {}
+        self._calls: dict[bytes, CallFolder] = {}
         self._server: asyncio.Server | None = None
         self._connections: set[asyncio.Task[None]] = set()
         self._strangers = 0
@@ -75,12 +75,12 @@ class Listener:
         self.addresses = [(name, found) for name in ([host] if host else own_addresses())]
         return self
 
-    def expect(self, call: Call) -> None:
+    def expect(self, call: CallFolder) -> None:
         """Let the agents of a call in, and write down for them where we listen."""
         call.attach(self)
         self._calls[call.id] = call
 
-    def forget(self, call: Call) -> None:
+    def forget(self, call: CallFolder) -> None:
         self._calls.pop(call.id, None)
 
     async def close(self) -> None:
@@ -115,7 +115,7 @@ class Listener:
         keep_alive(writer.get_extra_info("socket"))
         up, down = frame_keys(call.key, nonces)
         unpacker = Unpacker(up)
-        agent: Agent | None = None
+        agent: AgentHandle | None = None
         try:
             while data := await reader.read(CHUNK):
                 for header, payload in unpacker.feed(data):
@@ -131,7 +131,7 @@ class Listener:
 
     async def _greet(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-    ) -> tuple[Call, bytes]:
+    ) -> tuple[CallFolder, bytes]:
         greeting = await reader.readexactly(len(MAGIC) + 16 + 32)
         call = self._calls.get(greeting[len(MAGIC) : len(MAGIC) + 16])
         if greeting[: len(MAGIC)] != MAGIC or call is None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ..client.batch_client import BatchClient
-    from ..commands import Call
+    from ..commands import Command
     from ..spawners.secrets.package import Package
 
 _NO_RIGHT = re.compile(
@@ -46,10 +46,10 @@ class Bench:
 
 def make_bench(spawner: Any) -> Bench:
     """Return the bench of a spawner. Raises Broken where the site speaks its own commands."""
-    from ..spawners.backends.scheduler_backend import ManagedBackend
+    from ..spawners.backends.scheduler_backend import SchedulerBackend
 
     section = type(spawner).__name__
-    if not isinstance(spawner.backend, ManagedBackend):
+    if not isinstance(spawner.backend, SchedulerBackend):
         text = (
             f"{section} uses commands of the configuration (batch_submit_cmd and others, or an "
             "exec_prefix that only a shell can read); they are not checked here"
@@ -90,7 +90,7 @@ def _programs(bench: Bench) -> list[str]:
     scheduler = bench.client.scheduler
     ids = (one for one in ("1", "1.host") if scheduler.job_id_pattern.fullmatch(one))
     job_id = next(ids, "1")
-    calls: list[Call[Any]] = [
+    calls: list[Command[Any]] = [
         scheduler.submit(JobRequest("", _TAG)),
         scheduler.find(_TAG),
         scheduler.cancel(job_id),

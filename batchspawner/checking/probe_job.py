@@ -21,10 +21,10 @@ from . import probe
 from .hub_host import look_at_package, render
 
 if TYPE_CHECKING:
-    from ..jobs import JobStatus
+    from ..jobs import JobInfo
     from .findings import Finding
     from .hub_host import Bench
-    from .report_listener import Listener
+    from .report_listener import ReportListener
 
 FILE = "BATCHSPAWNER_PRIVATE_FILE"
 """The variable that names the file in which a claim code may travel."""
@@ -43,7 +43,7 @@ class Course:
     job_id: str = ""
     submit_error: SchedulerError | None = None
     cancel_error: SchedulerError | None = None
-    status: JobStatus | None = None
+    status: JobInfo | None = None
     facts: dict[str, Any] | None = None
     log: str = ""
     log_text: str = ""
@@ -76,7 +76,7 @@ def command_of(wishes: dict[str, Any], wrapper: str) -> str:
 
 
 async def run_job(
-    bench: Bench, listener: Listener, patience: float, folder: str
+    bench: Bench, listener: ReportListener, patience: float, folder: str
 ) -> tuple[Course, list[Finding]]:
     """Submit the job, wait for what it tells, visit it and cancel it. Raises Broken."""
     spawner, course = bench.spawner, Course()
@@ -117,7 +117,7 @@ async def _submit(bench: Bench, course: Course) -> None:
     course.submit_seconds = time.monotonic() - began
 
 
-async def _follow(bench: Bench, course: Course, listener: Listener, patience: float) -> None:
+async def _follow(bench: Bench, course: Course, listener: ReportListener, patience: float) -> None:
     """Wait until the job has told its facts, has ended without, or has waited too long."""
     began = time.monotonic()
     watch = bench.client.watch(course.job_id, 0.5)

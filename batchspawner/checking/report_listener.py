@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 _LIMIT = 1 << 20
 
 
-class Listener:
+class ReportListener:
     """Take the job's word; `is_hub` says that we stand in for the Hub, whose port is free."""
 
     def __init__(self) -> None:
@@ -43,9 +43,9 @@ class Listener:
 
 
 @contextlib.asynccontextmanager
-async def listening(hub: Any) -> AsyncIterator[Listener]:
+async def listening(hub: Any) -> AsyncIterator[ReportListener]:
     """Listen on the Hub's own address; where it runs already, on another port beside it."""
-    listener = Listener()
+    listener = ReportListener()
     bind = urlsplit(hub.bind_url)
     host = None if bind.hostname in (None, "", "0.0.0.0") else bind.hostname  # noqa: S104
     try:

@@ -7,14 +7,14 @@ import sys
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from ..allocation.job_records import Record, record_of, records
+from ..allocation.job_records import JobRecord, record_of, records
 from ..client.batch_client import BatchClient
 from ..errors import BatchError, SchedulerError
 
 if TYPE_CHECKING:
     import argparse
 
-    from ..jobs import JobStatus
+    from ..jobs import JobInfo
 
 _LOOK = 0.5
 """Seconds between two looks at a log that is followed."""
@@ -86,7 +86,7 @@ def _cancel(arguments: argparse.Namespace) -> int:
     return 0
 
 
-async def _all_states() -> tuple[list[tuple[Record, str]], list[SchedulerError]]:
+async def _all_states() -> tuple[list[tuple[JobRecord, str]], list[SchedulerError]]:
     """Return all records with their states, and what kept a scheduler from telling.
 
     What has ended is written down, so that nobody is asked again.
@@ -105,7 +105,7 @@ async def _all_states() -> tuple[list[tuple[Record, str]], list[SchedulerError]]
     return known, list(problems.values())
 
 
-async def _state(record: Record) -> tuple[Record, str]:
+async def _state(record: JobRecord) -> tuple[JobRecord, str]:
     if record.ended:
         return record, record.ended
     status = await BatchClient(record.scheduler).status(record.job_id)
@@ -113,7 +113,7 @@ async def _state(record: Record) -> tuple[Record, str]:
     return (record.close(state) if status.is_final else record), state
 
 
-async def _follow(record: Record, seen: dict[str, int]) -> None:
+async def _follow(record: JobRecord, seen: dict[str, int]) -> None:
     """Print what comes until the job has ended."""
     if record.ended:
         return
@@ -121,12 +121,12 @@ async def _follow(record: Record, seen: dict[str, int]) -> None:
     while not ended.done():
         await asyncio.wait([ended], timeout=_LOOK)
         _print_new(record, seen)
-    status: JobStatus = ended.result()
+    status: JobInfo = ended.result()
     record.close(status.state.value)
     print(f"job {record.job_id} ended: {status.describe()}", file=sys.stderr)
 
 
-def _print_new(record: Record, seen: dict[str, int]) -> None:
+def _print_new(record: JobRecord, seen: dict[str, int]) -> None:
     """Print what the job's logs have that was not seen yet."""
     for file in sorted((*record.folder.glob("output*"), record.folder / "log")):
         if file.is_file():

@@ -20,7 +20,7 @@ from ..schedulers import scheduler_class
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ..commands import Call
+    from ..commands import Command
     from ..schedulers.base import Scheduler
 
 # Values that come in no command by themselves, and what stands for them in the rules.
@@ -121,7 +121,7 @@ def rules_for(name: str, group: str) -> dict[str, Any]:
 def tools_of(name: str) -> list[str]:
     """Return the full paths of the commands that are run as the owner of jobs."""
     scheduler = _scheduler(name)
-    calls: list[Call[Any]] = [*_calls(scheduler).values(), *scheduler.query([_JOB])]
+    calls: list[Command[Any]] = [*_calls(scheduler).values(), *scheduler.query([_JOB])]
     calls.append(scheduler.find(_TAG))
     return sorted({_found(call.argv[0]) for call in calls})
 
@@ -133,9 +133,9 @@ def _scheduler(name: str) -> Scheduler:
     return scheduler_class(name)()
 
 
-def _calls(scheduler: Scheduler) -> dict[str, Call[Any]]:
+def _calls(scheduler: Scheduler) -> dict[str, Command[Any]]:
     request = JobRequest("", _TAG, {_VARIABLE: ""})
-    calls: dict[str, Call[Any]] = {
+    calls: dict[str, Command[Any]] = {
         "submit": scheduler.submit(request),
         "cancel": scheduler.cancel(_JOB),
     }

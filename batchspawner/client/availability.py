@@ -14,7 +14,7 @@ from ..runners import ask
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ..commands import Call
+    from ..commands import Command
     from ..runners import Runner
     from ..schedulers.base import Scheduler
 
@@ -41,11 +41,15 @@ class Answer(Generic[T]):
     is_stale: bool = False
 
 
-class Kept(Generic[T]):
+class Cached(Generic[T]):
     """Ask one scheduler one thing, through one runner: when somebody looks, and rarely."""
 
     def __init__(
-        self, scheduler: Scheduler, runner: Runner, call: Callable[[], Call[T] | None], fresh: float
+        self,
+        scheduler: Scheduler,
+        runner: Runner,
+        call: Callable[[], Command[T] | None],
+        fresh: float,
     ) -> None:
         self.scheduler, self.runner = scheduler, runner
         self.clock = asyncio.get_running_loop().time
@@ -70,7 +74,7 @@ class Kept(Generic[T]):
         age = self.clock() - self._answered
         return Answer(self._value, age, age > self._fresh + patience)
 
-    async def _ask(self, call: Call[T]) -> None:
+    async def _ask(self, call: Command[T]) -> None:
         try:
             self._value = await ask(self.scheduler, call, self.runner)
             self._answered = self.clock()
@@ -81,15 +85,15 @@ class Kept(Generic[T]):
 
 
 _shared: WeakKeyDictionary[
-    asyncio.AbstractEventLoop, dict[tuple[Scheduler, Runner, str], Kept[Any]]
+    asyncio.AbstractEventLoop, dict[tuple[Scheduler, Runner, str], Cached[Any]]
 ] = WeakKeyDictionary()
 
 
-def kept(scheduler: Scheduler, runner: Runner, method: str = "availability") -> Kept[Any]:
+def kept(scheduler: Scheduler, runner: Runner, method: str = "availability") -> Cached[Any]:
     """Return the one cache of this event loop for what a method of a scheduler asks."""
     known = _shared.setdefault(asyncio.get_running_loop(), {})
     key = (scheduler, runner, method)
     fresh = {**FRESH, **WAITING}[method]
     if key not in known:
-        known[key] = Kept(scheduler, runner, getattr(scheduler, method), fresh)
+        known[key] = Cached(scheduler, runner, getattr(scheduler, method), fresh)
     return known[key]

@@ -6,7 +6,7 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING
 
-from ..commands import Call
+from ..commands import Command
 from ..errors import SchedulerError, SchedulerUnavailable
 from ..runners import LocalRunner, ask
 from ..schedulers import scheduler_class
@@ -15,7 +15,7 @@ from .watch import CALM
 
 if TYPE_CHECKING:
     from ..commands import CommandResult
-    from ..jobs import JobRequest, JobStatus, TaggedJob
+    from ..jobs import JobInfo, JobRequest, TaggedJob
     from ..runners import Runner
     from ..schedulers.base import Scheduler
     from .watch import Watch
@@ -85,7 +85,7 @@ class BatchClient:
 
         A file of this name is replaced. Raises SchedulerError where it cannot be written.
         """
-        call = Call(("sh", "-c", _LEAVE, "sh", folder, name), _left, text)
+        call = Command(("sh", "-c", _LEAVE, "sh", folder, name), _left, text)
         await ask(self.scheduler, call, self.runner)
 
     async def find(self, tag: str) -> list[str]:
@@ -121,7 +121,7 @@ class BatchClient:
         monitor.keep_floor(self.floor)
         return monitor.watch(job_id, interval, owner=self.runner)
 
-    async def status(self, job_id: str) -> JobStatus:
+    async def status(self, job_id: str) -> JobInfo:
         """Return what the scheduler's next answer says about a job."""
         watch = self.watch(job_id)
         try:
@@ -129,7 +129,7 @@ class BatchClient:
         finally:
             watch.close()
 
-    async def wait(self, job_id: str, interval: float | None = None) -> JobStatus:
+    async def wait(self, job_id: str, interval: float | None = None) -> JobInfo:
         """Wait until a job has ended, and return how.
 
         `interval` is how old, in seconds, what is known may become. Without it that is little at

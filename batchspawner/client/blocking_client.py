@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Coroutine
     from concurrent.futures import Future
 
-    from ..jobs import JobRequest, JobStatus
+    from ..jobs import JobInfo, JobRequest
     from ..runners import Runner
     from ..schedulers.base import Scheduler
 
@@ -119,8 +119,8 @@ class BlockingClient:
     def signal(self, job_id: str, number: int) -> None:
         run(self._client.signal(job_id, number))
 
-    def status(self, job_id: str) -> JobStatus:
+    def status(self, job_id: str) -> JobInfo:
         return run(self._client.status(job_id))
 
-    def wait(self, job_id: str, interval: float | None = None) -> JobStatus:
+    def wait(self, job_id: str, interval: float | None = None) -> JobInfo:
         return run(self._client.wait(job_id, interval))

@@ -18,9 +18,9 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from ..errors import SchedulerError
-from ..jobs import JobState, JobStatus
+from ..jobs import JobInfo, JobState
 from ..runners import ask
-from .rate_limit import Pace
+from .rate_limit import RateLimiter
 from .watch import CALM, Watch
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class Monitor:
         self._missing: dict[str, int] = {}
         # Jobs that only their owners see: nobody else is asked about them.
         self._hidden: set[str] = set()
-        self._pace = Pace(scheduler.floor, self.clock, scheduler.reserve)
+        self._pace = RateLimiter(scheduler.floor, self.clock, scheduler.reserve)
         self._hurry = False
         self._heard: float | None = None
         self._unanswered = self.clock()
@@ -148,7 +148,7 @@ class Monitor:
         """How many jobs are watched."""
         return len(self._watches)
 
-    def statuses(self) -> list[JobStatus]:
+    def statuses(self) -> list[JobInfo]:
         """Return what is known of each watched job."""
         groups = list(self._watches.values())
         return [group[0].status for group in groups if group[0].status is not None]
@@ -247,8 +247,8 @@ class Monitor:
         self._answered = asked
         self._news.set()
 
-    async def _listing(self, job_ids: list[str], runner: Runner) -> dict[str, JobStatus]:
-        found: dict[str, JobStatus] = {}
+    async def _listing(self, job_ids: list[str], runner: Runner) -> dict[str, JobInfo]:
+        found: dict[str, JobInfo] = {}
         for call in self.scheduler.query(job_ids):
             self.queries += 1
             listing: Listing = await ask(self.scheduler, call, runner)
@@ -260,7 +260,7 @@ class Monitor:
         watches = self._watches.get(job_id)
         return watches[0].since if watches else float("inf")
 
-    def _tell(self, job_id: str, status: JobStatus) -> None:
+    def _tell(self, job_id: str, status: JobInfo) -> None:
         self._missing.pop(job_id, None)
         if status.state is JobState.UNKNOWN and not status.gone:
             log.warning(
@@ -273,7 +273,7 @@ class Monitor:
             watch.tell(status)
 
     async def _explain(
-        self, job_id: str, listed: JobStatus | None, owner: Runner | None = None
+        self, job_id: str, listed: JobInfo | None, owner: Runner | None = None
     ) -> bool | None:
         """Find out how a job ended. False: no source knows it; None: a source did not answer."""
         if job_id in self._hidden:
@@ -294,7 +294,7 @@ class Monitor:
             return False
         return True
 
-    async def _confirmed(self, job_id: str, owner: Runner | None) -> JobStatus | None:
+    async def _confirmed(self, job_id: str, owner: Runner | None) -> JobInfo | None:
         try:
             return await self._asked(job_id, owner or self.runner)
         except SchedulerError as error:
@@ -304,7 +304,7 @@ class Monitor:
             log.info("Cannot ask the owner about the end of job %s: %s", job_id, error)
         return await self._asked(job_id, self.runner)
 
-    async def _asked(self, job_id: str, runner: Runner) -> JobStatus | None:
+    async def _asked(self, job_id: str, runner: Runner) -> JobInfo | None:
         for call in self.scheduler.confirm(job_id):
             self.questions += 1
             status = await ask(self.scheduler, call, runner)
@@ -364,5 +364,5 @@ class Monitor:
             return
         self._missing[job_id] = self._missing.get(job_id, 0) + 1
         if self._missing[job_id] > 1:
-            gone = JobStatus(job_id, JobState.UNKNOWN, reason="no trace of it", gone=True)
+            gone = JobInfo(job_id, JobState.UNKNOWN, reason="no trace of it", gone=True)
             self._tell(job_id, gone)

@@ -15,7 +15,7 @@ _BACK_OFF_LIMIT = 120.0
 """Seconds between two queries at most while the scheduler does not answer."""
 
 
-class Pace:
+class RateLimiter:
     """Keep at least `floor` seconds between two queries, on average where somebody hurries.
 
     `reserve` is how many may follow each other at once after a calm, where somebody hurries.

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ..errors import SchedulerError
-    from ..jobs import JobStatus
+    from ..jobs import JobInfo
     from ..runners import Runner
     from .monitor import Monitor
 
@@ -29,7 +29,7 @@ class Watch:
     ) -> None:
         self.job_id = job_id
         self.owner = owner
-        self.status: JobStatus | None = None
+        self.status: JobInfo | None = None
         self.since = monitor.clock()
         self._monitor = monitor
         self._interval = interval
@@ -59,19 +59,19 @@ class Watch:
         """Have the scheduler asked as soon as it can bear: there is news of the job."""
         self._monitor.hurry()
 
-    async def renewed(self) -> JobStatus:
+    async def renewed(self) -> JobInfo:
         """Have the scheduler asked, and return what it says from now on, not what it said."""
         await self._monitor.round_after(self._monitor.clock())
         return await self.change()
 
-    async def change(self, seen: JobStatus | None = None) -> JobStatus:
+    async def change(self, seen: JobInfo | None = None) -> JobInfo:
         """Wait until the status is another than the one that the caller has seen."""
         while self.status is None or self.status == seen:
             self._changed.clear()
             await self._changed.wait()
         return self.status
 
-    async def until(self, wanted: Callable[[JobStatus], bool]) -> JobStatus:
+    async def until(self, wanted: Callable[[JobInfo], bool]) -> JobInfo:
         """Wait for a status that the caller wants."""
         status = await self.change()
         while not wanted(status):
@@ -81,7 +81,7 @@ class Watch:
     def close(self) -> None:
         self._monitor.forget(self)
 
-    def tell(self, status: JobStatus) -> None:
+    def tell(self, status: JobInfo) -> None:
         if status != self.status:
             self.status = status
             self._changed.set()

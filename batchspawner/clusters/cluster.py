@@ -15,16 +15,16 @@ from ..client.blocking_client import run
 from ..client.job_scripts import find_scheduler
 from ..errors import BatchError, OptionsError
 from .folders import JobFolder, ipython_folder, plain, records
-from .job import Job
+from .job import ClusterJob
 from .outputs import await_outputs
-from .program import Program, launch_command, listening
+from .program import ClusterProgram, launch_command, listening
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from ipyparallel import Client
 
-    from ..jobs import JobStatus
+    from ..jobs import JobInfo
 
 READY = 300.0
 """Seconds from the job's start to a controller that answers, at most."""
@@ -78,7 +78,7 @@ class Cluster:
         self._mpi = bool(mpi)
         self._launch = self._launcher(mpi)
         self._profiles = ipython_folder()
-        self._job: Job | None = None
+        self._job: ClusterJob | None = None
         self._client: Client | None = None
 
     def start(self) -> Cluster:
@@ -116,7 +116,7 @@ class Cluster:
         return self._profiles / f"profile_{self.profile}"
 
     @property
-    def status(self) -> JobStatus | None:
+    def status(self) -> JobInfo | None:
         """What the scheduler last said of the job."""
         return self._started().status
 
@@ -180,7 +180,7 @@ class Cluster:
             self._client = None
         self.stop()
 
-    def _started(self) -> Job:
+    def _started(self) -> ClusterJob:
         if self._job is None:
             raise BatchError("this cluster does not run; start() submits its job")
         return self._job
@@ -191,12 +191,12 @@ class Cluster:
             return mpi
         return own if mpi or self.nodes > 1 else ""
 
-    def _program(self) -> Program:
+    def _program(self) -> ClusterProgram:
         module, patience = (self.python, "-m"), max(_PATIENCE, _PATIENCE_EACH * self.n)
         waits = f"--IPController.registration_timeout={patience}"
         how = (*listening(self.controller_args), *_QUICK, waits, *self.controller_args)
         flags = (f"--timeout={patience}", *(("--mpi",) if self._mpi else ()))
-        return Program(
+        return ClusterProgram(
             n=self.n,
             controller=(*module, "ipyparallel.controller", *how),
             engine=(*module, "ipyparallel.engine", *flags, *self.engine_args),
@@ -206,10 +206,10 @@ class Cluster:
             environment=self.environment,
         )
 
-    async def _submit(self) -> Job:
+    async def _submit(self) -> ClusterJob:
         folder = JobFolder.create()
         try:
-            return await Job.submit(
+            return await ClusterJob.submit(
                 self._program(),
                 folder,
                 scheduler=self.scheduler,
@@ -254,7 +254,7 @@ class Cluster:
             run(asyncio.sleep(0.1))
             waited += 0.1
 
-    async def _stop(self, job: Job) -> None:
+    async def _stop(self, job: ClusterJob) -> None:
         status = await job.cancel()
         await job.close()
         await asyncio.get_running_loop().run_in_executor(None, _remove, self.profile_dir)
@@ -283,7 +283,7 @@ def _remove(profile: Path) -> None:
     shutil.rmtree(profile, ignore_errors=True)
 
 
-async def _take_up(cluster: Cluster, job_id: str, folder: JobFolder) -> Job:
-    job = Job(BatchClient(cluster.scheduler), job_id, folder)
+async def _take_up(cluster: Cluster, job_id: str, folder: JobFolder) -> ClusterJob:
+    job = ClusterJob(BatchClient(cluster.scheduler), job_id, folder)
     await job.known()
     return job

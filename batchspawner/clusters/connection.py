@@ -17,7 +17,7 @@ from .folders import plain
 from .local_profile import LinkFolder, clean
 from .outputs import await_outputs
 from .remote_files import LOCAL, find, is_folder, rewritten
-from .tunnel import Tunnel
+from .tunnel import ClusterTunnel
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,7 +40,7 @@ class Connection:
     on. `connect` makes one.
     """
 
-    def __init__(self, folder: LinkFolder, tunnel: Tunnel, found: Found) -> None:
+    def __init__(self, folder: LinkFolder, tunnel: ClusterTunnel, found: Found) -> None:
         self.folder = folder
         self.tunnel = tunnel
         self.found = found
@@ -177,11 +177,11 @@ async def _connect(
     for name in await clean():
         log.info("Cleaned up after the connection to %s, whose process had died", name)
     folder = LinkFolder.create()
-    tunnel: Tunnel | None = None
+    tunnel: ClusterTunnel | None = None
     try:
         folder.begin(host, where, _profile_name(where))
         ssh = Ssh(host, folder.sockets, options, terminal=terminal)
-        tunnel = Tunnel(ssh, lambda: folder.note(ssh, tunnel.forwards if tunnel else {}))
+        tunnel = ClusterTunnel(ssh, lambda: folder.note(ssh, tunnel.forwards if tunnel else {}))
         folder.note(ssh, {})
         await ssh.open()
         folder.note(ssh, {})

@@ -102,11 +102,11 @@ class JobFolder(PrivateFolder):
         """The file with all that the job prints."""
         return self.path / LOG
 
-    def record(self) -> Record:
-        """Return what its `Record` kept; of what cannot be read, nothing is known."""
+    def record(self) -> ClusterRecord:
+        """Return what its `ClusterRecord` kept; of what cannot be read, nothing is known."""
         found = self.remembered()
         texts = {name: str(found.get(name, "")) for name in _TEXTS}
-        return Record(self, n=int(found.get("n", 0)), **texts)
+        return ClusterRecord(self, n=int(found.get("n", 0)), **texts)
 
     def logs_of_elements(self) -> list[Path]:
         """Return the files with what the elements of an array print, one for each that started."""
@@ -122,7 +122,7 @@ class JobFolder(PrivateFolder):
 
 
 @dataclass(frozen=True)
-class Record:
+class ClusterRecord:
     """Say what is known of a job by the folder that it was submitted with.
 
     A job without an id was being submitted when its submitter ended; its tag can find it. Only
@@ -140,7 +140,7 @@ class Record:
         """Write it into the folder, for who has not submitted the job."""
         self.folder.remember({"n": self.n, **{name: getattr(self, name) for name in _TEXTS}})
 
-    def submitted(self, job_id: str) -> Record:
+    def submitted(self, job_id: str) -> ClusterRecord:
         """Keep the job's id, and tell it to the job itself."""
         record = replace(self, job_id=job_id)
         record.keep()
@@ -148,7 +148,7 @@ class Record:
         return record
 
 
-def records() -> list[Record]:
+def records() -> list[ClusterRecord]:
     """Return what is known of all jobs of this user, oldest first."""
     return [folder.record() for folder in JobFolder.all()]
 

@@ -15,15 +15,15 @@ from ..client.job_scripts import find_scheduler, job_request
 from ..errors import BatchError, failure_of
 from ..jobs import JobState
 from ..waiting import within
-from .folders import Record
+from .folders import ClusterRecord
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from ..jobs import JobStatus
+    from ..jobs import JobInfo
     from ..schedulers.base import Scheduler
     from .folders import JobFolder
-    from .program import Program
+    from .program import ClusterProgram
 
 _STARTING, _RUNNING = 2.0, 10.0
 """Seconds between two looks at a job, while it starts and later."""
@@ -44,7 +44,7 @@ SHELL = "/bin/bash"
 PROGRAM = "program.sh"
 
 
-class Job:
+class ClusterJob:
     """Hold a submitted job, or an array of jobs, and follow it."""
 
     def __init__(
@@ -55,13 +55,13 @@ class Job:
         self.folder = folder
         self._elements = elements
         self._watch = client.watch(job_id, _STARTING)
-        self._told: list[Callable[[JobStatus], None]] = []
+        self._told: list[Callable[[JobInfo], None]] = []
         self._task = asyncio.ensure_future(self._follow())
 
     @classmethod
     async def submit(
         cls,
-        program: Program,
+        program: ClusterProgram,
         folder: JobFolder,
         *,
         scheduler: str | Scheduler = "auto",
@@ -70,7 +70,7 @@ class Job:
         profiles: str = "",
         variables: Mapping[str, object] | None = None,
         resources: Mapping[str, Any],
-    ) -> Job:
+    ) -> ClusterJob:
         """Hand the program over. Raises what `job_request` and `BatchClient.submit` raise.
 
         `n` and `profiles` (the folder of the job's profile) are for a whole cluster.
@@ -88,26 +88,26 @@ class Job:
             elements=program.elements,
             **wanted,
         )
-        record = Record(folder, client.scheduler.name, request.tag, n, profiles)
+        record = ClusterRecord(folder, client.scheduler.name, request.tag, n, profiles)
         record.keep()
         job_id = await client.submit(request)
         record.submitted(job_id)
         return cls(client, job_id, folder, program.elements)
 
     @property
-    def status(self) -> JobStatus | None:
+    def status(self) -> JobInfo | None:
         """What the scheduler last said, or None before it has said anything."""
         return self._watch.status
 
-    def when_ended(self, call: Callable[[JobStatus], None]) -> None:
+    def when_ended(self, call: Callable[[JobInfo], None]) -> None:
         """Have a function called, in the library's thread, when the job has ended."""
         self._told.append(call)
 
-    async def known(self) -> JobStatus:
+    async def known(self) -> JobInfo:
         """Wait until the scheduler has said something about the job."""
         return await self._watch.change()
 
-    async def running(self) -> JobStatus:
+    async def running(self) -> JobInfo:
         """Wait, as long as it takes, until the job runs. Raises a JobFailed where it ended.
 
         An array runs when all its elements have started.
@@ -126,7 +126,7 @@ class Job:
             return False
         return len(self.folder.logs_of_elements()) < self._elements
 
-    def failure(self, status: JobStatus) -> BatchError:
+    def failure(self, status: JobInfo) -> BatchError:
         """Return the error that says how the job ended, with the end of its log."""
         tail = self.folder.log_tail() if self.folder else ""
         error = failure_of(status, tail)
@@ -141,7 +141,7 @@ class Job:
         line = self.folder.log_tail(1) if self.folder else ""
         return f"{words}: {line}" if line else words
 
-    async def ended(self) -> JobStatus:
+    async def ended(self) -> JobInfo:
         """Wait until the job has ended."""
         return await self._watch.until(lambda one: one.is_final)
 
@@ -149,7 +149,7 @@ class Job:
         """Send a signal to the job's processes. Raises SchedulerError."""
         await self.client.signal(self.job_id, number)
 
-    async def cancel(self) -> JobStatus | None:
+    async def cancel(self) -> JobInfo | None:
         """End the job and wait, a bounded time, until it has ended."""
         status = self.status
         if status is None or not status.is_final:
@@ -178,5 +178,5 @@ class Job:
             call(status)
 
 
-def _has_started(status: JobStatus) -> bool:
+def _has_started(status: JobInfo) -> bool:
     return status.is_final or not (status.state.is_waiting or status.state is JobState.UNKNOWN)

@@ -26,13 +26,13 @@ from ..client.blocking_client import run, start
 from ..client.job_scripts import find_scheduler
 from ..errors import BatchError, SubmitError
 from .folders import JobFolder
-from .job import Job
-from .program import Program, launch_command, listening
+from .job import ClusterJob
+from .program import ClusterProgram, launch_command, listening
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
 
-    from ..jobs import JobStatus
+    from ..jobs import JobInfo
 
 T = TypeVar("T")
 
@@ -59,7 +59,7 @@ class JobLauncher(BaseLauncher):  # type: ignore[misc]
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self._jobs: list[Job] = []
+        self._jobs: list[ClusterJob] = []
         self._output: str | None = None
         self._stopping = False
 
@@ -89,7 +89,7 @@ class JobLauncher(BaseLauncher):  # type: ignore[misc]
         return [job.job_id for job in self._jobs]
 
     @property
-    def _ended(self) -> list[JobStatus]:
+    def _ended(self) -> list[JobInfo]:
         found = [job.status for job in self._jobs]
         return [status for status in found if status is not None and status.is_final]
 
@@ -141,7 +141,7 @@ class JobLauncher(BaseLauncher):  # type: ignore[misc]
                     job.folder.remove()
         return self._output
 
-    async def _submit(self, program: Program, *, tasks: str = "") -> None:
+    async def _submit(self, program: ClusterProgram, *, tasks: str = "") -> None:
         wanted = {
             **{name: getattr(self, name) for name in _RESOURCES if getattr(self, name)},
             **self.resources,
@@ -171,12 +171,12 @@ class JobLauncher(BaseLauncher):  # type: ignore[misc]
         except BatchError as error:
             raise LauncherError(f"{self.name}: {error}") from error
 
-    async def _take_up(self) -> list[Job]:
+    async def _take_up(self) -> list[ClusterJob]:
         client = BatchClient(find_scheduler(self.scheduler))
         jobs = []
         for one in self.jobs_state:
             folder = JobFolder.existing(one["folder"])
-            jobs.append(Job(client, one["id"], folder))
+            jobs.append(ClusterJob(client, one["id"], folder))
         await asyncio.gather(*(job.known() for job in jobs))
         return jobs
 
@@ -184,7 +184,7 @@ class JobLauncher(BaseLauncher):  # type: ignore[misc]
         for job in self._jobs:
             job.when_ended(self._job_ended)
 
-    def _job_ended(self, status: JobStatus) -> None:
+    def _job_ended(self, status: JobInfo) -> None:
         """Take note of an end; the library's thread calls it."""
         self.log.debug("Job %s ended: %s", status.job_id, status.describe())
         ended = self._ended
@@ -196,7 +196,7 @@ class JobLauncher(BaseLauncher):  # type: ignore[misc]
             # Whoever called us is between two calls, each with an event loop of its own.
             self._finish(ended)
 
-    def _finish(self, ended: list[JobStatus]) -> None:
+    def _finish(self, ended: list[JobInfo]) -> None:
         if self.state != "after":
             asked = self._stopping
             reasons = {job.job_id: job.last_words(said=not asked) for job in self._jobs}
@@ -215,7 +215,7 @@ class JobControllerLauncher(JobLauncher, ControllerLauncher):  # type: ignore[mi
         """Submit the controller's job; `Cluster.start_controller` calls it."""
         reachable = listening(self.controller_args)
         command = (*self.controller_cmd, *reachable, *self.controller_args)
-        program = Program(
+        program = ClusterProgram(
             controller=(*command, f"--cluster-id={self.cluster_id}"),
             profile=self.profile_dir,
             environment=self.environment,
@@ -293,7 +293,7 @@ class JobEngineSetLauncher(JobLauncher, EngineLauncher):  # type: ignore[misc]
         environment = dict(self.environment)
         info = environment.pop("IPP_CONNECTION_INFO", "")
         mpi = ("--mpi",) if self.mpi else ()
-        program = Program(
+        program = ClusterProgram(
             n=n,
             elements=elements,
             engine=(*self.engine_cmd, f"--timeout={REGISTRATION}", *mpi, *self.engine_args),
@@ -310,11 +310,15 @@ _RESOURCES = ("queue", "account", "runtime", "memory", "nprocs", "nodes", "gpus"
 
 
 async def _submitted(
-    program: Program, scheduler: str, name: str, variables: dict[str, Any], wanted: dict[str, Any]
-) -> Job:
+    program: ClusterProgram,
+    scheduler: str,
+    name: str,
+    variables: dict[str, Any],
+    wanted: dict[str, Any],
+) -> ClusterJob:
     folder = JobFolder.create()
     try:
-        return await Job.submit(
+        return await ClusterJob.submit(
             program, folder, scheduler=scheduler, name=name, variables=variables, resources=wanted
         )
     except BaseException:
@@ -327,7 +331,7 @@ async def _there(work: Coroutine[object, object, T]) -> T:
     return await asyncio.wrap_future(start(work))
 
 
-def _exit_code(ended: list[JobStatus]) -> int | str:
+def _exit_code(ended: list[JobInfo]) -> int | str:
     """Return 0 where all jobs succeeded, else what says most about one that did not."""
     for one in ended:
         if not one.succeeded:

@@ -13,10 +13,10 @@ from ..client.batch_client import BatchClient
 from ..client.job_scripts import find_scheduler
 from ..errors import SchedulerError
 from ..waiting import within
-from .folders import Record, plain, records
+from .folders import ClusterRecord, plain, records
 
 if TYPE_CHECKING:
-    from ..jobs import JobStatus
+    from ..jobs import JobInfo
 
 _ANSWER = 30.0
 """Seconds that a scheduler has to say how the jobs fare."""
@@ -29,8 +29,8 @@ _SUBMITTING = 600.0
 class Known:
     """Hold a job's record and status, None where its scheduler does not answer."""
 
-    record: Record
-    status: JobStatus | None
+    record: ClusterRecord
+    status: JobInfo | None
 
     @property
     def profile(self) -> str:
@@ -54,7 +54,7 @@ async def overview() -> list[Known]:
     return [one for one in found if one is not None]
 
 
-async def _known(record: Record) -> Known | None:
+async def _known(record: ClusterRecord) -> Known | None:
     try:
         client = BatchClient(find_scheduler(record.scheduler))
         if not record.job_id:
@@ -68,7 +68,7 @@ async def _known(record: Record) -> Known | None:
         return Known(record, None)
 
 
-def _forget(record: Record) -> None:
+def _forget(record: ClusterRecord) -> None:
     """Remove the folder of a job that was never submitted."""
     if time.time() - record.folder.path.stat().st_mtime > _SUBMITTING:
         record.folder.remove()

@@ -23,7 +23,7 @@ _GRACE = 10
 
 
 @dataclass(frozen=True)
-class Program:
+class ClusterProgram:
     """Describe the program of a job; its template is ``ipcluster.j2``.
 
     `controller`, `engine` and `notebook` are commands, empty for what is not wanted. `launch` is

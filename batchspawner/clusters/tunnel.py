@@ -36,7 +36,7 @@ _SILENT = 3
 """So many times in a row it may not answer before it is thought to have ended."""
 
 
-class Tunnel:
+class ClusterTunnel:
     """Own the forwards of one connection: local ports that lead to a cluster.
 
     `changed` is called whenever there is something new to remember for a crash.

@@ -33,7 +33,7 @@ class Dependency:
 
 
 @dataclass(frozen=True)
-class Options:
+class DispatchOptions:
     """Hold what a job asks for, and what it waits for."""
 
     resources: Mapping[str, Any] = field(default_factory=dict)
@@ -58,7 +58,7 @@ class FunctionCall:
         return self.function.func_id
 
     @functools.cached_property
-    def packed(self) -> payload.Call:
+    def packed(self) -> payload.PackedCall:
         """The call as it travels. Raises CannotTravel."""
         from .protocol.payload import make_call
 
@@ -151,8 +151,8 @@ class SlurmFunction:
         """Return the file in which the function is."""
         return Path(self.entry_point or inspect.getsourcefile(self.function) or "")
 
-    def make_options(self) -> Options:
-        return Options({**default_configuration(), **self.options}, self.after)
+    def make_options(self) -> DispatchOptions:
+        return DispatchOptions({**default_configuration(), **self.options}, self.after)
 
     def _distribute(
         self, args: tuple[Any, ...], kwargs: dict[str, Any], *, alone: bool = False

@@ -13,7 +13,7 @@ from . import wait_display
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Sequence
 
-    from .job import Job
+    from .job import FunctionJob
 
 
 class JobFuture(concurrent.futures.Future):  # type: ignore[type-arg]
@@ -23,7 +23,7 @@ class JobFuture(concurrent.futures.Future):  # type: ignore[type-arg]
     submitted: in a bundle that is when the bundle is flushed.
     """
 
-    def __init__(self, job: Job | None = None) -> None:
+    def __init__(self, job: FunctionJob | None = None) -> None:
         super().__init__()
         self.job = job
         self._stands_for_job = False

@@ -14,14 +14,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ..client.batch_client import BatchClient
-    from ..jobs import JobStatus
+    from ..jobs import JobInfo
     from .futures import JobFuture
 
 TAIL = 4096
 """Bytes of a log that an error quotes at most."""
 
 
-class Job:
+class FunctionJob:
     """Hold a job and the private folder in which its calls, results and log lie.
 
     `element` is the id of the one of an array that the calls are in.
@@ -39,7 +39,7 @@ class Job:
         self.job_id = job_id
         self.element = ""
         self.futures = futures
-        self.status: JobStatus | None = None
+        self.status: JobInfo | None = None
         self.started = False
         self.submitted = time.time()
         self.log_name = "output"

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
 from ..allocation.allocation import new_call
-from ..allocation.call_folder import Call, calls_folder
+from ..allocation.call_folder import CallFolder, calls_folder
 from ..allocation.listener import Listener
 from .protocol import worker
 
@@ -60,8 +60,8 @@ async def _open() -> Listener | None:
 
 
 def new_folder_call(
-    runtime: object, python: str, *, lasting: bool, make: Callable[..., Call] = new_call
-) -> Call:
+    runtime: object, python: str, *, lasting: bool, make: Callable[..., CallFolder] = new_call
+) -> CallFolder:
     """Make the call of a job, with the worker in its folder.
 
     The agent of a `lasting` one does its orders to the end when this process is gone.

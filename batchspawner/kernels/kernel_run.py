@@ -15,14 +15,14 @@ from ..waiting import within
 from .jobs.kernel_job import happens
 from .jobs.records import forget
 from .proxy.channels import CHANNELS, Curve
-from .tunnel import LOOPBACK, Tunnel
+from .tunnel import LOOPBACK, KernelTunnel
 
 if TYPE_CHECKING:
-    from ..allocation.agent_handle import Agent, Process
-    from ..jobs import JobStatus
-    from .jobs.kernel_job import SharedJob
-    from .jobs.records import Record
-    from .proxy.proxy import Room
+    from ..allocation.agent_handle import AgentHandle, RemoteProcess
+    from ..jobs import JobInfo
+    from .jobs.kernel_job import KernelJob
+    from .jobs.records import KernelRecord
+    from .proxy.proxy import KernelProxy
 
 log = logging.getLogger(__name__)
 
@@ -49,22 +49,22 @@ _REPLAY = 2.0
 """Seconds in which an agent tells a new driver what it has missed."""
 
 
-class Launch:
+class KernelRun:
     """Start a kernel in a job as soon as the job runs, and stay with it until it ends.
 
     Where the record names a process already, go on with that. `code` is None while the kernel
     lives, and while it waits. `failure` says why it is useless to start it again.
     """
 
-    def __init__(self, job: SharedJob, room: Room, record: Record) -> None:
+    def __init__(self, job: KernelJob, room: KernelProxy, record: KernelRecord) -> None:
         self.job = job
         self.room = room
         self.record = record
         self.code: int | None = None
         self.failure: BatchError | None = None
         self.ended, self.answers = asyncio.Event(), asyncio.Event()
-        self._process: Process | None = None
-        self._tunnel: Tunnel | None = None
+        self._process: RemoteProcess | None = None
+        self._tunnel: KernelTunnel | None = None
         self._trouble: BatchError | None = None
         self._wished = False
         self._words: deque[str] = deque(maxlen=_LAST_WORDS)
@@ -133,7 +133,7 @@ class Launch:
         self.code = code
         self.ended.set()
 
-    async def _run(self, agent: Agent) -> int:
+    async def _run(self, agent: AgentHandle) -> int:
         code = await self._lived(agent)
         if self.job.ending:
             await self._explain()
@@ -147,7 +147,7 @@ class Launch:
             await self.room.fail("KernelDied", self._how_it_died(code))
         return code
 
-    async def _lived(self, agent: Agent) -> int:
+    async def _lived(self, agent: AgentHandle) -> int:
         """Stay with the kernel's process until it ends."""
         known = bool(self.record.process)
         self._process = process = self._go_on(agent) if known else self._begin(agent)
@@ -166,7 +166,7 @@ class Launch:
             raise self._trouble
         return code
 
-    def _begin(self, agent: Agent) -> Process:
+    def _begin(self, agent: AgentHandle) -> RemoteProcess:
         command = self.record.command
         process = agent.begin(
             command.argv,
@@ -180,7 +180,7 @@ class Launch:
         self.record.write(self.job.folder)
         return process
 
-    def _go_on(self, agent: Agent) -> Process:
+    def _go_on(self, agent: AgentHandle) -> RemoteProcess:
         """Return the process of a kernel that was started before; it may have ended since."""
         process = agent.process(self.record.process)
         if process.pid is None:
@@ -189,11 +189,11 @@ class Launch:
             loop.call_later(_REPLAY, process.lost, gone)
         return process
 
-    async def _connect(self, process: Process, known: bool) -> None:
+    async def _connect(self, process: RemoteProcess, known: bool) -> None:
         command, ip, ports = self.record.command, process.agent.address, process.ports
         try:
             if command.tunnel:
-                self._tunnel = Tunnel(command.tunnel, process.agent.host, ports)
+                self._tunnel = KernelTunnel(command.tunnel, process.agent.host, ports)
                 await self._tunnel.opened()
                 ip, ports = LOOPBACK, self._tunnel.ports
             info = {f"{name}_port": port for name, port in zip(CHANNELS, ports)}
@@ -213,7 +213,7 @@ class Launch:
             f"job {self.job.job_id} was told to end, and its kernels with it"
         )
 
-    async def _listen(self, process: Process) -> None:
+    async def _listen(self, process: RemoteProcess) -> None:
         async for stream, data in process.output():
             for line in data.decode(errors="replace").splitlines():
                 log.info("%s: %s", stream, line)
@@ -232,7 +232,7 @@ class Launch:
         return "\n".join([text, *self._words])
 
 
-def _time_left(agent: Agent, status: JobStatus | None) -> dict[str, str]:
+def _time_left(agent: AgentHandle, status: JobInfo | None) -> dict[str, str]:
     """Return what jupyterlab-server-timer reads: a moment in seconds, a limit in minutes."""
     began = float(agent.facts["began"])
     times = {"JOB_START_TIME": f"{began:.0f}"}

@@ -18,10 +18,10 @@ from ..client.blocking_client import elsewhere
 from ..errors import BatchError
 from . import connection_keys
 from .jobs.allocator import shared_keeper
-from .jobs.records import Command, Record, find
-from .kernel_run import CONNECTION_FILE, Launch
+from .jobs.records import KernelCommand, KernelRecord, find
+from .kernel_run import CONNECTION_FILE, KernelRun
 from .proxy.channels import Curve
-from .proxy.proxy import Room
+from .proxy.proxy import KernelProxy
 from .settings import read
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from jupyter_client.connect import KernelConnectionInfo
 
-    from .jobs.kernel_job import SharedJob
+    from .jobs.kernel_job import KernelJob
     from .settings import Settings
 
 _PYTHON = re.compile(rf"python({sys.version_info[0]}(\.{sys.version_info[1]})?)?")
@@ -67,9 +67,9 @@ class BatchProvisioner(KernelProvisionerBase):
             account = str(self.account_of_project(self.settings.project))
             resources = {**self.settings.resources, "account": account}
             self.settings = replace(self.settings, resources=resources)
-        self._job: SharedJob | None = None
-        self._room: Room | None = None
-        self._launch: Launch | None = None
+        self._job: KernelJob | None = None
+        self._room: KernelProxy | None = None
+        self._launch: KernelRun | None = None
         self._address: dict[str, Any] = {}
         self._restarts: int | None = None
 
@@ -163,10 +163,10 @@ class BatchProvisioner(KernelProvisionerBase):
             job = await self._joined()
             secured = connection_keys.encrypted(connection, self.kernel_spec)
             wishes = (self.settings.tunnel, self.settings.node)
-            command = Command(tuple(cmd), secured, env, cwd, *wishes)
+            command = KernelCommand(tuple(cmd), secured, env, cwd, *wishes)
             if self._launch is not None:
                 self._launch.abandon()
-            self._launch = Launch(job, room, Record(self.kernel_id, command))
+            self._launch = KernelRun(job, room, KernelRecord(self.kernel_id, command))
             if self._waits:
                 await self._launch.started()
         except BaseException:
@@ -174,10 +174,10 @@ class BatchProvisioner(KernelProvisionerBase):
             raise
         return _in_bytes({**self._address, **connection})
 
-    def _opened_room(self, connection: Mapping[str, str]) -> Room:
+    def _opened_room(self, connection: Mapping[str, str]) -> KernelProxy:
         if self._room is None:
             key, scheme = connection["key"].encode(), connection["signature_scheme"]
-            self._room = Room(key, scheme, self.kernel_spec.language)
+            self._room = KernelProxy(key, scheme, self.kernel_spec.language)
             manager: Any = self.parent
             address = self._address or {"transport": manager.transport, "ip": manager.ip}
             ports = self._room.open(
@@ -226,10 +226,10 @@ class BatchProvisioner(KernelProvisionerBase):
         if self.kernel_id not in known:
             await self._let_go()
             return
-        self._launch = Launch(self._job, self._opened_room(connection), known[self.kernel_id])
+        self._launch = KernelRun(self._job, self._opened_room(connection), known[self.kernel_id])
         self.connection_info = _in_bytes({**self._address, **connection})
 
-    async def _joined(self) -> SharedJob:
+    async def _joined(self) -> KernelJob:
         """Return the job that the kernel has, or gets."""
         if self._job is None or not await self._job.is_lasting():
             name = f"kernel {self.kernel_spec.display_name}"

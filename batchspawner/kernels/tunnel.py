@@ -31,7 +31,7 @@ _OPEN = 60.0
 """Seconds in which the first connection has to be there."""
 
 
-class Tunnel:
+class KernelTunnel:
     """Own the forwards from ports of this machine to those of a kernel.
 
     `command` is ssh with its options, as a person would write it. `ports` are our own ports.

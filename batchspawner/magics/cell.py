@@ -10,15 +10,15 @@ from ..client.blocking_client import run, start
 from ..errors import BatchError, failure_of
 from ..jobs import JobState
 from .progress import progress_line
-from .record import Reader, Record
+from .record import CellRecord, Reader
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from concurrent.futures import Future
 
-    from ..jobs import JobStatus
-    from .backends.base import Place
-    from .program import Program
+    from ..jobs import JobInfo
+    from .backends.base import Backend
+    from .program import CellProgram
     from .progress import Screen
 
 _TICK = 0.5
@@ -36,7 +36,7 @@ class Cell:
     """Follow, wait for, read and cancel a cell that was handed to a place."""
 
     def __init__(
-        self, new_place: Callable[[], Place], program: Program, text: str, screen: Screen
+        self, new_place: Callable[[], Backend], program: CellProgram, text: str, screen: Screen
     ) -> None:
         self.place = new_place()
         self._new_place = new_place
@@ -46,7 +46,7 @@ class Cell:
         if not self.place.shows_progress:
             screen.hold = 0.0
         screen.gap = self.place.parts_output
-        self.record = Record()
+        self.record = CellRecord()
         self._future: Future[None] | None = None
 
     def __repr__(self) -> str:
@@ -65,7 +65,7 @@ class Cell:
         return self.place.ident
 
     @property
-    def status(self) -> JobStatus | None:
+    def status(self) -> JobInfo | None:
         """What is known of the cell; None before anything is."""
         return self.record.status
 
@@ -92,7 +92,7 @@ class Cell:
             self.place = self._new_place()
         self.text = self.text if content is None else content
         script = self.program.script(self.text)
-        self.record = Record(self.program.sieve)
+        self.record = CellRecord(self.program.sieve)
         self._future = start(self._live(script))
         seen = -1
         try:

@@ -14,10 +14,10 @@ from .. import magics
 from ..errors import BatchError
 from .backends.selection import names_of, place_for
 from .cell import Cell
-from .options import Options, parse_line
-from .program import Program
+from .options import CellOptions, parse_line
+from .program import CellProgram
 from .progress import screen_for
-from .python import PythonProgram
+from .python import PythonCellProgram
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -144,7 +144,7 @@ class ExecuteMagics(Magics):  # type: ignore[misc, unused-ignore]
         except BatchError as error:
             raise UsageError(str(error)) from error
 
-    def _options(self, line: str) -> Options:
+    def _options(self, line: str) -> CellOptions:
         """Read a line, with the defaults of the profile in the places that it leaves open."""
         default = self.default_wlm if magics._DEFAULT_MGR is None else magics._DEFAULT_MGR
         extra = magics._DEFAULT_LINE_CMD_ARGS
@@ -158,7 +158,7 @@ class ExecuteMagics(Magics):  # type: ignore[misc, unused-ignore]
             more = next((extra[name] for name in names_of(wlm) if name in extra), "")
         return options.completed(wlm, self.default_shell, parse_line(more, wlm))
 
-    def _submit(self, options: Options, text: str) -> Cell:
+    def _submit(self, options: CellOptions, text: str) -> Cell:
         program = self._program(options)
         new_place = partial(place_for, options, program.shell)
         cell = Cell(new_place, program, text, screen_for(self.shell))
@@ -170,11 +170,11 @@ class ExecuteMagics(Magics):  # type: ignore[misc, unused-ignore]
         self.user_ns.update({name: value for name, value in values.items() if name})
         return cell
 
-    def _program(self, options: Options) -> Program:
+    def _program(self, options: CellOptions) -> CellProgram:
         if options.python:
             variables = self.user_ns
-            return PythonProgram(options.shell, variables, options.inputs, options.outputs)
-        return Program(options.shell or self.default_shell)
+            return PythonCellProgram(options.shell, variables, options.inputs, options.outputs)
+        return CellProgram(options.shell or self.default_shell)
 
     def _deliver(self, _: object) -> None:
         """Bring what cells in the background have given; IPython calls it before each cell."""

@@ -16,7 +16,7 @@ ONLY_SSH = {"host", "pid"}
 
 
 @dataclass(frozen=True)
-class Options:
+class CellOptions:
     """Hold what the line of one cell says; None and empty where it says nothing."""
 
     wlm: str | None = None
@@ -32,7 +32,7 @@ class Options:
     outputs: tuple[str, ...] = ()
     others: tuple[str, ...] = ()
 
-    def completed(self, wlm: str, shell: str | None, defaults: Options) -> Options:
+    def completed(self, wlm: str, shell: str | None, defaults: CellOptions) -> CellOptions:
         """Return these options with the defaults of a profile where they say nothing."""
         missing = {
             one.name: getattr(defaults, one.name)
@@ -46,7 +46,7 @@ class Options:
         return replace(self, **{**missing, "wlm": wlm, "shell": shell, "others": others})
 
 
-def parse_line(line: str, wlm: str | None = None) -> Options:
+def parse_line(line: str, wlm: str | None = None) -> CellOptions:
     """Read a line as a shell would split it. Raises OptionsError.
 
     `wlm` is the scheduler that is meant where the line does not say.
@@ -58,7 +58,7 @@ def parse_line(line: str, wlm: str | None = None) -> Options:
     return parse(words, wlm)
 
 
-def parse(words: list[str], wlm: str | None = None) -> Options:
+def parse(words: list[str], wlm: str | None = None) -> CellOptions:
     """Read the words of a line; all that is not ours goes to the submit command, in order."""
     found: dict[str, Any] = {}
     others: list[str] = []
@@ -79,7 +79,7 @@ def parse(words: list[str], wlm: str | None = None) -> Options:
         else:
             value = value if has_value else _next(name, rest)
             found[_field(name)] = _checked(name, value)
-    return Options(**found, others=tuple(others))
+    return CellOptions(**found, others=tuple(others))
 
 
 def _chosen(words: list[str], wlm: str | None) -> str | None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .record import Record, Sieve
+    from .record import CellRecord, Sieve
 
 
-class Program:
+class CellProgram:
     """Make cells scripts of a shell, or of any other program that reads one."""
 
     must_succeed = False
@@ -26,5 +26,5 @@ class Program:
         """Return what keeps back from the output of one run what is not for people."""
         return None
 
-    def deliver(self, record: Record) -> None:
+    def deliver(self, record: CellRecord) -> None:
         """Do with the results of a cell that succeeded what is to be done, once."""

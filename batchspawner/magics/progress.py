@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ..jobs import JobState
 
 if TYPE_CHECKING:
-    from .record import Piece, Record
+    from .record import CellRecord, Piece
 
 _STEPS = ((10, 1, "."), (110, 10, "o"), (710, 60, "O"), (float("inf"), 600, "@"))
 """Up to which second there is one mark for how many seconds, and which."""
@@ -28,7 +28,7 @@ def marks(seconds: float) -> str:
     return text or "."
 
 
-def progress_line(record: Record, *, live: bool) -> str:
+def progress_line(record: CellRecord, *, live: bool) -> str:
     """Return what the cell does now; `live` adds what will be of no interest later."""
     status = record.status
     if not record.started:
@@ -42,7 +42,7 @@ def progress_line(record: Record, *, live: bool) -> str:
     return f"{line} {_clock(seconds)}{host}{', suspended' if suspended else ''}"
 
 
-def _waiting(record: Record, *, live: bool) -> str:
+def _waiting(record: CellRecord, *, live: bool) -> str:
     seconds = (record.ended or time.time()) - record.accepted
     line = f"Waiting for resources {marks(seconds)}"
     status = record.status

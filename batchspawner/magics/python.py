@@ -14,16 +14,16 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import BatchError, OptionsError
 from . import worker
-from .program import Program
+from .program import CellProgram
 from .record import Sieve
 
 if TYPE_CHECKING:
     from collections.abc import MutableMapping, Sequence
 
-    from .record import Record
+    from .record import CellRecord
 
 
-class PythonProgram(Program):
+class PythonCellProgram(CellProgram):
     """Make cells archives that a Python runs; this Python, where `shell` names no other."""
 
     must_succeed = True
@@ -42,7 +42,7 @@ class PythonProgram(Program):
         self._same = shell is None
         # A program that prints text prints no zero byte.
         self._mark = b"\0" + secrets.token_bytes(15)
-        self._delivered: Record | None = None
+        self._delivered: CellRecord | None = None
 
     def script(self, text: str) -> bytes:
         """Return the program that runs a cell. Raises SyntaxError, too, before anything waits."""
@@ -62,7 +62,7 @@ class PythonProgram(Program):
     def sieve(self) -> Sieve:
         return Sieve(self._mark, len(worker.digest(b"")))
 
-    def deliver(self, record: Record) -> None:
+    def deliver(self, record: CellRecord) -> None:
         """Put the values of a cell into their variables; by element, where it ran as an array."""
         if self._delivered is record or not self.outputs:
             return

@@ -12,7 +12,7 @@ from ..jobs import JobState
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ..jobs import JobStatus
+    from ..jobs import JobInfo
 
     Piece = tuple[str, str]
     """Where a text was printed, "stdout" or "stderr", and the text."""
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _RUNS = (JobState.RUNNING, JobState.SUSPENDED, JobState.COMPLETING)
 
 
-class Record:
+class CellRecord:
     """Be written by one thread and read by any.
 
     `headline` says that the cell was handed over, `status` what became of it since. `started`
@@ -30,7 +30,7 @@ class Record:
 
     def __init__(self, new_sieve: Callable[[], Sieve | None] = lambda: None) -> None:
         self.headline: str | None = None
-        self.status: JobStatus | None = None
+        self.status: JobInfo | None = None
         self.error: BaseException | None = None
         self.accepted = self.started = self.ended = 0.0
         self.finished = False
@@ -47,7 +47,7 @@ class Record:
             self.headline, self.accepted = headline, time.time()
             self._tell()
 
-    def tell(self, status: JobStatus) -> None:
+    def tell(self, status: JobInfo) -> None:
         """Note what became of the cell."""
         with self._news:
             self.status = status
@@ -103,7 +103,7 @@ class Record:
 class Source:
     """Take what one run of a cell prints; a character may come in parts."""
 
-    def __init__(self, record: Record, name: str, sieve: Sieve | None) -> None:
+    def __init__(self, record: CellRecord, name: str, sieve: Sieve | None) -> None:
         self.name = name
         self.sieve = sieve
         self._record = record
@@ -173,7 +173,7 @@ class Sieve:
 class Reader:
     """Read a record piece by piece, while it grows."""
 
-    def __init__(self, record: Record) -> None:
+    def __init__(self, record: CellRecord) -> None:
         self.record = record
         self.finished = False
         self._seen = -1

@@ -17,12 +17,12 @@ from .reasons import explain
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
-    from ..commands import Call, CommandResult
-    from ..jobs import JobRequest, JobStatus, TaggedJob
+    from ..commands import Command, CommandResult
+    from ..jobs import JobInfo, JobRequest, TaggedJob
     from ..queues import Queue, Reservation
     from .reasons import Explanation, Reason
 
-    Listing = Mapping[str, JobStatus]
+    Listing = Mapping[str, JobInfo]
     """What one query says: the status of each job that it names, by job id."""
 
 
@@ -102,7 +102,7 @@ class Scheduler(ABC):
         return script
 
     @abstractmethod
-    def submit(self, request: JobRequest) -> Call[str]:
+    def submit(self, request: JobRequest) -> Command[str]:
         """Hand over a job; the answer is its id. Raises SubmitError where it is refused."""
 
     def element(self, job_id: str, index: str) -> str:  # noqa: ARG002
@@ -110,7 +110,7 @@ class Scheduler(ABC):
         return job_id
 
     @abstractmethod
-    def query(self, job_ids: Collection[str]) -> Sequence[Call[Listing]]:
+    def query(self, job_ids: Collection[str]) -> Sequence[Command[Listing]]:
         """Ask for all these jobs in as few commands as there can be, mostly one.
 
         A job that the answer does not name may have ended; `confirm` tells.
@@ -118,61 +118,61 @@ class Scheduler(ABC):
         """
 
     @abstractmethod
-    def confirm(self, job_id: str) -> Sequence[Call[JobStatus | None]]:
+    def confirm(self, job_id: str) -> Sequence[Command[JobInfo | None]]:
         """Ask other sources about a job that a query did not name, best source first.
 
         The answer None says that this source does not know the job.
         """
 
     @abstractmethod
-    def find(self, tag: str) -> Call[list[str]]:
+    def find(self, tag: str) -> Command[list[str]]:
         """List the ids of the jobs, waiting or running, that carry this tag."""
 
-    def tagged(self) -> Call[list[TaggedJob]] | None:
+    def tagged(self) -> Command[list[TaggedJob]] | None:
         """List everybody's jobs, waiting or running, with what may hold their tag.
 
         None where the scheduler has no such listing.
         """
         return None
 
-    def availability(self) -> Call[list[Queue]] | None:
+    def availability(self) -> Command[list[Queue]] | None:
         """List the queues, their limits and what is free in them.
 
         None where this is not known of the scheduler.
         """
         return None
 
-    def accounts(self) -> Call[Mapping[str, tuple[str, ...]]] | None:
+    def accounts(self) -> Command[Mapping[str, tuple[str, ...]]] | None:
         """List the accounts of every user, by the user's name; None where that is not known."""
         return None
 
-    def reservations(self) -> Call[list[Reservation]] | None:
+    def reservations(self) -> Command[list[Reservation]] | None:
         """List all reservations; None where that is not known."""
         return None
 
-    def ahead(self) -> Call[Mapping[str, int]] | None:
+    def ahead(self) -> Command[Mapping[str, int]] | None:
         """Count, for each job that waits, those that wait before it in its queue.
 
         None where the scheduler does not tell the order.
         """
         return None
 
-    def core_usage(self) -> Call[Mapping[str, tuple[str, int]]] | None:
+    def core_usage(self) -> Command[Mapping[str, tuple[str, int]]] | None:
         """Tell of each waiting job under which limit it is, and how many cores its user has there.
 
         None where the scheduler has no such listing.
         """
         return None
 
-    def core_limits(self) -> Call[Mapping[str, int]] | None:
+    def core_limits(self) -> Command[Mapping[str, int]] | None:
         """Tell how many cores one user may have under each limit; None where that is not known."""
         return None
 
     @abstractmethod
-    def cancel(self, job_id: str) -> Call[None]:
+    def cancel(self, job_id: str) -> Command[None]:
         """End a job, waiting or running. One that has ended already is no error."""
 
-    def signal(self, job_id: str, number: int) -> Call[None]:
+    def signal(self, job_id: str, number: int) -> Command[None]:
         """Send a signal to the processes of a running job.
 
         Raises SchedulerError where the scheduler has no command for that.

@@ -13,10 +13,10 @@ from traitlets import Bool, CaselessStrEnum, Float, Integer, List, Tuple, Unicod
 
 from ..private import PrivateEnvironment
 from ..templating import format_template, render_script
-from .backends.command_backend import ShellBackend
+from .backends.command_backend import CommandBackend
 from .backends.names import check_names, risky_names
 from .backends.reattach import adopt
-from .backends.scheduler_backend import ManagedBackend
+from .backends.scheduler_backend import SchedulerBackend
 from .failures.deadline import in_time
 from .hub import handler  # noqa: F401  (registers the handler that jobs report to)
 from .hub.metrics import counting_failures
@@ -115,7 +115,7 @@ class BatchSpawnerBase(ChoiceTraits, SecrecyTraits, CommandTraits, RequestTraits
     story: List[Any] = List()
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        self._backend: ManagedBackend | ShellBackend | None = None
+        self._backend: SchedulerBackend | CommandBackend | None = None
         self._submitting: asyncio.Future[Any] | None = None
         self._configured_ip: str | None = None
         self._report: asyncio.Event | None = None
@@ -137,10 +137,10 @@ class BatchSpawnerBase(ChoiceTraits, SecrecyTraits, CommandTraits, RequestTraits
         return self._report
 
     @property
-    def backend(self) -> ManagedBackend | ShellBackend:
+    def backend(self) -> SchedulerBackend | CommandBackend:
         """Who speaks with the scheduler: the scheduler layer, or the site's own commands."""
         if self._backend is None:
-            self._backend = ManagedBackend.of(self) or ShellBackend(self)
+            self._backend = SchedulerBackend.of(self) or CommandBackend(self)
         return self._backend
 
     # What subclasses of existing sites override and call.

@@ -21,7 +21,7 @@ import pytest
 
 from batchspawner.agent.calling import call_home
 from batchspawner.agent.wire import MAGIC, ProtocolError, Unpacker, frame_keys, pack
-from batchspawner.allocation.call_folder import Call, packed_agent
+from batchspawner.allocation.call_folder import CallFolder, packed_agent
 from batchspawner.allocation.job_environment import own_environment
 from batchspawner.allocation.listener import Listener
 from batchspawner.errors import BatchError
@@ -33,7 +33,7 @@ SECONDS = 15
 class Job:
     """Run a call's command here, as a job script would."""
 
-    def __init__(self, call: Call, **environment: str) -> None:
+    def __init__(self, call: CallFolder, **environment: str) -> None:
         env = {**os.environ, **environment}
         self.process = subprocess.Popen(
             shlex.split(call.command), env=env, stderr=subprocess.PIPE, start_new_session=True
@@ -71,7 +71,7 @@ async def listener():
 
 @pytest.fixture
 async def call(tmp_path):
-    return Call.create(tmp_path / "call", linger=5)
+    return CallFolder.create(tmp_path / "call", linger=5)
 
 
 async def soon(awaitable):
@@ -110,7 +110,7 @@ async def test_input_and_output_of_many_megabytes_arrive_whole(listener, call, j
 
 
 async def test_an_agent_says_where_it_runs_and_until_when(listener, tmp_path, jobs):
-    call = Call.create(tmp_path / "call", runtime=60, linger=5)
+    call = CallFolder.create(tmp_path / "call", runtime=60, linger=5)
     listener.expect(call)
     job = jobs(call, SLURM_JOB_ID="17", SLURM_ARRAY_TASK_ID="4")
     agent = await soon(call.next_agent())
@@ -206,7 +206,7 @@ async def test_an_agent_finds_a_driver_that_was_restarted_elsewhere(call, jobs):
     process = await soon(agent.start(["sh", "-c", "read line; echo got $line"]))
     await first.close()
 
-    again = Call.load(call.folder)
+    again = CallFolder.load(call.folder)
     second = await Listener.open("127.0.0.1")
     try:
         second.expect(again)
@@ -233,7 +233,7 @@ async def test_what_is_said_while_nobody_listens_is_heard_later(call, jobs):
     go.touch()
     await until(lambda: (call.folder / "journal").exists())
 
-    again = Call.load(call.folder)
+    again = CallFolder.load(call.folder)
     second = await Listener.open("127.0.0.1")
     try:
         second.expect(again)
@@ -283,7 +283,7 @@ async def test_without_a_listener_all_goes_through_files(call, jobs):
 
 
 async def test_an_agent_ends_when_nobody_has_come_for_long(tmp_path, jobs):
-    call = Call.create(tmp_path / "call", linger=0.5)
+    call = CallFolder.create(tmp_path / "call", linger=0.5)
     call._settings["addresses"] = [["127.0.0.1", closed_port()]]
     call._write_settings()
     job = jobs(call)

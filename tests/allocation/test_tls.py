@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from batchspawner.allocation import tls
-from batchspawner.allocation.call_folder import Call
+from batchspawner.allocation.call_folder import CallFolder
 from batchspawner.allocation.listener import Listener
 from batchspawner.errors import BatchError
 
@@ -43,7 +43,7 @@ async def listener(monkeypatch):
 
 @pytest.fixture
 def call(tmp_path, listener):
-    one = Call.create(tmp_path / "call", linger=20)
+    one = CallFolder.create(tmp_path / "call", linger=20)
     listener.expect(one)
     return one
 

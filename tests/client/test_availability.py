@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import pytest
 
 from batchspawner.client.availability import FRESH, Answer, kept
-from batchspawner.commands import Call
+from batchspawner.commands import Command
 from batchspawner.errors import SchedulerUnavailable
 from batchspawner.queues import Queue
 from tests.fakes import Cluster, FakeRunner, FakeScheduler
@@ -20,7 +20,7 @@ class WithQueues(FakeScheduler):
                 raise SchedulerUnavailable("down", result)
             return [Queue("main", free_cores=self.cluster.commands.count("queues"))]
 
-        return Call(("queues", ""), parse)
+        return Command(("queues", ""), parse)
 
 
 @pytest.fixture

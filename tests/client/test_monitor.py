@@ -7,7 +7,7 @@ import pytest
 from batchspawner.client.monitor import Monitor
 from batchspawner.client.shared_monitors import shared_monitor
 from batchspawner.commands import CommandResult
-from batchspawner.jobs import JobState, JobStatus
+from batchspawner.jobs import JobInfo, JobState
 from tests.fakes import HIDDEN, FakeRunner, FakeScheduler, fake
 
 
@@ -149,7 +149,7 @@ async def test_an_end_is_told_with_its_cause(setting):
     await seen(watch, JobState.RUNNING)
     cluster.set("1", JobState.TIMEOUT, exit_code=0, signal=9)
     ended = await seen(watch, JobState.TIMEOUT)
-    assert ended == JobStatus("1", JobState.TIMEOUT, "TIMEOUT", exit_code=0, signal=9)
+    assert ended == JobInfo("1", JobState.TIMEOUT, "TIMEOUT", exit_code=0, signal=9)
 
 
 async def test_a_job_without_a_trace_is_gone_only_at_the_second_listing(setting):
@@ -163,7 +163,7 @@ async def test_a_job_without_a_trace_is_gone_only_at_the_second_listing(setting)
 async def test_a_job_missing_in_the_list_that_another_source_knows_lives(setting):
     cluster, make = setting
     watch = make().watch("1", 0.01)
-    cluster.ended["1"] = JobStatus("1", JobState.RUNNING, "RUNNING", host="node1")
+    cluster.ended["1"] = JobInfo("1", JobState.RUNNING, "RUNNING", host="node1")
     assert (await seen(watch, JobState.RUNNING)).host == "node1"
     assert not watch.status.is_final
 
@@ -207,7 +207,7 @@ async def test_an_end_in_the_owners_listing_is_explained_to_the_owner(monkeypatc
     cluster, scheduler, owner = fake()
     monitor = Monitor(scheduler, FakeRunner(cluster, sees=False))
     cluster.set("1", JobState.FAILED, exit_code=3)
-    bare = {"1": JobStatus("1", JobState.FAILED, "FAILED")}
+    bare = {"1": JobInfo("1", JobState.FAILED, "FAILED")}
     monkeypatch.setattr(
         FakeScheduler, "_listing", lambda _, result: {} if result.stdout == HIDDEN else bare
     )

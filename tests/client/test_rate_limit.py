@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from batchspawner.client.rate_limit import Pace
+from batchspawner.client.rate_limit import RateLimiter
 
 
 class Clock:
@@ -34,22 +34,22 @@ def asked_until(pace, clock, end, interval, *, hurry=False) -> list[float]:
 
 
 def test_the_first_query_is_due_at_once(clock):
-    assert Pace(2.0, clock).due(30) == 0
+    assert RateLimiter(2.0, clock).due(30) == 0
 
 
 def test_the_interval_is_kept_with_a_little_jitter(clock):
-    moments = asked_until(Pace(2.0, clock), clock, 1600, 30)
+    moments = asked_until(RateLimiter(2.0, clock), clock, 1600, 30)
     pauses = {later - sooner for sooner, later in zip(moments, moments[1:])}
     assert all(30 <= pause <= 33 for pause in pauses)
     assert len(pauses) > 10
 
 
 def test_no_wish_goes_below_the_floor(clock):
-    assert 45 <= len(asked_until(Pace(2.0, clock), clock, 1100, 0.1)) <= 50
+    assert 45 <= len(asked_until(RateLimiter(2.0, clock), clock, 1100, 0.1)) <= 50
 
 
 def test_who_hurries_asks_at_once_but_no_oftener_on_average(clock):
-    pace = Pace(2.0, clock)
+    pace = RateLimiter(2.0, clock)
     pace.note()
     moments = asked_until(pace, clock, 1100, 30, hurry=True)
     assert moments[3] < 1000.1
@@ -57,12 +57,12 @@ def test_who_hurries_asks_at_once_but_no_oftener_on_average(clock):
 
 
 def test_a_scheduler_that_bears_more_at_once_is_asked_more_at_once(clock):
-    pace = Pace(2.0, clock, reserve=30.0)
+    pace = RateLimiter(2.0, clock, reserve=30.0)
     assert len(asked_until(pace, clock, 1001, 30, hurry=True)) == 30
 
 
 def test_a_reserve_that_was_used_up_is_refilled(clock):
-    pace = Pace(2.0, clock)
+    pace = RateLimiter(2.0, clock)
     for _ in range(6):
         pace.note()
     assert pace.due(30, hurry=True) > 0
@@ -71,7 +71,7 @@ def test_a_reserve_that_was_used_up_is_refilled(clock):
 
 
 def test_pauses_grow_while_there_is_no_answer_and_stay_bounded(clock):
-    pace = Pace(2.0, clock)
+    pace = RateLimiter(2.0, clock)
     pauses = []
     for failures in range(1, 12):
         pace.note()
@@ -83,7 +83,7 @@ def test_pauses_grow_while_there_is_no_answer_and_stay_bounded(clock):
 
 
 def test_nobody_hurries_a_scheduler_that_does_not_answer(clock):
-    pace = Pace(2.0, clock)
+    pace = RateLimiter(2.0, clock)
     pace.note()
     pace.failures = 3
     assert pace.due(5, hurry=True) == pace.due(5)

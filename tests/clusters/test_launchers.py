@@ -16,7 +16,7 @@ from batchspawner.client.batch_client import BatchClient
 from batchspawner.client.blocking_client import run, start
 from batchspawner.clusters import launchers
 from batchspawner.clusters.folders import JobFolder
-from batchspawner.clusters.job import Job
+from batchspawner.clusters.job import ClusterJob
 from batchspawner.errors import SubmitError
 from batchspawner.schedulers import scheduler_names
 from tests.hubs import wait_for
@@ -99,7 +99,7 @@ def test_an_array_runs_when_all_its_elements_have_started(place):
     job_id, folder = place.fill(seconds=60), JobFolder.create()
 
     async def follow():
-        return Job(BatchClient("local"), job_id, folder, elements=2)
+        return ClusterJob(BatchClient("local"), job_id, folder, elements=2)
 
     job = run(follow())
     (folder.path / "element.1").write_text("one\n")

@@ -14,14 +14,14 @@ from pathlib import Path
 import pytest
 
 from batchspawner.clusters.folders import JobFolder
-from batchspawner.clusters.program import Program, launch_command, listening
+from batchspawner.clusters.program import ClusterProgram, launch_command, listening
 from batchspawner.errors import OptionsError
 
 pytestmark = pytest.mark.unit
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 CASES = {
-    "whole": Program(
+    "whole": ClusterProgram(
         n=4,
         controller=("python3", "-m", "ipyparallel.controller", "--ip=*"),
         engine=("python3", "-m", "ipyparallel.engine", "--mpi"),
@@ -30,7 +30,7 @@ CASES = {
         ipython_folder="/home/alice/.ipython",
         environment={"OMP_NUM_THREADS": "2", "NOTE": "it's mine"},
     ),
-    "engines": Program(
+    "engines": ClusterProgram(
         n=2,
         engine=("ipengine",),
         profile="/home/alice/.ipython/profile_default",
@@ -60,7 +60,7 @@ def test_a_site_overrides_a_part_of_the_program(tmp_path):
 
 def test_a_variable_that_is_no_name_is_refused(tmp_path):
     with pytest.raises(OptionsError, match="'A B' is not allowed"):
-        Program(environment={"A B": "1"}).render(JobFolder(tmp_path))
+        ClusterProgram(environment={"A B": "1"}).render(JobFolder(tmp_path))
 
 
 @pytest.mark.parametrize(
@@ -91,7 +91,7 @@ def program(tmp_path):
         parts = {"n": 2, "ipython_folder": str(tmp_path), **parts, **shell}
         folder = JobFolder(tmp_path)
         folder.write("job_id", "7\n")
-        path = folder.write("program.sh", Program(**parts).render(folder))
+        path = folder.write("program.sh", ClusterProgram(**parts).render(folder))
         started.append(
             subprocess.Popen(
                 ["bash", str(path)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True

@@ -15,7 +15,7 @@ from jupyterhub.app import JupyterHub
 
 from batchspawner.schedulers import scheduler_class, scheduler_names
 from batchspawner.schedulers.base import Carrier
-from batchspawner.spawners.backends.scheduler_backend import ManagedBackend
+from batchspawner.spawners.backends.scheduler_backend import SchedulerBackend
 from tests.spawners.site import close_databases, make_spawner
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -53,7 +53,7 @@ async def test_the_first_example_of_a_schedulers_page_gives_its_script(
     caplog.set_level(logging.WARNING)
     spawner = spawner_of(examples(PAGES.get(name, name))[0], tmp_path)
     assert spawner.scheduler_name == name
-    assert isinstance(spawner.backend, ManagedBackend)
+    assert isinstance(spawner.backend, SchedulerBackend)
     variables = {
         **spawner.script_variables(),
         "keepvars": "PATH",

@@ -6,11 +6,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from batchspawner.allocation.agent_handle import Agent
+from batchspawner.allocation.agent_handle import AgentHandle
 from batchspawner.client.batch_client import BatchClient
 from batchspawner.commands import CommandResult
 from batchspawner.errors import NodeFailed, SubmitError
-from batchspawner.functions.executor.job_workers import BatchCrew
+from batchspawner.functions.executor.job_workers import JobWorkerProvider
 
 
 class Site(BatchClient):
@@ -39,7 +39,7 @@ def recruit(tmp_path, monkeypatch):
 
     async def recruit(largest, count):
         site = Site(largest)
-        crew = BatchCrew(site, {}, python="python3", network=False)
+        crew = JobWorkerProvider(site, {}, python="python3", network=False)
         failed = []
         crew.on_failure = lambda missing, error: failed.append((missing, error.result.stderr))
         await crew.recruit(count)
@@ -78,7 +78,7 @@ async def test_elements_that_have_not_begun_are_cancelled_in_the_end(
 ):
     monkeypatch.setenv("BATCHSPAWNER_CALL_DIR", str(tmp_path))
     site = Site(1000)
-    crew = BatchCrew(site, {}, python="python3", network=False)
+    crew = JobWorkerProvider(site, {}, python="python3", network=False)
     await crew.recruit(3)
     crew._allocations = dict.fromkeys(crew._allocations, missing)
     await crew.dismiss()
@@ -86,8 +86,8 @@ async def test_elements_that_have_not_begun_are_cancelled_in_the_end(
 
 
 async def test_a_job_that_is_started_again_has_lost_its_first_agent():
-    crew = BatchCrew(Site(1), {}, python="python3", network=False)
-    agents = [Agent(host, {"host": host}) for host in ("node1", "node2")]
+    crew = JobWorkerProvider(Site(1), {}, python="python3", network=False)
+    agents = [AgentHandle(host, {"host": host}) for host in ("node1", "node2")]
     for agent in agents:
         crew._replace(SimpleNamespace(element="12", agent=agent))
     assert [type(agent.over) for agent in agents] == [NodeFailed, type(None)]

@@ -14,7 +14,7 @@ import pytest
 
 import batchspawner.functions as slurminade
 from batchspawner.allocation import allocation
-from batchspawner.allocation.call_folder import Call
+from batchspawner.allocation.call_folder import CallFolder
 from batchspawner.allocation.listener import Listener
 from batchspawner.client import blocking_client
 from batchspawner.errors import JobCancelled, JobFailed, JobOutOfMemory, JobTimeout, OptionsError
@@ -248,7 +248,7 @@ def test_a_walltime_that_is_shorter_than_the_margin_is_of_use():
 @pytest.fixture
 def forbidden(monkeypatch):
     """Let agents call where nobody listens, and give up at once."""
-    create, attach = Call.create, Call.attach
+    create, attach = CallFolder.create, CallFolder.attach
 
     def elsewhere(call, listener):
         attach(call, listener)
@@ -258,8 +258,8 @@ def forbidden(monkeypatch):
     def impatient(folder=None, **settings):
         return create(folder, **{**settings, "patience": 1})
 
-    monkeypatch.setattr(Call, "attach", elsewhere)
-    monkeypatch.setattr(Call, "create", impatient)
+    monkeypatch.setattr(CallFolder, "attach", elsewhere)
+    monkeypatch.setattr(CallFolder, "create", impatient)
     monkeypatch.setattr(job_workers, "QUIET", 0.1)
     monkeypatch.setattr(job_workers, "_SILENCE", 0.1)
 

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 import batchspawner.functions as slurminade
-from batchspawner.allocation.job_records import Record
+from batchspawner.allocation.job_records import JobRecord
 from batchspawner.cli.__main__ import main
 from tests.functions import tasks
 
@@ -77,5 +77,5 @@ def test_cancelling_takes_names_or_all(queue, capsys):
 
 
 def test_a_record_is_for_its_user_only(tmp_path):
-    Record(tmp_path, "slurm", "17", "functions", "f").write()
+    JobRecord(tmp_path, "slurm", "17", "functions", "f").write()
     assert (tmp_path / "job.json").stat().st_mode & 0o777 == 0o600

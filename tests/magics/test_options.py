@@ -6,19 +6,19 @@ from dataclasses import fields
 import pytest
 
 from batchspawner.errors import OptionsError
-from batchspawner.magics.options import LISTS, Options, parse_line
-from batchspawner.magics.program import Program
+from batchspawner.magics.options import LISTS, CellOptions, parse_line
+from batchspawner.magics.program import CellProgram
 
 
 def test_what_is_not_ours_goes_to_the_submit_command_in_order():
-    assert parse_line("-n 8 -N1 --reservation=rsv --time 0:42:00 --bg", "slurm") == Options(
+    assert parse_line("-n 8 -N1 --reservation=rsv --time 0:42:00 --bg", "slurm") == CellOptions(
         bg=True, others=("-n", "8", "-N1", "--reservation=rsv", "--time", "0:42:00")
     )
 
 
 def test_every_old_switch_is_known():
     line = "--workloadmanager=ssh --shell=/bin/zsh --amgr=a --host=node1 --pid p --jobid=j --bg -v"
-    assert parse_line(line) == Options(
+    assert parse_line(line) == CellOptions(
         wlm="ssh",
         shell="/bin/zsh",
         amgr="a",
@@ -31,7 +31,7 @@ def test_every_old_switch_is_known():
 
 
 def test_quotes_work_as_in_a_shell():
-    assert parse_line("--wlm='' --comment='two words'") == Options(
+    assert parse_line("--wlm='' --comment='two words'") == CellOptions(
         wlm="", others=("--comment=two words",)
     )
 
@@ -41,7 +41,9 @@ def test_a_switch_of_ssh_is_the_schedulers_own_elsewhere():
 
 
 def test_what_follows_two_dashes_is_never_ours():
-    assert parse_line("--bg -- --shell=x --bg") == Options(bg=True, others=("--shell=x", "--bg"))
+    assert parse_line("--bg -- --shell=x --bg") == CellOptions(
+        bg=True, others=("--shell=x", "--bg")
+    )
 
 
 def test_an_abbreviation_is_the_schedulers_own():
@@ -69,13 +71,13 @@ def test_a_wrong_switch_is_named(line, said):
 
 def test_the_defaults_of_a_profile_come_first_and_give_way():
     line = parse_line("--host=node2 -p 22", "ssh")
-    assert line.completed("ssh", "/bin/bash", parse_line("--host=node1 -v", "ssh")) == Options(
+    assert line.completed("ssh", "/bin/bash", parse_line("--host=node1 -v", "ssh")) == CellOptions(
         wlm="ssh", shell="/bin/bash", host="node2", others=("-v", "-p", "22")
     )
 
 
 def test_variables_go_in_and_out_of_python_only():
-    assert parse_line("--python --in a,b --out=c") == Options(
+    assert parse_line("--python --in a,b --out=c") == CellOptions(
         python=True, inputs=("a", "b"), outputs=("c",)
     )
     assert parse_line("--in a --out=c").others == ("--in", "a", "--out=c")
@@ -87,14 +89,14 @@ def test_the_shell_of_a_profile_is_not_for_python():
 
 
 def test_a_cell_is_a_script_of_its_shell():
-    assert Program("/bin/sh").script("true") == b"#!/bin/sh\ntrue\n"
+    assert CellProgram("/bin/sh").script("true") == b"#!/bin/sh\ntrue\n"
 
 
 def test_the_help_of_the_magic_names_every_switch(notebook):
     shown = notebook.shell.object_inspect_mime("%%execute")["text/plain"]
     assert "Write %%execute at the top of a cell." in shown
     switches = re.findall(r"^ +--([a-z]+)", shown, re.MULTILINE)
-    ours = {one.name for one in fields(Options)} - {"inputs", "outputs", "others"}
+    ours = {one.name for one in fields(CellOptions)} - {"inputs", "outputs", "others"}
     assert sorted(switches) == sorted({*ours, *LISTS})
 
 
@@ -102,7 +104,7 @@ def test_the_examples_of_the_help_are_understood(notebook):
     shown = notebook.shell.object_inspect_mime("%%execute")["text/plain"]
     lines = re.findall(r"^ +%%execute (.*)$", shown, re.MULTILINE)
     assert [parse_line(line) for line in lines] == [
-        Options(wlm="slurm", others=("--time=0:10:00", "--mem=4G")),
-        Options(wlm="auto", python=True, inputs=("numbers",), outputs=("total",)),
-        Options(wlm="auto", bg=True, amgr="cell"),
+        CellOptions(wlm="slurm", others=("--time=0:10:00", "--mem=4G")),
+        CellOptions(wlm="auto", python=True, inputs=("numbers",), outputs=("total",)),
+        CellOptions(wlm="auto", bg=True, amgr="cell"),
     ]

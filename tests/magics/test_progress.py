@@ -6,17 +6,17 @@ import time
 
 import pytest
 
-from batchspawner.jobs import JobState, JobStatus
+from batchspawner.jobs import JobInfo, JobState
 from batchspawner.magics.progress import marks, progress_line
-from batchspawner.magics.record import Record
+from batchspawner.magics.record import CellRecord
 
 
-def told(*states: JobState) -> Record:
+def told(*states: JobState) -> CellRecord:
     """Return the record of a cell of which the scheduler has said this."""
-    record = Record()
+    record = CellRecord()
     record.accept("Submitted batch job 1")
     for state in states:
-        record.tell(JobStatus("1", state, reason="Priority"))
+        record.tell(JobInfo("1", state, reason="Priority"))
     return record
 
 

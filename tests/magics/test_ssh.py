@@ -9,7 +9,7 @@ import psutil
 import pytest
 
 from batchspawner.jobs import JobState
-from batchspawner.magics.backends.ssh import SshPlace
+from batchspawner.magics.backends.ssh import SshBackend
 from tests import sshd
 from tests.hubs import wait_for
 from tests.magics.test_shell import interrupt_when
@@ -114,7 +114,7 @@ def test_a_cell_whose_network_has_gone_away_ends(notebook, ssh, tmp_path):
 
 
 def test_the_line_may_say_how_long_a_silent_network_is_borne():
-    given = SshPlace("there", "/bin/sh", ("-o", "ServerAliveInterval=2")).argv
+    given = SshBackend("there", "/bin/sh", ("-o", "ServerAliveInterval=2")).argv
     told = subprocess.run(["ssh", "-G", *given[1:]], capture_output=True, text=True).stdout
     assert {"serveraliveinterval 2", "serveralivecountmax 4"} <= set(told.splitlines())
 

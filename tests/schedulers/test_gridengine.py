@@ -6,7 +6,7 @@ import pytest
 
 from batchspawner.commands import CommandResult
 from batchspawner.errors import ParseError, SchedulerError, SchedulerUnavailable, SubmitError
-from batchspawner.jobs import JobRequest, JobState, JobStatus
+from batchspawner.jobs import JobInfo, JobRequest, JobState
 from batchspawner.schedulers.gridengine.scheduler import GridEngine, state_of
 from tests.recorded import answer, recorded
 
@@ -55,12 +55,12 @@ def test_one_query_tells_the_state_of_every_kind_of_job():
     named = {"queue": "all.q", "host": "node1", "name": "tag-1"}
     later = {**named, "start": local("2026-11-21T00:25:25")}
     assert answer(call, "gridengine", "qstat") == {
-        "1": JobStatus("1", JobState.RUNNING, "r", **named, start=local("2026-11-21T00:25:24")),
-        "2": JobStatus("2", JobState.HELD, "hqw", held, name="tag-1"),
-        "6": JobStatus("6", JobState.RUNNING, "r", **later),
-        "6.2": JobStatus("6.2", JobState.RUNNING, "r", **later),
-        "7": JobStatus("7", JobState.HELD, "Eqw", error, name="tag-1"),
-        "9": JobStatus("9", JobState.HELD, "hqw", held, name="tag-1"),
+        "1": JobInfo("1", JobState.RUNNING, "r", **named, start=local("2026-11-21T00:25:24")),
+        "2": JobInfo("2", JobState.HELD, "hqw", held, name="tag-1"),
+        "6": JobInfo("6", JobState.RUNNING, "r", **later),
+        "6.2": JobInfo("6.2", JobState.RUNNING, "r", **later),
+        "7": JobInfo("7", JobState.HELD, "Eqw", error, name="tag-1"),
+        "9": JobInfo("9", JobState.HELD, "hqw", held, name="tag-1"),
     }
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from batchspawner.commands import CommandResult
 from batchspawner.errors import ParseError, SchedulerError, SchedulerUnavailable, SubmitError
-from batchspawner.jobs import JobRequest, JobState, JobStatus
+from batchspawner.jobs import JobInfo, JobRequest, JobState
 from batchspawner.schedulers.htcondor.scheduler import STATES, HTCondor
 from tests.recorded import answer, recorded
 
@@ -43,11 +43,11 @@ def test_one_query_tells_the_state_of_every_kind_of_job():
     running = {"native": "running", "host": "node1", "start": float(start)}
     reason = "submitted on hold at user's request"
     assert answer(call, "htcondor", "condor_q") == {
-        "1": JobStatus("1", JobState.RUNNING, **running),
-        "1.0": JobStatus("1.0", JobState.RUNNING, **running),
-        "4": JobStatus("4", JobState.HELD, "held", reason),
-        "5": JobStatus("5", JobState.TIMEOUT, "held", over, "node1", start=float(start)),
-        "6": JobStatus("6", JobState.PENDING, "idle"),
+        "1": JobInfo("1", JobState.RUNNING, **running),
+        "1.0": JobInfo("1.0", JobState.RUNNING, **running),
+        "4": JobInfo("4", JobState.HELD, "held", reason),
+        "5": JobInfo("5", JobState.TIMEOUT, "held", over, "node1", start=float(start)),
+        "6": JobInfo("6", JobState.PENDING, "idle"),
     }
 
 

@@ -4,14 +4,14 @@ import pytest
 
 from batchspawner.commands import CommandResult
 from batchspawner.errors import ParseError, SchedulerError, SchedulerUnavailable, SubmitError
-from batchspawner.jobs import JobRequest, JobState, JobStatus
+from batchspawner.jobs import JobInfo, JobRequest, JobState
 from batchspawner.queues import Queue
 from batchspawner.schedulers.local.scheduler import LocalQueue
 from tests.recorded import answer
 
 queue = LocalQueue()
 HOLD = "#!/bin/sh\nsleep 60\n"
-FAILED = JobStatus(
+FAILED = JobInfo(
     "1",
     JobState.FAILED,
     "FAILED",
@@ -57,7 +57,7 @@ def test_one_query_tells_the_state_of_the_jobs_that_are_wanted():
     (call,) = queue.query(["1", "2", "3", "99"])
     assert answer(call, "local", "query") == {
         "1": FAILED,
-        "2": JobStatus(
+        "2": JobInfo(
             "2",
             JobState.RUNNING,
             "RUNNING",
@@ -67,7 +67,7 @@ def test_one_query_tells_the_state_of_the_jobs_that_are_wanted():
             start=1795218180,
             end=1795218780,
         ),
-        "3": JobStatus(
+        "3": JobInfo(
             "3",
             JobState.PENDING,
             "PENDING",
@@ -117,4 +117,4 @@ def test_an_unknown_state_is_no_end():
     import json
 
     found = call.parse(CommandResult(call.argv, 0, json.dumps({"jobs": [{**job, **times}]})))
-    assert found == {"1": JobStatus("1", JobState.UNKNOWN, "DREAMING")}
+    assert found == {"1": JobInfo("1", JobState.UNKNOWN, "DREAMING")}

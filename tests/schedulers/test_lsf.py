@@ -7,7 +7,7 @@ import pytest
 
 from batchspawner.commands import CommandResult
 from batchspawner.errors import ParseError, SchedulerUnavailable, SubmitError
-from batchspawner.jobs import JobRequest, JobState, JobStatus, TaggedJob
+from batchspawner.jobs import JobInfo, JobRequest, JobState, TaggedJob
 from batchspawner.schedulers.lsf.scheduler import LSF
 from batchspawner.schedulers.lsf.states import STATES, first_host
 from tests.recorded import answer, recorded
@@ -24,13 +24,13 @@ def local(moment: float) -> tuple[int, ...]:
     return time.localtime(moment)[1:5]
 
 
-def listed(*records: dict) -> dict[str, JobStatus]:
+def listed(*records: dict) -> dict[str, JobInfo]:
     (call,) = lsf.query(["7", "7[1]", "8"])
     text = json.dumps({"COMMAND": "bjobs", "JOBS": len(records), "RECORDS": list(records)})
     return call.parse(CommandResult(call.argv, 0, text))
 
 
-def ended(name: str, job_id: str) -> JobStatus:
+def ended(name: str, job_id: str) -> JobInfo:
     (call,) = lsf.confirm(job_id)
     return answer(call, "lsf", name)
 

@@ -6,7 +6,7 @@ import pytest
 
 from batchspawner.commands import CommandResult
 from batchspawner.errors import ParseError, SchedulerError, SchedulerUnavailable, SubmitError
-from batchspawner.jobs import JobRequest, JobState, JobStatus, TaggedJob
+from batchspawner.jobs import JobInfo, JobRequest, JobState, TaggedJob
 from batchspawner.schedulers.moab.scheduler import STATES, Moab
 from tests.recorded import answer, recorded
 
@@ -36,13 +36,13 @@ def test_one_query_tells_the_state_of_every_kind_of_job():
     times = {"start": START, "end": START + 3600}
     policy = "IdlePolicy:job 13 violates idle HARD MAXIPROC limit of 8 for user alice"
     assert answer(call, "moab", "mdiag") == {
-        "12": JobStatus(
+        "12": JobInfo(
             "12", JobState.RUNNING, "Running", host="node1.example.org", **times, **common
         ),
-        "13": JobStatus("13", JobState.PENDING, "Idle", policy, **common),
-        "14": JobStatus("14", JobState.HELD, "UserHold", **common),
-        "15": JobStatus("15", JobState.HELD, "Idle", "Batch hold", **common),
-        "16": JobStatus("16", JobState.SUSPENDED, "Suspended", host="node2", **times, **common),
+        "13": JobInfo("13", JobState.PENDING, "Idle", policy, **common),
+        "14": JobInfo("14", JobState.HELD, "UserHold", **common),
+        "15": JobInfo("15", JobState.HELD, "Idle", "Batch hold", **common),
+        "16": JobInfo("16", JobState.SUSPENDED, "Suspended", host="node2", **times, **common),
     }
 
 

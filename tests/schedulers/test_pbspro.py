@@ -7,7 +7,7 @@ import pytest
 
 from batchspawner.commands import CommandResult
 from batchspawner.errors import ParseError, SchedulerError, SchedulerUnavailable, SubmitError
-from batchspawner.jobs import JobRequest, JobState, JobStatus
+from batchspawner.jobs import JobInfo, JobRequest, JobState
 from batchspawner.schedulers.pbspro.scheduler import STATES, PBSPro
 from tests.recorded import answer, recorded
 
@@ -55,7 +55,7 @@ def test_one_query_tells_the_state_of_the_jobs_that_are_wanted():
     never = "Can Never Run: Insufficient amount of resource: host (node77 != node1,node2)"
     common = {"queue": "workq", "name": "STDIN"}
     assert answer(call, "pbspro", "qstat") == {
-        "168.headnode": JobStatus(
+        "168.headnode": JobInfo(
             "168.headnode",
             JobState.RUNNING,
             "R",
@@ -64,8 +64,8 @@ def test_one_query_tells_the_state_of_the_jobs_that_are_wanted():
             end=start + 3600,
             **common,
         ),
-        "170": JobStatus("170", JobState.RUNNING, "R", host="node2", start=start, **common),
-        "171.headnode": JobStatus("171.headnode", JobState.PENDING, "Q", never, **common),
+        "170": JobInfo("170", JobState.RUNNING, "R", host="node2", start=start, **common),
+        "171.headnode": JobInfo("171.headnode", JobState.PENDING, "Q", never, **common),
     }
 
 

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from batchspawner.errors import ParseError, SchedulerError, SchedulerUnavailable, SubmitError
-from batchspawner.jobs import JobRequest, JobState, JobStatus
+from batchspawner.jobs import JobInfo, JobRequest, JobState
 from batchspawner.schedulers.slurm.scheduler import Slurm
 from batchspawner.schedulers.slurm.states import STATES, SlurmId, state_of
 from tests.recorded import answer, recorded
@@ -54,17 +54,17 @@ def test_one_query_tells_the_state_of_every_kind_of_job(generation):
     start, end = STARTS[generation], STARTS[generation] + 3600
     wanted = ["1", "2", "3_1", "3_4", "4", "5", "99999"]
     (call,) = slurm.query(wanted)
-    running = JobStatus(
+    running = JobInfo(
         "1", JobState.RUNNING, "RUNNING", host="n1", queue="normal", start=start, end=end
     )
     assert answer(call, generation, "squeue") == {
         "1": running,
-        "2": JobStatus("2", JobState.HELD, "PENDING", "JobHeldUser", queue="normal"),
-        "3_1": JobStatus(
+        "2": JobInfo("2", JobState.HELD, "PENDING", "JobHeldUser", queue="normal"),
+        "3_1": JobInfo(
             "3_1", JobState.RUNNING, "RUNNING", host="n1", queue="normal", start=start, end=end
         ),
-        "3_4": JobStatus("3_4", JobState.PENDING, "PENDING", "JobArrayTaskLimit", queue="normal"),
-        "4": JobStatus(
+        "3_4": JobInfo("3_4", JobState.PENDING, "PENDING", "JobArrayTaskLimit", queue="normal"),
+        "4": JobInfo(
             "4",
             JobState.FAILED,
             "FAILED",
@@ -74,7 +74,7 @@ def test_one_query_tells_the_state_of_every_kind_of_job(generation):
             start=start,
             end=start,
         ),
-        "5": JobStatus(
+        "5": JobInfo(
             "5", JobState.CANCELLED, "CANCELLED", host="n1", queue="normal", start=start, end=start
         ),
     }
@@ -145,7 +145,7 @@ def test_a_query_cut_off_in_mid_line_is_not_read(generation):
 
 def test_scontrol_tells_how_a_job_ended(generation):
     start = FAILED_AT[generation]
-    assert answer(slurm.confirm("4")[0], generation, "scontrol_failed") == JobStatus(
+    assert answer(slurm.confirm("4")[0], generation, "scontrol_failed") == JobInfo(
         "4",
         JobState.FAILED,
         "FAILED",

@@ -8,7 +8,7 @@ import pytest
 from batchspawner.client.batch_client import BatchClient
 from batchspawner.commands import CommandResult
 from batchspawner.errors import ParseError, SchedulerError, SchedulerUnavailable, SubmitError
-from batchspawner.jobs import JobRequest, JobState, JobStatus, TaggedJob
+from batchspawner.jobs import JobInfo, JobRequest, JobState, TaggedJob
 from batchspawner.schedulers.torque.scheduler import STATES, Torque
 from tests.recorded import answer, recorded
 
@@ -77,7 +77,7 @@ def test_one_query_tells_the_state_of_the_jobs_that_are_wanted():
     start = 1795209176.0
     full = "Not Running: Not enough of the right type of nodes are available"
     assert answer(call, "torque", "qstat") == {
-        "403.headnode": JobStatus(
+        "403.headnode": JobInfo(
             "403.headnode",
             JobState.RUNNING,
             "R",
@@ -87,11 +87,9 @@ def test_one_query_tells_the_state_of_the_jobs_that_are_wanted():
             start=start,
             end=start + 600,
         ),
-        "404": JobStatus("404", JobState.HELD, "H", queue="batch", name="jup-alice"),
-        "407.headnode": JobStatus(
-            "407.headnode", JobState.PENDING, "W", queue="batch", name="STDIN"
-        ),
-        "408.headnode.org": JobStatus(
+        "404": JobInfo("404", JobState.HELD, "H", queue="batch", name="jup-alice"),
+        "407.headnode": JobInfo("407.headnode", JobState.PENDING, "W", queue="batch", name="STDIN"),
+        "408.headnode.org": JobInfo(
             "408.headnode.org", JobState.PENDING, "Q", full, queue="batch", name="STDIN"
         ),
     }

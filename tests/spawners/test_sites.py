@@ -7,8 +7,8 @@ import re
 import pytest
 from jupyterhub.app import JupyterHub
 
-from batchspawner.spawners.backends.command_backend import ShellBackend
-from batchspawner.spawners.backends.scheduler_backend import ManagedBackend
+from batchspawner.spawners.backends.command_backend import CommandBackend
+from batchspawner.spawners.backends.scheduler_backend import SchedulerBackend
 from tests.spawners.backends.test_command_backend import Script
 from tests.spawners.site import OWNER, make_spawner
 
@@ -66,7 +66,7 @@ async def test_a_cluster_in_every_command(tmp_path):
 
 async def test_a_cluster_by_its_trait_alone_uses_the_scheduler_layer(tmp_path):
     spawner = load(tmp_path, "\n".join(CLUSTERS.splitlines()[:3]))
-    assert isinstance(spawner.backend, ManagedBackend)
+    assert isinstance(spawner.backend, SchedulerBackend)
     assert "#SBATCH --clusters=two\n" in await script_of(spawner)
 
 
@@ -148,7 +148,7 @@ async def test_script_and_form_may_be_properties_and_traits_plain_attributes(tmp
         "#SBATCH --gpus=2",
         "/opt/bin/batchspawner-singleuser jupyterhub-singleuser",
     ]
-    assert isinstance(spawner.backend, ManagedBackend)
+    assert isinstance(spawner.backend, SchedulerBackend)
 
 
 TRAITS = """
@@ -196,7 +196,7 @@ c.SlurmSpawner.state_exechost_exp = r"\1.cluster.example.org"
 
 async def test_host_names_are_rewritten_by_an_expression(tmp_path):
     spawner = load(tmp_path, HOSTS)
-    assert isinstance(spawner.backend, ShellBackend)
+    assert isinstance(spawner.backend, CommandBackend)
     spawner.run_command = Script(("squeue -h -j 7", "RUNNING n1"))
     spawner.job_id = "7"
     await spawner.query_job_status()
@@ -211,7 +211,7 @@ c.MultiSlurmSpawner.daemon_resolver = {"n1": "10.0.0.1"}
 
 def test_a_resolver_needs_no_commands_of_its_own(tmp_path):
     spawner = load(tmp_path, RESOLVER)
-    assert isinstance(spawner.backend, ManagedBackend)
+    assert isinstance(spawner.backend, SchedulerBackend)
     assert [spawner.connect_host(host) for host in ("n1", "n2")] == ["10.0.0.1", "n2"]
 
 

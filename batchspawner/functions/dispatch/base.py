@@ -7,7 +7,7 @@ import shlex
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any
 
-from ..function import FunctionCall, Options
+from ..function import DispatchOptions, FunctionCall
 from ..futures import JobFuture
 from ..submit_limits import count_submit
 from .shell_command import shell
@@ -24,14 +24,14 @@ class Dispatcher(ABC):
 
     @abstractmethod
     def dispatch(
-        self, calls: Sequence[FunctionCall], futures: Sequence[JobFuture], options: Options
+        self, calls: Sequence[FunctionCall], futures: Sequence[JobFuture], options: DispatchOptions
     ) -> None:
         """Have calls done one after the other, as one job; each future gets what comes of it."""
 
     def distribute(
         self,
         call: FunctionCall,
-        options: Options,
+        options: DispatchOptions,
         *,
         alone: bool = False,  # noqa: ARG002
     ) -> JobFuture:
@@ -73,7 +73,7 @@ class DirectCallDispatcher(Dispatcher):
     """Call functions here and now."""
 
     def dispatch(
-        self, calls: Sequence[FunctionCall], futures: Sequence[JobFuture], options: Options
+        self, calls: Sequence[FunctionCall], futures: Sequence[JobFuture], options: DispatchOptions
     ) -> None:
         del options
         for call, future in zip(calls, futures):
@@ -93,7 +93,7 @@ class SubprocessDispatcher(Dispatcher):
     """Call functions in a process of their own, one after the other."""
 
     def dispatch(
-        self, calls: Sequence[FunctionCall], futures: Sequence[JobFuture], options: Options
+        self, calls: Sequence[FunctionCall], futures: Sequence[JobFuture], options: DispatchOptions
     ) -> None:
         from ..executor.executor import Executor
 
@@ -119,7 +119,7 @@ class TestDispatcher(Dispatcher):
         self.sbatches: list[str] = []
 
     def dispatch(
-        self, calls: Sequence[FunctionCall], futures: Sequence[JobFuture], options: Options
+        self, calls: Sequence[FunctionCall], futures: Sequence[JobFuture], options: DispatchOptions
     ) -> None:
         del options
         count_submit()

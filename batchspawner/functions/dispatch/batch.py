@@ -11,14 +11,14 @@ from shutil import which
 from typing import TYPE_CHECKING
 
 from ...allocation.allocation import Allocation, client_for
-from ...allocation.call_folder import Call
+from ...allocation.call_folder import CallFolder
 from ...allocation.job_records import record_of
 from ...client.batch_client import BatchClient
 from ...client.blocking_client import background_loop, run
 from ...errors import BatchError
 from ..exit_hooks import before_exit
 from ..futures import JobFuture, gathered, give_up
-from ..job import Job
+from ..job import FunctionJob
 from ..options import job_resources
 from ..session import shared_listener
 from ..submit_limits import count_submit
@@ -29,7 +29,7 @@ from .folder_job import FolderJob, count_calls, submit
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from ..function import Dependency, FunctionCall, Options
+    from ..function import Dependency, DispatchOptions, FunctionCall
     from ..protocol import payload
 
 log = logging.getLogger(__name__)
@@ -51,7 +51,7 @@ class BatchDispatcher(Dispatcher):
         self._joined: list[JobFuture] = []
 
     def dispatch(
-        self, calls: Sequence[FunctionCall], futures: Sequence[JobFuture], options: Options
+        self, calls: Sequence[FunctionCall], futures: Sequence[JobFuture], options: DispatchOptions
     ) -> None:
         try:
             self._dispatch(calls, futures, options)
@@ -61,12 +61,12 @@ class BatchDispatcher(Dispatcher):
             raise
 
     def _dispatch(
-        self, calls: Sequence[FunctionCall], futures: Sequence[JobFuture], options: Options
+        self, calls: Sequence[FunctionCall], futures: Sequence[JobFuture], options: DispatchOptions
     ) -> None:
         job_resources(self._client.scheduler, options.resources)  # what is wrong is said at once
         packed = [one.packed for one in calls]
         count_submit()
-        job = Job(self._client, Path(), futures=futures)
+        job = FunctionJob(self._client, Path(), futures=futures)
         for future in futures:
             future.job = job
         name = _name(calls)
@@ -90,7 +90,12 @@ class BatchDispatcher(Dispatcher):
         return lines or "", lines is None
 
     def _submit(
-        self, job: Job, calls: list[payload.Call], options: Options, name: str, lines: str = ""
+        self,
+        job: FunctionJob,
+        calls: list[payload.PackedCall],
+        options: DispatchOptions,
+        name: str,
+        lines: str = "",
     ) -> None:
         resources = job_resources(self._client.scheduler, options.resources)
         if lines:
@@ -99,9 +104,9 @@ class BatchDispatcher(Dispatcher):
 
     def _submit_later(
         self,
-        job: Job,
-        calls: list[payload.Call],
-        options: Options,
+        job: FunctionJob,
+        calls: list[payload.PackedCall],
+        options: DispatchOptions,
         name: str,
         after: tuple[Dependency, ...],
         earlier: list[JobFuture],
@@ -142,15 +147,15 @@ def attach(job_id: int | str) -> JobFuture:
             f"job {job_id} has no calls of its own: it ends with its program"
         ) from None
     futures = [JobFuture() for _ in range(count)]
-    job = Job(BatchClient(record.scheduler), record.folder, record.job_id, futures)
+    job = FunctionJob(BatchClient(record.scheduler), record.folder, record.job_id, futures)
     for future in futures:
         future.job = job
     run(_follow_again(job))
     return futures[0] if count == 1 else gathered(futures)
 
 
-async def _follow_again(job: Job) -> None:
-    call = Call.load(job.folder)
+async def _follow_again(job: FunctionJob) -> None:
+    call = CallFolder.load(job.folder)
     listener = await shared_listener()
     if listener is not None:
         listener.expect(call)
@@ -158,8 +163,8 @@ async def _follow_again(job: Job) -> None:
 
 
 async def _start(
-    job: Job,
-    calls: list[payload.Call],
+    job: FunctionJob,
+    calls: list[payload.PackedCall],
     resources: dict[str, object],
     *,
     name: str,

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-    from ..function import Options, SlurmFunction
+    from ..function import DispatchOptions, SlurmFunction
 
 
 class JobBundling(Dispatcher):
@@ -31,7 +31,9 @@ class JobBundling(Dispatcher):
             raise ValueError(f"max_size must be greater than 0, not {max_size}")
         self.max_size = max_size
         self._outer: Dispatcher | None = None
-        self._groups: dict[object, tuple[Options, list[tuple[FunctionCall, JobFuture]]]] = {}
+        self._groups: dict[
+            object, tuple[DispatchOptions, list[tuple[FunctionCall, JobFuture]]]
+        ] = {}
         self._jobs: list[JobFuture] = []
         self._flushes = 0
 
@@ -41,7 +43,7 @@ class JobBundling(Dispatcher):
         return self._outer or get_dispatcher()
 
     def dispatch(
-        self, calls: Sequence[FunctionCall], futures: Sequence[JobFuture], options: Options
+        self, calls: Sequence[FunctionCall], futures: Sequence[JobFuture], options: DispatchOptions
     ) -> None:
         if not self.is_sequential():
             # What cannot travel is named here, and what is changed later does not count.
@@ -49,7 +51,9 @@ class JobBundling(Dispatcher):
         group = self._groups.setdefault(options.key, (options, []))[1]
         group += zip(calls, futures)
 
-    def distribute(self, call: FunctionCall, options: Options, *, alone: bool = False) -> JobFuture:
+    def distribute(
+        self, call: FunctionCall, options: DispatchOptions, *, alone: bool = False
+    ) -> JobFuture:
         if alone:
             return self.subdispatcher.distribute(call, options, alone=True)
         return super().distribute(call, options)

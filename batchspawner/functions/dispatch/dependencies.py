@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...client.blocking_client import run
 from ...errors import BatchError, JobCancelled
-from ...jobs import JobState, JobStatus
+from ...jobs import JobInfo, JobState
 from ..futures import JobFuture
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ def awaited(
         jobs = tuple(earlier) if one.method == "singleton" else one.jobs
         for job in jobs:
             if not _is_met(client, one.method, job):
-                status = JobStatus(
+                status = JobInfo(
                     "not submitted",
                     JobState.CANCELLED,
                     reason=f"it had to wait for {job}, {one.method}",

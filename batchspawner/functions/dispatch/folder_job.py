@@ -23,12 +23,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-    from ...allocation.agent_handle import Agent, Process
+    from ...allocation.agent_handle import AgentHandle, RemoteProcess
     from ...client.batch_client import BatchClient
-    from ...jobs import JobStatus
+    from ...jobs import JobInfo
     from ..futures import JobFuture
-    from ..job import Job
-    from ..protocol.payload import Call
+    from ..job import FunctionJob
+    from ..protocol.payload import PackedCall
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +37,7 @@ _PROCESS = "calls"
 
 async def submit(
     client: BatchClient,
-    calls: Sequence[Call],
+    calls: Sequence[PackedCall],
     resources: Mapping[str, Any],
     *,
     name: str,
@@ -59,7 +59,7 @@ async def submit(
     )
 
 
-def _write_calls(file: Path, calls: Sequence[Call]) -> None:
+def _write_calls(file: Path, calls: Sequence[PackedCall]) -> None:
     known: set[str] = set()
     with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as out:
         out.write(welcome())
@@ -81,7 +81,7 @@ def count_calls(folder: Path) -> int:
 class FolderJob:
     """Give the futures of a job what comes of its calls."""
 
-    def __init__(self, allocation: Allocation, job: Job) -> None:
+    def __init__(self, allocation: Allocation, job: FunctionJob) -> None:
         self._allocation, self._job = allocation, job
         self._left: dict[int, JobFuture] = dict(enumerate(job.futures))
         self._place = 0
@@ -103,7 +103,7 @@ class FolderJob:
         await asyncio.gather(waiting, done, *self._tasks, return_exceptions=True)
         await self._allocation.close(remove=False)
 
-    def _told(self, status: JobStatus) -> None:
+    def _told(self, status: JobInfo) -> None:
         self._job.status = status
         if status.state in (JobState.RUNNING, JobState.SUSPENDED, JobState.COMPLETING):
             self._begin()
@@ -122,7 +122,7 @@ class FolderJob:
             await self._take_results()
             await self._give_up(error)
 
-    def _attend(self, agent: Agent) -> None:
+    def _attend(self, agent: AgentHandle) -> None:
         """Listen to an agent; each start of the job has one of its own."""
         self._begin()
         self._warned, self._death = False, None
@@ -142,7 +142,7 @@ class FolderJob:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _see_off(self, process: Process) -> None:
+    async def _see_off(self, process: RemoteProcess) -> None:
         """Find out what the end of the worker means; of its job the scheduler tells."""
         with contextlib.suppress(BatchError):
             code = await process.wait()

@@ -19,17 +19,17 @@ from ..futures import JobFuture, when_done
 from ..options import job_resources
 from ..protocol.payload import make_call
 from ..submit_limits import refuse_recursion, refuse_while_loading
-from .job_workers import BatchCrew
+from .job_workers import JobWorkerProvider
 from .pool import Pool
 from .tasks import Task
-from .worker_providers import LocalCrew
+from .worker_providers import ProcessProvider
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from ..protocol.payload import Call
+    from ..protocol.payload import PackedCall
     from .gateway import Gateway
-    from .worker_providers import Crew
+    from .worker_providers import WorkerProvider
 
 _open: weakref.WeakSet[Executor] = weakref.WeakSet()
 
@@ -184,7 +184,9 @@ class Executor(concurrent.futures.Executor):
         if shut:
             self._loop.call_soon_threadsafe(self._close, False)
 
-    def _call(self, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
+    def _call(
+        self, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> PackedCall:
         return make_call(fn, args, kwargs, by_value=self._by_value)
 
     def _refuse_when_shut(self) -> None:
@@ -246,16 +248,16 @@ def _positive(option: str, number: int) -> int:
     return number
 
 
-def _crew(scheduler: str, options: dict[str, Any], **settings: Any) -> Crew:
+def _crew(scheduler: str, options: dict[str, Any], **settings: Any) -> WorkerProvider:
     if scheduler == "auto":
         scheduler = detect()
         scheduler = "processes" if scheduler == "local" else scheduler
     if scheduler == "processes":
-        return LocalCrew(settings["python"])
+        return ProcessProvider(settings["python"])
     refuse_recursion("an Executor was to be made")
     client = client_for(scheduler)
     job_resources(client.scheduler, options)  # what is not allowed is said at once
-    return BatchCrew(client, options, **settings)
+    return JobWorkerProvider(client, options, **settings)
 
 
 def _far_crew(
@@ -265,8 +267,8 @@ def _far_crew(
     options: dict[str, Any],
     python: str,
     margin: float,
-) -> Crew:
-    from .remote_workers import FarCrew
+) -> WorkerProvider:
+    from .remote_workers import RemoteWorkerProvider
 
     refuse_recursion("an Executor was to be made")
     gateway = run(_opened(host, ssh_options, scheduler, python))
@@ -275,7 +277,7 @@ def _far_crew(
     except BaseException:
         run(gateway.close())
         raise
-    return FarCrew(gateway, options, python=python, margin=margin)
+    return RemoteWorkerProvider(gateway, options, python=python, margin=margin)
 
 
 async def _opened(host: str, options: Sequence[str], scheduler: str, python: str) -> Gateway:

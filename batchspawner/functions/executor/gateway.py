@@ -20,7 +20,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from ...allocation import relay
-from ...allocation.call_folder import Call
+from ...allocation.call_folder import CallFolder
 from ...allocation.listener import Listener
 from ...client.batch_client import BatchClient
 from ...client.job_scripts import COMMANDS, find_scheduler
@@ -57,7 +57,7 @@ done
 _UNPACK = 'umask 077 && mkdir -p "$1" && cd "$1" && base64 -d | tar xf -'
 
 
-class FarCall(Call):
+class RemoteCallFolder(CallFolder):
     """Stand for a call whose folder lies on the login host; ours here is its copy."""
 
     gateway: Gateway
@@ -84,7 +84,7 @@ class Gateway:
         self.host, self.python = host, python
         self._folder = Path(tempfile.mkdtemp(prefix="bs-"))
         self._ssh = Ssh(host, self._folder, options, bound=True)
-        self._calls: list[FarCall] = []
+        self._calls: list[RemoteCallFolder] = []
         self._relay: Process | None = None
         self._keeper: asyncio.Task[None] | None = None
 
@@ -113,13 +113,13 @@ class Gateway:
         await self._ssh.close()
         shutil.rmtree(self._folder, ignore_errors=True)
 
-    def new_call(self, runtime: object, *, folder: Path, **settings: Any) -> FarCall:
+    def new_call(self, runtime: object, *, folder: Path, **settings: Any) -> RemoteCallFolder:
         """Make a call that has its folder on the login host, too, under the same name.
 
         Its job begins with the environment that the scheduler gives it, in the home there.
         """
         walltime = float(seconds("runtime", str(runtime))) if runtime else None
-        call = FarCall.create(folder, runtime=walltime, **settings)
+        call = RemoteCallFolder.create(folder, runtime=walltime, **settings)
         call.gateway, call.seen_as = self, self.calls / folder.name
         self._calls.append(call)
         return call

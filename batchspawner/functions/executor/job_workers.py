@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING, Any
 from ...allocation.agent_handle import start_order
 from ...allocation.allocation import Allocation
 from ...errors import BatchError, JobFailed, NodeFailed, SubmitError, failure_of
-from ...jobs import JobState, JobStatus
+from ...jobs import JobInfo, JobState
 from ..options import job_resources
 from ..session import QUIET, new_folder_call, shared_listener
-from .worker_handles import FIRST, AgentHand, worker_command
-from .worker_providers import Crew
+from .worker_handles import FIRST, AgentWorkerHandle, worker_command
+from .worker_providers import WorkerProvider
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ...allocation.agent_handle import Agent
-    from ...allocation.call_folder import Call
+    from ...allocation.agent_handle import AgentHandle
+    from ...allocation.call_folder import CallFolder
     from ...allocation.listener import Listener
     from ...client.batch_client import BatchClient
 
@@ -37,7 +37,7 @@ _ARRAY = 1000
 """Elements of an array at most: what Slurm and LSF allow, unless the site has another limit."""
 
 
-class BatchCrew(Crew):
+class JobWorkerProvider(WorkerProvider):
     """Submit jobs, or arrays, whose agents run workers."""
 
     _advice = " Where nodes may not connect to this machine, use network=False."
@@ -58,7 +58,7 @@ class BatchCrew(Crew):
         self.variables: dict[str, object] = {}
         self._largest = _ARRAY
         self._allocations: dict[Allocation, int] = {}
-        self._agents: dict[str, Agent] = {}
+        self._agents: dict[str, AgentHandle] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
 
     async def recruit(self, count: int) -> None:
@@ -105,7 +105,7 @@ class BatchCrew(Crew):
             **resources,
         )
 
-    def _new_call(self, runtime: object) -> Call:
+    def _new_call(self, runtime: object) -> CallFolder:
         return new_folder_call(runtime, self._python, lasting=False)
 
     async def _listener(self) -> Listener | None:
@@ -134,11 +134,11 @@ class BatchCrew(Crew):
                 plain = type(agent.over) in (BatchError, JobFailed)
                 self.on_failure(1, self._unheard(allocation) if plain else agent.over)
                 continue
-            hand = AgentHand(self, allocation, agent, is_first=True)
+            hand = AgentWorkerHandle(self, allocation, agent, is_first=True)
             self._replace(hand)
             await self._start(hand)
 
-    def _told(self, allocation: Allocation, status: JobStatus) -> None:
+    def _told(self, allocation: Allocation, status: JobInfo) -> None:
         if status.state is JobState.RUNNING and not allocation.call.agents:
             self.spawn(self._listen_for(allocation))
 
@@ -155,21 +155,21 @@ class BatchCrew(Crew):
             f"Job {allocation.job_id} ran, but no worker of it could be heard.{told}{self._advice}"
         )
 
-    def _replace(self, hand: AgentHand) -> None:
+    def _replace(self, hand: AgentWorkerHandle) -> None:
         """Give up the agent that was in this job before: the job was started again."""
         before, self._agents[hand.element] = self._agents.get(hand.element), hand.agent
         if before is not None and before.over is None:
             reason = f"{before.host} was lost, and the job was started again on {hand.agent.host}"
-            before.ended(NodeFailed(JobStatus(hand.element, JobState.NODE_FAIL, reason=reason)))
+            before.ended(NodeFailed(JobInfo(hand.element, JobState.NODE_FAIL, reason=reason)))
 
-    async def _start(self, hand: AgentHand) -> None:
+    async def _start(self, hand: AgentWorkerHandle) -> None:
         await hand.start()
         self.on_hand(hand)
 
-    def left(self, hand: AgentHand) -> None:
+    def left(self, hand: AgentWorkerHandle) -> None:
         """Replace a worker that died in a job that lives; else let the job end."""
         if hand.may_go_on:
-            self.spawn(self._start(AgentHand(self, hand._allocation, hand.agent)))
+            self.spawn(self._start(AgentWorkerHandle(self, hand._allocation, hand.agent)))
         else:
             hand.dismiss()
 

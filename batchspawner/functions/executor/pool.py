@@ -16,13 +16,13 @@ from ...errors import BatchError, JobLost, JobPreempted, NodeFailed
 from ...waiting import within
 from ..protocol.results import mismatch, read_result
 from ..protocol.worker import pack
-from .tasks import Member
+from .tasks import PoolWorker
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
 
     from .tasks import Task
-    from .worker_providers import Crew, Hand
+    from .worker_providers import WorkerHandle, WorkerProvider
 
 log = logging.getLogger(__name__)
 
@@ -59,7 +59,7 @@ class Pool:
 
     def __init__(
         self,
-        crew: Crew,
+        crew: WorkerProvider,
         size: int,
         *,
         retries: int = 2,
@@ -69,7 +69,7 @@ class Pool:
         self._crew, self._size, self._retries = crew, size, retries
         self._linger, self._calls_each = linger, calls_each
         self._waiting: deque[Task] = deque()
-        self._members: set[Member] = set()
+        self._members: set[PoolWorker] = set()
         self._coming = self._number = self._useless = 0
         self._closing = self._ending = False
         self._jobs: set[asyncio.Task[None]] = set()
@@ -176,13 +176,13 @@ class Pool:
                     task.future.set_exception(error)
         self._changed()
 
-    def _arrived(self, hand: Hand) -> None:
+    def _arrived(self, hand: WorkerHandle) -> None:
         self._coming = max(0, self._coming - 1)
-        member = Member(hand)
+        member = PoolWorker(hand)
         self._members.add(member)
         self._spawn(self._employ(member))
 
-    async def _employ(self, member: Member) -> None:
+    async def _employ(self, member: PoolWorker) -> None:
         """Give calls to a worker until there are none, or until it is gone."""
         answers = asyncio.get_running_loop().create_task(self._listen(member))
         answers.add_done_callback(lambda _: member.news.set())
@@ -200,7 +200,7 @@ class Pool:
             self._count(member)
             self._changed()
 
-    def _count(self, member: Member) -> None:
+    def _count(self, member: PoolWorker) -> None:
         """Give up where workers come and go, each by a job, while the calls go on waiting."""
         self._useless = 0 if member.is_of_use or not self._waiting else self._useless + 1
         if self._useless < _USELESS:
@@ -217,7 +217,7 @@ class Pool:
             told += ": was the end of its walltime too near, by its clock?"
             self._failed_to_come(0, BatchError(told))
 
-    async def _something_to_do(self, member: Member, answers: asyncio.Task[None]) -> bool:
+    async def _something_to_do(self, member: PoolWorker, answers: asyncio.Task[None]) -> bool:
         """Wait for calls; return False where this worker gets no more of them."""
         while not answers.done() and not self._is_tired(member):
             if self._waiting and self._room(member):
@@ -234,7 +234,7 @@ class Pool:
                     return False
         return False
 
-    def _room(self, member: Member) -> int:
+    def _room(self, member: PoolWorker) -> int:
         """Return how many more calls a worker should have."""
         share = -(-len(self._waiting) // (len(self._members) + self._coming))
         room = min(member.depth, share) - len(member.running)
@@ -242,11 +242,11 @@ class Pool:
             room = min(room, self._calls_each - member.done - len(member.running))
         return max(0, room) if len(member.running) <= member.depth // 2 else 0
 
-    def _crowded(self, member: Member) -> bool:
+    def _crowded(self, member: PoolWorker) -> bool:
         """Say whether a worker has calls, or could relieve another of some."""
         return bool(member.running) or any(len(one.running) > 1 for one in self._members)
 
-    def _patience(self, member: Member) -> float | None:
+    def _patience(self, member: PoolWorker) -> float | None:
         if member.running:
             return None
         return _STUCK if self._crowded(member) else self._linger
@@ -259,13 +259,13 @@ class Pool:
                 one.heard = now
                 await one.hand.send(GIVE_BACK)
 
-    def _is_tired(self, member: Member) -> bool:
+    def _is_tired(self, member: PoolWorker) -> bool:
         enough = self._calls_each is not None and (
             member.done + len(member.running) >= self._calls_each
         )
         return enough or member.hand.is_ending
 
-    async def _give(self, member: Member) -> None:
+    async def _give(self, member: PoolWorker) -> None:
         count = self._room(member)
         frames: list[bytes] = []
         while self._waiting and count:
@@ -287,7 +287,7 @@ class Pool:
         member.heard = asyncio.get_running_loop().time()
         await member.hand.send(b"".join(frames))
 
-    async def _listen(self, member: Member) -> None:
+    async def _listen(self, member: PoolWorker) -> None:
         """Hear a worker's answers until it ends, and see to what it leaves."""
         async for header, data in member.hand.answers():
             if header["type"] == "hello":
@@ -306,7 +306,7 @@ class Pool:
         elif member.running:
             self._bury(member, await member.hand.ending())
 
-    async def _never_came(self, member: Member) -> None:
+    async def _never_came(self, member: PoolWorker) -> None:
         """Take back all that a worker was given that died before it could begin."""
         error = await member.hand.ending()
         member.is_of_use = False
@@ -315,7 +315,7 @@ class Pool:
         self._members.discard(member)
         self._failed_to_come(0, error)
 
-    def _answered(self, member: Member, header: dict[str, Any], data: bytes) -> None:
+    def _answered(self, member: PoolWorker, header: dict[str, Any], data: bytes) -> None:
         task = member.running.pop(header["id"])
         member.done += 1
         member.heard = asyncio.get_running_loop().time()
@@ -326,7 +326,7 @@ class Pool:
         else:
             task.future.set_result(value)
 
-    def _bury(self, member: Member, reason: BaseException) -> None:
+    def _bury(self, member: PoolWorker, reason: BaseException) -> None:
         """Fail or repeat the call that a dead worker was at, and repeat those behind it."""
         left = list(member.running.values())
         member.running.clear()

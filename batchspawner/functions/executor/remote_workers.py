@@ -6,10 +6,10 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from ..session import new_folder_call
-from .job_workers import BatchCrew
+from .job_workers import JobWorkerProvider
 
 if TYPE_CHECKING:
-    from ...allocation.call_folder import Call
+    from ...allocation.call_folder import CallFolder
     from ...allocation.listener import Listener
     from .gateway import Gateway
 
@@ -17,7 +17,7 @@ _FAREWELL = 5.0
 """Seconds that agents have to end by themselves."""
 
 
-class FarCrew(BatchCrew):
+class RemoteWorkerProvider(JobWorkerProvider):
     """Submit jobs on a login host, which call home through the connection to it."""
 
     _advice = ""
@@ -27,7 +27,7 @@ class FarCrew(BatchCrew):
         self._gateway = gateway
         self.variables = {"homedir": gateway.home}
 
-    def _new_call(self, runtime: object) -> Call:
+    def _new_call(self, runtime: object) -> CallFolder:
         make = self._gateway.new_call
         return new_folder_call(runtime, self._python, lasting=False, make=make)
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ..futures import JobFuture
-    from ..protocol.payload import Call
+    from ..protocol.payload import PackedCall
     from ..protocol.results import PythonMismatch
-    from .worker_providers import Hand
+    from .worker_providers import WorkerHandle
 
 
 @dataclass(eq=False)
@@ -18,7 +18,7 @@ class Task:
     """Hold a call that waits or runs, and its future."""
 
     future: JobFuture
-    call: Call
+    call: PackedCall
     tries: int = 0
     started: bool = False
 
@@ -29,10 +29,10 @@ class Task:
         return self.started
 
 
-class Member:
+class PoolWorker:
     """Hold what one worker knows and has to do."""
 
-    def __init__(self, hand: Hand) -> None:
+    def __init__(self, hand: WorkerHandle) -> None:
         self.hand = hand
         self.running: dict[int, Task] = {}
         self.known: set[str] = set()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...agent.calling import append
 from ...errors import BatchError, JobFailed, NodeFailed, failure_of
-from ..job import Job
+from ..job import FunctionJob
 from ..protocol import worker
 from ..protocol.payload import welcome
 from .worker_providers import FROM_OUTSIDE, Tail, death, taken
@@ -18,10 +18,10 @@ from .worker_providers import FROM_OUTSIDE, Tail, death, taken
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
-    from ...allocation.agent_handle import Agent, Process
+    from ...allocation.agent_handle import AgentHandle, RemoteProcess
     from ...allocation.allocation import Allocation
-    from ...allocation.call_folder import Call
-    from .job_workers import BatchCrew
+    from ...allocation.call_folder import CallFolder
+    from .job_workers import JobWorkerProvider
 
 log = logging.getLogger(__name__)
 
@@ -29,20 +29,27 @@ FIRST = "first"
 """The worker that each agent starts by itself."""
 
 
-class AgentHand:
+class AgentWorkerHandle:
     """Speak with a worker through the agent of its job."""
 
     def __init__(
-        self, crew: BatchCrew, allocation: Allocation, agent: Agent, *, is_first: bool = False
+        self,
+        crew: JobWorkerProvider,
+        allocation: Allocation,
+        agent: AgentHandle,
+        *,
+        is_first: bool = False,
     ) -> None:
         self._crew, self._allocation, self.agent = crew, allocation, agent
         self.element = allocation.element_of(agent)
         self.name = f"{self.element} on {agent.host}"
         self._call = allocation.call
-        self.job: Job | None = Job(allocation.client, self._call.folder, allocation.job_id)
+        self.job: FunctionJob | None = FunctionJob(
+            allocation.client, self._call.folder, allocation.job_id
+        )
         self.job.element, self.job.started = self.element, True
         self._is_first = is_first
-        self._process: Process | None = None
+        self._process: RemoteProcess | None = None
         self._errors = Tail()
         self._warned = self._finished = self._greeted = False
 
@@ -179,7 +186,7 @@ class AgentHand:
         return found
 
 
-def worker_command(python: str, call: Call) -> tuple[list[str], dict[str, str]]:
+def worker_command(python: str, call: CallFolder) -> tuple[list[str], dict[str, str]]:
     """Return the command of a worker, and what it needs in its environment."""
     log = {worker.LOG: str(call.folder / "output-")} if call.is_here else {}
     return [python, str(call.seen_as / "worker.py")], log

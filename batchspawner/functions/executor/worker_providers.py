@@ -10,7 +10,7 @@ import sys
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ...errors import BatchError, JobFailed, JobOutOfMemory
-from ...jobs import JobState, JobStatus
+from ...jobs import JobInfo, JobState
 from ...runners import begin_dialogue
 from ..protocol import worker
 from ..protocol.payload import welcome
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from asyncio.subprocess import Process
     from collections.abc import AsyncIterator, Callable
 
-    from ..job import Job
+    from ..job import FunctionJob
 
 WORKER = worker.__file__
 
@@ -27,11 +27,11 @@ FROM_OUTSIDE = (-signal.SIGTERM, -signal.SIGXCPU, -signal.SIGUSR1, -signal.SIGUS
 """How a worker ends whose job has to end: the scheduler knows why."""
 
 
-class Hand(Protocol):
+class WorkerHandle(Protocol):
     """Speak with one worker."""
 
     name: str
-    job: Job | None
+    job: FunctionJob | None
 
     @property
     def is_ending(self) -> bool:
@@ -53,10 +53,10 @@ class Hand(Protocol):
         """Let the worker and its job end so, though nobody may hear of it."""
 
 
-class Crew:
+class WorkerProvider:
     """Bring workers when they are asked for; `Pool` sets what is to be told."""
 
-    on_hand: Callable[[Hand], None]
+    on_hand: Callable[[WorkerHandle], None]
     on_failure: Callable[[int, BaseException], None]
 
     async def recruit(self, count: int) -> None:
@@ -70,10 +70,10 @@ class Crew:
         """See that workers who have not come yet do not stay when they do."""
 
 
-class LocalHand:
+class ProcessHandle:
     """Speak with a worker that is a child of this process."""
 
-    job: Job | None = None
+    job: FunctionJob | None = None
     is_ending = False
 
     def __init__(self, process: Process) -> None:
@@ -116,7 +116,7 @@ class LocalHand:
             sys.stderr.write(data.decode(errors="replace"))
 
 
-class LocalCrew(Crew):
+class ProcessProvider(WorkerProvider):
     """Start workers as processes of this machine."""
 
     def __init__(self, python: str = sys.executable) -> None:
@@ -129,7 +129,7 @@ class LocalCrew(Crew):
             except BatchError as error:
                 self.on_failure(1, error)
                 continue
-            hand = LocalHand(process)
+            hand = ProcessHandle(process)
             await hand.send(welcome())
             self.on_hand(hand)
 
@@ -176,7 +176,7 @@ def taken(buffer: bytearray) -> list[tuple[dict[str, Any], bytes]]:
 def death(name: str, code: int, log_tail: str) -> JobFailed:
     """Return the error for a worker that died at a call: its exit code, or minus its signal."""
     if code == -signal.SIGKILL:
-        status = JobStatus(
+        status = JobInfo(
             name,
             JobState.OUT_OF_MEMORY,
             signal=signal.SIGKILL,
@@ -184,6 +184,6 @@ def death(name: str, code: int, log_tail: str) -> JobFailed:
         )
         return JobOutOfMemory(status, log_tail)
     if code < 0:
-        return JobFailed(JobStatus(name, JobState.FAILED, signal=-code), log_tail)
+        return JobFailed(JobInfo(name, JobState.FAILED, signal=-code), log_tail)
     reason = "ended in the middle of a call"
-    return JobFailed(JobStatus(name, JobState.FAILED, exit_code=code, reason=reason), log_tail)
+    return JobFailed(JobInfo(name, JobState.FAILED, exit_code=code, reason=reason), log_tail)

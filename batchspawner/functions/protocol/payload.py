@@ -48,7 +48,7 @@ class Function:
 
 
 @dataclass(frozen=True)
-class Call:
+class PackedCall:
     """Hold a call of a function as it travels."""
 
     function: Function
@@ -66,14 +66,14 @@ def make_call(
     kwargs: dict[str, Any],
     *,
     by_value: bool = False,
-) -> Call:
+) -> PackedCall:
     """Pack a call. Raises CannotTravel, which names what of it cannot.
 
     With `by_value` nothing is said of our files: only what is installed travels as a name.
     """
     if by_value:
         function = _released(function)
-    return Call(pack_function(function), *_pack_arguments(function, args, kwargs))
+    return PackedCall(pack_function(function), *_pack_arguments(function, args, kwargs))
 
 
 def _released(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -10,19 +10,19 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ...allocation.allocation import Allocation, client_for, new_call
-from ...allocation.call_folder import Call
+from ...allocation.call_folder import CallFolder
 from ...allocation.listener import Listener
 from ...client import blocking_client
 from ...errors import BatchError, SchedulerError
-from .existing_job import EnteredJob, beginning, no_such_job, status_of
+from .existing_job import ExistingJob, beginning, no_such_job, status_of
 from .registry import Entry, Registry
-from .shared_between_servers import GuestJob, HostedJob, write_letter
+from .shared_between_servers import AttachedJob, OwnedJob, write_letter
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
 
     from ..settings import Settings
-    from .kernel_job import SharedJob
+    from .kernel_job import KernelJob
 
 log = logging.getLogger(__name__)
 
@@ -33,18 +33,18 @@ _HOST = 2.0
 """Seconds between two looks whether a process that is to let us in is still there."""
 
 
-class Keeper:
+class Allocator:
     """Hold the jobs of this process; it lives in the library's own event loop."""
 
     def __init__(self) -> None:
         self.registry = Registry()
         self._listening: asyncio.Task[Listener] | None = None
-        self._jobs: dict[str, asyncio.Task[SharedJob]] = {}
+        self._jobs: dict[str, asyncio.Task[KernelJob]] = {}
         self._background: set[asyncio.Task[None]] = set()
         atexit.register(self._at_exit)
         self._follow(self._sweep())
 
-    async def join(self, kernel_id: str, settings: Settings, name: str) -> SharedJob:
+    async def join(self, kernel_id: str, settings: Settings, name: str) -> KernelJob:
         """Return the job that a kernel asks for, submitted where there is none yet.
 
         Raises SubmitError, SchedulerUnavailable, TemplateError, or OptionsError where a job was
@@ -58,7 +58,7 @@ class Keeper:
                 job.join(kernel_id)
                 return job
 
-    async def rejoin(self, kernel_id: str, entry_id: str, patience: float) -> SharedJob:
+    async def rejoin(self, kernel_id: str, entry_id: str, patience: float) -> KernelJob:
         """Return the job that a kernel of an earlier process runs in, or waits for.
 
         Raises BatchError where it is gone, or where another process looks after it.
@@ -76,7 +76,7 @@ class Keeper:
         job.join(kernel_id)
         return job
 
-    def _task(self, settings: Settings, name: str) -> asyncio.Task[SharedJob]:
+    def _task(self, settings: Settings, name: str) -> asyncio.Task[KernelJob]:
         """Return how a kernel gets its job: the one that it names, or a new one."""
         with self.registry.locked():
             named = [one for one in self.registry.entries() if _is_meant(one, settings)]
@@ -101,14 +101,14 @@ class Keeper:
             return self._begin(entry, self._submit(entry, settings, name))
 
     def _begin(
-        self, entry: Entry, coroutine: Coroutine[object, object, SharedJob]
-    ) -> asyncio.Task[SharedJob]:
+        self, entry: Entry, coroutine: Coroutine[object, object, KernelJob]
+    ) -> asyncio.Task[KernelJob]:
         task = self._jobs[entry.id] = asyncio.ensure_future(self._attend(entry.id, coroutine))
         return task
 
     async def _attend(
-        self, entry_id: str, coroutine: Coroutine[object, object, SharedJob]
-    ) -> SharedJob:
+        self, entry_id: str, coroutine: Coroutine[object, object, KernelJob]
+    ) -> KernelJob:
         try:
             job = await coroutine
         except BaseException:
@@ -123,7 +123,7 @@ class Keeper:
         self.registry.hold(entry.id)
         return entry
 
-    async def _submit(self, entry: Entry, settings: Settings, name: str) -> SharedJob:
+    async def _submit(self, entry: Entry, settings: Settings, name: str) -> KernelJob:
         wanted: dict[str, Any] = {**settings.resources}
         if settings.node:
             wanted["host"] = settings.node
@@ -140,7 +140,7 @@ class Keeper:
         job.node = settings.node
         return job
 
-    async def _enter(self, entry: Entry, settings: Settings) -> SharedJob:
+    async def _enter(self, entry: Entry, settings: Settings) -> KernelJob:
         """Have an agent of ours in a job that was not submitted by us."""
         client = client_for(entry.scheduler)
         status = await status_of(client, entry.job_id)
@@ -151,22 +151,22 @@ class Keeper:
         command = beginning(call, settings.resources.get("prologue", ""))
         argv = client.scheduler.on_node(settings.node, command, entry.job_id)
         allocation = Allocation(client, call, entry.job_id)
-        return EnteredJob(allocation, argv or (), settings.node, status)
+        return ExistingJob(allocation, argv or (), settings.node, status)
 
-    async def _take_over(self, entry: Entry, patience: float) -> SharedJob:
+    async def _take_over(self, entry: Entry, patience: float) -> KernelJob:
         """Speak with a job whose process is gone."""
-        call = Call.load(self.registry.folder(entry.id))
+        call = CallFolder.load(self.registry.folder(entry.id))
         (await self._listener()).expect(call)
         self.registry.write(entry.moved())
         allocation = Allocation(client_for(entry.scheduler), call, entry.job_id)
         if entry.guest_of:
-            return GuestJob(allocation, None)
+            return AttachedJob(allocation, None)
         job = self._hosted(entry, allocation)
         await job.settled()
         asyncio.get_running_loop().call_later(patience, job.end_unclaimed)
         return job
 
-    async def _visit(self, host: Entry, entry: Entry, settings: Settings) -> SharedJob:
+    async def _visit(self, host: Entry, entry: Entry, settings: Settings) -> KernelJob:
         """Have an agent of ours in a job that another process speaks with."""
         while not host.job_id:
             await asyncio.sleep(_SUBMITTED)
@@ -182,11 +182,11 @@ class Keeper:
             letter = write_letter(self.registry.folder(host.id), call)
         self.registry.write(replace(entry, job_id=host.job_id))
         allocation = Allocation(client_for(host.scheduler), call, host.job_id)
-        job = GuestJob(allocation, letter)
+        job = AttachedJob(allocation, letter)
         self._follow(self._replace_host(host, job, settings.patience))
         return job
 
-    async def _replace_host(self, host: Entry, job: SharedJob, patience: float) -> None:
+    async def _replace_host(self, host: Entry, job: KernelJob, patience: float) -> None:
         """Let our own kernels in, where the process that should do that has ended."""
         while not (job.agent or job.ended.is_set()):
             await asyncio.sleep(_HOST)
@@ -196,7 +196,7 @@ class Keeper:
                 (await asyncio.shield(taken)).release()
                 return
 
-    def _call(self, entry: Entry, settings: Settings) -> Call:
+    def _call(self, entry: Entry, settings: Settings) -> CallFolder:
         return new_call(
             settings.resources.get("runtime"),
             folder=self.registry.folder(entry.id),
@@ -204,8 +204,8 @@ class Keeper:
             patience=settings.patience,
         )
 
-    def _hosted(self, entry: Entry, allocation: Allocation) -> HostedJob:
-        return HostedJob(allocation, lambda: self.registry.close(entry.id))
+    def _hosted(self, entry: Entry, allocation: Allocation) -> OwnedJob:
+        return OwnedJob(allocation, lambda: self.registry.close(entry.id))
 
     async def _listener(self) -> Listener:
         if self._listening is None:
@@ -217,7 +217,7 @@ class Keeper:
         self._background.add(task)
         task.add_done_callback(self._background.discard)
 
-    async def _say_goodbye(self, entry_id: str, job: SharedJob) -> None:
+    async def _say_goodbye(self, entry_id: str, job: KernelJob) -> None:
         await job.ended.wait()
         await job.allocation.close()
         self._forget(entry_id)
@@ -260,18 +260,18 @@ def _is_meant(entry: Entry, settings: Settings) -> bool:
     return bool(settings.allocation) and entry.name == settings.allocation
 
 
-def _is_open(task: asyncio.Task[SharedJob]) -> bool:
+def _is_open(task: asyncio.Task[KernelJob]) -> bool:
     if not task.done():
         return True
     return not task.cancelled() and task.exception() is None and task.result().is_open
 
 
-_keeper: Keeper | None = None
+_keeper: Allocator | None = None
 
 
-def shared_keeper() -> Keeper:
+def shared_keeper() -> Allocator:
     """Return the one keeper of this process; call it in the library's event loop."""
     global _keeper
     if _keeper is None:
-        _keeper = Keeper()
+        _keeper = Allocator()
     return _keeper

@@ -10,13 +10,13 @@ from ...errors import BatchError, OptionsError
 from ...jobs import JobState
 from ...runners import IDENTITY, begin, tool_environment
 from ...waiting import within
-from .kernel_job import FAREWELL, SharedJob, happens
+from .kernel_job import FAREWELL, KernelJob, happens
 
 if TYPE_CHECKING:
     from ...allocation.allocation import Allocation
-    from ...allocation.call_folder import Call
+    from ...allocation.call_folder import CallFolder
     from ...client.batch_client import BatchClient
-    from ...jobs import JobStatus
+    from ...jobs import JobInfo
 
 _EXPLANATION = 15.0
 """Seconds that a scheduler may take to say whether a job lives, or why it does not."""
@@ -25,7 +25,7 @@ _DOUBT = 3.0
 """Seconds in which a scheduler knows that a job has begun to end."""
 
 
-async def status_of(client: BatchClient, job_id: str) -> JobStatus:
+async def status_of(client: BatchClient, job_id: str) -> JobInfo:
     """Return what the scheduler says of a job that waits or runs.
 
     Raises OptionsError where it does not, SchedulerError where the scheduler does not answer.
@@ -50,7 +50,7 @@ def no_such_job(job_id: str, what: str = "") -> OptionsError:
     return OptionsError("jobid", job_id, f"no job of yours {what}has this id")
 
 
-def beginning(call: Call, prologue: str) -> str:
+def beginning(call: CallFolder, prologue: str) -> str:
     """Return the shell command by which an agent begins as in a job of its own."""
     log = shlex.quote(str(call.seen_as / "log"))
     lines = [
@@ -61,7 +61,7 @@ def beginning(call: Call, prologue: str) -> str:
     return shlex.join(("/bin/sh", "-c", "\n".join(lines)))
 
 
-class EnteredJob(SharedJob):
+class ExistingJob(KernelJob):
     """Hold a job that is not ours, through an agent of our own in it; the job outlives it.
 
     `argv` starts the agent there and ends with it. That is done when the job runs; `status` says
@@ -69,7 +69,7 @@ class EnteredJob(SharedJob):
     """
 
     def __init__(
-        self, allocation: Allocation, argv: tuple[str, ...], node: str, status: JobStatus
+        self, allocation: Allocation, argv: tuple[str, ...], node: str, status: JobInfo
     ) -> None:
         super().__init__(allocation)
         self.node = node
@@ -78,7 +78,7 @@ class EnteredJob(SharedJob):
         allocation.status = status
         self._note(status)
 
-    def _note(self, status: JobStatus) -> None:
+    def _note(self, status: JobInfo) -> None:
         super()._note(status)
         if status.state is JobState.RUNNING and self._entering is None and self.is_open:
             self._entering = asyncio.ensure_future(self._enter())

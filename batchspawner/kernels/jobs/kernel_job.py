@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from pathlib import Path
 
-    from ...allocation.agent_handle import Agent
+    from ...allocation.agent_handle import AgentHandle
     from ...allocation.allocation import Allocation
-    from ...jobs import JobStatus
+    from ...jobs import JobInfo
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +33,7 @@ FAREWELL = 10.0
 """Seconds that a job may take to end by itself before it is cancelled."""
 
 
-class SharedJob:
+class KernelJob:
     """Count the kernels that this process has in a job; after the last one, `_release` it.
 
     `failure` says why the job has ended, when it has. `node` is the node that it was asked to run
@@ -42,14 +42,14 @@ class SharedJob:
 
     def __init__(self, allocation: Allocation) -> None:
         self.allocation = allocation
-        self.agent: Agent | None = None
+        self.agent: AgentHandle | None = None
         self.failure: BatchError | None = None
         self.ending = False
         self.ended = asyncio.Event()
         self._arrived, self._heard = asyncio.Event(), asyncio.Event()
         self.node = ""
-        self._agents: list[Agent] = []
-        self._nodes: dict[str, asyncio.Task[Agent]] = {}
+        self._agents: list[AgentHandle] = []
+        self._nodes: dict[str, asyncio.Task[AgentHandle]] = {}
         self._kernels: set[str] = set()
         self._listeners: list[Callable[[str], Awaitable[None]]] = []
         self._leaving: asyncio.TimerHandle | None = None
@@ -117,7 +117,7 @@ class SharedJob:
             self._released = asyncio.ensure_future(self._release())
         return self._released
 
-    async def ready(self) -> Agent:
+    async def ready(self) -> AgentHandle:
         """Return the agent when the job runs. Raises BatchError where it has ended."""
         await self._arrived.wait()
         if self.failure is not None:
@@ -125,7 +125,7 @@ class SharedJob:
         assert self.agent is not None  # noqa: S101  (one of the two has arrived)
         return self.agent
 
-    async def ready_on(self, node: str) -> Agent:
+    async def ready_on(self, node: str) -> AgentHandle:
         """Return the agent on one node of the job, started where there is none yet.
 
         Raises BatchError where that is not possible.
@@ -137,7 +137,7 @@ class SharedJob:
             self._nodes[node] = asyncio.ensure_future(self._reach(node, agent))
         return await asyncio.shield(self._nodes[node])
 
-    async def _reach(self, node: str, agent: Agent) -> Agent:
+    async def _reach(self, node: str, agent: AgentHandle) -> AgentHandle:
         call = self.allocation.call.another(self.folder / "nodes" / _NO_NAME.sub("_", node))
         scheduler = self.allocation.client.scheduler
         argv = scheduler.on_node(node, call.command)
@@ -218,7 +218,7 @@ class SharedJob:
             self.ending = True
             self.allocation.suspect()
 
-    def _note(self, status: JobStatus) -> None:
+    def _note(self, status: JobInfo) -> None:
         self._heard.set()
         if status.state.is_waiting and self.agent and not self.agent.online.is_set():
             self._give_up()
@@ -251,7 +251,7 @@ class SharedJob:
         return await happens(self.ended, FAREWELL)
 
 
-def _has_failed(task: asyncio.Task[Agent]) -> bool:
+def _has_failed(task: asyncio.Task[AgentHandle]) -> bool:
     return task.done() and (task.cancelled() or task.exception() is not None)
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Command:
+class KernelCommand:
     """Hold what a kernel is started with.
 
     `connection` is what will be in its connection file but for the ports, which only the node
@@ -40,11 +40,11 @@ class Command:
 
 
 @dataclass(frozen=True)
-class Record:
+class KernelRecord:
     """Hold what is known of a kernel; `process` is empty while it waits for its job."""
 
     kernel: str
-    command: Command
+    command: KernelCommand
     process: str = ""
 
     def write(self, folder: Path) -> None:
@@ -60,13 +60,13 @@ def forget(folder: Path, kernel: str) -> None:
     _file(folder, kernel).unlink(missing_ok=True)
 
 
-def find(folder: Path) -> Iterator[Record]:
+def find(folder: Path) -> Iterator[KernelRecord]:
     """Yield what is known of all kernels in a job."""
     for file in folder.glob("kernel-*.json"):
         values = json.loads(file.read_text())
-        command = known(Command, values["command"])
+        command = known(KernelCommand, values["command"])
         command["argv"] = tuple(command["argv"])
-        yield Record(**{**known(Record, values), "command": Command(**command)})
+        yield KernelRecord(**{**known(KernelRecord, values), "command": KernelCommand(**command)})
 
 
 def _file(folder: Path, kernel: str) -> Path:

@@ -15,16 +15,16 @@ import signal
 from typing import TYPE_CHECKING
 
 from ...errors import SchedulerError
-from .kernel_job import FAREWELL, SharedJob, happens
+from .kernel_job import FAREWELL, KernelJob, happens
 from .records import find, forget
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from ...allocation.agent_handle import Agent, Process
+    from ...allocation.agent_handle import AgentHandle, RemoteProcess
     from ...allocation.allocation import Allocation
-    from ...allocation.call_folder import Call
+    from ...allocation.call_folder import CallFolder
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +34,7 @@ _LOOK = 0.3
 _LETTERS = "letters"
 
 
-def write_letter(folder: Path, call: Call) -> Path:
+def write_letter(folder: Path, call: CallFolder) -> Path:
     """Ask the host of an allocation to have the agent of our call started there."""
     place = folder / _LETTERS
     place.mkdir(mode=0o700, exist_ok=True)
@@ -44,7 +44,7 @@ def write_letter(folder: Path, call: Call) -> Path:
     return letter
 
 
-class HostedJob(SharedJob):
+class OwnedJob(KernelJob):
     """Hold a job that this process has submitted, or taken over, and let guests in.
 
     `close` is called before the job is given back: no letter comes after that.
@@ -53,7 +53,7 @@ class HostedJob(SharedJob):
     def __init__(self, allocation: Allocation, close: Callable[[], None]) -> None:
         super().__init__(allocation)
         self._close = close
-        self._guests: list[Process] = []
+        self._guests: list[RemoteProcess] = []
         self._tasks.add(asyncio.ensure_future(self._welcome()))
 
     async def _welcome(self) -> None:
@@ -62,7 +62,7 @@ class HostedJob(SharedJob):
             self._let_in(self.agent)
             await asyncio.sleep(_LOOK)
 
-    def _let_in(self, agent: Agent) -> None:
+    def _let_in(self, agent: AgentHandle) -> None:
         for letter in self._letters():
             command = json.loads(letter.read_text())["command"]
             letter.unlink()
@@ -107,7 +107,7 @@ class HostedJob(SharedJob):
             log.error("Job %s cannot be given back: %s", self.job_id, error)
 
 
-class GuestJob(SharedJob):
+class AttachedJob(KernelJob):
     """Hold a job that another process has submitted, through an agent of our own in it."""
 
     def __init__(self, allocation: Allocation, letter: Path | None) -> None:

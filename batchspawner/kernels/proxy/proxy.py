@@ -34,7 +34,7 @@ _PATIENCE = 0.05
 """Seconds until a kernel whose answer was heard on one channel only is asked again."""
 
 
-class Room:
+class KernelProxy:
     """Keep the clients of one kernel company, for as long as they know it.
 
     `asked_to_end` is called when a client asks a kernel to shut down that is not there yet,

@@ -6,11 +6,11 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ...jobs import JobStatus
-    from ..record import Record
+    from ...jobs import JobInfo
+    from ..record import CellRecord
 
 
-class Place(ABC):
+class Backend(ABC):
     """Run one cell somewhere: each object is for one cell.
 
     All coroutines run in the library's own thread.
@@ -28,7 +28,7 @@ class Place(ABC):
     """What people call the run: the job's id, or the number of a process."""
 
     @abstractmethod
-    async def run(self, script: bytes, record: Record) -> None:
+    async def run(self, script: bytes, record: CellRecord) -> None:
         """Run a cell to its end, and write down all that happens.
 
         Raises BatchError where the cell could not be handed over or followed.
@@ -39,5 +39,5 @@ class Place(ABC):
         """Ask the cell to end, or end it at once."""
 
     @abstractmethod
-    def farewell(self, status: JobStatus) -> str:
+    def farewell(self, status: JobInfo) -> str:
         """Return the line that ends the transcript; it may be empty."""

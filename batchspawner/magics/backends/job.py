@@ -15,17 +15,17 @@ from weakref import WeakKeyDictionary
 from ...allocation.allocation import Allocation, new_call
 from ...allocation.listener import Listener
 from ...errors import BatchError
-from ...jobs import JobState, JobStatus
+from ...jobs import JobInfo, JobState
 from . import cleanup
-from .base import Place
+from .base import Backend
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ...allocation.agent_handle import Agent, Process
-    from ...allocation.call_folder import Call
+    from ...allocation.agent_handle import AgentHandle, RemoteProcess
+    from ...allocation.call_folder import CallFolder
     from ...client.batch_client import BatchClient
-    from ..record import Record
+    from ..record import CellRecord
 
 _DIRECTIVE: Mapping[str, str] = {
     "gridengine": r"#\$",
@@ -46,7 +46,7 @@ _OWN_FOLDER = re.compile(r"-D|--chdir|-w?d|-cwd|--directory")
 _START = 'cat >"$0/cell" && exec "$@" "$0/cell" </dev/null'
 
 
-class JobPlace(Place):
+class JobBackend(Backend):
     """Run a cell as a job of a scheduler, or as an array of jobs, of which each runs it."""
 
     def __init__(self, client: BatchClient, shell: str, arguments: tuple[str, ...] = ()) -> None:
@@ -55,11 +55,11 @@ class JobPlace(Place):
         self.shell = shell
         self.arguments = arguments
         self._allocation: Allocation | None = None
-        self._processes: dict[Agent, Process] = {}
+        self._processes: dict[AgentHandle, RemoteProcess] = {}
         self._code: int | None = None
         self._cancelled = False
 
-    async def run(self, script: bytes, record: Record) -> None:
+    async def run(self, script: bytes, record: CellRecord) -> None:
         self._settled = asyncio.Event()
         call = self._call()
         self._allocation = allocation = await Allocation.submit(
@@ -100,7 +100,7 @@ class JobPlace(Place):
                 process.send_signal(signal.SIGKILL)
         await self._allocation.cancel()
 
-    def farewell(self, status: JobStatus) -> str:
+    def farewell(self, status: JobInfo) -> str:
         if status.state is not JobState.FAILED:
             status = replace(status, signal=None, exit_code=None)
         _, _, details = status.describe().partition(" (")
@@ -109,13 +109,13 @@ class JobPlace(Place):
             reason = " (no trace of it is left)"
         return f"End batch job {self.ident} Status:  {status.state.name}{reason}"
 
-    def _call(self) -> Call:
+    def _call(self) -> CallFolder:
         settings = {}
         if any(_OWN_FOLDER.fullmatch(one.partition("=")[0]) for one in self.arguments):
             settings["cwd"] = ""
         return new_call(**settings)
 
-    async def _accept(self, allocation: Allocation, script: bytes, record: Record) -> None:
+    async def _accept(self, allocation: Allocation, script: bytes, record: CellRecord) -> None:
         """Run the cell under each agent that calls, until the job has ended."""
         running = set()
         with suppress(BatchError):
@@ -124,14 +124,14 @@ class JobPlace(Place):
                 running.add(asyncio.ensure_future(self._serve(agent, script, record)))
         await asyncio.gather(*running)
 
-    def _element(self, agent: Agent) -> str:
+    def _element(self, agent: AgentHandle) -> str:
         """Return which element of an array an agent runs; an empty text outside of arrays."""
         asked = any(one.startswith(("--array", "-queue")) for one in self.arguments)
         lone = self.client.scheduler.numbers_lone_jobs and not asked
         return "" if lone else agent.index
 
-    async def _serve(self, agent: Agent, script: bytes, record: Record) -> None:
-        record.tell(JobStatus(self.ident, JobState.RUNNING, host=agent.host))
+    async def _serve(self, agent: AgentHandle, script: bytes, record: CellRecord) -> None:
+        record.tell(JobInfo(self.ident, JobState.RUNNING, host=agent.host))
         index = self._element(agent)
         source = record.source(index)
         # How the job ends is for the scheduler to say where it has a hand in it.
@@ -157,20 +157,20 @@ class JobPlace(Place):
             if not (doubtful or self._cancelled or code < 0 or code > 128):
                 self._settled.set()
 
-    def _heard(self, status: JobStatus, record: Record) -> None:
+    def _heard(self, status: JobInfo, record: CellRecord) -> None:
         """Take what the scheduler says of a job that has not ended."""
         agent = next(iter(self._processes), None)
         if status.is_final or self._settled.is_set() or (agent and status.state.is_waiting):
             return
         record.tell(replace(status, host=agent.host) if agent else status)
 
-    def _final(self, allocation: Allocation, record: Record) -> JobStatus:
+    def _final(self, allocation: Allocation, record: CellRecord) -> JobInfo:
         """Say how the job ended, from what the scheduler and what the agent have said of it."""
         status = allocation.status
         if status is None or not status.is_final:
             # The agent was faster.
             host = next(iter(self._processes)).host
-            status = JobStatus(self.ident, JobState.COMPLETED, host=host)
+            status = JobInfo(self.ident, JobState.COMPLETED, host=host)
         elif not self._processes:
             record.printed("stderr", allocation.log_tail())
         if self._code and status.state in (JobState.COMPLETED, JobState.FAILED):

@@ -33,7 +33,7 @@ A program that it left behind in the background may hold them open for ever.
 """
 
 
-class Process(asyncio.SubprocessProtocol):
+class ChildProcess(asyncio.SubprocessProtocol):
     """Be a running program with a process group of its own; `start_process` makes one.
 
     It is told of the program by the event loop itself: asyncio's own streams say that a program
@@ -141,7 +141,7 @@ async def start_process(
     folder: str | None = None,
     files: Sequence[int] = (),
     writable: bool = False,
-) -> Process:
+) -> ChildProcess:
     """Start a program as this user, with our own environment unless another one is given.
 
     `files` are descriptors that it inherits. It reads from us where it is `writable`, else
@@ -149,7 +149,7 @@ async def start_process(
     """
     with starting(argv):
         _, process = await asyncio.get_running_loop().subprocess_exec(
-            Process,
+            ChildProcess,
             *argv,
             stdin=asyncio.subprocess.PIPE if writable else asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,

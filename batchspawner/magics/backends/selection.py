@@ -9,13 +9,13 @@ from ...allocation.allocation import client_for
 from ...client.job_scripts import find_scheduler
 from ...errors import OptionsError
 from ...schedulers import scheduler_names
-from .job import JobPlace
-from .shell import ShellPlace
-from .ssh import SshPlace
+from .job import JobBackend
+from .shell import ShellBackend
+from .ssh import SshBackend
 
 if TYPE_CHECKING:
-    from ..options import Options
-    from .base import Place
+    from ..options import CellOptions
+    from .base import Backend
 
 
 def names_of(wlm: str) -> list[str]:
@@ -26,13 +26,13 @@ def names_of(wlm: str) -> list[str]:
     return [wlm]
 
 
-def place_for(options: Options, shell: str) -> Place:
+def place_for(options: CellOptions, shell: str) -> Backend:
     """Return a place for one cell. Raises OptionsError for a name that nothing has."""
     if not options.wlm:
-        return ShellPlace(shell, options.others)
+        return ShellBackend(shell, options.others)
     if options.wlm == "ssh":
-        return SshPlace(options.host or "localhost", shell, options.others)
+        return SshBackend(options.host or "localhost", shell, options.others)
     with suppress(LookupError):
-        return JobPlace(client_for(options.wlm), shell, options.others)
+        return JobBackend(client_for(options.wlm), shell, options.others)
     known = ["auto", "ssh", *scheduler_names()]
     raise OptionsError("--wlm", options.wlm, f"known are {', '.join(known)} and '' (this machine)")

@@ -9,19 +9,19 @@ import socket
 import tempfile
 from typing import TYPE_CHECKING
 
-from ...jobs import JobState, JobStatus
-from .base import Place
+from ...jobs import JobInfo, JobState
+from .base import Backend
 from .process import signal_name, start_process
 
 if TYPE_CHECKING:
-    from ..record import Record
-    from .process import Process
+    from ..record import CellRecord
+    from .process import ChildProcess
 
 _POLITE = 10.0
 """Seconds that a cell which was asked to end may take before it is ended."""
 
 
-class ShellPlace(Place):
+class ShellBackend(Backend):
     """Run a cell as a script of a shell."""
 
     title = "this machine"
@@ -30,10 +30,10 @@ class ShellPlace(Place):
     def __init__(self, shell: str, arguments: tuple[str, ...] = ()) -> None:
         self.shell = shell
         self.arguments = arguments
-        self.process: Process | None = None
+        self.process: ChildProcess | None = None
         self._cancelled = False
 
-    async def run(self, script: bytes, record: Record) -> None:
+    async def run(self, script: bytes, record: CellRecord) -> None:
         # A file without a name: the cell's programs can read their standard input, nobody
         # else the cell, and nothing is left.
         with tempfile.TemporaryFile() as file:
@@ -44,7 +44,7 @@ class ShellPlace(Place):
             argv = [*shlex.split(self.shell), *self.arguments, name]
             self.process = await start_process(argv, files=[file.fileno()])
         self.ident = str(self.process.pid)
-        record.tell(JobStatus(self.ident, JobState.RUNNING, host=socket.gethostname()))
+        record.tell(JobInfo(self.ident, JobState.RUNNING, host=socket.gethostname()))
         record.accept("")
         source = record.source()
         if self._cancelled:
@@ -68,20 +68,20 @@ class ShellPlace(Place):
             await self.process.ends_within(_POLITE)
         self.process.send(signal.SIGKILL)
 
-    def farewell(self, status: JobStatus) -> str:
+    def farewell(self, status: JobInfo) -> str:
         return "" if status.succeeded else how_it_ended(status)
 
 
-def process_status(ident: str, code: int, *, cancelled: bool) -> JobStatus:
+def process_status(ident: str, code: int, *, cancelled: bool) -> JobInfo:
     """Say how a process ended, given its status in the manner of `subprocess`."""
     if cancelled and code:
-        return JobStatus(ident, JobState.CANCELLED)
+        return JobInfo(ident, JobState.CANCELLED)
     if code < 0:
-        return JobStatus(ident, JobState.FAILED, signal=-code)
-    return JobStatus(ident, JobState.FAILED if code else JobState.COMPLETED, exit_code=code)
+        return JobInfo(ident, JobState.FAILED, signal=-code)
+    return JobInfo(ident, JobState.FAILED if code else JobState.COMPLETED, exit_code=code)
 
 
-def how_it_ended(status: JobStatus) -> str:
+def how_it_ended(status: JobInfo) -> str:
     """Return an end that was no success, for people."""
     if status.signal:
         return f"ended by {signal_name(status.signal)}"

@@ -9,14 +9,14 @@ import signal
 from typing import TYPE_CHECKING
 
 from ...errors import BatchError
-from ...jobs import JobState, JobStatus
-from .base import Place
+from ...jobs import JobInfo, JobState
+from .base import Backend
 from .process import signal_name, start_process
 from .shell import how_it_ended, process_status
 
 if TYPE_CHECKING:
-    from ..record import Record
-    from .process import Process
+    from ..record import CellRecord
+    from .process import ChildProcess
 
 _SSH = ("ssh", "-T", "-o", "BatchMode=yes")
 _ALIVE = ("-o", "ServerAliveInterval=15", "-o", "ServerAliveCountMax=4")
@@ -54,7 +54,7 @@ exit "$status"
 """
 
 
-class SshPlace(Place):
+class SshBackend(Backend):
     """Run a cell as a script of a shell on another machine."""
 
     parts_output = False
@@ -64,7 +64,7 @@ class SshPlace(Place):
         self.title = f"ssh {host}"
         self.shell = shell
         self.arguments = arguments
-        self.process: Process | None = None
+        self.process: ChildProcess | None = None
         self._mark = f"batchspawner-{secrets.token_hex(8)}"
         self._reached = self._cancelled = False
 
@@ -78,10 +78,10 @@ class SshPlace(Place):
         # and so it counts.
         return [*_SSH, *self.arguments, *_ALIVE, "--", self.host, remote]
 
-    async def run(self, script: bytes, record: Record) -> None:
+    async def run(self, script: bytes, record: CellRecord) -> None:
         self.process = await start_process(self.argv, writable=True)
         self.ident = str(self.process.pid)
-        record.tell(JobStatus(self.ident, JobState.RUNNING, host=self.host))
+        record.tell(JobInfo(self.ident, JobState.RUNNING, host=self.host))
         record.accept(f"SSH started with pid: {self.process.pid}")
         if self._cancelled:
             self.process.send(signal.SIGKILL)
@@ -106,10 +106,10 @@ class SshPlace(Place):
             # The end of the connection ends the cell, too.
             self.process.send(signal.SIGKILL)
 
-    def farewell(self, status: JobStatus) -> str:
+    def farewell(self, status: JobInfo) -> str:
         return "Done" if status.succeeded else f"Done: {how_it_ended(status)}"
 
-    async def _follow(self, process: Process, record: Record) -> None:
+    async def _follow(self, process: ChildProcess, record: CellRecord) -> None:
         early, source = b"", record.source()
         async for stream, data in process.output:
             if self._reached or stream == "stderr":

@@ -10,9 +10,9 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from ...commands import Call
+from ...commands import Command
 from ...errors import ParseError, SchedulerUnavailable
-from ...jobs import JobState, JobStatus, TaggedJob
+from ...jobs import JobInfo, JobState, TaggedJob
 from .. import more_reasons
 from ..base import Carrier, Scheduler
 from ..xml_output import read_xml
@@ -52,41 +52,41 @@ class GridEngine(Scheduler):
         re.IGNORECASE,
     )
 
-    def submit(self, request: JobRequest) -> Call[str]:
+    def submit(self, request: JobRequest) -> Command[str]:
         tag = ("-N", request.tag) if request.tag else ()
         array = ("-t", f"1-{request.elements}") if request.elements > 1 else ()
         argv = ("qsub", "-terse", *tag, *array, *request.arguments)
-        return Call(argv, _parse_submit, request.script, request.environment, timeout=60)
+        return Command(argv, _parse_submit, request.script, request.environment, timeout=60)
 
     def element(self, job_id: str, index: str) -> str:
         return f"{job_id}.{index}"
 
-    def query(self, job_ids: Collection[str]) -> Sequence[Call[Listing]]:
+    def query(self, job_ids: Collection[str]) -> Sequence[Command[Listing]]:
         wanted = {self.checked(job_id) for job_id in job_ids}
         return [
-            Call(("qstat", "-xml", "-u", "*"), lambda result: _parse_query(result, wanted)),
+            Command(("qstat", "-xml", "-u", "*"), lambda result: _parse_query(result, wanted)),
         ]
 
-    def confirm(self, job_id: str) -> Sequence[Call[JobStatus | None]]:
+    def confirm(self, job_id: str) -> Sequence[Command[JobInfo | None]]:
         number, _, task = self.checked(job_id).partition(".")
         option = ("-t", task) if task else ()
         return [
-            Call(("qacct", "-j", number, *option), lambda result: _parse_qacct(result, job_id)),
+            Command(("qacct", "-j", number, *option), lambda result: _parse_qacct(result, job_id)),
         ]
 
-    def find(self, tag: str) -> Call[list[str]]:
-        return Call(("qstat", "-xml"), lambda result: _parse_find(result, tag))
+    def find(self, tag: str) -> Command[list[str]]:
+        return Command(("qstat", "-xml"), lambda result: _parse_find(result, tag))
 
-    def tagged(self) -> Call[list[TaggedJob]]:
-        return Call(("qstat", "-xml", "-u", "*"), _parse_tagged)
+    def tagged(self) -> Command[list[TaggedJob]]:
+        return Command(("qstat", "-xml", "-u", "*"), _parse_tagged)
 
-    def availability(self) -> Call[list[Queue]]:
-        return Call(queues.QUEUES, queues.parse_queues)
+    def availability(self) -> Command[list[Queue]]:
+        return Command(queues.QUEUES, queues.parse_queues)
 
-    def cancel(self, job_id: str) -> Call[None]:
+    def cancel(self, job_id: str) -> Command[None]:
         number, _, task = self.checked(job_id).partition(".")
         option = ("-t", task) if task else ()
-        return Call(("qdel", number, *option), _parse_cancel)
+        return Command(("qdel", number, *option), _parse_cancel)
 
 
 def _parse_submit(result: CommandResult) -> str:
@@ -105,8 +105,8 @@ def _jobs(result: CommandResult) -> list[ET.Element]:
     return read_xml("qstat", result).findall(".//job_list")
 
 
-def _parse_query(result: CommandResult, wanted: set[str]) -> dict[str, JobStatus]:
-    found: dict[str, JobStatus] = {}
+def _parse_query(result: CommandResult, wanted: set[str]) -> dict[str, JobInfo]:
+    found: dict[str, JobInfo] = {}
     for job in _jobs(result):
         number = job.findtext("JB_job_number", "")
         for job_id in (number, *_tasks(number, job.findtext("tasks", ""), wanted)):
@@ -134,11 +134,11 @@ def _holds(piece: str, task: int) -> bool:
     return first <= task <= last and (task - first) % step == 0
 
 
-def _status(job_id: str, job: ET.Element) -> JobStatus:
+def _status(job_id: str, job: ET.Element) -> JobInfo:
     native = job.findtext("state", "")
     state = state_of(native)
     queue, _, host = job.findtext("queue_name", "").partition("@")
-    return JobStatus(
+    return JobInfo(
         job_id=job_id,
         state=state,
         native=native,
@@ -190,7 +190,7 @@ def _reason(native: str) -> str:
     return "on hold, or waiting for another job" if "h" in native and "r" not in native else ""
 
 
-def _parse_qacct(result: CommandResult, job_id: str) -> JobStatus | None:
+def _parse_qacct(result: CommandResult, job_id: str) -> JobInfo | None:
     if not result.ok:
         # Where the accounting has not begun, or is not to be read here, it knows of no job.
         if "not found" in result.text or "no jobs running since startup" in result.text:
@@ -204,7 +204,7 @@ def _parse_qacct(result: CommandResult, job_id: str) -> JobStatus | None:
         raise ParseError("qacct printed a record of another form.", result)
     state, reason = _end(failed, exit_status, facts)
     clock = "%a %b %d %H:%M:%S %Y"
-    return JobStatus(
+    return JobInfo(
         job_id=job_id,
         state=state,
         native=f"failed {facts['failed']}",

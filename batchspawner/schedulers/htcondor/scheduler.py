@@ -11,9 +11,9 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from ...commands import Call
+from ...commands import Command
 from ...errors import ParseError, SchedulerUnavailable
-from ...jobs import JobState, JobStatus, TaggedJob
+from ...jobs import JobInfo, JobState, TaggedJob
 from .. import more_reasons
 from ..base import Carrier, Scheduler
 from . import queues
@@ -105,46 +105,46 @@ class HTCondor(Scheduler):
             return listed
         return _QUEUE.sub(lambda match: f"transfer_input_files = {path}\n{match[0]}", script)
 
-    def submit(self, request: JobRequest) -> Call[str]:
+    def submit(self, request: JobRequest) -> Command[str]:
         # A tag has no character that a ClassAd string would have to escape.
         tag = ("-a", f'My.{_TAG}="{request.tag}"') if request.tag else ()
         argv = ("condor_submit", "-terse", *tag, *request.arguments)
         script = request.script
         if request.elements > 1:
             script = _QUEUE_LINE.sub(f"Queue {request.elements}", script)
-        return Call(argv, _parse_submit, script, request.environment, timeout=60)
+        return Command(argv, _parse_submit, script, request.environment, timeout=60)
 
     def element(self, job_id: str, index: str) -> str:
         return f"{job_id}.{index}"
 
-    def query(self, job_ids: Collection[str]) -> Sequence[Call[Listing]]:
+    def query(self, job_ids: Collection[str]) -> Sequence[Command[Listing]]:
         wanted = {self.checked(job_id) for job_id in job_ids}
         argv = ("condor_q", "-allusers", "-json", "-attributes", _LISTED)
-        return [Call(argv, lambda result: _parse_query(result, wanted))]
+        return [Command(argv, lambda result: _parse_query(result, wanted))]
 
-    def confirm(self, job_id: str) -> Sequence[Call[JobStatus | None]]:
+    def confirm(self, job_id: str) -> Sequence[Command[JobInfo | None]]:
         self.checked(job_id)
         argv = ("condor_history", job_id, "-json", "-limit", "1", "-attributes", _ENDED)
-        return [Call(argv, lambda result: _parse_history(result, job_id))]
+        return [Command(argv, lambda result: _parse_history(result, job_id))]
 
-    def find(self, tag: str) -> Call[list[str]]:
+    def find(self, tag: str) -> Command[list[str]]:
         constraint = f'{_TAG} == "{tag}"'
         argv = ("condor_q", "-json", "-attributes", "ClusterId", "-constraint", constraint)
-        return Call(argv, _parse_find)
+        return Command(argv, _parse_find)
 
-    def tagged(self) -> Call[list[TaggedJob]]:
+    def tagged(self) -> Command[list[TaggedJob]]:
         argv = ("condor_q", "-allusers", "-json", "-attributes", f"ClusterId,Owner,{_TAG}")
-        return Call((*argv, "-constraint", f"{_TAG} =!= undefined"), _parse_tagged)
+        return Command((*argv, "-constraint", f"{_TAG} =!= undefined"), _parse_tagged)
 
-    def availability(self) -> Call[list[Queue]]:
-        return Call(queues.SLOTS, queues.parse_slots)
+    def availability(self) -> Command[list[Queue]]:
+        return Command(queues.SLOTS, queues.parse_slots)
 
     def embedded(self, command: str) -> str:
         # It stands within both quotes of a submit description, where each is written twice.
         return command.replace('"', '""').replace("'", "''")
 
-    def cancel(self, job_id: str) -> Call[None]:
-        return Call(("condor_rm", self.checked(job_id)), _parse_cancel)
+    def cancel(self, job_id: str) -> Command[None]:
+        return Command(("condor_rm", self.checked(job_id)), _parse_cancel)
 
 
 def _parse_submit(result: CommandResult) -> str:
@@ -169,8 +169,8 @@ def _ads(result: CommandResult) -> list[dict[str, Any]]:
         raise ParseError(f"{result.argv[0]} printed no job ads: {error!r}", result) from error
 
 
-def _parse_query(result: CommandResult, wanted: set[str]) -> dict[str, JobStatus]:
-    found: dict[str, JobStatus] = {}
+def _parse_query(result: CommandResult, wanted: set[str]) -> dict[str, JobInfo]:
+    found: dict[str, JobInfo] = {}
     for ad in _ads(result):
         for job_id in (str(ad["ClusterId"]), f"{ad['ClusterId']}.{ad.get('ProcId', 0)}"):
             # A cluster lives as long as one of its jobs.
@@ -179,7 +179,7 @@ def _parse_query(result: CommandResult, wanted: set[str]) -> dict[str, JobStatus
     return found
 
 
-def _status(job_id: str, ad: dict[str, Any]) -> JobStatus:
+def _status(job_id: str, ad: dict[str, Any]) -> JobInfo:
     number = ad.get("JobStatus")
     state = STATES.get(number, JobState.UNKNOWN) if isinstance(number, int) else JobState.UNKNOWN
     if state in (JobState.HELD, JobState.CANCELLED):
@@ -187,7 +187,7 @@ def _status(job_id: str, ad: dict[str, Any]) -> JobStatus:
     native = _NATIVE[number] if isinstance(number, int) and number in STATES else str(number)
     host = ad.get("RemoteHost") or (ad.get("LastRemoteHost") if state.is_final else "") or ""
     start = None if state.is_waiting else ad.get("JobCurrentStartDate")
-    return JobStatus(
+    return JobInfo(
         job_id=job_id,
         state=state,
         native=native,
@@ -199,7 +199,7 @@ def _status(job_id: str, ad: dict[str, Any]) -> JobStatus:
     )
 
 
-def _parse_history(result: CommandResult, job_id: str) -> JobStatus | None:
+def _parse_history(result: CommandResult, job_id: str) -> JobInfo | None:
     ads = _ads(result)
     if not ads:
         return None
@@ -209,7 +209,7 @@ def _parse_history(result: CommandResult, job_id: str) -> JobStatus | None:
     code = None if by_signal else ad.get("ExitCode")
     number = ad.get("ExitSignal") if by_signal else None
     failed = status.state is JobState.COMPLETED and bool(code or number)
-    return JobStatus(
+    return JobInfo(
         job_id=job_id,
         state=JobState.FAILED if failed else status.state,
         native=status.native,

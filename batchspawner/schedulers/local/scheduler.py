@@ -6,9 +6,9 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from ...commands import Call
+from ...commands import Command
 from ...errors import ParseError, SchedulerError, SchedulerUnavailable, SubmitError
-from ...jobs import JobState, JobStatus, TaggedJob
+from ...jobs import JobInfo, JobState, TaggedJob
 from ...queues import Queue
 from .. import more_reasons
 from ..base import Scheduler
@@ -48,45 +48,45 @@ class LocalQueue(Scheduler):
     floor: ClassVar[float] = 0.5
     shared: ClassVar[bool] = False
 
-    def submit(self, request: JobRequest) -> Call[str]:
+    def submit(self, request: JobRequest) -> Command[str]:
         tag = (f"--comment={request.tag}",) if request.tag else ()
         argv = (_QUEUE, "submit", *tag, *request.arguments)
-        return Call(argv, _parse_submit, request.script, request.environment)
+        return Command(argv, _parse_submit, request.script, request.environment)
 
-    def query(self, job_ids: Collection[str]) -> Sequence[Call[Listing]]:
+    def query(self, job_ids: Collection[str]) -> Sequence[Command[Listing]]:
         wanted = {self.checked(job_id) for job_id in job_ids}
 
-        def parse(result: CommandResult) -> dict[str, JobStatus]:
+        def parse(result: CommandResult) -> dict[str, JobInfo]:
             return {status.job_id: status for status in _read(result) if status.job_id in wanted}
 
-        return [Call((_QUEUE, "query", "--all"), parse)]
+        return [Command((_QUEUE, "query", "--all"), parse)]
 
-    def confirm(self, job_id: str) -> Sequence[Call[JobStatus | None]]:
-        def parse(result: CommandResult) -> JobStatus | None:
+    def confirm(self, job_id: str) -> Sequence[Command[JobInfo | None]]:
+        def parse(result: CommandResult) -> JobInfo | None:
             return next(iter(_read(result)), None)
 
-        return [Call((_QUEUE, "query", self.checked(job_id)), parse)]
+        return [Command((_QUEUE, "query", self.checked(job_id)), parse)]
 
-    def find(self, tag: str) -> Call[list[str]]:
-        return Call(
+    def find(self, tag: str) -> Command[list[str]]:
+        return Command(
             (_QUEUE, "query", f"--comment={tag}"),
             lambda result: [status.job_id for status in _read(result)],
         )
 
-    def tagged(self) -> Call[list[TaggedJob]]:
-        return Call(
+    def tagged(self) -> Command[list[TaggedJob]]:
+        return Command(
             (_QUEUE, "query"),
             lambda result: [TaggedJob(one.job_id, "", one.comment) for one in _read(result)],
         )
 
-    def availability(self) -> Call[list[Queue]]:
-        return Call((_QUEUE, "info"), _parse_info)
+    def availability(self) -> Command[list[Queue]]:
+        return Command((_QUEUE, "info"), _parse_info)
 
-    def cancel(self, job_id: str) -> Call[None]:
-        return Call((_QUEUE, "cancel", self.checked(job_id)), _check)
+    def cancel(self, job_id: str) -> Command[None]:
+        return Command((_QUEUE, "cancel", self.checked(job_id)), _check)
 
-    def signal(self, job_id: str, number: int) -> Call[None]:
-        return Call((_QUEUE, "signal", self.checked(job_id), str(number)), _check)
+    def signal(self, job_id: str, number: int) -> Command[None]:
+        return Command((_QUEUE, "signal", self.checked(job_id), str(number)), _check)
 
 
 def _parse_submit(result: CommandResult) -> str:
@@ -114,7 +114,7 @@ def _check(result: CommandResult) -> None:
         raise SchedulerError(f"{_QUEUE} failed.", result)
 
 
-def _read(result: CommandResult) -> list[JobStatus]:
+def _read(result: CommandResult) -> list[JobInfo]:
     if not result.ok:
         raise SchedulerUnavailable("The local queue did not answer.", result)
     try:
@@ -125,9 +125,9 @@ def _read(result: CommandResult) -> list[JobStatus]:
         ) from error
 
 
-def _status(job: dict[str, Any]) -> JobStatus:
+def _status(job: dict[str, Any]) -> JobInfo:
     state = _STATES.get(job["state"], JobState.UNKNOWN)
-    return JobStatus(
+    return JobInfo(
         job_id=job["id"],
         state=state,
         native=job["state"],

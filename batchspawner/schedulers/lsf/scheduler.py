@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from ...commands import Call
+from ...commands import Command
 from ...errors import ParseError, SchedulerUnavailable
 from ...jobs import TaggedJob
 from ..base import Scheduler
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
     from ...commands import CommandResult
-    from ...jobs import JobRequest, JobStatus
+    from ...jobs import JobInfo, JobRequest
     from ...queues import Queue
     from ..base import Listing
 
@@ -61,43 +61,43 @@ class LSF(Scheduler):
         re.IGNORECASE,
     )
 
-    def submit(self, request: JobRequest) -> Call[str]:
+    def submit(self, request: JobRequest) -> Command[str]:
         # An array is asked for by a name.
         array = f"[1-{request.elements}]" if request.elements > 1 else ""
         name = request.tag or ("array" if array else "")
         tag = ("-J", f"{name}{array}") if name else ()
         environment = {**request.environment, **_ONE_TRY}
         argv = ("bsub", *tag, *request.arguments)
-        return Call(argv, _parse_submit, request.script, environment, timeout=60)
+        return Command(argv, _parse_submit, request.script, environment, timeout=60)
 
     def element(self, job_id: str, index: str) -> str:
         return f"{job_id}[{index}]"
 
-    def query(self, job_ids: Collection[str]) -> Sequence[Call[Listing]]:
+    def query(self, job_ids: Collection[str]) -> Sequence[Command[Listing]]:
         wanted = {self.checked(job_id) for job_id in job_ids}
         argv = ("sh", "-c", _LIST, "bjobs", _FIELDS)
-        return [Call(argv, lambda result: _parse_query(result, wanted), environment=_ONE_TRY)]
+        return [Command(argv, lambda result: _parse_query(result, wanted), environment=_ONE_TRY)]
 
-    def confirm(self, job_id: str) -> Sequence[Call[JobStatus | None]]:
+    def confirm(self, job_id: str) -> Sequence[Command[JobInfo | None]]:
         argv = ("sh", "-c", _ONE, "bjobs", _FIELDS, self.checked(job_id))
-        return [Call(argv, lambda result: _parse_one(result, job_id), environment=_ONE_TRY)]
+        return [Command(argv, lambda result: _parse_one(result, job_id), environment=_ONE_TRY)]
 
-    def find(self, tag: str) -> Call[list[str]]:
-        return Call(("bjobs", "-w", "-J", tag), _parse_find, environment=_ONE_TRY)
+    def find(self, tag: str) -> Command[list[str]]:
+        return Command(("bjobs", "-w", "-J", tag), _parse_find, environment=_ONE_TRY)
 
-    def tagged(self) -> Call[list[TaggedJob]]:
+    def tagged(self) -> Command[list[TaggedJob]]:
         argv = ("sh", "-c", _LIST, "bjobs", _FIELDS)
-        return Call(argv, _parse_tagged, environment=_ONE_TRY)
+        return Command(argv, _parse_tagged, environment=_ONE_TRY)
 
-    def availability(self) -> Call[list[Queue]]:
-        return Call(queues.QUEUES, queues.parse_queues, environment=_ONE_TRY)
+    def availability(self) -> Command[list[Queue]]:
+        return Command(queues.QUEUES, queues.parse_queues, environment=_ONE_TRY)
 
-    def cancel(self, job_id: str) -> Call[None]:
-        return Call(("bkill", self.checked(job_id)), _parse_cancel, environment=_ONE_TRY)
+    def cancel(self, job_id: str) -> Command[None]:
+        return Command(("bkill", self.checked(job_id)), _parse_cancel, environment=_ONE_TRY)
 
-    def signal(self, job_id: str, number: int) -> Call[None]:
+    def signal(self, job_id: str, number: int) -> Command[None]:
         argv = ("bkill", "-s", str(number), self.checked(job_id))
-        return Call(argv, self.answered, environment=_ONE_TRY)
+        return Command(argv, self.answered, environment=_ONE_TRY)
 
 
 def _parse_submit(result: CommandResult) -> str:
@@ -143,8 +143,8 @@ def _record(match: re.Match[str]) -> dict[str, str]:
     }
 
 
-def _parse_query(result: CommandResult, wanted: set[str]) -> dict[str, JobStatus]:
-    found: dict[str, list[JobStatus]] = {}
+def _parse_query(result: CommandResult, wanted: set[str]) -> dict[str, JobInfo]:
+    found: dict[str, list[JobInfo]] = {}
     for record in _records(result):
         number = record.get("JOBID", "")
         for job_id in (number, f"{number}[{record.get('JOBINDEX', '')}]"):
@@ -157,7 +157,7 @@ def _parse_query(result: CommandResult, wanted: set[str]) -> dict[str, JobStatus
     }
 
 
-def _parse_one(result: CommandResult, job_id: str) -> JobStatus | None:
+def _parse_one(result: CommandResult, job_id: str) -> JobInfo | None:
     if result.stdout.lstrip().startswith("{"):
         records = _records(result)
         return status_of_record(job_id, records[0]) if records else None

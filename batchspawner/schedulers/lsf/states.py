@@ -6,7 +6,7 @@ import re
 import time
 from typing import TYPE_CHECKING
 
-from ...jobs import JobState, JobStatus
+from ...jobs import JobInfo, JobState
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -62,7 +62,7 @@ _START = re.compile(
 )
 
 
-def status_of_record(job_id: str, record: Mapping[str, str]) -> JobStatus:
+def status_of_record(job_id: str, record: Mapping[str, str]) -> JobInfo:
     """Return the status in a record of `bjobs -json`, whose keys are names of fields."""
     native = record.get("STAT", "")
     finish = record.get("FINISH_TIME", "")
@@ -81,7 +81,7 @@ def status_of_record(job_id: str, record: Mapping[str, str]) -> JobStatus:
     )
 
 
-def status_of_lines(job_id: str, text: str) -> JobStatus | None:
+def status_of_lines(job_id: str, text: str) -> JobInfo | None:
     """Return the status in the answer of `bjobs -l`, None where there is none."""
     # Lines are folded at column 80, in the middle of words.
     whole = re.sub(r"\n {21}", "", text)
@@ -119,7 +119,7 @@ def _status(
     name: str = "",
     start: float | None = None,
     end: float | None = None,
-) -> JobStatus:
+) -> JobInfo:
     state = STATES.get(native, JobState.UNKNOWN)
     exit_code = int(code) if state.is_final and code.isdecimal() else None
     if native == "DONE":
@@ -130,7 +130,7 @@ def _status(
         by_reason = _REASONS.get(said[0]) if said else _SIGNALS.get(number or 0)
         # Killed while it waited: it has neither a reason nor an exit status.
         state = by_reason or (JobState.FAILED if exit_code else JobState.CANCELLED)
-    return JobStatus(
+    return JobInfo(
         job_id=job_id,
         state=state,
         native=native,

@@ -9,9 +9,9 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from ...commands import Call
+from ...commands import Command
 from ...errors import ParseError, SchedulerError, SchedulerUnavailable
-from ...jobs import JobState, JobStatus, TaggedJob
+from ...jobs import JobInfo, JobState, TaggedJob
 from .. import more_reasons
 from ..base import Carrier, Scheduler
 from ..torque.scheduler import Ending, ending_of
@@ -83,31 +83,31 @@ class Moab(Scheduler):
         re.IGNORECASE,
     )
 
-    def submit(self, request: JobRequest) -> Call[str]:
+    def submit(self, request: JobRequest) -> Command[str]:
         tag = ("-N", request.tag) if request.tag else ()
         argv = ("msub", *tag, *request.arguments)
-        return Call(argv, _parse_submit, request.script, request.environment, timeout=60)
+        return Command(argv, _parse_submit, request.script, request.environment, timeout=60)
 
-    def query(self, job_ids: Collection[str]) -> Sequence[Call[Listing]]:
+    def query(self, job_ids: Collection[str]) -> Sequence[Command[Listing]]:
         wanted = {self.checked(job_id) for job_id in job_ids}
-        return [Call(("mdiag", "-j", "--xml"), lambda result: _parse_query(result, wanted))]
+        return [Command(("mdiag", "-j", "--xml"), lambda result: _parse_query(result, wanted))]
 
-    def confirm(self, job_id: str) -> Sequence[Call[JobStatus | None]]:
+    def confirm(self, job_id: str) -> Sequence[Command[JobInfo | None]]:
         # It knows the jobs that ended lately, too, for JOBCPURGETIME.
         argv = ("checkjob", "--xml", self.checked(job_id))
-        return [Call(argv, lambda result: _parse_one(result, job_id))]
+        return [Command(argv, lambda result: _parse_one(result, job_id))]
 
-    def find(self, tag: str) -> Call[list[str]]:
-        return Call(("mdiag", "-j", "--xml"), lambda result: _parse_find(result, tag))
+    def find(self, tag: str) -> Command[list[str]]:
+        return Command(("mdiag", "-j", "--xml"), lambda result: _parse_find(result, tag))
 
-    def tagged(self) -> Call[list[TaggedJob]]:
-        return Call(("mdiag", "-j", "--xml"), _parse_tagged)
+    def tagged(self) -> Command[list[TaggedJob]]:
+        return Command(("mdiag", "-j", "--xml"), _parse_tagged)
 
-    def cancel(self, job_id: str) -> Call[None]:
-        return Call(("mjobctl", "-c", self.checked(job_id)), _parse_cancel)
+    def cancel(self, job_id: str) -> Command[None]:
+        return Command(("mjobctl", "-c", self.checked(job_id)), _parse_cancel)
 
-    def signal(self, job_id: str, number: int) -> Call[None]:
-        return Call(("mjobctl", "-N", str(number), self.checked(job_id)), self.answered)
+    def signal(self, job_id: str, number: int) -> Command[None]:
+        return Command(("mjobctl", "-N", str(number), self.checked(job_id)), self.answered)
 
 
 def _parse_submit(result: CommandResult) -> str:
@@ -154,17 +154,17 @@ def _number(job_id: str) -> str:
     return number if number.isdecimal() else job_id
 
 
-def _listed(jobs: list[dict[str, str]], wanted: Collection[str]) -> dict[str, JobStatus]:
+def _listed(jobs: list[dict[str, str]], wanted: Collection[str]) -> dict[str, JobInfo]:
     known = _by_id(jobs)
     found = {job_id: known.get(job_id) or known.get(_number(job_id)) for job_id in wanted}
     return {job_id: _status(job_id, job) for job_id, job in found.items() if job}
 
 
-def _parse_query(result: CommandResult, wanted: set[str]) -> dict[str, JobStatus]:
+def _parse_query(result: CommandResult, wanted: set[str]) -> dict[str, JobInfo]:
     return _listed(_jobs("mdiag", result), wanted)
 
 
-def _parse_one(result: CommandResult, job_id: str) -> JobStatus | None:
+def _parse_one(result: CommandResult, job_id: str) -> JobInfo | None:
     if not result.ok and (_UNKNOWN_JOB.search(result.text) or _NOT_OURS.search(result.text)):
         # Only administrators and owners may ask; the owner is asked where we may not.
         return None
@@ -173,13 +173,13 @@ def _parse_one(result: CommandResult, job_id: str) -> JobStatus | None:
     return _listed(_jobs("checkjob", result), [job_id]).get(job_id)
 
 
-def _status(job_id: str, job: dict[str, str]) -> JobStatus:
+def _status(job_id: str, job: dict[str, str]) -> JobInfo:
     native = job.get("state", "")
     ending = _ending(job, STATES.get(native.lower(), JobState.UNKNOWN))
     start = _seconds(job.get("starttime", ""))
     limit = _seconds(job.get("reqawduration", ""))
     over = start + limit if start and limit else None
-    return JobStatus(
+    return JobInfo(
         job_id=job_id,
         state=ending.state,
         native=native,

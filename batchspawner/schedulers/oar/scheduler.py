@@ -10,9 +10,9 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from ...commands import Call
+from ...commands import Command
 from ...errors import ParseError, SchedulerUnavailable
-from ...jobs import JobState, JobStatus, TaggedJob
+from ...jobs import JobInfo, JobState, TaggedJob
 from .. import more_reasons
 from ..base import Scheduler
 
@@ -125,38 +125,38 @@ class OAR(Scheduler):
         re.IGNORECASE,
     )
 
-    def submit(self, request: JobRequest) -> Call[str]:
+    def submit(self, request: JobRequest) -> Command[str]:
         names = " ".join(name for name in request.environment if _NAME.fullmatch(name))
         array = ("--array", str(request.elements)) if request.elements > 1 else ()
         argv = ("sh", "-c", _SUBMIT, "oarsub", names, request.tag, *array, *request.arguments)
-        return Call(argv, _parse_submit, request.script, request.environment, timeout=60)
+        return Command(argv, _parse_submit, request.script, request.environment, timeout=60)
 
     def element(self, job_id: str, index: str) -> str:
         # The elements of an array are jobs that follow each other.
         return str(int(job_id.removesuffix("[]")) + int(index) - 1)
 
-    def query(self, job_ids: Collection[str]) -> Sequence[Call[Listing]]:
+    def query(self, job_ids: Collection[str]) -> Sequence[Command[Listing]]:
         wanted = {self.checked(job_id) for job_id in job_ids}
-        return [Call(("oarstat", "-J"), lambda result: _parse_query(result, wanted))]
+        return [Command(("oarstat", "-J"), lambda result: _parse_query(result, wanted))]
 
-    def confirm(self, job_id: str) -> Sequence[Call[JobStatus | None]]:
+    def confirm(self, job_id: str) -> Sequence[Command[JobInfo | None]]:
         argv = ("oarstat", "-J", "-f", *self._selected(job_id, "-j"))
-        return [Call(argv, lambda result: _parse_query(result, {job_id}).get(job_id))]
+        return [Command(argv, lambda result: _parse_query(result, {job_id}).get(job_id))]
 
-    def find(self, tag: str) -> Call[list[str]]:
-        return Call(
+    def find(self, tag: str) -> Command[list[str]]:
+        return Command(
             ("oarstat", "-J"),
             lambda result: [one.job_id for one in _parse_tagged(result) if one.text == tag],
         )
 
-    def tagged(self) -> Call[list[TaggedJob]]:
-        return Call(("oarstat", "-J"), _parse_tagged)
+    def tagged(self) -> Command[list[TaggedJob]]:
+        return Command(("oarstat", "-J"), _parse_tagged)
 
-    def cancel(self, job_id: str) -> Call[None]:
-        return Call(("oardel", *self._selected(job_id)), _parse_cancel)
+    def cancel(self, job_id: str) -> Command[None]:
+        return Command(("oardel", *self._selected(job_id)), _parse_cancel)
 
-    def signal(self, job_id: str, number: int) -> Call[None]:
-        return Call(("oardel", "-s", str(number), *self._selected(job_id)), self.answered)
+    def signal(self, job_id: str, number: int) -> Command[None]:
+        return Command(("oardel", "-s", str(number), *self._selected(job_id)), self.answered)
 
     def _selected(self, job_id: str, *option: str) -> tuple[str, ...]:
         """Return the words that select a job or an array; an option is for the former."""
@@ -185,8 +185,8 @@ def _jobs(result: CommandResult) -> dict[str, dict[str, Any]]:
         raise ParseError(f"oarstat printed no jobs: {error!r}", result) from error
 
 
-def _parse_query(result: CommandResult, wanted: set[str]) -> dict[str, JobStatus]:
-    found: dict[str, JobStatus] = {}
+def _parse_query(result: CommandResult, wanted: set[str]) -> dict[str, JobInfo]:
+    found: dict[str, JobInfo] = {}
     for number, job in _jobs(result).items():
         for job_id in (number, f"{job.get('array_id')}[]"):
             # An array lives as long as one of its elements.
@@ -195,7 +195,7 @@ def _parse_query(result: CommandResult, wanted: set[str]) -> dict[str, JobStatus
     return found
 
 
-def _status(job_id: str, job: dict[str, Any]) -> JobStatus:
+def _status(job_id: str, job: dict[str, Any]) -> JobInfo:
     native = str(job.get("state", ""))
     state = STATES.get(native, JobState.UNKNOWN)
     code = number = None
@@ -205,7 +205,7 @@ def _status(job_id: str, job: dict[str, Any]) -> JobStatus:
     limit = _seconds(job.get("walltime"))
     deadline = start + limit if start and limit else None
     hosts = job.get("assigned_network_address") or [""]
-    return JobStatus(
+    return JobInfo(
         job_id=job_id,
         state=state,
         native=native,

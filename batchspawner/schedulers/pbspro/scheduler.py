@@ -11,9 +11,9 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from ...commands import Call
+from ...commands import Command
 from ...errors import ParseError, SchedulerError, SchedulerUnavailable
-from ...jobs import JobState, JobStatus, TaggedJob
+from ...jobs import JobInfo, JobState, TaggedJob
 from ..base import Carrier, Scheduler
 from . import queues, reasons
 
@@ -70,39 +70,39 @@ class PBSPro(Scheduler):
         re.IGNORECASE,
     )
 
-    def submit(self, request: JobRequest) -> Call[str]:
+    def submit(self, request: JobRequest) -> Command[str]:
         tag = ("-N", request.tag) if request.tag else ()
         array = ("-J", f"1-{request.elements}") if request.elements > 1 else ()
         argv = ("qsub", *tag, *array, *request.arguments)
-        return Call(argv, _parse_submit, request.script, request.environment, timeout=60)
+        return Command(argv, _parse_submit, request.script, request.environment, timeout=60)
 
     def element(self, job_id: str, index: str) -> str:
         return job_id.replace("[]", f"[{index}]", 1)
 
-    def query(self, job_ids: Collection[str]) -> Sequence[Call[Listing]]:
+    def query(self, job_ids: Collection[str]) -> Sequence[Command[Listing]]:
         wanted = {self.checked(job_id) for job_id in job_ids}
         # Without ids: with them only the first one would be printed, and each costs a
         # reserved port of this machine.
-        return [Call(("qstat", "-f", "-F", "json"), lambda result: _parse_query(result, wanted))]
+        return [Command(("qstat", "-f", "-F", "json"), lambda result: _parse_query(result, wanted))]
 
-    def confirm(self, job_id: str) -> Sequence[Call[JobStatus | None]]:
+    def confirm(self, job_id: str) -> Sequence[Command[JobInfo | None]]:
         argv = ("qstat", "-x", "-f", "-F", "json", self.checked(job_id))
-        return [Call(argv, lambda result: _parse_one(result, job_id))]
+        return [Command(argv, lambda result: _parse_one(result, job_id))]
 
-    def find(self, tag: str) -> Call[list[str]]:
-        return Call(("qstat", "-f", "-F", "json"), lambda result: _parse_find(result, tag))
+    def find(self, tag: str) -> Command[list[str]]:
+        return Command(("qstat", "-f", "-F", "json"), lambda result: _parse_find(result, tag))
 
-    def tagged(self) -> Call[list[TaggedJob]]:
-        return Call(("qstat", "-f", "-F", "json"), _parse_tagged)
+    def tagged(self) -> Command[list[TaggedJob]]:
+        return Command(("qstat", "-f", "-F", "json"), _parse_tagged)
 
-    def availability(self) -> Call[list[Queue]]:
-        return Call(queues.QUEUES, queues.parse_queues)
+    def availability(self) -> Command[list[Queue]]:
+        return Command(queues.QUEUES, queues.parse_queues)
 
-    def cancel(self, job_id: str) -> Call[None]:
-        return Call(("qdel", self.checked(job_id)), _parse_cancel)
+    def cancel(self, job_id: str) -> Command[None]:
+        return Command(("qdel", self.checked(job_id)), _parse_cancel)
 
-    def signal(self, job_id: str, number: int) -> Call[None]:
-        return Call(("qsig", "-s", str(number), self.checked(job_id)), self.answered)
+    def signal(self, job_id: str, number: int) -> Command[None]:
+        return Command(("qsig", "-s", str(number), self.checked(job_id)), self.answered)
 
 
 def _parse_submit(result: CommandResult) -> str:
@@ -124,7 +124,7 @@ def _jobs(result: CommandResult) -> dict[str, dict[str, Any]]:
         raise ParseError(f"qstat printed no jobs: {error!r}", result) from error
 
 
-def _parse_query(result: CommandResult, wanted: set[str]) -> dict[str, JobStatus]:
+def _parse_query(result: CommandResult, wanted: set[str]) -> dict[str, JobInfo]:
     jobs = {listed.partition(".")[0]: job for listed, job in _jobs(result).items()}
     return {
         job_id: _status(job_id, jobs[number])
@@ -133,7 +133,7 @@ def _parse_query(result: CommandResult, wanted: set[str]) -> dict[str, JobStatus
     }
 
 
-def _parse_one(result: CommandResult, job_id: str) -> JobStatus | None:
+def _parse_one(result: CommandResult, job_id: str) -> JobInfo | None:
     if not result.ok and _UNKNOWN_JOB.search(result.text):
         return None
     jobs = _jobs(result)
@@ -145,7 +145,7 @@ def _parse_one(result: CommandResult, job_id: str) -> JobStatus | None:
     return _status(job_id, next(iter(jobs.values())))
 
 
-def _status(job_id: str, job: dict[str, Any]) -> JobStatus:
+def _status(job_id: str, job: dict[str, Any]) -> JobInfo:
     native = str(job.get("job_state", ""))
     state = STATES.get(native, JobState.UNKNOWN)
     comment = " ".join(str(job.get("comment", "")).split())
@@ -153,7 +153,7 @@ def _status(job_id: str, job: dict[str, Any]) -> JobStatus:
     if state is JobState.COMPLETED:
         state, code, number = _end(job, comment)
     start = _seconds(job.get("stime"))
-    return JobStatus(
+    return JobInfo(
         job_id=job_id,
         state=state,
         native=native,

@@ -9,9 +9,9 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from ...commands import Call
+from ...commands import Command
 from ...errors import ParseError, SchedulerUnavailable
-from ...jobs import JobStatus, TaggedJob
+from ...jobs import JobInfo, TaggedJob
 from ..base import Scheduler
 from . import limits, queues, reasons
 from .states import SlurmId, end_of, reason_of, state_of
@@ -67,31 +67,31 @@ class Slurm(Scheduler):
         re.IGNORECASE,
     )
 
-    def submit(self, request: JobRequest) -> Call[str]:
+    def submit(self, request: JobRequest) -> Command[str]:
         array = (f"--array=1-{request.elements}",) if request.elements > 1 else ()
         argv = ("sbatch", "--parsable", *self._tagged(request), *array, *request.arguments)
-        return Call(argv, _parse_submit, request.script, request.environment, timeout=60)
+        return Command(argv, _parse_submit, request.script, request.environment, timeout=60)
 
     def element(self, job_id: str, index: str) -> str:
         number, separator, cluster = job_id.partition(";")
         return f"{number}_{index}{separator}{cluster}"
 
-    def query(self, job_ids: Collection[str]) -> Sequence[Call[Listing]]:
+    def query(self, job_ids: Collection[str]) -> Sequence[Command[Listing]]:
         by_cluster: dict[bool, list[SlurmId]] = {}
         for job_id in job_ids:
             one = SlurmId.parse(self.checked(job_id))
             by_cluster.setdefault(bool(one.cluster), []).append(one)
         return [self._query(wanted) for wanted in by_cluster.values()]
 
-    def confirm(self, job_id: str) -> Sequence[Call[JobStatus | None]]:
+    def confirm(self, job_id: str) -> Sequence[Command[JobInfo | None]]:
         one = SlurmId.parse(self.checked(job_id))
         return [
-            Call(
+            Command(
                 ("scontrol", *one.cluster_option, "-d", "-o", "show", "job", one.local),
                 lambda result: _parse_scontrol(result, one),
                 environment=_EPOCH,
             ),
-            Call(
+            Command(
                 (
                     *("sacct", *one.cluster_option, "-X", "-n", "-P", "-j", one.local),
                     *("-o", _ACCOUNTING),
@@ -101,40 +101,40 @@ class Slurm(Scheduler):
             ),
         ]
 
-    def find(self, tag: str) -> Call[list[str]]:
-        return Call(
+    def find(self, tag: str) -> Command[list[str]]:
+        return Command(
             ("squeue", "-h", "-a", "--me", "-o", "%i|%k|%j"),
             lambda result: _parse_find(result, tag),
         )
 
-    def tagged(self) -> Call[list[TaggedJob]]:
-        return Call(("squeue", "-h", "-a", "-o", "%i|%u|%k|%j"), _parse_tagged)
+    def tagged(self) -> Command[list[TaggedJob]]:
+        return Command(("squeue", "-h", "-a", "-o", "%i|%u|%k|%j"), _parse_tagged)
 
-    def availability(self) -> Call[list[Queue]]:
-        return Call(queues.QUEUES, queues.parse_queues)
+    def availability(self) -> Command[list[Queue]]:
+        return Command(queues.QUEUES, queues.parse_queues)
 
-    def accounts(self) -> Call[Mapping[str, tuple[str, ...]]]:
-        return Call(queues.ACCOUNTS, queues.parse_accounts)
+    def accounts(self) -> Command[Mapping[str, tuple[str, ...]]]:
+        return Command(queues.ACCOUNTS, queues.parse_accounts)
 
-    def reservations(self) -> Call[list[Reservation]]:
-        return Call(queues.RESERVATIONS, queues.parse_reservations, environment=_EPOCH)
+    def reservations(self) -> Command[list[Reservation]]:
+        return Command(queues.RESERVATIONS, queues.parse_reservations, environment=_EPOCH)
 
-    def ahead(self) -> Call[Mapping[str, int]]:
-        return Call(queues.WAITING, queues.parse_waiting)
+    def ahead(self) -> Command[Mapping[str, int]]:
+        return Command(queues.WAITING, queues.parse_waiting)
 
-    def core_usage(self) -> Call[Mapping[str, tuple[str, int]]]:
-        return Call(limits.USAGE, limits.parse_usage)
+    def core_usage(self) -> Command[Mapping[str, tuple[str, int]]]:
+        return Command(limits.USAGE, limits.parse_usage)
 
-    def core_limits(self) -> Call[Mapping[str, int]]:
-        return Call(limits.LIMITS, limits.parse_limits)
+    def core_limits(self) -> Command[Mapping[str, int]]:
+        return Command(limits.LIMITS, limits.parse_limits)
 
-    def cancel(self, job_id: str) -> Call[None]:
+    def cancel(self, job_id: str) -> Command[None]:
         one = SlurmId.parse(self.checked(job_id))
-        return Call(("scancel", *one.cluster_option, one.local), _parse_cancel)
+        return Command(("scancel", *one.cluster_option, one.local), _parse_cancel)
 
-    def signal(self, job_id: str, number: int) -> Call[None]:
+    def signal(self, job_id: str, number: int) -> Command[None]:
         one = SlurmId.parse(self.checked(job_id))
-        return Call(
+        return Command(
             ("scancel", *one.cluster_option, f"--signal={number}", "--full", one.local),
             self.answered,
         )
@@ -147,11 +147,11 @@ class Slurm(Scheduler):
         where = tuple(f"{option}={value}" for option, value in place.items() if value)
         return ("srun", *step, *where, "/bin/sh", "-c", f"exec {command}")
 
-    def _query(self, wanted: list[SlurmId]) -> Call[Listing]:
+    def _query(self, wanted: list[SlurmId]) -> Command[Listing]:
         clusters = ",".join(sorted({one.cluster for one in wanted if one.cluster}))
         option = ("-M", clusters) if clusters else ()
         # All states, because an ended job is otherwise missing like one that never was.
-        return Call(
+        return Command(
             ("squeue", *option, "-h", "-a", "-t", "all", "-o", _FORMAT),
             lambda result: _parse_query(result, wanted),
             environment=_EPOCH,
@@ -175,14 +175,14 @@ def _parse_submit(result: CommandResult) -> str:
     return job_id
 
 
-def _parse_query(result: CommandResult, wanted: list[SlurmId]) -> dict[str, JobStatus]:
+def _parse_query(result: CommandResult, wanted: list[SlurmId]) -> dict[str, JobInfo]:
     if not result.ok:
         # With all its filters off, squeue fails for one reason only: it has no answer.
         raise SchedulerUnavailable("squeue failed.", result)
     by_number: dict[str, list[SlurmId]] = {}
     for one in wanted:
         by_number.setdefault(one.number, []).append(one)
-    statuses: dict[str, JobStatus] = {}
+    statuses: dict[str, JobInfo] = {}
     for cluster, line in _lines(result.stdout):
         number = line[: len(line) - len(line.lstrip("0123456789"))]
         for one in by_number.get(number, ()):
@@ -205,7 +205,7 @@ def _lines(text: str) -> Iterator[tuple[str, str]]:
             yield cluster, line
 
 
-def _parse_line(result: CommandResult, line: str, one: SlurmId) -> JobStatus | None:
+def _parse_line(result: CommandResult, line: str, one: SlurmId) -> JobInfo | None:
     fields = line.split("|", len(_FIELDS) - 1)
     if len(fields) != len(_FIELDS):
         raise ParseError(f"squeue printed a line of another form: {line!r}", result)
@@ -213,7 +213,7 @@ def _parse_line(result: CommandResult, line: str, one: SlurmId) -> JobStatus | N
     if not one.is_listed_as(listed):
         return None
     state = state_of(native, reason)
-    return JobStatus(
+    return JobInfo(
         job_id=one.text,
         state=state,
         native=native,
@@ -226,7 +226,7 @@ def _parse_line(result: CommandResult, line: str, one: SlurmId) -> JobStatus | N
     )
 
 
-def _parse_scontrol(result: CommandResult, one: SlurmId) -> JobStatus | None:
+def _parse_scontrol(result: CommandResult, one: SlurmId) -> JobInfo | None:
     if _UNKNOWN_JOB.search(result.text):
         return None
     Slurm.answered(result)
@@ -237,11 +237,11 @@ def _parse_scontrol(result: CommandResult, one: SlurmId) -> JobStatus | None:
     return None
 
 
-def _status_of_record(facts: dict[str, str], one: SlurmId) -> JobStatus:
+def _status_of_record(facts: dict[str, str], one: SlurmId) -> JobInfo:
     derived = facts.get("DerivedExitCode", "")
     state, reason = end_of(facts["JobState"], facts.get("Reason", ""), derived)
     code, number = _exit(facts.get("ExitCode", "")) if state.is_final else (None, None)
-    return JobStatus(
+    return JobInfo(
         job_id=one.text,
         state=state,
         native=facts["JobState"],
@@ -256,7 +256,7 @@ def _status_of_record(facts: dict[str, str], one: SlurmId) -> JobStatus:
     )
 
 
-def _parse_sacct(result: CommandResult, one: SlurmId) -> JobStatus | None:
+def _parse_sacct(result: CommandResult, one: SlurmId) -> JobInfo | None:
     if not result.ok and _NO_ACCOUNTING.search(result.text):
         return None
     Slurm.answered(result)
@@ -269,13 +269,13 @@ def _parse_sacct(result: CommandResult, one: SlurmId) -> JobStatus | None:
     return status
 
 
-def _status_of_account(fields: list[str], one: SlurmId) -> JobStatus:
+def _status_of_account(fields: list[str], one: SlurmId) -> JobInfo:
     _, native, exit_code, derived, start, end, nodes, queue, reason = fields
     # "CANCELLED by 1001"
     native, _, by = native.partition(" by ")
     state, reason = end_of(native, reason, derived)
     code, number = _exit(exit_code) if state.is_final else (None, None)
-    return JobStatus(
+    return JobInfo(
         job_id=one.text,
         state=state,
         native=native,

@@ -10,9 +10,9 @@ import signal
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
-from ...commands import Call
+from ...commands import Command
 from ...errors import ParseError, SchedulerError, SchedulerUnavailable
-from ...jobs import JobState, JobStatus, TaggedJob
+from ...jobs import JobInfo, JobState, TaggedJob
 from ..base import Carrier, Scheduler
 from ..pbspro import reasons
 from ..xml_output import read_xml
@@ -99,38 +99,38 @@ class Torque(Scheduler):
         re.IGNORECASE,
     )
 
-    def submit(self, request: JobRequest) -> Call[str]:
+    def submit(self, request: JobRequest) -> Command[str]:
         tag = ("-N", request.tag) if request.tag else ()
         array = ("-t", f"1-{request.elements}") if request.elements > 1 else ()
         argv = ("qsub", *tag, *array, *request.arguments)
-        return Call(argv, _parse_submit, request.script, request.environment, timeout=60)
+        return Command(argv, _parse_submit, request.script, request.environment, timeout=60)
 
     def element(self, job_id: str, index: str) -> str:
         return job_id.replace("[]", f"[{index}]", 1)
 
-    def query(self, job_ids: Collection[str]) -> Sequence[Call[Listing]]:
+    def query(self, job_ids: Collection[str]) -> Sequence[Command[Listing]]:
         wanted = {self.checked(job_id) for job_id in job_ids}
         # Without ids: with several of them it prints one document for each.
-        return [Call(("qstat", "-x"), lambda result: _parse_query(result, wanted))]
+        return [Command(("qstat", "-x"), lambda result: _parse_query(result, wanted))]
 
-    def confirm(self, job_id: str) -> Sequence[Call[JobStatus | None]]:
+    def confirm(self, job_id: str) -> Sequence[Command[JobInfo | None]]:
         argv = ("qstat", "-x", self.checked(job_id))
-        return [Call(argv, lambda result: _parse_one(result, job_id))]
+        return [Command(argv, lambda result: _parse_one(result, job_id))]
 
-    def find(self, tag: str) -> Call[list[str]]:
-        return Call(("qstat", "-x"), lambda result: _parse_find(result, tag))
+    def find(self, tag: str) -> Command[list[str]]:
+        return Command(("qstat", "-x"), lambda result: _parse_find(result, tag))
 
-    def tagged(self) -> Call[list[TaggedJob]]:
-        return Call(("qstat", "-x"), _parse_tagged)
+    def tagged(self) -> Command[list[TaggedJob]]:
+        return Command(("qstat", "-x"), _parse_tagged)
 
-    def availability(self) -> Call[list[Queue]]:
-        return Call(queues.QUEUES, queues.parse_queues)
+    def availability(self) -> Command[list[Queue]]:
+        return Command(queues.QUEUES, queues.parse_queues)
 
-    def cancel(self, job_id: str) -> Call[None]:
-        return Call(("qdel", self.checked(job_id)), _parse_cancel)
+    def cancel(self, job_id: str) -> Command[None]:
+        return Command(("qdel", self.checked(job_id)), _parse_cancel)
 
-    def signal(self, job_id: str, number: int) -> Call[None]:
-        return Call(("qsig", "-s", str(number), self.checked(job_id)), self.answered)
+    def signal(self, job_id: str, number: int) -> Command[None]:
+        return Command(("qsig", "-s", str(number), self.checked(job_id)), self.answered)
 
 
 def _parse_submit(result: CommandResult) -> str:
@@ -152,7 +152,7 @@ def _number(job_id: str) -> str:
     return job_id.partition(".")[0]
 
 
-def _parse_query(result: CommandResult, wanted: set[str]) -> dict[str, JobStatus]:
+def _parse_query(result: CommandResult, wanted: set[str]) -> dict[str, JobInfo]:
     jobs = {_number(job.findtext("Job_Id", "")): job for job in _jobs(result)}
     return {
         job_id: _status(job_id, jobs[number])
@@ -161,14 +161,14 @@ def _parse_query(result: CommandResult, wanted: set[str]) -> dict[str, JobStatus
     }
 
 
-def _parse_one(result: CommandResult, job_id: str) -> JobStatus | None:
+def _parse_one(result: CommandResult, job_id: str) -> JobInfo | None:
     if not result.ok and _UNKNOWN_JOB.search(result.text):
         return None
     # Asked for an array, qstat prints all jobs.
     return _parse_query(result, {job_id}).get(job_id)
 
 
-def _status(job_id: str, job: ET.Element) -> JobStatus:
+def _status(job_id: str, job: ET.Element) -> JobInfo:
     native = job.findtext("job_state", "")
     state = STATES.get(native, JobState.UNKNOWN)
     ending = Ending(state, _comment(job) if state.is_waiting else "")
@@ -177,7 +177,7 @@ def _status(job_id: str, job: ET.Element) -> JobStatus:
     start = _seconds(job.findtext("start_time", ""))
     # "node1/0-3+node2/0": the first one runs the script.
     host = job.findtext("exec_host", "").partition("+")[0].partition("/")[0]
-    return JobStatus(
+    return JobInfo(
         job_id=job_id,
         state=ending.state,
         native=native,

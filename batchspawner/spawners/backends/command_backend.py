@@ -11,8 +11,7 @@ import pwd
 import re
 from typing import TYPE_CHECKING, Any
 
-from ...jobs import JobState
-from ...jobs import JobStatus as SchedulerStatus
+from ...jobs import JobInfo, JobState
 from ...schedulers import scheduler_class, scheduler_names
 from ...templating import format_template, names_in
 from ...waiting import within
@@ -25,7 +24,7 @@ from ..progress.messages import describe_submit
 from ..secrets.confirmation import until_confirmed
 from ..secrets.package import pack
 from .names import check_names, risky_names
-from .submit_queue import Ticket, shared_gate
+from .submit_queue import Slot, shared_gate
 
 if TYPE_CHECKING:
     from ...schedulers.base import Scheduler
@@ -43,7 +42,7 @@ _NO_SUCH_JOB = re.compile(
 )
 
 
-class ShellBackend:
+class CommandBackend:
     """Submit, query and cancel one spawner's job by its `batch_*_cmd`."""
 
     def __init__(self, spawner: Any) -> None:
@@ -51,7 +50,7 @@ class ShellBackend:
         self.host = ""
         self._failed = False
         self._doubts = 0
-        self._ticket: Ticket | None = None
+        self._ticket: Slot | None = None
 
     status = None
     """Nothing but the text of the last query, in `job_status`, is known of the job."""
@@ -59,12 +58,12 @@ class ShellBackend:
     def close(self) -> None:
         """Let go of nothing: there is no watch."""
 
-    async def run(self, *, news: bool = False) -> SchedulerStatus:  # noqa: ARG002
+    async def run(self, *, news: bool = False) -> JobInfo:  # noqa: ARG002
         """Return that the job runs, once the last answer to a query says so."""
         spawner = self.spawner
         while not spawner.state_isrunning():
             await asyncio.sleep(_LOOK)
-        return SchedulerStatus(
+        return JobInfo(
             spawner.job_id, JobState.RUNNING, host=self.host or spawner.state_gethost() or ""
         )
 
@@ -258,7 +257,7 @@ class ShellBackend:
     async def _failure(self, said: str, job_id: str, log: JobLog) -> SpawnFailure:
         """Return the failure of a job of which no more is known than what it wrote."""
         tail = await read_tail(log, self.owner())
-        cause = cause_of(SchedulerStatus(job_id, JobState.FAILED), tail)
+        cause = cause_of(JobInfo(job_id, JobState.FAILED), tail)
         return SpawnFailure(story=Story(cause, said, job_id, log.path, tail))
 
     def _command(self, template: str) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...client.batch_client import BatchClient
 from ...runners import LocalRunner, Runner, SshRunner
-from .launcher_client import LaunchedClient
+from .launcher_client import LauncherClient
 
 if TYPE_CHECKING:
     from ...schedulers.base import Scheduler
@@ -56,7 +56,7 @@ def client_of(
             f"c.BatchSpawnerBase.launcher cannot be used with {scheduler.title}: only the owner "
             "of its jobs may list them. Unset it."
         )
-    return LaunchedClient(scheduler, launcher, owner, *runners)
+    return LauncherClient(scheduler, launcher, owner, *runners)
 
 
 def _split_ssh(words: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -13,7 +13,7 @@ from ...client.batch_client import BatchClient
 from ...errors import SchedulerError, SchedulerUnavailable, SubmitError
 
 if TYPE_CHECKING:
-    from ...commands import Call, CommandResult
+    from ...commands import Command, CommandResult
     from ...jobs import JobRequest
     from ...runners import Runner
     from ...schedulers.base import Scheduler
@@ -32,7 +32,7 @@ _NO_ANSWER = 75
 _REFUSALS = {_NOT_IN_THE_QUEUE, 77, 78}
 
 
-class LaunchedClient(BatchClient):
+class LauncherClient(BatchClient):
     """Submit, cancel and signal one user's jobs through the launcher.
 
     `launcher` is its path, `runner` becomes the user, such as by ``sudo -n -u ada``;
@@ -113,7 +113,7 @@ class LaunchedClient(BatchClient):
             raise SchedulerUnavailable(f"{self.scheduler.title} did not answer.", result)
         return result
 
-    def _read(self, call: Call[T], result: CommandResult) -> T:
+    def _read(self, call: Command[T], result: CommandResult) -> T:
         refused = self._refused(result)
         if refused:
             raise SchedulerError(refused, result)

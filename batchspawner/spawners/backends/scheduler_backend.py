@@ -21,7 +21,7 @@ from ..hub.state import JobStatus
 from ..progress.log import tell
 from ..progress.messages import describe_start
 from ..progress.past_ends import note_end
-from ..progress.queue_estimate import Lookout
+from ..progress.queue_estimate import QueueEstimator
 from ..secrets.confirmation import check_confirmed, patience
 from .cancel import cancel_patiently
 from .exec_prefix import client_of, prefix_of
@@ -29,14 +29,14 @@ from .http_probe import answers_http
 from .names import prefix_words, risky_names
 from .selection import customisations
 from .submission import Submission
-from .watchdog import Keeper
+from .watchdog import Watchdog
 
 if TYPE_CHECKING:
     from prometheus_client import Histogram
 
     from ...client.batch_client import BatchClient
     from ...client.watch import Watch
-    from ...jobs import JobStatus as SchedulerStatus
+    from ...jobs import JobInfo
 
 _FIRST_ANSWER = 15.0
 """Seconds that `poll` waits for the first listing after a restart of the Hub."""
@@ -45,21 +45,21 @@ _ANSWER_PAUSE = 0.1
 """Seconds between two looks whether the server answers."""
 
 
-class ManagedBackend:
+class SchedulerBackend:
     """Submit, watch and cancel one spawner's job."""
 
     def __init__(self, spawner: Any, client: BatchClient) -> None:
         self.spawner = spawner
         self.client = client
         self._watched: Watch | None = None
-        self._keeper: Keeper | None = None
-        self._lookout = Lookout(spawner, client)
+        self._keeper: Watchdog | None = None
+        self._lookout = QueueEstimator(spawner, client)
         self._submission = Submission(spawner, client)
         self._running_since: float | None = None
-        self._noted: SchedulerStatus | None = None
+        self._noted: JobInfo | None = None
 
     @classmethod
-    def of(cls, spawner: Any) -> ManagedBackend | None:
+    def of(cls, spawner: Any) -> SchedulerBackend | None:
         """Return the backend of a spawner, or None where its site speaks for itself."""
         if spawner.scheduler_name not in scheduler_names():
             return None
@@ -93,7 +93,7 @@ class ManagedBackend:
             self._watched = None
 
     @property
-    def status(self) -> SchedulerStatus | None:
+    def status(self) -> JobInfo | None:
         """What the scheduler said last about the job."""
         return self._watched.status if self._watched else None
 
@@ -175,7 +175,7 @@ class ManagedBackend:
                 self._time(histogram, since)
         self.keep()
 
-    async def run(self, *, news: bool = False) -> SchedulerStatus:
+    async def run(self, *, news: bool = False) -> JobInfo:
         """Return the job's status once it does not wait any more.
 
         With `news` the scheduler is asked now, whatever it said before.
@@ -191,7 +191,7 @@ class ManagedBackend:
         """Look after the server from now on: its end is told at once, its restart followed."""
         watch = self._watch(self.spawner.poll_interval)
         if self._keeper is None:
-            self._keeper = Keeper(self.spawner, watch, self.client)
+            self._keeper = Watchdog(self.spawner, watch, self.client)
 
     async def _until_answering(self, watch: Watch) -> None:
         """Wait until the server answers, so that JupyterHub finds it at its first try.
@@ -230,7 +230,7 @@ class ManagedBackend:
         spawner = self.spawner
         watch = self._watch(1.0)
 
-        def ended(status: SchedulerStatus) -> bool:
+        def ended(status: JobInfo) -> bool:
             return status.is_final or status.state is JobState.COMPLETING
 
         try:
@@ -265,7 +265,7 @@ class ManagedBackend:
             self._watched.interval = interval
         return self._watched
 
-    def _note(self, status: SchedulerStatus) -> None:
+    def _note(self, status: JobInfo) -> None:
         self._noted = status
         self.spawner.job_status = f"{status.native} {status.host}".strip()
         if status.state is not JobState.RUNNING:
@@ -275,7 +275,7 @@ class ManagedBackend:
         if not self.spawner.job_port:
             tell(self.spawner, *self.describe())
 
-    def _note_running(self, status: SchedulerStatus | None) -> None:
+    def _note_running(self, status: JobInfo | None) -> None:
         self._running_since = time.monotonic()
         self._lookout.note_start(status)
 
@@ -283,12 +283,12 @@ class ManagedBackend:
         name = self.client.scheduler.name
         histogram.labels(scheduler=name).observe(time.monotonic() - since)
 
-    def _host(self, status: SchedulerStatus | None) -> str:
+    def _host(self, status: JobInfo | None) -> str:
         if self.spawner.reported_host:
             return str(self.spawner.reported_host)
         return str(self.spawner.connect_host(status.host)) if status and status.host else ""
 
-    async def _check_alive(self, status: SchedulerStatus) -> None:
+    async def _check_alive(self, status: JobInfo) -> None:
         if not status.is_final:
             return
         spawner = self.spawner

@@ -18,7 +18,7 @@ from ..progress.messages import describe_request, describe_submit
 from ..progress.past_ends import forget_end
 from ..secrets.package import pack
 from .orphans import look_for_orphans
-from .submit_queue import Ticket, shared_gate
+from .submit_queue import Slot, shared_gate
 
 if TYPE_CHECKING:
     from ...client.batch_client import BatchClient
@@ -35,7 +35,7 @@ class Submission:
     def __init__(self, spawner: Any, client: BatchClient) -> None:
         self._spawner = spawner
         self._client = client
-        self._ticket: Ticket | None = None
+        self._ticket: Slot | None = None
 
     async def make(self) -> None:
         """Submit the job. Raises SpawnFailure where it was refused or nobody answered."""

@@ -12,10 +12,10 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
 
-class Ticket:
+class Slot:
     """Hold a place in the queue of a gate."""
 
-    def __init__(self, gate: Gate, who: str) -> None:
+    def __init__(self, gate: SubmitQueue, who: str) -> None:
         self._gate = gate
         self.who = who
         self.admitted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -26,23 +26,23 @@ class Ticket:
         return 0 if self.admitted.done() else self._gate.ahead_of(self)
 
 
-class Gate:
+class SubmitQueue:
     """Admit `limit` at a time; those who wait take turns by user, each user's in their order."""
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
         self._inside = 0
-        self._waiting: OrderedDict[str, deque[Ticket]] = OrderedDict()
+        self._waiting: OrderedDict[str, deque[Slot]] = OrderedDict()
 
-    def ticket(self, who: str) -> Ticket:
+    def ticket(self, who: str) -> Slot:
         """Return a place at the end of a user's queue; `entered` waits for its turn."""
-        ticket = Ticket(self, who)
+        ticket = Slot(self, who)
         self._waiting.setdefault(who, deque()).append(ticket)
         self._admit()
         return ticket
 
     @contextlib.asynccontextmanager
-    async def entered(self, ticket: Ticket) -> AsyncIterator[None]:
+    async def entered(self, ticket: Slot) -> AsyncIterator[None]:
         """Wait for a ticket's turn, and give the place to the next one at the end."""
         try:
             await ticket.admitted
@@ -55,7 +55,7 @@ class Gate:
             self._inside -= 1
             self._admit()
 
-    def ahead_of(self, ticket: Ticket) -> int:
+    def ahead_of(self, ticket: Slot) -> int:
         """Return how many tickets will be admitted before this one."""
         mine = self._waiting[ticket.who].index(ticket)
         users = list(self._waiting)
@@ -77,7 +77,7 @@ class Gate:
                 self._inside += 1
                 ticket.admitted.set_result(None)
 
-    def _leave(self, ticket: Ticket) -> None:
+    def _leave(self, ticket: Slot) -> None:
         """Give up a ticket whose holder waits no longer."""
         if ticket.admitted.done() and not ticket.admitted.cancelled():
             self._inside -= 1
@@ -90,12 +90,12 @@ class Gate:
                 del self._waiting[ticket.who]
 
 
-_gates: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, Gate]] = WeakKeyDictionary()
+_gates: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, SubmitQueue]] = WeakKeyDictionary()
 
 
-def shared_gate(name: str, limit: int) -> Gate:
+def shared_gate(name: str, limit: int) -> SubmitQueue:
     """Return the one gate of this event loop in front of a scheduler."""
     gates = _gates.setdefault(asyncio.get_running_loop(), {})
-    gate = gates.setdefault(name, Gate(limit))
+    gate = gates.setdefault(name, SubmitQueue(limit))
     gate.limit = max(1, limit)
     return gate

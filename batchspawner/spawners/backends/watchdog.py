@@ -13,7 +13,7 @@ from .http_probe import answers_http
 if TYPE_CHECKING:
     from ...client.batch_client import BatchClient
     from ...client.watch import Watch
-    from ...jobs import JobStatus
+    from ...jobs import JobInfo
 
 _LOOK = 0.2
 """Seconds between two looks whether a server that restarted answers."""
@@ -25,7 +25,7 @@ _SILENCE = 120.0
 """Seconds that a job which was started again may be silent before we ask whether it is ours."""
 
 
-class Keeper:
+class Watchdog:
     """Follow the job of one running server, as long as its watch is open."""
 
     def __init__(self, spawner: Any, watch: Watch, client: BatchClient) -> None:
@@ -51,7 +51,7 @@ class Keeper:
         # Not in this task: what follows closes the watch, and so cancels us.
         in_background(notify_of_end(self._spawner))
 
-    async def _step(self, seen: JobStatus | None) -> JobStatus | None:
+    async def _step(self, seen: JobInfo | None) -> JobInfo | None:
         """Wait for news, and return what is seen now; after a failure that is what was seen."""
         try:
             return await self._heed(seen)
@@ -64,7 +64,7 @@ class Keeper:
             await asyncio.sleep(_PAUSE)
             return seen
 
-    async def _heed(self, seen: JobStatus | None) -> JobStatus | None:
+    async def _heed(self, seen: JobInfo | None) -> JobInfo | None:
         """Wait for news, do what they ask for, and return the status that is known then."""
         silent = self._is_silent(seen)
         if not await self._news(seen, _SILENCE if silent else None):
@@ -84,7 +84,7 @@ class Keeper:
             self._tell_waiting(now)
         return now
 
-    async def _news(self, seen: JobStatus | None, timeout: float | None) -> bool:
+    async def _news(self, seen: JobInfo | None, timeout: float | None) -> bool:
         """Wait for another status or for a report; False where neither came in time."""
         news = asyncio.ensure_future(self._watch.change(seen))
         report = asyncio.ensure_future(self._spawner.report.wait())
@@ -97,7 +97,7 @@ class Keeper:
             report.cancel()
         return bool(done)
 
-    def _is_silent(self, status: JobStatus | None) -> bool:
+    def _is_silent(self, status: JobInfo | None) -> bool:
         """Tell whether the job runs anew, and nobody has reported from this run."""
         if status is None or status.start is None:
             return False
@@ -105,7 +105,7 @@ class Keeper:
             self._run = status.start
         return status.start != self._run
 
-    def _tell_waiting(self, now: JobStatus) -> None:
+    def _tell_waiting(self, now: JobInfo) -> None:
         if not self.lost:
             self._spawner.log.warning(
                 "%s: job %s was put back into the queue: %s",

@@ -11,7 +11,7 @@ from ...jobs import JobState
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ...jobs import JobStatus
+    from ...jobs import JobInfo
 
 
 @dataclass(frozen=True)
@@ -142,7 +142,7 @@ _BY_LOG = (
 )
 
 
-def cause_of(status: JobStatus, log: str) -> Cause:
+def cause_of(status: JobInfo, log: str) -> Cause:
     """Return why a job that has ended gave no server: the scheduler, its status, its log say it."""
     if status.gone:
         return GONE

@@ -16,7 +16,7 @@ from .job_log import log_tail
 
 if TYPE_CHECKING:
     from ...errors import SchedulerError
-    from ...jobs import JobStatus
+    from ...jobs import JobInfo
 
 # What batchspawner.singleuser and the shell end with.
 _EXIT_MEANINGS = {
@@ -116,7 +116,7 @@ def failure_of_submit(title: str, error: SchedulerError) -> SpawnFailure:
     return SpawnFailure(story=Story(REFUSED, f"{capital(title)} says: {error.result.text}"))
 
 
-async def failure_of_job(spawner: Any, status: JobStatus) -> SpawnFailure:
+async def failure_of_job(spawner: Any, status: JobInfo) -> SpawnFailure:
     """Return the failure of a job that has ended before its server was there."""
     tail = await log_tail(spawner)
     said = "The job ended before it ran" if status.start is None else "The job ended"

@@ -11,7 +11,7 @@ from ...jobs import JobState
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ...jobs import JobStatus
+    from ...jobs import JobInfo
     from ...schedulers.base import Scheduler
 
 _PATIENCE = 60.0
@@ -19,7 +19,7 @@ _PATIENCE = 60.0
 
 
 @dataclass(frozen=True)
-class Outlook:
+class QueueEstimate:
     """Hold what is known besides the job's own status.
 
     `running` is for how many seconds the job has run, `ahead` how many jobs come before it,
@@ -65,7 +65,7 @@ def describe_request(job_id: str, title: str, asked: Mapping[str, Any]) -> str:
 
 
 def describe_start(
-    spawner: Any, scheduler: Scheduler, status: JobStatus | None, outlook: Outlook
+    spawner: Any, scheduler: Scheduler, status: JobInfo | None, outlook: QueueEstimate
 ) -> tuple[int, str]:
     """Return a percentage, and in sentences what is known about a job that is submitted."""
     percent, text = _stage(spawner, scheduler, status, outlook)
@@ -76,7 +76,7 @@ def describe_start(
 
 
 def _stage(
-    spawner: Any, scheduler: Scheduler, status: JobStatus | None, outlook: Outlook
+    spawner: Any, scheduler: Scheduler, status: JobInfo | None, outlook: QueueEstimate
 ) -> tuple[int, str]:
     job = f"Job {spawner.job_id}"
     if spawner.port:
@@ -113,7 +113,7 @@ def _count(number: Any, word: str) -> str:
     return f"{number} {word}" if str(number) == "1" else f"{number} {word}s"
 
 
-def _waiting(scheduler: Scheduler, status: JobStatus, outlook: Outlook) -> str:
+def _waiting(scheduler: Scheduler, status: JobInfo, outlook: QueueEstimate) -> str:
     known = scheduler.explain(status.reason)
     text = "is held" if status.state is JobState.HELD else "waits in the queue"
     if known.meaning:
@@ -140,7 +140,7 @@ def _ahead(ahead: int | None) -> list[str]:
     return [f"{_count(ahead, 'job')} {'waits' if ahead == 1 else 'wait'} before it"]
 
 
-def _expected(status: JobStatus) -> list[str]:
+def _expected(status: JobInfo) -> list[str]:
     # An estimate that has passed is none.
     if not status.expected_start or status.expected_start <= time.time():
         return []

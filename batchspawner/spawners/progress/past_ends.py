@@ -10,7 +10,7 @@ from ...jobs import JobState
 from ..failures.causes import cause_of
 
 if TYPE_CHECKING:
-    from ...jobs import JobStatus
+    from ...jobs import JobInfo
 
 _KEPT = 5000
 _DAY = 86400.0
@@ -27,7 +27,7 @@ _WORDS = {
 }
 
 
-def note_end(spawner: Any, status: JobStatus) -> None:
+def note_end(spawner: Any, status: JobInfo) -> None:
     """Remember how a server's job ended."""
     word = cause_of(status, "").word
     ended = status.state is JobState.COMPLETED

@@ -7,20 +7,20 @@ from typing import TYPE_CHECKING, Any
 
 from ...client.availability import kept
 from ..hub import metrics
-from .messages import Outlook
+from .messages import QueueEstimate
 from .wait_statistics import note_wait, usual_wait
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ...client.batch_client import BatchClient
-    from ...jobs import JobStatus
+    from ...jobs import JobInfo
 
 _LEAST = 0.1
 """Seconds that a job has waited at least, so that a wait is never taken for an unknown one."""
 
 
-class Lookout:
+class QueueEstimator:
     """Look around for one spawner."""
 
     def __init__(self, spawner: Any, client: BatchClient) -> None:
@@ -29,7 +29,7 @@ class Lookout:
         self._ahead: int | None = None
         self._cores: tuple[int, int] | None = None
 
-    async def look(self, status: JobStatus | None) -> None:
+    async def look(self, status: JobInfo | None) -> None:
         """Learn what is before a waiting job; all users share the questions."""
         self._ahead = self._cores = None
         if status is None or not status.state.is_waiting:
@@ -46,7 +46,7 @@ class Lookout:
         answer = await cache.look(patience=0)
         return answer.value if answer.value is not None and not answer.is_stale else {}
 
-    def note_start(self, status: JobStatus | None) -> None:
+    def note_start(self, status: JobInfo | None) -> None:
         """Take note of how long the job waited, once it runs."""
         spawner, name = self._spawner, self._client.scheduler.name
         if not spawner.waited and spawner.submitted_at:
@@ -59,10 +59,10 @@ class Lookout:
         if spawner.waited and status is not None:
             note_wait(name, status.queue, status.job_id, spawner.waited)
 
-    def outlook(self, status: JobStatus | None, running: float, silence: float) -> Outlook:
+    def outlook(self, status: JobInfo | None, running: float, silence: float) -> QueueEstimate:
         """Return what is known besides for how many seconds the job has run, and the scheduler
         has been silent.
         """
         queue = status.queue if status else ""
         usual = usual_wait(self._client.scheduler.name, queue)
-        return Outlook(running, self._ahead, usual, self._cores, silence)
+        return QueueEstimate(running, self._ahead, usual, self._cores, silence)

@@ -19,7 +19,7 @@ from .claim import Application, Claim
 from .package import TOKEN
 
 if TYPE_CHECKING:
-    from ...jobs import JobStatus
+    from ...jobs import JobInfo
     from ...private import PrivateEnvironment
 
 _PATIENCE = 8.0
@@ -71,7 +71,7 @@ async def promote(spawner: Any, application: Application) -> None:
     )
 
 
-async def _claimed(spawner: Any, application: Application) -> tuple[Claim, JobStatus]:
+async def _claimed(spawner: Any, application: Application) -> tuple[Claim, JobInfo]:
     """Return the claim, good for this application, and the status of the job that claims.
 
     Nothing may be awaited between this and the note that the code is used now.
@@ -87,7 +87,7 @@ async def _claimed(spawner: Any, application: Application) -> tuple[Claim, JobSt
     return claim, status
 
 
-def _usable(claim: Claim, application: Application, status: JobStatus) -> Claim | None:
+def _usable(claim: Claim, application: Application, status: JobInfo) -> Claim | None:
     """Return the record of the code if it is good for this claimant in this run of the job."""
     later = None
     if status.start is not None and claim.run is not None:
@@ -113,7 +113,7 @@ def _claim(spawner: Any, application: Application) -> Claim:
     raise ClaimRefused("this code belongs to no server that is starting or running")
 
 
-async def _checked(spawner: Any, application: Application) -> JobStatus:
+async def _checked(spawner: Any, application: Application) -> JobInfo:
     """Return the status of the job that claims. Raises ClaimRefused where it may not."""
     _claim(spawner, application)
     if hub_spawner(spawner).pending == "stop":
@@ -128,9 +128,9 @@ async def _checked(spawner: Any, application: Application) -> JobStatus:
     return status
 
 
-async def _running(spawner: Any, *, news: bool = False) -> JobStatus:
+async def _running(spawner: Any, *, news: bool = False) -> JobInfo:
     try:
-        status: JobStatus = await within(_PATIENCE, spawner.backend.run(news=news))
+        status: JobInfo = await within(_PATIENCE, spawner.backend.run(news=news))
     except asyncio.TimeoutError:
         text = f"the scheduler does not say yet that job {spawner.job_id} runs"
         raise ClaimRefused(text, 503) from None
@@ -157,7 +157,7 @@ def _same_job(said: str, job_id: str) -> bool:
     return not (mine and known) or mine[0] == known[0]
 
 
-def _host(spawner: Any, status: JobStatus) -> str:
+def _host(spawner: Any, status: JobInfo) -> str:
     """Return the host by whose name the Hub will speak with the server."""
     if spawner.reported_host:
         return str(spawner.reported_host)
@@ -166,7 +166,7 @@ def _host(spawner: Any, status: JobStatus) -> str:
     return str(spawner.connect_host(status.host))
 
 
-async def _is_at(address: str, spawner: Any, status: JobStatus) -> bool:
+async def _is_at(address: str, spawner: Any, status: JobInfo) -> bool:
     host = spawner.connect_host(status.host)
     try:
         found = await asyncio.get_running_loop().getaddrinfo(host, None)

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from traitlets import Unicode
 
 from batchspawner import BatchSpawnerBase
-from batchspawner.commands import Call
+from batchspawner.commands import Command
 from batchspawner.errors import ParseError, SchedulerUnavailable
-from batchspawner.jobs import JobState, JobStatus
+from batchspawner.jobs import JobInfo, JobState
 from batchspawner.schedulers.base import Scheduler
 
 STATES = {
@@ -47,7 +47,7 @@ class Spooler(Scheduler):
 
     def submit(self, request):
         argv = ("sh", "-c", SUBMIT, "submit", request.tag or "untagged")
-        return Call(argv, parse_submit, request.script, request.environment)
+        return Command(argv, parse_submit, request.script, request.environment)
 
     def query(self, job_ids):
         wanted = {self.checked(job_id) for job_id in job_ids}
@@ -55,7 +55,7 @@ class Spooler(Scheduler):
         def parse(result):
             return {one.job_id: one for one, _ in parse_list(result) if one.job_id in wanted}
 
-        return [Call(("tsp", "-l"), parse)]
+        return [Command(("tsp", "-l"), parse)]
 
     def confirm(self, job_id):
         self.checked(job_id)
@@ -63,16 +63,16 @@ class Spooler(Scheduler):
         def parse(result):
             return next((one for one, _ in parse_list(result) if one.job_id == job_id), None)
 
-        return [Call(("tsp", "-l"), parse)]
+        return [Command(("tsp", "-l"), parse)]
 
     def find(self, tag):
         def parse(result):
             return [one.job_id for one, found in parse_list(result) if found == tag]
 
-        return Call(("tsp", "-l"), parse)
+        return Command(("tsp", "-l"), parse)
 
     def cancel(self, job_id):
-        return Call(("sh", "-c", CANCEL, "cancel", self.checked(job_id)), self.answered)
+        return Command(("sh", "-c", CANCEL, "cancel", self.checked(job_id)), self.answered)
 
 
 def parse_submit(result):
@@ -99,7 +99,7 @@ def status(match):
     elif code:
         state = JobState.FAILED
     running = state is JobState.RUNNING
-    return JobStatus(
+    return JobInfo(
         match["id"],
         state,
         native=match["state"],

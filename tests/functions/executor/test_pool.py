@@ -11,10 +11,10 @@ from batchspawner.errors import BatchError, JobCancelled, JobPreempted, NodeFail
 from batchspawner.functions.executor import pool as pools
 from batchspawner.functions.executor.pool import Pool
 from batchspawner.functions.executor.tasks import Task
-from batchspawner.functions.executor.worker_providers import Crew, taken
+from batchspawner.functions.executor.worker_providers import WorkerProvider, taken
 from batchspawner.functions.futures import JobFuture
 from batchspawner.functions.protocol.payload import make_call
-from batchspawner.jobs import JobState, JobStatus
+from batchspawner.jobs import JobInfo, JobState
 
 SECONDS = 10
 
@@ -50,7 +50,7 @@ class MadeUpHand:
         self.frames.put_nowait(None)
 
 
-class MadeUpCrew(Crew):
+class MadeUpCrew(WorkerProvider):
     """Bring workers that end as they are told, one after the other; the rest are good."""
 
     def __init__(self, *ends):
@@ -86,7 +86,7 @@ class TiredCrew(MadeUpCrew):
             self.on_hand(hand)
 
 
-class BlackHole(Crew):
+class BlackHole(WorkerProvider):
     """Bring one worker that is at a call until the last, and others that die at once."""
 
     def __init__(self):
@@ -111,13 +111,13 @@ class DeadHand(MadeUpHand):
         return BatchError("it cannot start")
 
 
-class NoCrew(Crew):
+class NoCrew(WorkerProvider):
     async def recruit(self, count):
         raise SubmitError("The queue is closed.")
 
 
 def ended(kind, state):
-    return kind(JobStatus("17", state))
+    return kind(JobInfo("17", state))
 
 
 async def outcome(crew, calls=1, size=1, **settings):

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 
 from batchspawner.kernels.jobs import records
-from batchspawner.kernels.jobs.records import Command, Record
+from batchspawner.kernels.jobs.records import KernelCommand, KernelRecord
 from batchspawner.kernels.jobs.registry import Entry, Registry
 
-RECORD = Record("id", Command(("python3", "{folder}/x"), {"key": "k"}, {"A": "1"}, "/home"), "p1")
+RECORD = KernelRecord(
+    "id", KernelCommand(("python3", "{folder}/x"), {"key": "k"}, {"A": "1"}, "/home"), "p1"
+)
 
 
 def test_an_allocation_is_found_until_it_is_closed(tmp_path):

@@ -22,8 +22,8 @@ from batchspawner import (
     SlurmSpawner,
     TorqueSpawner,
 )
-from batchspawner.spawners.backends.command_backend import ShellBackend
-from batchspawner.spawners.backends.scheduler_backend import ManagedBackend
+from batchspawner.spawners.backends.command_backend import CommandBackend
+from batchspawner.spawners.backends.scheduler_backend import SchedulerBackend
 from batchspawner.spawners.backends.selection import customisations
 from batchspawner.spawners.failures.spawn_failure import SpawnFailure
 from batchspawner.spawners.hub.tags import hub_word
@@ -97,16 +97,16 @@ def scripted(cls=OldSite, *expected, **more):
 def test_a_sites_own_commands_are_seen(config, because):
     spawner = make_spawner(SlurmSpawner, config)
     assert customisations(spawner) == because
-    assert isinstance(spawner.backend, ShellBackend if because else ManagedBackend)
+    assert isinstance(spawner.backend, CommandBackend if because else SchedulerBackend)
 
 
 @pytest.mark.parametrize("cls", [TorqueSpawner, MoabSpawner])
 def test_torque_and_moab_keep_the_commands_of_a_site_that_has_its_own(cls):
     for name in ("batch_submit_cmd", "batch_query_cmd", "batch_cancel_cmd", "state_running_re"):
         spawner = make_spawner(cls, {"TorqueSpawner": {name: "own"}})
-        assert isinstance(spawner.backend, ShellBackend)
+        assert isinstance(spawner.backend, CommandBackend)
     spawner = make_spawner(cls, {"TorqueSpawner": {"batch_script": "{cmd}", "req_queue": "day"}})
-    assert isinstance(spawner.backend, ManagedBackend)
+    assert isinstance(spawner.backend, SchedulerBackend)
     assert spawner.backend.client.scheduler.name == cls.scheduler_name
 
 
@@ -115,7 +115,7 @@ def test_torque_and_moab_keep_the_commands_of_a_site_that_has_its_own(cls):
 )
 def test_a_prefix_that_only_a_shell_can_read_goes_to_one(prefix):
     spawner = make_spawner(SlurmSpawner, {"SlurmSpawner": {"exec_prefix": prefix}})
-    assert isinstance(spawner.backend, ShellBackend)
+    assert isinstance(spawner.backend, CommandBackend)
 
 
 @pytest.mark.parametrize("method", ["run_command", "query_job_status", "state_gethost"])
@@ -191,7 +191,7 @@ async def test_a_job_that_dies_shows_the_end_of_its_log(tmp_path, monkeypatch):
     class Writing(OldSite):
         batch_script = f"#!/bin/sh\n#SBATCH --output={tmp_path}/%j.log\n{{cmd}}\n"
 
-    monkeypatch.setattr(ShellBackend, "owner", lambda _: os.getuid())
+    monkeypatch.setattr(CommandBackend, "owner", lambda _: os.getuid())
     spawner = scripted(Writing, ("sub", "77"), ("ask", "RUN on a"), ("ask", ""))
     with pytest.raises(SpawnFailure) as caught:
         await spawner.start()

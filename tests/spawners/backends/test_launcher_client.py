@@ -10,7 +10,7 @@ from batchspawner.commands import CommandResult
 from batchspawner.errors import SchedulerError, SchedulerUnavailable, SubmitError
 from batchspawner.jobs import JobRequest
 from batchspawner.schedulers.slurm.scheduler import Slurm
-from batchspawner.spawners.backends.launcher_client import LaunchedClient
+from batchspawner.spawners.backends.launcher_client import LauncherClient
 
 LAUNCHER = "/opt/batchspawner-launcher"
 TAG = "jh-0123456789ab"
@@ -47,7 +47,7 @@ def hub():
 
 @pytest.fixture
 def client(owner, hub):
-    return LaunchedClient(Slurm(), LAUNCHER, "ada", owner, hub)
+    return LauncherClient(Slurm(), LAUNCHER, "ada", owner, hub)
 
 
 async def test_a_submit_hands_over_all_of_a_request_on_the_input(client, owner):

@@ -24,8 +24,8 @@ from batchspawner import (
 from batchspawner.errors import OptionsError
 from batchspawner.jobs import JobRequest
 from batchspawner.schedulers import scheduler_class, scheduler_names
-from batchspawner.spawners.backends.command_backend import ShellBackend
-from batchspawner.spawners.backends.launcher_client import LaunchedClient
+from batchspawner.spawners.backends.command_backend import CommandBackend
+from batchspawner.spawners.backends.launcher_client import LauncherClient
 from batchspawner.spawners.backends.names import risky
 from batchspawner.spawners.failures.spawn_failure import SpawnFailure
 from tests.spawners.site import make_spawner
@@ -233,7 +233,7 @@ def test_a_name_is_not_the_number_of_an_account():
 def test_a_name_is_one_word_of_what_runs_the_launcher():
     renamed = Renamed(SlurmSpawner, launcher="/opt/batchspawner-launcher")
     client = renamed("ada; id").backend.client
-    assert isinstance(client, LaunchedClient)
+    assert isinstance(client, LauncherClient)
     assert client._as_owner.prefix == ("sudo", "-n", "-u", "ada; id")
 
 
@@ -251,7 +251,7 @@ def test_a_command_for_a_shell_has_a_usual_name_or_does_not_run():
     @given(NAMES)
     def holds(name):
         backend = renamed(name).backend
-        assert isinstance(backend, ShellBackend)
+        assert isinstance(backend, CommandBackend)
         try:
             command = backend._command(Old.batch_submit_cmd)
         except SpawnFailure:

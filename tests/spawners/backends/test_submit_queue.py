@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from batchspawner.spawners.backends.submit_queue import Gate, shared_gate
+from batchspawner.spawners.backends.submit_queue import SubmitQueue, shared_gate
 
 
 async def enter(gate, ticket, order, leave):
@@ -19,7 +19,7 @@ async def settle():
 
 
 async def test_no_more_than_the_limit_are_inside():
-    gate, order, leave = Gate(2), [], asyncio.Event()
+    gate, order, leave = SubmitQueue(2), [], asyncio.Event()
     tasks = [
         asyncio.ensure_future(enter(gate, gate.ticket(str(n)), order, leave)) for n in range(5)
     ]
@@ -31,7 +31,7 @@ async def test_no_more_than_the_limit_are_inside():
 
 
 async def test_a_user_with_many_does_not_keep_the_others_waiting():
-    gate, order, leave = Gate(1), [], asyncio.Event()
+    gate, order, leave = SubmitQueue(1), [], asyncio.Event()
     users = ["ada", "ada", "ada", "ben", "cleo", "ben"]
     tasks = [asyncio.ensure_future(enter(gate, gate.ticket(who), order, leave)) for who in users]
     leave.set()
@@ -40,13 +40,13 @@ async def test_a_user_with_many_does_not_keep_the_others_waiting():
 
 
 async def test_a_ticket_tells_how_many_are_before_it():
-    gate = Gate(1)
+    gate = SubmitQueue(1)
     tickets = [gate.ticket(who) for who in ("x", "ada", "ada", "ben", "ada")]
     assert [ticket.ahead for ticket in tickets] == [0, 0, 2, 1, 3]
 
 
 async def test_what_a_ticket_says_is_what_happens():
-    gate = Gate(1)
+    gate = SubmitQueue(1)
     users = [*"xaabcabca"]
     tickets = [gate.ticket(who) for who in users]
     said = {id(ticket): ticket.ahead for ticket in tickets[1:]}
@@ -61,7 +61,7 @@ async def test_what_a_ticket_says_is_what_happens():
 
 
 async def test_who_gives_up_waiting_lets_the_others_by():
-    gate, order, leave = Gate(1), [], asyncio.Event()
+    gate, order, leave = SubmitQueue(1), [], asyncio.Event()
     tickets = [gate.ticket(who) for who in ("ada", "ben", "cleo")]
     tasks = [asyncio.ensure_future(enter(gate, ticket, order, leave)) for ticket in tickets]
     await settle()
@@ -72,7 +72,7 @@ async def test_who_gives_up_waiting_lets_the_others_by():
 
 
 async def test_who_is_cancelled_inside_gives_the_place_back():
-    gate, order, leave = Gate(1), [], asyncio.Event()
+    gate, order, leave = SubmitQueue(1), [], asyncio.Event()
     tasks = [
         asyncio.ensure_future(enter(gate, gate.ticket(who), order, leave)) for who in ("ada", "ben")
     ]

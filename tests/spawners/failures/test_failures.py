@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 
 from batchspawner.errors import SubmitError
-from batchspawner.jobs import JobState, JobStatus
+from batchspawner.jobs import JobInfo, JobState
 from batchspawner.spawners.failures import job_log
 from batchspawner.spawners.failures.causes import CRASHED, cause_of
 from batchspawner.spawners.failures.job_log import (
@@ -29,8 +29,8 @@ from tests.spawners.site import TOKEN
 from tests.spawners.test_life import begin
 
 
-def ended(state=JobState.FAILED, **facts) -> JobStatus:
-    return JobStatus("12", state, start=1.0, **facts)
+def ended(state=JobState.FAILED, **facts) -> JobInfo:
+    return JobInfo("12", state, start=1.0, **facts)
 
 
 @pytest.mark.parametrize(

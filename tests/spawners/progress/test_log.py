@@ -7,7 +7,7 @@ import operator
 
 import pytest
 
-from batchspawner.commands import Call
+from batchspawner.commands import Command
 from batchspawner.jobs import JobState
 from batchspawner.schedulers.reasons import Reason
 from batchspawner.spawners.progress import wait_statistics
@@ -172,7 +172,7 @@ async def test_a_limit_of_cores_is_told_with_its_figures(spawner, cluster, monke
     monkeypatch.setattr(FakeScheduler, "reasons", reasons)
     answers = {"core_usage": {"1": ("normal", 64)}, "core_limits": {"normal": 64}, "ahead": {}}
     for method, answer in answers.items():
-        call = Call(("query", ""), lambda _, answer=answer: answer)
+        call = Command(("query", ""), lambda _, answer=answer: answer)
         monkeypatch.setattr(FakeScheduler, method, lambda _, call=call: call, raising=False)
     tab = Tab(spawner)
     task = await begin(spawner)

@@ -7,10 +7,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from batchspawner.jobs import JobState, JobStatus
+from batchspawner.jobs import JobInfo, JobState
 from batchspawner.schedulers.slurm.scheduler import Slurm
 from batchspawner.spawners.progress.messages import (
-    Outlook,
+    QueueEstimate,
     describe_request,
     describe_start,
     describe_submit,
@@ -25,8 +25,8 @@ def told(state=JobState.PENDING, outlook=None, port=0, **facts) -> tuple[int, st
         batchspawner_singleuser_cmd="batchspawner-singleuser",
         hub=SimpleNamespace(api_url="http://hub:8081/hub/api"),
     )
-    status = JobStatus("12", state, **facts)
-    return describe_start(spawner, Slurm(), status, outlook or Outlook())
+    status = JobInfo("12", state, **facts)
+    return describe_start(spawner, Slurm(), status, outlook or QueueEstimate())
 
 
 def test_a_limit_is_told_with_what_to_do():
@@ -41,7 +41,7 @@ def test_a_limit_is_told_with_what_to_do():
 
 
 def test_the_cores_of_a_user_are_told_where_they_are_the_limit():
-    outlook = Outlook(cores=(64, 64))
+    outlook = QueueEstimate(cores=(64, 64))
     assert told(reason="QOSMaxCpuPerUserLimit", outlook=outlook)[1] == (
         "Job 12 waits in the queue: you already use as many cores as one user may have here at a "
         "time. You use 64 of 64 cores now. Stop another server or job of yours, or ask for less. "
@@ -50,7 +50,7 @@ def test_the_cores_of_a_user_are_told_where_they_are_the_limit():
 
 
 def test_place_expected_start_and_usual_wait_are_told_where_they_are_known():
-    outlook = Outlook(ahead=3, usual=170.0)
+    outlook = QueueEstimate(ahead=3, usual=170.0)
     assert told(reason="Priority", outlook=outlook, expected_start=time.time() + 1230) == (
         20,
         (
@@ -62,7 +62,7 @@ def test_place_expected_start_and_usual_wait_are_told_where_they_are_known():
 
 
 def test_nothing_is_promised_of_a_job_that_does_not_start_by_waiting():
-    outlook = Outlook(ahead=3, usual=170.0)
+    outlook = QueueEstimate(ahead=3, usual=170.0)
     message = told(JobState.HELD, reason="JobHeldUser", outlook=outlook)[1]
     assert message == (
         "Job 12 is held: you, or a program of yours, put it on hold. Release it (scontrol "
@@ -75,7 +75,7 @@ def test_an_expected_start_that_has_passed_is_not_told():
 
 
 def test_the_next_one_is_told_so():
-    assert told(outlook=Outlook(ahead=0))[1] == (
+    assert told(outlook=QueueEstimate(ahead=0))[1] == (
         "Job 12 waits in the queue. It is the next one in its queue"
     )
 
@@ -85,7 +85,7 @@ def test_a_job_that_runs_is_told_with_its_node():
 
 
 def test_a_server_that_is_silent_for_long_is_told_with_where_to_look():
-    percent, message = told(JobState.RUNNING, host="n7", outlook=Outlook(running=90))
+    percent, message = told(JobState.RUNNING, host="n7", outlook=QueueEstimate(running=90))
     assert percent == 60
     assert "the node must reach http://hub:8081/hub/api and find batchspawner-single" in message
 
@@ -99,7 +99,7 @@ def test_a_server_that_is_silent_for_long_is_told_with_where_to_look():
     ],
 )
 def test_how_old_the_news_are_is_told_where_the_scheduler_does_not_answer(silence, more):
-    outlook = Outlook(silence=silence)
+    outlook = QueueEstimate(silence=silence)
     assert told(outlook=outlook)[1] == f"Job 12 waits in the queue{more}"
 
 

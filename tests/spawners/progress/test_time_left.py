@@ -10,7 +10,7 @@ import pytest
 from traitlets.config import Config
 
 from batchspawner import labextension
-from batchspawner.jobs import JobState, JobStatus
+from batchspawner.jobs import JobInfo, JobState
 from batchspawner.spawners.progress import pages, past_ends
 from batchspawner.spawners.progress.time_left import runtime_seconds, say_left
 from tests.spawners.test_life import serve
@@ -117,7 +117,7 @@ async def test_a_server_that_ended_by_itself_does_not_just_vanish(spawner, clust
 async def test_the_home_page_tells_the_end_of_each_server(spawner):
     lab = SimpleNamespace(user=spawner.user, name="lab")
     for one, job_id in ((spawner, "1"), (lab, "2")):
-        past_ends.note_end(one, JobStatus(job_id, JobState.TIMEOUT))
+        past_ends.note_end(one, JobInfo(job_id, JobState.TIMEOUT))
     outer = SimpleNamespace(ready=False, active=False)
     user = SimpleNamespace(name=spawner.user.name, spawners={"": outer, "lab": outer, "x": outer})
     why = "ended: the time that it had asked for was over"
@@ -132,7 +132,7 @@ async def test_the_home_page_tells_the_end_of_each_server(spawner):
 
 
 async def test_endings_of_yesterday_are_no_news(spawner, monkeypatch):
-    past_ends.note_end(spawner, JobStatus("1", JobState.TIMEOUT))
+    past_ends.note_end(spawner, JobInfo("1", JobState.TIMEOUT))
     now = time.time()
     monkeypatch.setattr(time, "time", lambda: now + 2 * 86400)
     assert past_ends.ending_of(spawner.user.name, "") == ""
