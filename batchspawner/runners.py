@@ -19,8 +19,8 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from .commands import CommandResult
+from .concurrency import within
 from .errors import CommandNotFound, SchedulerUnavailable
-from .waiting import within
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence

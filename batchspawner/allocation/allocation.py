@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 from ..client.batch_client import BatchClient
 from ..client.job_scripts import find_scheduler, job_request
 from ..client.watch import CALM
+from ..concurrency import within
 from ..errors import BatchError, failure_of
 from ..units import seconds
-from ..waiting import within
 from .call_folder import CallFolder
 from .job_environment import own_environment
 from .job_records import JobRecord

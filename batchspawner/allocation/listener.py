@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..agent.calling import keep_alive
 from ..agent.wire import CHUNK, MAGIC, ProtocolError, Unpacker, frame_keys, pack, proof
-from ..waiting import within
+from ..concurrency import within
 from .relay import listen, own_addresses
 from .tls import is_wanted, own_certificate
 

@@ -8,9 +8,9 @@ import json
 import time
 from typing import TYPE_CHECKING, Any
 
+from ..concurrency import within
 from ..errors import BatchError, SchedulerError
 from ..runners import LocalRunner, ask
-from ..waiting import within
 from .findings import Finding, fine, wrong
 from .site import Broken
 

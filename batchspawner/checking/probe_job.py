@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..concurrency import within
 from ..errors import SchedulerError
 from ..jobs import JobRequest
-from ..waiting import within
 from . import probe
 from .hub_host import look_at_package, render
 

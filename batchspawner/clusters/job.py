@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from ..client.batch_client import BatchClient
 from ..client.job_scripts import find_scheduler, job_request
+from ..concurrency import within
 from ..errors import BatchError, failure_of
 from ..jobs import JobState
-from ..waiting import within
 from .folders import ClusterRecord
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 from ..client.batch_client import BatchClient
 from ..client.job_scripts import find_scheduler
+from ..concurrency import within
 from ..errors import SchedulerError
-from ..waiting import within
 from .folders import ClusterRecord, plain, records
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ import logging
 import socket
 from typing import TYPE_CHECKING
 
+from ..concurrency import within
 from ..errors import BatchError, ConnectionFailed
-from ..waiting import within
 from .remote_files import LOCAL
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ from collections import deque
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from ..concurrency import within
 from ..errors import BatchError
-from ..waiting import within
 from .jobs.kernel_job import happens
 from .jobs.records import forget
 from .proxy.channels import CHANNELS, Curve

@@ -13,7 +13,7 @@ from traitlets.config import Config
 
 from batchspawner.allocation.allocation import Allocation, client_for
 from batchspawner.allocation.listener import Listener
-from batchspawner.waiting import within
+from batchspawner.concurrency import within
 from tests.docs.reading import PAGES, PROJECT, blocks, class_named
 
 RUN_BY = {

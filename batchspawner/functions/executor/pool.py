@@ -12,8 +12,8 @@ import logging
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
+from ...concurrency import within
 from ...errors import BatchError, JobLost, JobPreempted, NodeFailed
-from ...waiting import within
 from ..protocol.results import mismatch, read_result
 from ..protocol.worker import pack
 from .tasks import PoolWorker

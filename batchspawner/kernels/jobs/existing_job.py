@@ -6,10 +6,10 @@ import asyncio
 import shlex
 from typing import TYPE_CHECKING
 
+from ...concurrency import within
 from ...errors import BatchError, OptionsError
 from ...jobs import JobState
 from ...runners import IDENTITY, begin, tool_environment
-from ...waiting import within
 from .kernel_job import FAREWELL, KernelJob, happens
 
 if TYPE_CHECKING:

@@ -10,9 +10,9 @@ import signal
 import time
 from typing import TYPE_CHECKING, Any
 
+from ...concurrency import within
 from ...errors import BatchError
 from ...jobs import JobState
-from ...waiting import within
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

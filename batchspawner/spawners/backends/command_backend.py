@@ -11,10 +11,10 @@ import pwd
 import re
 from typing import TYPE_CHECKING, Any
 
+from ...concurrency import within
 from ...jobs import JobInfo, JobState
 from ...schedulers import scheduler_class, scheduler_names
 from ...templating import format_template, names_in
-from ...waiting import within
 from ..failures.causes import cause_of
 from ..failures.job_log import JobLog, log_of, log_path, note_beginning, read_tail
 from ..failures.spawn_failure import SpawnFailure, Story

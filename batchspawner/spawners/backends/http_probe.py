@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 
-from ...waiting import within
+from ...concurrency import within
 
 _TIMEOUT = 2.0
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+from ...concurrency import in_background
 from ..failures.spawn_failure import SpawnFailure
-from ..hub.lookup import add_route, hub_spawner, in_background
+from ..hub.lookup import add_route, hub_spawner
 from ..hub.metrics import counting_failures
 
 

@@ -10,10 +10,10 @@ import pwd
 import time
 from typing import TYPE_CHECKING, Any
 
+from ...concurrency import within
 from ...errors import BatchError
 from ...jobs import JobState
 from ...schedulers import scheduler_class, scheduler_names
-from ...waiting import within
 from ..failures.deadline import late
 from ..failures.spawn_failure import SpawnFailure, failure_of_job
 from ..hub import metrics

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
+from ...concurrency import in_background
 from ...errors import SchedulerError
-from ..hub.lookup import hub_spawner, in_background, move_server, notify_of_end
+from ..hub.lookup import hub_spawner, move_server, notify_of_end
 from ..hub.state import commit_state
 from .http_probe import answers_http
 

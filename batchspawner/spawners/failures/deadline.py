@@ -6,7 +6,7 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Any
 
-from ...waiting import within
+from ...concurrency import within
 from .causes import SILENT, TOO_LONG
 from .job_log import log_tail
 from .spawn_failure import SpawnFailure, Story

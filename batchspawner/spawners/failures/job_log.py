@@ -9,7 +9,7 @@ import re
 import stat
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ...waiting import within
+from ...concurrency import within
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

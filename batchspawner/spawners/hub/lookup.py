@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from .handler import innermost
 
-if TYPE_CHECKING:
-    from collections.abc import Awaitable
-
 _LOOK = 0.1
 """Seconds between two looks whether JupyterHub has finished what it does with a server."""
-
-_background: set[asyncio.Future[Any]] = set()
 
 
 def hub_spawner(spawner: Any) -> Any:
@@ -22,14 +17,6 @@ def hub_spawner(spawner: Any) -> Any:
     # Not known[name]: JupyterHub's dictionary would make a spawner.
     outer = known.get(spawner.name)
     return outer if outer is not None and innermost(outer) is spawner else spawner
-
-
-def in_background(work: Awaitable[Any]) -> asyncio.Future[Any]:
-    """Let something run to its end that nobody waits for."""
-    task = asyncio.ensure_future(work)
-    _background.add(task)
-    task.add_done_callback(_background.discard)
-    return task
 
 
 async def settled(outer: Any) -> bool:

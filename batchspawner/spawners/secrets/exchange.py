@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 from jupyterhub import orm
 from sqlalchemy.orm import object_session
 
-from ...waiting import within
+from ...concurrency import in_background, within
 from ..hub import metrics
-from ..hub.lookup import hub_spawner, in_background
+from ..hub.lookup import hub_spawner
 from .certificates import CERTIFICATES, are_ours, server_certificate
 from .claim import Application, Claim
 from .package import TOKEN

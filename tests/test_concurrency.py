@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from batchspawner.waiting import within
+from batchspawner.concurrency import within
 
 
 async def test_a_result_in_time_is_returned():
