@@ -20,8 +20,8 @@ TITLES = {
     "restart": "A Hub restarts with running servers",
     "start": "A server listens until JupyterHub says that it is ready (real Slurm)",
     "burst": "Many starts at once (real Slurm)",
-    "functions": "Two hundred functions as jobs (real Slurm; who needs 120 s is given up)",
-    "clusters": "Many engines on one machine (the peer is ipyparallel by itself)",
+    "functions": "Two hundred functions as jobs (real Slurm; stopped after 120 s)",
+    "clusters": "Many engines on one machine (the peer is ipyparallel alone)",
     "kernels": "A kernel in a job and one on this machine",
     "life": "An hour with thousands of servers, on a virtual clock",
 }
@@ -31,8 +31,8 @@ Written by `make bench`: batchspawner {version}, JupyterHub {jupyterhub}, Python
 {cores} cores, {slurm}.
 
 The peer is batchspawner 1.3.0 from PyPI, in an environment of its own, in the same run on the same
-machine. A ratio is the peer's figure divided by ours. What each number means stands in the first
-lines of the scripts in `benchmarks/`.
+machine. A ratio is the peer's figure divided by ours. The first lines of the scripts in
+`benchmarks/` say what each number means.
 """
 
 
