@@ -11,6 +11,7 @@ import os
 import platform
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -59,7 +60,8 @@ def table(result: dict) -> list[str]:
     """Return a table with a column for each of those that were measured beside each other."""
     columns = {key: flat(value) for key, value in result.items() if isinstance(value, dict)}
     single = {key: value for key, value in result.items() if key not in columns}
-    rows = [", ".join(f"{key}: {value}" for key, value in single.items() if key != "benchmark")]
+    figures = (f"{key}: {value}" for key, value in single.items() if key != "benchmark")
+    rows = textwrap.wrap(", ".join(figures), 100) or [""]
     if columns:
         names = dict.fromkeys(name for figures in columns.values() for name in figures)
         rows += ["", f"| | {' | '.join(columns)} |", "|---" * (len(columns) + 1) + "|"]
