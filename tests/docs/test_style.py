@@ -41,11 +41,11 @@ def prose(text: str) -> str:
 
 
 def long_lines(text: str) -> list[int]:
-    """Return the numbers of the lines that are too long; a table, a heading or one word may be."""
+    """Return the numbers of the lines that are too long; tables, headings and pictures may be."""
     return [
         number
         for number, line in enumerate(prose(text).splitlines(), 1)
-        if len(line) > WIDTH and " " in line.strip() and not line.startswith(("|", "#"))
+        if len(line) > WIDTH and " " in line.strip() and not line.startswith(("|", "#", "!["))
     ]
 
 
