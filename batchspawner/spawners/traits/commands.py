@@ -1,19 +1,22 @@
-"""Hold how the commands of a scheduler are run, and as whom."""
+"""How the commands of a scheduler are run, and as whom."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from traitlets import HasTraits, List, Unicode, default
 
 from ...runners import IDENTITY, run_shell, tool_environment
 from .environment import COMMAND_ENV_KEEP
 
+if TYPE_CHECKING:
+    import logging
+
 
 class CommandTraits(HasTraits):
-    """Offer the commands of a site's own, and what goes before all commands."""
+    """Traits for a site's own commands, and for what goes before all commands."""
 
-    log: Any
+    log: logging.Logger
     _log_name: str
 
     exec_prefix = Unicode(
