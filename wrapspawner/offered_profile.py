@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from .profile import Profile
 
 SEPARATOR = "--"
-"""What stands in a form between the key of a profile and the name of its option."""
+"""Separator between the key of a profile and the name of its option in a form."""
 
 
 class Wrapper(Protocol):
@@ -76,7 +76,7 @@ class OfferedProfile:
     def given(self, form: Mapping[str, object], others: Sequence[str] = ()) -> dict[str, object]:
         """Return the options of this profile in a form, whose names have its key before them.
 
-        In an address they may stand alone; those of other profiles are left out.
+        In an address they may have no prefix; those of other profiles are left out.
         """
         alone = {
             name: value

@@ -29,7 +29,7 @@ class Effect:
     environment: ServerEnvironment = field(default_factory=ServerEnvironment)
 
     def of(self, value: str) -> Effect:
-        """Return this effect with a user's own text where the configuration says {value}."""
+        """Return this effect with a user's own text in place of {value}."""
         return Effect(
             cast("Mapping[str, object]", _filled(self.override, value)),
             cast("ServerEnvironment", _filled(self.environment, value)),

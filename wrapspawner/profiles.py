@@ -45,7 +45,7 @@ _POLL_INTERVAL_S = 0.1
 
 
 class ProfilesSpawner(WrapSpawner):
-    """A spawner that starts the server as the profile says that the user chose."""
+    """A spawner that shows profiles in a form, and starts the server by the chosen one."""
 
     profiles = Union(
         [List(minlen=1), Callable()],

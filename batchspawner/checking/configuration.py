@@ -129,7 +129,7 @@ def load_site(file: Path) -> Site:
         raise CheckAborted(
             wrong("configuration", text, "batchspawner check -f /path/to/jupyterhub_config.py")
         )
-    # A configuration may import what lies beside it.
+    # A configuration may import modules from its own folder.
     sys.path.insert(0, str(file.parent))
     try:
         config = PyFileConfigLoader(file.name, path=str(file.parent)).load_config()
@@ -236,7 +236,7 @@ def check_hub(site: Site, spawner: CheckedSpawner) -> Iterator[Finding]:
     if spawner.scheduler_name != "local" and host in ("127.0.0.1", "localhost", "[::1]"):
         yield warning(
             "address",
-            f"jobs are told to find the Hub at {url}: that is their own node, not this machine",
+            f"jobs look for the Hub at {url}, which is their own node and not this machine",
             'c.JupyterHub.hub_ip = "0.0.0.0"\n'
             'c.JupyterHub.hub_connect_ip = "<this machine\'s address in the cluster>"',
         )

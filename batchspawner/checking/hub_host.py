@@ -100,7 +100,7 @@ def _programs(target: Target) -> list[str]:
 
 
 async def check_scheduler(target: Target) -> list[Finding]:
-    """Query the scheduler as the user, and as whoever lists the jobs. Raises CheckAborted."""
+    """Query the scheduler as the user who owns the job. Raises CheckAborted."""
     scheduler, found = target.client.scheduler, []
     prefix = " ".join(getattr(target.client.runner, "prefix", ()))
     began = time.monotonic()
@@ -123,9 +123,9 @@ async def check_scheduler(target: Target) -> list[Finding]:
 
 
 def _no_answer(target: Target, error: SchedulerError) -> Finding:
-    said = error.result.text if error.result else error.message
-    if _NO_RIGHT.search(said):
-        text = f"the Hub may not run commands as {target.user}: {said}"
+    reason = error.result.text if error.result else error.message
+    if _NO_RIGHT.search(reason):
+        text = f"the Hub may not run commands as {target.user}: {reason}"
         return wrong("rights", text, sudo_rule(target))
     title = target.client.scheduler.title
     return wrong("scheduler", f"{title} does not answer: {error}", f"Check {title} itself first.")

@@ -65,7 +65,7 @@ def _submit_cure(target: Target) -> str:
     lines = [
         f"c.{target.section}.{name} = {value!r}   (is it right?)" for name, value in asked.items()
     ]
-    return "\n".join(lines) or f'c.{target.section}.req_queue = "<a queue that takes such jobs>"'
+    return "\n".join(lines) or f'c.{target.section}.req_queue = "<a queue that accepts such jobs>"'
 
 
 def _start_finding(target: Target, run: ProbeRun, queue_timeout_s: float) -> Finding:
@@ -162,26 +162,26 @@ def _node_findings(target: Target, facts: Facts) -> Iterator[Finding]:
 
 
 def _version_finding(facts: Facts) -> Finding:
-    from jupyterhub import __version__ as ours
+    from jupyterhub import __version__ as hub_version
 
     versions = facts["versions"] or {}
-    theirs = versions.get("jupyterhub", "")
-    said = ", ".join(f"{name} {version}" for name, version in versions.items() if version)
-    if theirs and theirs.split(".")[0] != ours.split(".")[0]:
+    node_version = versions.get("jupyterhub", "")
+    installed = ", ".join(f"{name} {version}" for name, version in versions.items() if version)
+    if node_version and node_version.split(".")[0] != hub_version.split(".")[0]:
         return wrong(
             "node",
-            f"{facts['host']} has JupyterHub {theirs}, and the Hub is {ours}",
-            f'pip install "jupyterhub=={ours}"   (in the environment of {facts["server"]})',
+            f"{facts['host']} has JupyterHub {node_version}, and the Hub is {hub_version}",
+            f'pip install "jupyterhub=={hub_version}"   (in the environment of {facts["server"]})',
         )
-    if theirs and not any(
+    if node_version and not any(
         versions.get(name) for name in ("jupyterlab", "notebook", "jupyter_server")
     ):
         return wrong(
             "node",
-            f"{facts['server']} has no Jupyter that it could start: {said}",
+            f"{facts['server']} has no Jupyter that it could start: {installed}",
             f"pip install jupyterlab   (in the environment of {facts['server']})",
         )
-    return ok("node", f"{facts['host']} has {facts['server']}: {said or 'versions unknown'}")
+    return ok("node", f"{facts['host']} has {facts['server']}: {installed or 'versions unknown'}")
 
 
 def _home_finding(target: Target, home: HomeFacts) -> Finding:
@@ -231,10 +231,10 @@ def _port_finding(target: Target, facts: Facts) -> Finding:
 
 
 def _environment_finding(
-    target: Target, sent: Mapping[str, str], there: Collection[str]
+    target: Target, sent: Mapping[str, str], received: Collection[str]
 ) -> Finding:
-    ours = [name for name, value in sent.items() if value and name.startswith(_SENT_VARIABLES)]
-    lost = sorted(set(ours) - set(there))
+    expected = [name for name, value in sent.items() if value and name.startswith(_SENT_VARIABLES)]
+    lost = sorted(set(expected) - set(received))
     if lost:
         return wrong(
             "environment",
@@ -242,7 +242,7 @@ def _environment_finding(
             f'c.{target.section}.exec_prefix = "sudo -E -u {{username}}"   (SETENV in sudoers)\n'
             f"or export {{keepvars}} in c.{target.section}.batch_script",
         )
-    text = f"the job gets all {len(ours)} variables that the Hub sends"
+    text = f"the job gets all {len(expected)} variables that the Hub sends"
     return ok("environment", text)
 
 

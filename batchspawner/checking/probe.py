@@ -1,7 +1,7 @@
 """The program of the test job of `batchspawner check`: what a job sees of its node and the Hub.
 
-Its source travels in the job script, because nothing of ours may be installed on the node. It
-needs the standard library of a Python >= 3.6.
+Its source travels in the job script, because this package may not be installed on the node. It
+needs only the standard library of a Python >= 3.6.
 """
 
 import contextlib
@@ -111,14 +111,14 @@ def versions(server: str) -> Dict[str, str]:
     words = first[2:].decode(errors="replace").split() if first.startswith(b"#!") else []
     if not words or "python" not in words[-1]:
         return {}
-    said = subprocess.run(
+    done = subprocess.run(
         [*words, "-c", VERSIONS, *WANTED],
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         timeout=60,
         check=True,
     )
-    return dict(json.loads(said.stdout.decode()))
+    return dict(json.loads(done.stdout.decode()))
 
 
 def check_home() -> Facts:
@@ -161,12 +161,12 @@ def query_hub(facts: Facts, host: str, port: int, path: str) -> None:
         began = time.time()
         connection.request("GET", path)
         answer = connection.getresponse()
-        said = answer.read(4096).decode(errors="replace")
+        text = answer.read(4096).decode(errors="replace")
         facts.update(status=answer.status, answer_seconds=time.time() - began)
         try:
-            facts.update(step="done", version=json.loads(said)["version"])
+            facts.update(step="done", version=json.loads(text)["version"])
         except (ValueError, KeyError, TypeError):
-            facts["error"] = "HTTP %d: %s" % (answer.status, said[:200])
+            facts["error"] = "HTTP %d: %s" % (answer.status, text[:200])
 
 
 def exposed(secret: str) -> List[str]:
@@ -181,10 +181,10 @@ def exposed(secret: str) -> List[str]:
 
 
 def listen(ports: List[int]) -> Any:
-    """Listen where a server would; return the socket, its port, and what went wrong."""
+    """Listen on a port as a server would; return the socket, its port, and what went wrong."""
     first, last = ports or (0, 0)
     tries = [0] if not ports else random.sample(range(first, last + 1), min(200, last + 1 - first))
-    said = ""
+    problem = ""
     for port in tries:
         listener = socket.socket()
         try:
@@ -192,10 +192,10 @@ def listen(ports: List[int]) -> Any:
             listener.listen(5)
         except OSError as error:
             listener.close()
-            said = error.strerror or str(error)
+            problem = error.strerror or str(error)
         else:
             return listener, listener.getsockname()[1], ""
-    return None, 0, said
+    return None, 0, problem
 
 
 def send(url: str, facts: Facts) -> None:
@@ -214,14 +214,14 @@ def serve(listener: socket.socket, nonce: str) -> None:
     listener.settimeout(1)
     while time.time() < end:
         with contextlib.suppress(OSError):
-            asker, _ = listener.accept()
-            with asker:
-                asker.settimeout(TIMEOUT_S)
-                text = asker.recv(4096).decode(errors="replace")
+            connection, _ = listener.accept()
+            with connection:
+                connection.settimeout(TIMEOUT_S)
+                text = connection.recv(4096).decode(errors="replace")
                 if text.startswith("GET /%s" % nonce):
-                    said = json.dumps({"time": time.time()})
-                    head = "HTTP/1.0 200 OK\r\nContent-Length: %d\r\n\r\n" % len(said)
-                    asker.sendall((head + said).encode())
+                    body = json.dumps({"time": time.time()})
+                    head = "HTTP/1.0 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body)
+                    connection.sendall((head + body).encode())
 
 
 def read_request(text: Optional[str] = None) -> Facts:

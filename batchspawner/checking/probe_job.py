@@ -182,16 +182,16 @@ async def visit(target: Target, host: str, facts: Facts, nonce: str) -> Visit:
     """Connect to the job's port, as the Hub will connect to that of a server."""
     reported = (facts.get("hub") or HubFacts()).get("local", "")
     trusted = target.spawner.trust_reported_host and reported
-    where = reported if trusted else target.spawner.connect_host(host)
+    host_name = reported if trusted else target.spawner.connect_host(host)
     port = facts.get("port") or 0
-    address = f"{where}:{port}"
+    address = f"{host_name}:{port}"
     if not port:
         return Visit(address, "the job has no port")
     began = time.time()
     try:
-        said = await within(_VISIT_TIMEOUT_S, _fetch(where, port, f"/{nonce}"))
+        answer = await within(_VISIT_TIMEOUT_S, _fetch(host_name, port, f"/{nonce}"))
         ended = time.time()
-        skew = _time_in(said) - (began + ended) / 2
+        skew = _time_in(answer) - (began + ended) / 2
     except (OSError, ValueError, KeyError, asyncio.TimeoutError) as error:
         return Visit(address, str(error) or f"no answer within {_VISIT_TIMEOUT_S:g} s")
     return Visit(address, "", ended - began, skew)
@@ -227,7 +227,7 @@ async def _cancel(target: Target, run: ProbeRun) -> None:
 
 
 async def _clean_up(target: Target, run: ProbeRun) -> None:
-    """Remove what the job has left in the user's folder."""
+    """Remove the files of the job from the user's folder."""
     for path in filter(None, (run.log, run.environment.get(FILE, ""))):
         if target.client.runner.is_this_user:
             with contextlib.suppress(OSError):

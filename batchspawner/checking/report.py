@@ -82,8 +82,8 @@ class ReportListener:
             )
             if head.startswith("POST") and size < _MAX_BODY_BYTES:
                 self.facts = facts_in(await reader.readexactly(size))
-            said = json.dumps({"version": "check"})
-            writer.write(f"HTTP/1.0 200 OK\r\nContent-Length: {len(said)}\r\n\r\n{said}".encode())
+            body = json.dumps({"version": "check"})
+            writer.write(f"HTTP/1.0 200 OK\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode())
             await writer.drain()
         writer.close()
 

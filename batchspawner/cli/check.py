@@ -71,7 +71,7 @@ def add_to(commands: Commands) -> None:
 
 def run(arguments: Arguments) -> int:
     """Run all checks; the exit status is 1 if something is wrong."""
-    # What the Hub's own classes log would stand between the findings.
+    # Log lines of the Hub's own classes would appear between the findings.
     logging.disable(logging.WARNING)
     findings = asyncio.run(_check(arguments))
     if arguments.json:

@@ -40,7 +40,7 @@ c.LocalQueueSpawner.req_homedir = folder
 c.LocalQueueSpawner.req_runtime = "8:00:00"
 c.Spawner.notebook_dir = f"{folder}/notebooks"
 c.Spawner.default_url = "/lab"
-# JupyterLab finds by itself what was installed, but not what lies in a folder of sources.
+# JupyterLab finds installed extensions by itself, but not those in a folder of sources.
 c.Spawner.environment = {
     "JUPYTER_PATH": f"{labextension}/share/jupyter",
     "JUPYTER_CONFIG_PATH": f"{labextension}/etc/jupyter",

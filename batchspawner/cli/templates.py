@@ -49,6 +49,10 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     _add_folders(one)
     one.set_defaults(run=_show)
 
+    _add_render(verbs)
+
+
+def _add_render(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     one = verbs.add_parser(
         "render", help="print the job script that would be submitted for a user's server"
     )

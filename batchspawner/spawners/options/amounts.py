@@ -44,7 +44,7 @@ class Amount(Field):
         return self.to_text(number)
 
     def bounds(self) -> tuple[int | None, int | None]:
-        """Return `min` and `max` in the smallest unit, None where there is no limit."""
+        """Return `min` and `max` in the smallest unit, None if there is no limit."""
         low = None if self.min is None else self._size(self.min)
         return low, None if self.max is None else self._size(self.max)
 

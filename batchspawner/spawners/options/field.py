@@ -108,5 +108,5 @@ class Field:
 
     @property
     def allowed(self) -> str:
-        """What is allowed, as a phrase for users; empty where everything is."""
+        """What is allowed, as a phrase for users; empty if everything is."""
         return ""

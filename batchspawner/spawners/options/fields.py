@@ -1,7 +1,7 @@
 """The kinds of fields: one declaration renders the form and checks what comes back.
 
 A field is named after the trait that it replaces, without its ``req_``: ``Integer("nprocs")``
-stands for ``req_nprocs`` in the job script. All values that leave a field are text of a closed
+stands for ``req_nprocs`` in the job script. The values of all fields are text of a closed
 form, except those of `Bool`.
 """
 

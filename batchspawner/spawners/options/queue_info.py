@@ -1,4 +1,4 @@
-"""What a scheduler tells of its queues, accounts and reservations, for the forms of one user."""
+"""Queues, accounts and reservations of a scheduler, for the forms of one user."""
 
 from __future__ import annotations
 

@@ -46,9 +46,10 @@ class Schema:
             raise ValueError(f"more than one option has the name {twice[0]!r}")
 
     def check(self, given: object) -> dict[str, Value]:
-        """Return the values, defaults included, that a user's choice comes to.
+        """Return the values for a user's choice, defaults included.
 
-        What has no value is left out. Raises OptionsError for the first value that is not allowed.
+        Fields without a value are left out. Raises OptionsError for the first value that is not
+        allowed.
         """
         if not isinstance(given, Mapping):
             raise OptionsError("options", type(given).__name__, "give an object of options")

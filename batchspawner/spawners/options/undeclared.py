@@ -1,4 +1,4 @@
-"""Options in `user_options` that a site's template reads although no form of ours declares them.
+"""Options in `user_options` that a site's template reads although no form declares them.
 
 A template may always name what the site's own form asks for. But a user can replace nothing that
 the administrator has not opened, and a value cannot become another line, another option or

@@ -41,7 +41,7 @@ class ChoiceTraits(HasTraits):
     resource_form = Bool(
         False,
         help="Let users choose queue, cores, memory, GPUs, time, account and reservation in a "
-        "form. It has no effect where options_form is set.",
+        "form. It has no effect if options_form is set.",
     ).tag(config=True)
     resource_fields = List(
         Unicode(),
@@ -67,7 +67,7 @@ class ChoiceTraits(HasTraits):
         Unicode(),
         help="Names of user_options that may replace variables of the job script although no form "
         "declares them. Open without it are names that only the script of batch_script knows, "
-        "and, where a site has a form of its own, all but account, reservation, options, "
+        "and, if a site has a form of its own, all but account, reservation, options, "
         "prologue, epilogue and srun.",
     ).tag(config=True)
     trust_user_options = Bool(
@@ -112,7 +112,7 @@ class ChoiceTraits(HasTraits):
 
     @default("options_from_form")
     def _options_from_form(self) -> Callable[..., Any]:
-        # The default of JupyterHub takes the form as it is.
+        # The default of JupyterHub would not check the form.
         return self.read_form if self.has_own_form else super()._options_from_form()  # type: ignore[misc]
 
     @default("apply_user_options")
@@ -141,7 +141,7 @@ class ChoiceTraits(HasTraits):
         return [field for field in made if names is None or field.name in names]
 
     async def queue_info(self) -> QueueInfo:
-        """Return what the scheduler tells of its queues, as far as that is known."""
+        """Return what is known of the scheduler's queues."""
         if not self.resource_form:
             return QueueInfo()
         return await query_queue_info(self.scheduler_name, self.exec_prefix, self.user.name)

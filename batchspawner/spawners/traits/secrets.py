@@ -38,8 +38,8 @@ class SecrecyTraits(HasTraits):
     confirm_server = Bool(
         True,
         help="Whether a job must confirm that its own server has opened the port, and nobody else "
-        "on its node, before anybody is sent there. The node's /proc/net tells; set it to False "
-        "where the server listens in a network of its own.",
+        "on its node, before users are sent there. It reads /proc/net on the node; set it to False "
+        "if the server listens in a network of its own.",
     ).tag(config=True)
 
     unconfirmed_port = Integer()
