@@ -220,7 +220,7 @@ class BatchSpawnerBase(ChoiceTraits, SecrecyTraits, CommandTraits, RequestTraits
         """Forget the job."""
         super().clear_state()
         restore_state(self, {})
-        self.chosen = None
+        self.set_chosen(None)
         self.claim_alarm = ""
         self._report = self.reported_at = None
         if self._backend is not None:

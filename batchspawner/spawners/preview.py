@@ -1,4 +1,4 @@
-"""Show the job script of a server without starting it."""
+"""The job script of a server, without starting it: ``batchspawner templates render``."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import logging
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Protocol
 
 from jupyterhub import orm
 from jupyterhub.app import JupyterHub
@@ -14,6 +14,7 @@ from jupyterhub.utils import maybe_future
 from tornado import web
 
 from ..templating import find_template
+from .base import BatchSpawnerBase
 from .failures.spawn_failure import SpawnFailure
 
 if TYPE_CHECKING:
@@ -21,19 +22,25 @@ if TYPE_CHECKING:
 
 
 class PreviewError(Exception):
-    """Report a server for which there is no job script."""
+    """There is no job script; the text says why."""
+
+
+class ConfiguredSpawner(Protocol):
+    """A spawner of any class, as JupyterHub makes it."""
+
+    user_options: dict[str, object]
 
 
 @dataclass(frozen=True)
 class Preview:
-    """Hold a job script, and say which template or trait it comes from."""
+    """A job script, and the template or trait that it comes from."""
 
     script: str
     source: str
 
 
 async def preview(
-    config_file: str, user: str, groups: Sequence[str], options: Mapping[str, Any]
+    config_file: str, user: str, groups: Sequence[str], options: Mapping[str, object]
 ) -> Preview:
     """Return the script for a user's options, as it would be submitted.
 
@@ -44,9 +51,12 @@ async def preview(
         try:
             if hasattr(spawner, "take_options"):
                 await maybe_future(spawner.take_options(spawner.user_options))
-            child = getattr(spawner, "child_spawner", None) or spawner
-            if not hasattr(child, "script_variables"):
+            child: object = getattr(spawner, "child_spawner", None) or spawner
+            if not isinstance(child, BatchSpawnerBase):
                 raise PreviewError(f"{type(child).__name__} has no job script")
+            if child.chosen is None:
+                # As in a start with JupyterHub < 5.3.
+                await child.take_options(child.user_options)
             script = await child._get_batch_script(**child.script_variables())
         except web.HTTPError as error:
             raise PreviewError(error.log_message) from error
@@ -57,7 +67,7 @@ async def preview(
         return Preview(script, _source(child))
 
 
-def _source(child: Any) -> str:
+def _source(child: BatchSpawnerBase) -> str:
     if child.batch_script or not child.scheduler_name:
         return f"{type(child).__name__}.batch_script"
     name = f"{child.scheduler_name}.j2"
@@ -65,7 +75,7 @@ def _source(child: Any) -> str:
 
 
 @contextmanager
-def _spawner(config_file: str, name: str, groups: Sequence[str]) -> Iterator[Any]:
+def _spawner(config_file: str, name: str, groups: Sequence[str]) -> Iterator[ConfiguredSpawner]:
     """Make the configured spawner as the Hub would, with a database in memory behind it."""
     logging.getLogger("alembic").setLevel(logging.WARNING)
     app = JupyterHub(log_level="WARN")
