@@ -1,4 +1,4 @@
-"""Speak Moab, in front of Torque or another resource manager: msub, mdiag, checkjob, mjobctl.
+"""Moab, in front of Torque or another resource manager: msub, mdiag, checkjob, mjobctl.
 
 Manual: http://www.adaptivecomputing.com/resources/docs/mwm/commands/mjobctl.html (its XML, too)
 """
@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, ClassVar
 from ...commands import Command
 from ...errors import ParseError, SchedulerError, SchedulerUnavailable
 from ...jobs import JobInfo, JobState, TaggedJob
-from .. import more_reasons
-from ..base import Carrier, Scheduler
-from ..torque.scheduler import Ending, ending_of
+from ..base import Carrier, Detection, LauncherRules, Scheduler
+from ..option_lines import resource_option
+from ..torque.scheduler import Ending, Torque, ending_of
 from ..xml_output import read_xml
+from . import reasons
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -63,14 +64,15 @@ _TORQUES_CODES = {JobState.COMPLETED: r"-?\d+", JobState.CANCELLED: r"-\d+"}
 
 @dataclass(frozen=True)
 class Moab(Scheduler):
-    """Build the commands of Moab. A job id is ``12``, or ``Moab.12`` before it has a queue.
+    """Commands of Moab. A job id is ``12``, or ``Moab.12`` before it has a queue.
 
     There is no form of an array: mjobctl takes ``12[3]`` for an expression that means 123, too.
     """
 
     name: ClassVar[str] = "moab"
     title: ClassVar[str] = "Moab"
-    reasons = more_reasons.MOAB
+    detection = Detection("msub")
+    reasons = reasons.REASONS
     tool_variables: ClassVar[tuple[str, ...]] = ("MOABHOMEDIR", "PBS_SERVER", "PBS_DEFAULT")
     carrier: ClassVar[Carrier] = Carrier.SCRIPT
     environment_readers: ClassVar[str] = "every user of the job's node, in the files of pbs_mom"
@@ -81,6 +83,13 @@ class Moab(Scheduler):
         "cannot connect|unable to connect|connection refused|communication error|timeout"
         "|timed out|lost connection|cannot read",
         re.IGNORECASE,
+    )
+    directives: ClassVar[tuple[str, ...]] = ("#MSUB", "#PBS")
+    job_variables: ClassVar[re.Pattern[str]] = re.compile("(?:MOAB|PBS)_.*")
+    log_directive = Torque.log_directive
+    log_job_id = Torque.log_job_id
+    launcher_rules = LauncherRules(
+        show=("checkjob", "--xml", "{job_id}"), shown=r'(?i)\bjobname="([^"]*)"'
     )
 
     def submit(self, request: JobRequest) -> Command[str]:
@@ -105,6 +114,9 @@ class Moab(Scheduler):
 
     def cancel(self, job_id: str) -> Command[None]:
         return Command(("mjobctl", "-c", self.checked(job_id)), _parse_cancel)
+
+    def option(self, name: str, value: object) -> str:
+        return resource_option(name, value)
 
     def signal(self, job_id: str, number: int) -> Command[None]:
         return Command(("mjobctl", "-N", str(number), self.checked(job_id)), self.answered)
@@ -208,7 +220,7 @@ def _ending(job: dict[str, str], state: JobState) -> Ending:
 
 
 def _seconds(text: str) -> float | None:
-    """Read seconds, or ``[[D:]HH:]MM:SS``; 0 is none."""
+    """Parse seconds, or ``[[D:]HH:]MM:SS``; 0 means that there is no time."""
     if not re.fullmatch(r"\d+(?::\d+){0,3}", text):
         return None
     total = 0

@@ -1,4 +1,4 @@
-"""Speak PBS Pro and OpenPBS: qsub, qstat, qdel and qsig.
+"""PBS Pro and OpenPBS: qsub, qstat, qdel and qsig.
 
 Manual: https://help.altair.com/2024.1.0/PBS%20Professional/PBSReferenceGuide2024.1.pdf
 """
@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from ...commands import Command
 from ...errors import ParseError, SchedulerError, SchedulerUnavailable
 from ...jobs import JobInfo, JobState, TaggedJob
-from ..base import Carrier, Scheduler
+from ..base import Carrier, Detection, LauncherRules, Scheduler
+from ..option_lines import pbs_dependencies, resource_option
 from . import queues, reasons
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from ...commands import CommandResult
     from ...jobs import JobRequest
@@ -51,15 +52,30 @@ _OVER_WALLTIME = -29
 
 @dataclass(frozen=True)
 class PBSPro(Scheduler):
-    """Build the commands of PBS Pro. A job id is ``12.server``, ``12[].server`` an array."""
+    """Commands of PBS Pro. A job id is ``12.server``, ``12[].server`` an array."""
 
     name: ClassVar[str] = "pbspro"
     title: ClassVar[str] = "PBS"
+    detection = Detection(
+        "qsub", file="/etc/pbs.conf", file_variable="PBS_CONF_FILE", ambiguous=True
+    )
     reasons = reasons.REASONS
     tool_variables: ClassVar[tuple[str, ...]] = ("PBS_CONF_FILE", "PBS_SERVER", "PBS_EXEC")
     carrier: ClassVar[Carrier] = Carrier.SCRIPT
     environment_readers: ClassVar[str] = "every user of the cluster, by qstat -f"
+    directives: ClassVar[tuple[str, ...]] = ("#PBS",)
     job_id_variable: ClassVar[str] = "PBS_JOBID"
+    index_variable: ClassVar[str] = "PBS_ARRAY_INDEX"
+    job_variables: ClassVar[re.Pattern[str]] = re.compile("PBS_.*")
+    log_directive: ClassVar[re.Pattern[str]] = re.compile(
+        r"^#?PBS -[oe] (?P<path>\S+)", re.MULTILINE
+    )
+    log_job_id: ClassVar[re.Pattern[str]] = re.compile(r"\$PBS_JOBID")
+    launcher_rules = LauncherRules(
+        show=("qstat", "-f", "{job_id}"),
+        shown=r"(?m)^ *Job_Name = (\S+)$",
+        log="{home}/.jupyterhub.pbs.err",
+    )
     arrays: ClassVar[bool] = True
     job_id_pattern: ClassVar[re.Pattern[str]] = re.compile(
         r"[0-9]+(?:\[[0-9]*\])?(?:\.[A-Za-z0-9_.-]+)?"
@@ -100,6 +116,12 @@ class PBSPro(Scheduler):
 
     def cancel(self, job_id: str) -> Command[None]:
         return Command(("qdel", self.checked(job_id)), _parse_cancel)
+
+    def option(self, name: str, value: object) -> str:
+        return resource_option(name, value)
+
+    def dependencies(self, jobs: Mapping[str, Sequence[str]]) -> str | None:
+        return pbs_dependencies(jobs)
 
     def signal(self, job_id: str, number: int) -> Command[None]:
         return Command(("qsig", "-s", str(number), self.checked(job_id)), self.answered)

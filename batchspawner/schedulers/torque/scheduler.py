@@ -1,4 +1,4 @@
-"""Speak Torque: qsub, qstat, qdel and qsig.
+"""Torque: qsub, qstat, qdel and qsig.
 
 Manual: https://github.com/adaptivecomputing/torque/tree/master/doc/man
 """
@@ -13,14 +13,15 @@ from typing import TYPE_CHECKING, ClassVar, NamedTuple
 from ...commands import Command
 from ...errors import ParseError, SchedulerError, SchedulerUnavailable
 from ...jobs import JobInfo, JobState, TaggedJob
-from ..base import Carrier, Scheduler
+from ..base import Carrier, Detection, LauncherRules, Scheduler
+from ..option_lines import pbs_dependencies, resource_option
 from ..pbspro import reasons
 from ..xml_output import read_xml
 from . import queues
 
 if TYPE_CHECKING:
     import xml.etree.ElementTree as ET
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from ...commands import CommandResult
     from ...jobs import JobRequest
@@ -64,7 +65,7 @@ _OWN_ENDS = {
 
 
 class Ending(NamedTuple):
-    """Hold how a job ended."""
+    """State, exit status and signal with which a job ended."""
 
     state: JobState
     reason: str = ""
@@ -74,7 +75,7 @@ class Ending(NamedTuple):
 
 @dataclass(frozen=True)
 class Torque(Scheduler):
-    """Build the commands of Torque. A job id is ``12.server``, ``12[].server`` an array.
+    """Commands of Torque. A job id is ``12.server``, ``12[].server`` an array.
 
     A server lists all jobs to its operators and managers, and to everybody with
     `query_other_jobs`. From all others it hides them: without a word in the list, with
@@ -84,11 +85,24 @@ class Torque(Scheduler):
 
     name: ClassVar[str] = "torque"
     title: ClassVar[str] = "Torque"
+    detection = Detection("qsub", ambiguous=True)
     reasons = reasons.REASONS
     tool_variables: ClassVar[tuple[str, ...]] = ("PBS_SERVER", "PBS_DEFAULT")
     carrier: ClassVar[Carrier] = Carrier.SCRIPT
     environment_readers: ClassVar[str] = "every user of the job's node, in the files of pbs_mom"
+    directives: ClassVar[tuple[str, ...]] = ("#PBS",)
     job_id_variable: ClassVar[str] = "PBS_JOBID"
+    index_variable: ClassVar[str] = "PBS_ARRAYID"
+    job_variables: ClassVar[re.Pattern[str]] = re.compile("PBS_.*")
+    log_directive: ClassVar[re.Pattern[str]] = re.compile(
+        r"^#?PBS -[oe] (?P<path>\S+)", re.MULTILINE
+    )
+    log_job_id: ClassVar[re.Pattern[str]] = re.compile(r"\$PBS_JOBID")
+    launcher_rules = LauncherRules(
+        show=("qstat", "-f", "{job_id}"),
+        shown=r"(?m)^ *Job_Name = (\S+)$",
+        log="{home}/.jupyterhub.torque.err",
+    )
     arrays: ClassVar[bool] = True
     job_id_pattern: ClassVar[re.Pattern[str]] = re.compile(
         r"[0-9]+(?:\[[0-9]*\])?(?:\.[A-Za-z0-9_.-]+)?"
@@ -128,6 +142,12 @@ class Torque(Scheduler):
 
     def cancel(self, job_id: str) -> Command[None]:
         return Command(("qdel", self.checked(job_id)), _parse_cancel)
+
+    def option(self, name: str, value: object) -> str:
+        return resource_option(name, value)
+
+    def dependencies(self, jobs: Mapping[str, Sequence[str]]) -> str | None:
+        return pbs_dependencies(jobs)
 
     def signal(self, job_id: str, number: int) -> Command[None]:
         return Command(("qsig", "-s", str(number), self.checked(job_id)), self.answered)
