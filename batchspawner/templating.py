@@ -1,10 +1,11 @@
-"""Find and render job scripts and pages from templates, a site's own before the packaged ones."""
+"""Templates of job scripts and pages: a site's own, the packaged ones, and those of schedulers."""
 
 from __future__ import annotations
 
 import os
 import re
 import shlex
+import sys
 import traceback
 from base64 import b64encode
 from functools import lru_cache
@@ -18,10 +19,13 @@ from jinja2 import meta, nodes
 from jinja2.sandbox import SandboxedEnvironment
 
 from .errors import OptionsError, TemplateError
+from .schedulers import scheduler_classes, template_name
+from .schedulers.base import Scheduler
 from .units import native_duration, native_memory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from importlib.abc import Traversable
 
 MULTI_LINE = frozenset({"cmd", "prologue", "epilogue", "options"})
 """Variables of a job script whose value may have several lines; the administrator sets them."""
@@ -48,7 +52,7 @@ def format_template(template: str | jinja2.Template, *args: Any, **kwargs: Any) 
 
 
 def names_in(template: str | jinja2.Template) -> frozenset[str] | None:
-    """Return the variables that a template for `format_template` names, None if nobody can tell."""
+    """Return the variables that a template for `format_template` names, None if that is unknown."""
     if not isinstance(template, str):
         return None
     if "{{" in template or "{%" in template:
@@ -174,22 +178,49 @@ def _place(error: Exception) -> str:
 
 
 class _PackagedLoader(jinja2.BaseLoader):
-    """Load the templates that come with the library."""
+    """Loader of the templates of this library, and of those that come with a scheduler's class."""
 
     def get_source(
         self, environment: jinja2.Environment, template: str
     ) -> tuple[str, str, Callable[[], bool]]:
         del environment
         file = files("batchspawner.templates").joinpath(template)
-        if ".." in template or not file.is_file():
+        if ".." in template:
             raise jinja2.TemplateNotFound(template)
-        return file.read_text(encoding="utf-8"), str(file), lambda: True
+        found = file if file.is_file() else _scheduler_template(template)
+        if found is None:
+            raise jinja2.TemplateNotFound(template)
+        return found.read_text(encoding="utf-8"), str(found), lambda: True
 
     def list_templates(self) -> list[str]:
         root = files("batchspawner.templates")
         pages = [f"forms/{file.name}" for file in root.joinpath("forms").iterdir()]
         names = [*(file.name for file in root.iterdir()), *pages]
-        return sorted(name for name in names if name.endswith((".j2", ".html")))
+        scripts = [template_name(one.name) for one in scheduler_classes()]
+        return sorted(
+            [name for name in names if name.endswith((".j2", ".html"))]
+            + [name for name in scripts if _scheduler_template(name) is not None]
+        )
+
+
+def _scheduler_template(template: str) -> Traversable | None:
+    """Return the template beside the class of a scheduler, else the one of its base class."""
+    known = (one for one in scheduler_classes() if template_name(one.name) == template)
+    for one in next(known, Scheduler).__mro__:
+        if issubclass(one, Scheduler) and one is not Scheduler:
+            file = _folder_of(one).joinpath(template_name(one.name))
+            if file.is_file():
+                return file
+    return None
+
+
+def _folder_of(cls: type) -> Traversable:
+    """Return the folder of the package in which a class is defined."""
+    module = sys.modules[cls.__module__]
+    if module.__spec__ is not None and module.__spec__.parent:
+        return files(module.__spec__.parent)
+    # A module that is not in a package.
+    return Path(module.__file__ or ".").parent
 
 
 def _loader(environment: jinja2.Environment) -> jinja2.BaseLoader:

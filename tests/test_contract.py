@@ -10,13 +10,13 @@ import pytest
 
 from batchspawner.errors import SchedulerError, SubmitError
 from batchspawner.jobs import JobRequest, JobState
-from batchspawner.schedulers import scheduler_class, scheduler_names
+from batchspawner.schedulers import scheduler_class, scheduler_names, template_name
+from batchspawner.templating import find_template
 from tests.recorded import FOLDER
 
 pytestmark = pytest.mark.generations
 
 GOLDEN = Path(__file__).parent / "golden"
-TEMPLATES = Path(__file__).parents[1] / "templates"
 
 
 @pytest.fixture
@@ -179,7 +179,7 @@ async def test_a_scheduler_that_is_down_says_nothing_and_is_heard_again(client, 
 @pytest.mark.parametrize("name", scheduler_names())
 def test_every_scheduler_has_a_template_transcripts_and_golden_scripts(name):
     assert scheduler_class(name).name == name
-    assert (TEMPLATES / f"{name}.j2").is_file()
+    assert find_template(template_name(name), ())[0].endswith(f"/{name}/{name}.j2")
     assert list((FOLDER / name).glob("*.txt"))
     assert [(GOLDEN / f"{name}-{case}.sh").is_file() for case in ("minimal", "everything")] == [
         True,

@@ -144,7 +144,7 @@ def reach(url: str) -> Facts:
         began = time.time()
         with socket.create_connection((str(where.hostname), port), PATIENCE) as connected:
             told.update(step="answer", connect_seconds=time.time() - began)
-            told["local"] = connected.getsockname()[0]
+            told["own_address"] = connected.getsockname()[0]
         if where.scheme == "http":
             ask(told, str(where.hostname), port, where.path)
         else:

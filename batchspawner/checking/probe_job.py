@@ -159,7 +159,7 @@ async def _read_log(bench: Bench, course: Course) -> dict[str, Any] | None:
 
 async def visit(bench: Bench, host: str, facts: dict[str, Any], nonce: str) -> Visit:
     """Connect to the job's port, as the Hub will to a server's."""
-    reported = (facts.get("hub") or {}).get("local", "")
+    reported = (facts.get("hub") or {}).get("own_address", "")
     trusted = bench.spawner.trust_reported_host and reported
     where = reported if trusted else bench.spawner.connect_host(host)
     port = facts.get("port") or 0

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..schedulers import scheduler_facts
 from .findings import Finding, doubtful, fine, wrong
 
 if TYPE_CHECKING:
@@ -166,7 +167,11 @@ def look_at_hub(site: Site, spawner: Any) -> Iterator[Finding]:
     """Look at the address that jobs are told for the Hub, and at the time that they are given."""
     url = spawner.hub.api_url
     host = url.split("//", 1)[-1].split("/", 1)[0].rsplit(":", 1)[0]
-    if spawner.scheduler_name != "local" and host in ("127.0.0.1", "localhost", "[::1]"):
+    if not scheduler_facts(spawner.scheduler_name).this_machine and host in (
+        "127.0.0.1",
+        "localhost",
+        "[::1]",
+    ):
         yield doubtful(
             "address",
             f"jobs are told to find the Hub at {url}: that is their own node, not this machine",
