@@ -205,7 +205,8 @@ if __name__ == "__main__":
     functions.set_dispatcher(functions.BatchDispatcher("spooler"))
     first = double.distribute(21)
     second = double.wait_for(first).distribute(4)
-    print(first.result(), second.result(), first.get_info()["scheduler"], first.get_info()["on_slurm"])
+    told = first.get_info()
+    print(first.result(), second.result(), told["scheduler"], told["on_slurm"])
     with Executor("spooler", 2, nprocs=1) as executor:
         print(list(executor.map(abs, [-1, -2])))
 """

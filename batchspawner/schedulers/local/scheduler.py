@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _QUEUE = "batchspawner-queue"
 
 # batchspawner.localqueue.store writes them.
-_STATES = {
+STATES = {
     "PENDING": JobState.PENDING,
     "RUNNING": JobState.RUNNING,
     "COMPLETING": JobState.COMPLETING,
@@ -153,7 +153,7 @@ def _read(result: CommandResult) -> list[JobInfo]:
 
 
 def _status(job: dict[str, Any]) -> JobInfo:
-    state = _STATES.get(job["state"], JobState.UNKNOWN)
+    state = STATES.get(job["state"], JobState.UNKNOWN)
     return JobInfo(
         job_id=job["id"],
         state=state,
