@@ -28,15 +28,15 @@ if TYPE_CHECKING:
     from importlib.abc import Traversable
 
 MULTI_LINE = frozenset({"cmd", "prologue", "epilogue", "options"})
-"""Variables of a job script whose value may have several lines; the administrator sets them."""
+"""Variables of a job script whose values may have several lines: administrators set them."""
 
 _SYNTAX = re.compile(r"""[;&|<>`$(){}*?!#~"'\\]|(?:^|\s)-""")
-"""What is more than a value to a shell, or an option of its own in a line of directives."""
+"""Syntax of a shell, or the beginning of another option in a line of directives."""
 
 PATH_VARIABLE = "BATCHSPAWNER_TEMPLATE_PATH"
 SITE_FOLDER = "/etc/batchspawner/templates"
 PACKAGED = "packaged"
-"""What goes before a template's name to say that the packaged one is meant."""
+"""Prefix of a template's name that means the packaged one."""
 
 
 def format_template(template: str | jinja2.Template, *args: Any, **kwargs: Any) -> str:
@@ -57,7 +57,7 @@ def names_in(template: str | jinja2.Template) -> frozenset[str] | None:
         return None
     if "{{" in template or "{%" in template:
         return frozenset(meta.find_undeclared_variables(jinja2.Environment().parse(template)))  # noqa: S701
-    # "memory.real" and "nodes[0]" name a part of a variable, "{n:>{width}}" another one inside.
+    # "memory.real" and "nodes[0]" are parts of a variable, "{n:>{width}}" contains another one.
     found: set[str] = set()
     for _, name, specification, _ in Formatter().parse(template):
         if name is not None:
@@ -79,9 +79,8 @@ def render_script(
 ) -> str:
     """Render a job-script template such as ``slurm.j2``.
 
-    A site's ``spawner/slurm.j2`` is for the front end of this name only. Raises TemplateError for
-    a template or variable that does not exist, OptionsError for a value that would break out of
-    its line.
+    A site's ``spawner/slurm.j2`` is used for the front end of this name only. Raises TemplateError
+    for a template or variable that does not exist, OptionsError for a value with a line break.
     """
     for variable, value in variables.items():
         if variable not in MULTI_LINE:
@@ -120,9 +119,9 @@ def template_names(folders: Sequence[str] | None = None) -> list[str]:
 def variables_of(
     name: str, folders: Sequence[str] | None = None, front_end: str = "", *, bare: bool = False
 ) -> frozenset[str]:
-    """Return the variables that a template and those that it extends name.
+    """Return the variables that a template and those that it extends use.
 
-    With `bare`, those alone that stand somewhere without the filter `quote`.
+    With `bare`, only those that are used somewhere without the filter `quote`.
     """
     environment = _environment(tuple(search_path() if folders is None else folders), page=False)
     tree = environment.parse(find_template(name, folders, front_end)[1])
@@ -147,7 +146,7 @@ def check_one_line(name: str, value: object) -> None:
 
 
 def check_plain(name: str, value: object) -> None:
-    """Raise OptionsError for text that is more than a value to a shell or a line of directives."""
+    """Raise OptionsError for text with shell syntax or further options."""
     check_one_line(name, value)
     if isinstance(value, str) and _SYNTAX.search(value):
         raise OptionsError(
@@ -236,7 +235,7 @@ def _environment(folders: tuple[str, ...], *, page: bool) -> jinja2.Environment:
     environment = SandboxedEnvironment(
         loader=jinja2.ChoiceLoader(loaders),
         undefined=jinja2.StrictUndefined,
-        # In a page, a line break may be all that is between two attributes.
+        # In a page, two attributes may be separated by a line break only.
         trim_blocks=not page,
         lstrip_blocks=True,
         keep_trailing_newline=True,
@@ -246,7 +245,7 @@ def _environment(folders: tuple[str, ...], *, page: bool) -> jinja2.Environment:
     return environment
 
 
-# What a job script's template can say: `{{ memory | memory_in("M") }}`.
+# Filters for job scripts, as in `{{ memory | memory_in("M") }}`.
 _FILTERS = {
     "quote": lambda value: shlex.quote(str(value)),
     "base64": lambda value: b64encode(str(value).encode()).decode(),

@@ -75,7 +75,7 @@ def _scheduler(name: str) -> Scheduler:
 
 
 def _known_rules(scheduler: Scheduler) -> LauncherRules:
-    """Return what the scheduler's class says for the launcher. Raises BatchError for nothing."""
+    """Return the rules of the scheduler's class. Raises BatchError if it has none."""
     if scheduler.launcher_rules is not None:
         return scheduler.launcher_rules
     refusal = f"there are no rules for {scheduler.name!r}; known are {_names_with_rules()}"
@@ -125,7 +125,7 @@ def _tool_variables(scheduler: Scheduler, settings: Mapping[str, str]) -> dict[s
 
 def _path(commands: Mapping[str, list[str]]) -> str:
     tools = [words[0] for words in commands.values()]
-    # The text that a shell runs has the name of its command as its first argument.
+    # A text that is run by a shell has the name of its main command as its first argument.
     tools += [words[3] for words in commands.values() if words[:2] == ["sh", "-c"]]
     folders = [str(PurePath(_found(tool)).parent) for tool in tools]
     return os.pathsep.join(dict.fromkeys([*folders, "/usr/bin", "/bin"]))

@@ -63,7 +63,7 @@ def detection_script() -> str:
 
 
 def _detections() -> list[tuple[str, Detection]]:
-    """Return how each scheduler is recognised, commands that several of them have last."""
+    """Return how schedulers are recognised, those with ambiguous commands last."""
     known = [(one.name, one.detection) for one in scheduler_classes() if one.detection]
     return sorted(known, key=lambda pair: pair[1].ambiguous)
 
@@ -124,7 +124,7 @@ def job_request(
     try:
         script = render_script(template_name(scheduler.name), values, folders, front_end)
     except OptionsError as error:
-        # Templates call an amount what spawners call it.
+        # Templates use the names of the spawners' traits.
         option = error.option.removeprefix("req_")
         raise OptionsError(option, error.given, error.allowed) from error
     return JobRequest(script, f"bs-{secrets.token_hex(6)}", env, tuple(arguments), elements)

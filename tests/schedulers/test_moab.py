@@ -94,7 +94,7 @@ def test_a_failed_query_says_nothing_about_the_job(name, said):
         answer(call, "moab", f"mdiag_{name}")
 
 
-def test_silence_is_no_list():
+def test_no_output_is_no_list():
     (call,) = moab.query(["12"])
     with pytest.raises(ParseError, match="no XML"):
         call.parse(CommandResult(call.argv, 0, ""))
@@ -129,7 +129,7 @@ def test_how_a_job_ended_is_confirmed(name, state, code, signal):
 @pytest.mark.parametrize(
     ("job_id", "name"), [("99", "checkjob_unknown"), ("12", "checkjob_not_ours")]
 )
-def test_a_source_that_cannot_tell_leaves_it_to_the_next(job_id, name):
+def test_a_source_without_an_answer_leaves_it_to_the_next(job_id, name):
     (call,) = moab.confirm(job_id)
     assert answer(call, "moab", name) is None
 

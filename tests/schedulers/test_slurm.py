@@ -88,7 +88,7 @@ def test_one_query_tells_the_state_of_every_kind_of_job(generation):
         ("DependencyNeverSatisfied", "DependencyNeverSatisfied"),
     ],
 )
-def test_a_cancelled_job_does_not_tell_for_what_it_had_waited(generation, word, reason):
+def test_a_cancelled_job_does_not_report_the_reason_of_its_wait(generation, word, reason):
     (call,) = slurm.query(["5"])
     whole = recorded(generation, "squeue")
     text = re.sub(r"(?m)^(5\|CANCELLED\|.*\|)None$", rf"\g<1>{word}", whole.stdout)

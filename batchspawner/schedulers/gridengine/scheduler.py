@@ -32,7 +32,7 @@ _ENDED = re.compile(r"does not exist|already in deletion|registered the job|has 
 _TRY_LATER = 25
 """Exit status of qsub if a limit on jobs is reached: https://manpages.debian.org/qsub.1"""
 
-# What `_reason` says of the states of qstat(1).
+# Explanations of the texts of `_reason`.
 _REASONS = (
     Reason(
         r"its start failed",
@@ -151,7 +151,7 @@ def _parse_submit(result: CommandResult) -> str:
 
 
 def _jobs(result: CommandResult) -> list[ET.Element]:
-    # A qmaster that is down gives an exit status and no document; -xml hides nothing else.
+    # If the qmaster is down, there is an exit status and no document.
     if not result.ok:
         raise SchedulerUnavailable("qstat failed.", result)
     return read_xml("qstat", result).findall(".//job_list")
@@ -162,14 +162,14 @@ def _parse_query(result: CommandResult, wanted: set[str]) -> dict[str, JobInfo]:
     for job in _jobs(result):
         number = job.findtext("JB_job_number", "")
         for job_id in (number, *_tasks(number, job.findtext("tasks", ""), wanted)):
-            # The first task listed is one that runs, where any does: it speaks for the array.
+            # A task that runs is listed first, and stands for the array.
             if job_id in wanted:
                 found.setdefault(job_id, _status(job_id, job))
     return found
 
 
 def _tasks(number: str, listed: str, wanted: set[str]) -> list[str]:
-    """Return the wanted tasks of an array that a line speaks of: ``3``, ``4-9:1``, ``1,5``."""
+    """Return the wanted tasks of an array among those of a line: ``3``, ``4-9:1``, ``1,5``."""
     return [
         job_id
         for job_id in wanted
@@ -216,7 +216,7 @@ def state_of(native: str) -> JobState:
     return JobState.UNKNOWN
 
 
-# In the order in which they count: a deleted job may still run, a held one may still wait.
+# In order of precedence: a deleted job may still run, a held one still waits.
 _STATE_CODES = (
     ("z", JobState.COMPLETED),
     ("d", JobState.COMPLETING),

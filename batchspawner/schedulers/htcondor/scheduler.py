@@ -47,7 +47,7 @@ STATES = {
     6: JobState.COMPLETING,
     7: JobState.SUSPENDED,
 }
-# HoldReasonCode, on the same page: these jobs do not wait, their time or memory is used up.
+# HoldReasonCode, on the same page: these jobs do not wait, they have used up time or memory.
 _USED_UP = {34: JobState.OUT_OF_MEMORY, 46: JobState.TIMEOUT, 47: JobState.TIMEOUT}
 _NATIVE = (
     "unexpanded",
@@ -139,7 +139,7 @@ class HTCondor(Scheduler):
         return _QUEUE.sub(lambda match: f"transfer_input_files = {path}\n{match[0]}", script)
 
     def submit(self, request: JobRequest) -> Command[str]:
-        # A tag has no character that a ClassAd string would have to escape.
+        # A tag needs no escapes in a ClassAd string.
         tag = ("-a", f'My.{_TAG}="{request.tag}"') if request.tag else ()
         argv = ("condor_submit", "-terse", *tag, *request.arguments)
         script = request.script
@@ -173,7 +173,7 @@ class HTCondor(Scheduler):
         return Command(queues.SLOTS, queues.parse_slots)
 
     def embedded(self, command: str) -> str:
-        # It stands within both quotes of a submit description, where each is written twice.
+        # Within the quotes of a submit description, quotes are written twice.
         return command.replace('"', '""').replace("'", "''")
 
     def cancel(self, job_id: str) -> Command[None]:

@@ -138,16 +138,16 @@ def _parse_submit(result: CommandResult) -> str:
 
 
 def _records(result: CommandResult) -> list[dict[str, str]]:
-    """Return what `bjobs -json` or `bjobs -w` says of each job, in the words of the former."""
+    """Return the jobs in the output of `bjobs -json` or `bjobs -w`, with the keys of the former."""
     if result.stdout.lstrip().startswith("{"):
         try:
-            # What follows, if anything, is of the second command.
+            # Anything behind it is the output of the second command.
             answer, _ = json.JSONDecoder().raw_decode(result.stdout.lstrip())
             records = answer["RECORDS"]
             return [{**one} for one in records if "ERROR" not in one]
         except (ValueError, KeyError, TypeError) as error:
             raise ParseError(f"bjobs printed no records: {error!r}", result) from error
-    # Every failure has the same exit status; and what was found is printed in spite of one.
+    # All failures have the same exit status; jobs that were found are printed all the same.
     if not result.ok and not result.stdout.strip():
         if _NO_JOBS.search(result.text):
             return []

@@ -43,7 +43,7 @@ STATES = {
     "migrated": JobState.PENDING,
     # The resource manager does not answer Moab.
     "notqueued": JobState.UNKNOWN,
-    # By somebody, or by Moab where the job broke a policy.
+    # By somebody, or by Moab if the job violated a policy.
     "removed": JobState.CANCELLED,
     "running": JobState.RUNNING,
     "staged": JobState.PENDING,
@@ -56,8 +56,8 @@ STATES = {
     "vacated": JobState.NODE_FAIL,
 }
 
-# A CompletionCode in figures is Torque's exit status; Moab removes a job for reasons of its own,
-# so that only Torque's reasons count there.
+# A numeric CompletionCode is Torque's exit status. Moab removes jobs for reasons of its own, so
+# that only Torque's own reasons count there.
 # http://kb.adaptivecomputing.com/phpmyfaq/index.php?action=artikel&cat=1&id=90
 _TORQUES_CODES = {JobState.COMPLETED: r"-?\d+", JobState.CANCELLED: r"-\d+"}
 
@@ -132,7 +132,7 @@ def _parse_submit(result: CommandResult) -> str:
 
 
 def _jobs(command: str, result: CommandResult) -> list[dict[str, str]]:
-    """Return the attributes of each job; their names are written in several ways."""
+    """Return the attributes of each job, by lower-case names: releases write them differently."""
     if not result.ok:
         raise SchedulerUnavailable(f"{command} failed.", result)
     jobs = []
@@ -145,9 +145,9 @@ def _jobs(command: str, result: CommandResult) -> list[dict[str, str]]:
 
 
 def _by_id(jobs: list[dict[str, str]]) -> dict[str, dict[str, str]]:
-    """Return the jobs by all their names: a job's id changes when a resource manager takes it.
+    """Return the jobs by all their ids: a job's id changes when a resource manager takes it.
 
-    Moab's own names rule over those of resource managers, of which there can be several.
+    Moab's own ids take precedence over those of resource managers; there can be several.
     """
     found: dict[str, dict[str, str]] = {}
     for name in ("jobid", "gjid", "rmjid", "drmjid", "srmjid"):
@@ -178,7 +178,7 @@ def _parse_query(result: CommandResult, wanted: set[str]) -> dict[str, JobInfo]:
 
 def _parse_one(result: CommandResult, job_id: str) -> JobInfo | None:
     if not result.ok and (_UNKNOWN_JOB.search(result.text) or _NOT_OURS.search(result.text)):
-        # Only administrators and owners may ask; the owner is asked where we may not.
+        # Only administrators and owners may ask; the monitor asks again as the owner.
         return None
     if result.ok and not result.stdout.strip():
         return None
@@ -236,7 +236,7 @@ def _parse_find(result: CommandResult, tag: str) -> list[str]:
         if job.get("jobname") == tag and not _has_ended(job)
     ]
     if len(found) > 1:
-        # Names can be chosen: another user may have taken one that was seen in the list.
+        # Names can be chosen: another user may have copied one from the list.
         raise SchedulerError(f"more than one job is called {tag}: {', '.join(found)}", result)
     return found
 

@@ -196,7 +196,7 @@ class OAR(Scheduler):
 
 
 def _parse_submit(result: CommandResult) -> str:
-    # A submit that failed may have printed an id: the exit status comes first.
+    # A submit that failed may have printed an id: the exit status counts.
     OAR.accepted(result)
     ids = re.findall(r"^OAR_JOB_ID=([0-9]+)$", result.stdout, re.MULTILINE)
     if not ids:
@@ -286,6 +286,6 @@ def _parse_tagged(result: CommandResult) -> list[TaggedJob]:
 
 
 def _parse_cancel(result: CommandResult) -> None:
-    # "You are not the right user" is also what it says of a job that never was.
+    # "You are not the right user" is also the answer for a job that never existed.
     if not re.search("already killed|not the right user|terminated", result.text):
         OAR.answered(result)

@@ -136,7 +136,7 @@ def _parse_submit(result: CommandResult) -> str:
 
 
 def _jobs(result: CommandResult) -> dict[str, dict[str, Any]]:
-    # A server that is down gives valid JSON without jobs, too: the exit status tells.
+    # If the server is down, the output is valid JSON without jobs: the exit status counts.
     if not result.ok:
         raise SchedulerUnavailable("qstat failed.", result)
     try:
@@ -160,7 +160,7 @@ def _parse_one(result: CommandResult, job_id: str) -> JobInfo | None:
         return None
     jobs = _jobs(result)
     if not jobs:
-        # Not a word, and no error either: this is how others' jobs are hidden.
+        # No output and no error: this is how jobs of others are hidden.
         raise SchedulerUnavailable(
             f"PBS does not show us job {job_id}: query_other_jobs of the server is False.", result
         )
@@ -200,12 +200,12 @@ def _end(job: dict[str, Any], comment: str) -> tuple[JobState, int | None, int |
         return JobState.OUT_OF_MEMORY, None, None
     number = None
     if isinstance(status, int) and status > 128:
-        # The shell says 128 + n, PBS itself 256 + n.
+        # The shell reports 128 + n, PBS itself 256 + n.
         number, status = status - (256 if status > 256 else 128), None
     if job.get("substate") == _DELETED:
         return JobState.CANCELLED, status, number
     if status is None and number is None:
-        # It never ran, for instance because what it depended on did not end as wished.
+        # It never ran, for instance because of how a job ended that it depended on.
         return (JobState.COMPLETED if job.get("exec_host") else JobState.CANCELLED), None, None
     return (JobState.FAILED if status or number else JobState.COMPLETED), status, number
 
@@ -252,7 +252,7 @@ def _parse_tagged(result: CommandResult) -> list[TaggedJob]:
 def _parse_find(result: CommandResult, tag: str) -> list[str]:
     found = [job_id for job_id, job in _jobs(result).items() if job.get("Job_Name") == tag]
     if len(found) > 1:
-        # Names can be chosen: another user may have taken one that was seen in the list.
+        # Names can be chosen: another user may have copied one from the list.
         raise SchedulerError(f"more than one job is called {tag}: {', '.join(found)}", result)
     return found
 

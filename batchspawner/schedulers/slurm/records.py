@@ -1,4 +1,4 @@
-"""What Slurm tells about one job: records of the controller (scontrol) and of accounting (sacct).
+"""Slurm's records of one job: those of the controller (scontrol) and of accounting (sacct).
 
 Manuals: https://slurm.schedmd.com/scontrol.html and https://slurm.schedmd.com/sacct.html
 """
@@ -110,5 +110,5 @@ def seconds(text: str) -> float | None:
 
 
 def named(text: str) -> str:
-    """Return a host or queue, an empty text for Slurm's words for none."""
+    """Return a host or queue, an empty text if Slurm says that there is none."""
     return "" if text in ("n/a", "(null)", "None assigned", "N/A") else text

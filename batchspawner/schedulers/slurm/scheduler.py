@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from ..base import Listing
 
 # Only fields in which no user can write: a job's name may hold line breaks, and a forged line
-# would speak for somebody else's job.
+# would be taken for one about somebody else's job.
 _FIELDS = ("%i", "%T", "%B", "%S", "%e", "%P", "%r")
 _FORMAT = "|".join(_FIELDS)
 _EPOCH = {"SLURM_TIME_FORMAT": "%s"}
@@ -72,12 +72,12 @@ class Slurm(Scheduler):
     launcher_rules = LauncherRules(
         show=("squeue", "-h", "-a", "-t", "all", "--me", "-j", "{job_id}", "-o", "%k %j"),
         log="{home}/jupyterhub_slurmspawner_{number}.log",
-        # Ids name the cluster where there are several.
+        # Ids name the cluster if there are several.
         job_id=r"(?P<number>[0-9]+(?:[_+][0-9]+)?)(?:;(?P<cluster>[A-Za-z0-9_.-]+))?",
         job_id_word="{number}",
         job_options=("--clusters={cluster}",),
     )
-    # What slurmctld itself allows a user where its own limit is on: rl_bucket_size.
+    # What slurmctld allows each user if its own limit is enabled: rl_bucket_size.
     # https://slurm.schedmd.com/slurm.conf.html#OPT_rl_bucket_size
     reserve: ClassVar[float] = 30.0
     arrays: ClassVar[bool] = True
@@ -184,7 +184,7 @@ class Slurm(Scheduler):
     def _query(self, wanted: list[SlurmId]) -> Command[Listing]:
         clusters = ",".join(sorted({one.cluster for one in wanted if one.cluster}))
         option = ("-M", clusters) if clusters else ()
-        # All states, because an ended job is otherwise missing like one that never was.
+        # All states: otherwise a job that has ended is missing like one that never existed.
         return Command(
             ("squeue", *option, "-h", "-a", "-t", "all", "-o", _FORMAT),
             lambda result: _parse_query(result, wanted),
@@ -223,7 +223,7 @@ def _parse_query(result: CommandResult, wanted: list[SlurmId]) -> dict[str, JobI
             if one.cluster in ("", cluster) or not cluster:
                 status = _parse_line(result, line, one)
                 known = statuses.get(one.text)
-                # The tasks of an array that still live speak for the whole array.
+                # An array is as alive as any of its tasks.
                 if status and (known is None or known.is_final):
                     statuses[one.text] = status
     return statuses
@@ -264,7 +264,7 @@ def _parse_tagged(result: CommandResult) -> list[TaggedJob]:
     Slurm.answered(result)
     found = []
     for cluster, line in _lines(result.stdout):
-        # A line break in a comment makes a line that speaks of another's job; see TaggedJob.
+        # A line break in a comment can forge a line about another's job: see TaggedJob.
         listed, _, rest = line.partition("|")
         owner, _, text = rest.partition("|")
         if number := re.match(r"[0-9]+", listed):

@@ -53,7 +53,7 @@ STATES: Mapping[str, JobState] = {
 
 
 def state_of(native: str, reason: str = "") -> JobState:
-    """Return the state behind Slurm's word; a held job is PENDING with a reason that says so."""
+    """Return the state for Slurm's word; a held job is PENDING for a reason that says so."""
     state = STATES.get(native, JobState.UNKNOWN)
     # "JobHeldUser", "JobHeldAdmin", "launch failed requeued held"
     if state is JobState.PENDING and "held" in reason.lower():
@@ -62,9 +62,9 @@ def state_of(native: str, reason: str = "") -> JobState:
 
 
 def end_of(native: str, reason: str, derived: str) -> tuple[JobState, str]:
-    """Return state and reason of a job, of which a step may have been short of memory.
+    """Return state and reason of a job that has ended.
 
-    The job itself then ends with the exit status of srun: FAILED, 1.
+    If a step ran out of memory, the job itself is FAILED with 1, the exit status of srun.
     """
     state = state_of(native, reason)
     if state is JobState.FAILED and derived == _OUT_OF_MEMORY:
@@ -73,7 +73,7 @@ def end_of(native: str, reason: str, derived: str) -> tuple[JobState, str]:
 
 
 def reason_of(state: JobState, reason: str) -> str:
-    """Return the reason of a state; a cancelled job keeps that for which it had waited."""
+    """Return the reason of a state, nothing for what a cancelled job had only waited for."""
     if reason == "None":
         return ""
     if state is JobState.CANCELLED:

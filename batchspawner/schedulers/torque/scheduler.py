@@ -43,7 +43,7 @@ STATES = {
     "T": JobState.PENDING,
     "W": JobState.PENDING,
 }
-# What Torque says in place of a job's own exit status, "Torque supplied exit codes" in
+# Torque's values in place of a job's own exit status, "Torque supplied exit codes" in
 # https://docs.adaptivecomputing.com/torque/3-0-5/2.7jobexitstatus.php and, from -13 on, in
 # http://kb.adaptivecomputing.com/phpmyfaq/index.php?action=artikel&cat=1&id=212
 _OWN_ENDS = {
@@ -78,9 +78,9 @@ class Torque(Scheduler):
     """Commands of Torque. A job id is ``12.server``, ``12[].server`` an array.
 
     A server lists all jobs to its operators and managers, and to everybody with
-    `query_other_jobs`. From all others it hides them: without a word in the list, with
-    "Unauthorized Request" where one is asked for. So the query is shared, and the monitor asks
-    the owner of a job that it does not name.
+    `query_other_jobs`. From all others it hides them: listings leave them out silently, and a
+    query of one job fails with "Unauthorized Request". So the query is shared, and the monitor
+    asks again, as the owner, about a job that is missing.
     """
 
     name: ClassVar[str] = "torque"
@@ -168,7 +168,7 @@ def _jobs(result: CommandResult) -> list[ET.Element]:
 
 
 def _number(job_id: str) -> str:
-    """Return the part of an id that tells jobs apart: a server has a short name and a long one."""
+    """Return the unique part of an id: the server has a short name and a long one."""
     return job_id.partition(".")[0]
 
 
@@ -217,7 +217,7 @@ def _comment(job: ET.Element) -> str:
 
 
 def ending_of(exit_status: str) -> Ending:
-    """Read an exit status: the job's own, 256 + n for a signal, below 0 for Torque's reasons."""
+    """Interpret an exit status: the job's, 256 + n for a signal, below 0 for Torque's reasons."""
     if not re.fullmatch(r"-?\d+", exit_status):
         # Deleted before it ran.
         return Ending(JobState.CANCELLED)
@@ -227,7 +227,7 @@ def ending_of(exit_status: str) -> Ending:
         return Ending(*_OWN_ENDS.get(status, unknown))
     if status > 128:
         number = status - (256 if status > 256 else 128)
-        # qdel sends this one; a job may get any other from its user or from its node.
+        # qdel sends this one; any other can come from the user or from the node.
         deleted = status > 256 and number == signal.SIGTERM
         return Ending(JobState.CANCELLED if deleted else JobState.FAILED, signal=number)
     return Ending(JobState.FAILED if status else JobState.COMPLETED, exit_code=status)
@@ -252,7 +252,7 @@ def _parse_find(result: CommandResult, tag: str) -> list[str]:
         if job.findtext("Job_Name") == tag and job.findtext("job_state") != "C"
     ]
     if len(found) > 1:
-        # Names can be chosen: another user may have taken one that was seen in the list.
+        # Names can be chosen: another user may have copied one from the list.
         raise SchedulerError(f"more than one job is called {tag}: {', '.join(found)}", result)
     return found
 
