@@ -1,6 +1,6 @@
 """Task Spooler, a queue of one user on one machine, for batchspawner.
 
-Manual: https://manpages.debian.org/bookworm/task-spooler/tsp.1.en.html
+Manual: https://vicerveza.homeunix.net/~viric/soft/ts/
 """
 
 from __future__ import annotations
