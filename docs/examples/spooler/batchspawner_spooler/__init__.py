@@ -35,7 +35,16 @@ file=$(mktemp) && cat > "$file" && chmod 700 "$file" || exit
 tsp -L "$tag" $(sed -n 's/^#TSP //p' "$file") "$@" \
   sh -c '"$0"; status=$?; rm -f "$0"; exit $status' "$file" || { rm -f "$file"; exit 1; }
 """
-CANCEL = 'tsp -r "$1" 2>/dev/null || tsp -k "$1" 2>/dev/null; tsp -l >/dev/null'
+# A job that has just begun can miss a signal.
+CANCEL = r"""
+for pause in 0.1 0.3 1 3; do
+    case $(tsp -s "$1") in
+        queued) tsp -r "$1" ;;
+        running) tsp -k "$1"; sleep "$pause" ;;
+    esac
+done 2>/dev/null
+tsp -l >/dev/null
+"""
 
 
 @dataclass(frozen=True)
