@@ -1,4 +1,4 @@
-"""Start servers as jobs of the embedded queue."""
+"""Spawner for the embedded queue."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .traits.environment import UserEnvMixin
 
 
 class LocalQueueSpawner(UserEnvMixin, BatchSpawnerRegexStates):
-    """Start servers as jobs of the embedded queue of this machine.
+    """Spawner of servers that are jobs of the embedded queue of this machine.
 
     The jobs belong to the user who runs the Hub, unless `exec_prefix` says otherwise.
     """

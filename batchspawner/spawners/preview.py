@@ -13,6 +13,7 @@ from jupyterhub.app import JupyterHub
 from jupyterhub.utils import maybe_future
 from tornado import web
 
+from ..schedulers import template_name
 from ..templating import find_template
 from .base import BatchSpawnerBase
 from .failures.spawn_failure import SpawnFailure
@@ -70,7 +71,7 @@ async def preview(
 def _source(child: BatchSpawnerBase) -> str:
     if child.batch_script or not child.scheduler_name:
         return f"{type(child).__name__}.batch_script"
-    name = f"{child.scheduler_name}.j2"
+    name = template_name(child.scheduler_name)
     return find_template(name, child.template_folders, "spawner")[0]
 
 
