@@ -116,6 +116,14 @@ def test_a_log_that_is_a_link_or_a_pipe_is_not_read(desk):
         desk.ask(verb="tail-log", job_id="12")
 
 
+def test_a_log_of_another_user_is_not_read(desk, capfdbinary):
+    (desk.folder / "job-12.log").write_text("what another user has printed\n")
+    desk.account = pwd.struct_passwd((*ME[:2], ME.pw_uid + 1, *ME[3:]))
+    with pytest.raises(Refusal, match="not a file of the user's own") as refused:
+        desk.ask(verb="tail-log", job_id="12")
+    assert (refused.value.status, capfdbinary.readouterr().out) == (77, b"")
+
+
 @pytest.fixture
 def home(desk):
     """The home of the desk's user."""
@@ -183,6 +191,27 @@ def test_a_request_of_another_form_is_refused(desk, data):
     assert desk.calls == []
 
 
+def become(monkeypatch, real, effective, groups):
+    """Have these ids and groups; return rules for the group 50, and the account of the real id."""
+    account = pwd.struct_passwd(("ada", "x", real, 51, "", "/home/ada", "/bin/sh"))
+    monkeypatch.setattr(os, "getuid", lambda: real)
+    monkeypatch.setattr(os, "geteuid", lambda: effective)
+    monkeypatch.setattr(os, "getgrouplist", lambda *_: groups)
+    monkeypatch.setattr(launcher.pwd, "getpwuid", lambda _: account)
+    monkeypatch.setattr(
+        launcher.grp, "getgrnam", lambda name: launcher.grp.struct_group((name, "x", 50, []))
+    )
+    return Rules({"group": "hub-users"}), account
+
+
+@pytest.mark.parametrize(("real", "effective"), [(2000, 0), (2000, 2001), (0, 2000), (999, 2000)])
+def test_who_has_the_effective_id_of_another_user_is_refused(monkeypatch, real, effective):
+    rules, _ = become(monkeypatch, real, effective, [50])
+    with pytest.raises(Refusal, match=f"user id {real} is that of a system account") as refused:
+        launcher.permitted_account(rules)
+    assert refused.value.status == 77
+
+
 @pytest.mark.parametrize(
     ("uid", "groups", "refused"),
     [
@@ -194,15 +223,7 @@ def test_a_request_of_another_form_is_refused(desk, data):
     ],
 )
 def test_only_members_of_the_group_who_are_people_pass(monkeypatch, uid, groups, refused):
-    account = pwd.struct_passwd(("ada", "x", uid, 51, "", "/home/ada", "/bin/sh"))
-    monkeypatch.setattr(os, "getuid", lambda: uid)
-    monkeypatch.setattr(os, "geteuid", lambda: uid)
-    monkeypatch.setattr(os, "getgrouplist", lambda *_: groups)
-    monkeypatch.setattr(launcher.pwd, "getpwuid", lambda _: account)
-    monkeypatch.setattr(
-        launcher.grp, "getgrnam", lambda name: launcher.grp.struct_group((name, "x", 50, []))
-    )
-    rules = Rules({"group": "hub-users"})
+    rules, account = become(monkeypatch, uid, uid, groups)
     if refused:
         with pytest.raises(Refusal, match=refused):
             launcher.permitted_account(rules)

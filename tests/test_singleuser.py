@@ -283,6 +283,33 @@ def test_a_hub_that_never_answers_does_not_hold_the_job(monkeypatch, capsys):
     assert capsys.readouterr().err.count("timed out; trying again until") == 1
 
 
+@pytest.mark.parametrize(
+    ("jitter", "pauses"),
+    [
+        (1.0, [0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 10.0, 10.0, 10.0, 10.0]),
+        (0.5, [0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 5.0, 5.0, 5.0, 5.0, 5.0, 5.0, 5.0, 5.0, 5.0]),
+    ],
+)
+def test_the_pauses_between_two_tries_grow_and_stay_bounded(monkeypatch, jitter, pauses):
+    tries, slept = [], []
+
+    def refuse(*_):
+        tries.append(1)
+        assert len(tries) < 50
+        raise singleuser.Unreachable("Connection refused")
+
+    monkeypatch.setattr(singleuser, "post", refuse)
+    monkeypatch.setattr(singleuser.time, "sleep", slept.append)
+    monkeypatch.setattr(singleuser.time, "monotonic", lambda: 1000.0 + sum(slept))
+    monkeypatch.setattr(
+        singleuser.random, "uniform", lambda low, high: {0.5: low, 1.0: high}[jitter]
+    )
+    env = environment_of_a_job("http://hub:8081/hub/api", BATCHSPAWNER_REPORT_TIMEOUT="61")
+    with pytest.raises(singleuser.Failure, match="Tried for 61 s"):
+        singleuser.report(1234, env)
+    assert (slept, len(tries)) == (pytest.approx(pauses), len(pauses) + 1)
+
+
 @pytest.fixture(scope="module")
 def certificates(tmp_path_factory):
     """Files of a Hub and of a server, from two authorities that trust each other."""

@@ -7,6 +7,7 @@ import pytest
 from batchspawner.client.monitor import Monitor
 from batchspawner.client.shared_monitors import shared_monitor
 from batchspawner.commands import CommandResult
+from batchspawner.concurrency import within
 from batchspawner.jobs import JobInfo, JobState
 from tests.fakes import HIDDEN, FakeRunner, FakeScheduler, fake
 
@@ -27,7 +28,7 @@ class ListingsOnly(FakeRunner):
 
 
 async def seen(watch, state, seconds=5.0):
-    return await asyncio.wait_for(watch.until(lambda status: status.state is state), seconds)
+    return await within(seconds, watch.until(lambda status: status.state is state))
 
 
 async def test_nothing_is_asked_while_nothing_is_watched(setting):
@@ -62,7 +63,7 @@ async def test_the_shortest_wish_rules_the_interval(setting):
     calm, hasty = monitor.watch("1", 60), monitor.watch("2", 0.02)
     await calm.change()
     cluster.run("1", host="node2")
-    status = await asyncio.wait_for(calm.until(lambda s: s.host == "node2"), 2)
+    status = await within(2, calm.until(lambda s: s.host == "node2"))
     assert status.host == "node2"
     hasty.close()
 
@@ -75,7 +76,37 @@ async def test_news_of_a_job_has_the_scheduler_asked_at_once(setting, monkeypatc
     status = await watch.change()
     cluster.run("1", host="node2")
     watch.hurry()
-    assert (await asyncio.wait_for(watch.change(status), 2)).host == "node2"
+    assert (await within(2, watch.change(status))).host == "node2"
+
+
+async def under_way(cluster):
+    """Wait until a query is on its way."""
+    while not cluster.now:
+        await asyncio.sleep(0)
+
+
+async def test_a_job_that_comes_while_a_query_runs_is_in_the_next_one(setting):
+    cluster, make = setting
+    monitor = make()
+    cluster.delay = 0.2
+    cluster.run("1")
+    monitor.watch("1", 60)
+    await within(2, under_way(cluster))
+    cluster.run("2")
+    late = monitor.watch("2", 60)
+    assert (await within(5, late.change())).host == "node1"
+    assert cluster.commands == ["query", "query"]
+
+
+async def test_a_job_that_comes_again_while_a_query_runs_is_not_judged_by_its_answer(setting):
+    cluster, make = setting
+    monitor = make()
+    cluster.delay = 0.2
+    first = monitor.watch("7", 60)
+    await within(2, under_way(cluster))
+    first.close()
+    assert (await within(5, monitor.watch("7", 0.01).change())).gone
+    assert cluster.commands == ["query", "query", "confirm", "query", "confirm"]
 
 
 async def test_queries_never_overlap(setting):
@@ -155,7 +186,7 @@ async def test_an_end_is_told_with_its_cause(setting):
 async def test_a_job_without_a_trace_is_gone_only_at_the_second_listing(setting):
     cluster, make = setting
     watch = make().watch("7", 0.01)
-    status = await asyncio.wait_for(watch.change(), 5)
+    status = await within(5, watch.change())
     assert status.gone
     assert cluster.commands == ["query", "confirm", "query", "confirm"]
 
@@ -175,7 +206,7 @@ async def test_a_job_that_we_may_not_see_is_asked_for_as_its_owner():
     watch = monitor.watch("1", 0.01, owner=owner)
     assert (await seen(watch, JobState.RUNNING)).host == "node1"
     cluster.jobs.clear()
-    assert (await asyncio.wait_for(watch.until(lambda s: s.is_final), 5)).gone
+    assert (await within(5, watch.until(lambda s: s.is_final))).gone
 
 
 async def test_hidden_jobs_cost_one_query_an_owner_however_many_they_are():
@@ -222,7 +253,7 @@ async def test_a_hidden_job_can_be_gone_where_its_owner_may_only_be_asked_for_li
     watch = monitor.watch("1", 0.01, owner=ListingsOnly(cluster))
     await seen(watch, JobState.RUNNING)
     cluster.jobs.clear()
-    assert (await asyncio.wait_for(watch.until(lambda s: s.is_final), 5)).gone
+    assert (await within(5, watch.until(lambda s: s.is_final))).gone
 
 
 async def test_a_job_that_nobody_may_see_is_not_gone_while_its_owner_cannot_be_asked():
