@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..client.batch_client import BatchClient
 from ..client.job_scripts import find_scheduler, job_request
-from ..client.watch import CALM
+from ..client.watch import IDLE_INTERVAL_S
 from ..concurrency import within
 from ..errors import BatchError, failure_of
 from ..units import seconds
@@ -116,7 +116,7 @@ class Allocation:
     async def next_agent(self) -> AgentHandle:
         """Wait for the next agent that calls. Raises why the job ended, where it did before."""
         agent = await self.call.next_agent()
-        self._look_every(CALM)
+        self._look_every(IDLE_INTERVAL_S)
         agent.on_silent = self.suspect
         return agent
 

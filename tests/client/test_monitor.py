@@ -4,8 +4,7 @@ import asyncio
 
 import pytest
 
-from batchspawner.client.monitor import Monitor
-from batchspawner.client.shared_monitors import shared_monitor
+from batchspawner.client.monitor import Monitor, shared_monitor
 from batchspawner.commands import CommandResult
 from batchspawner.concurrency import within
 from batchspawner.jobs import JobInfo, JobState
@@ -55,20 +54,20 @@ async def test_a_thousand_jobs_are_one_query(setting):
     assert cluster.commands == ["query"]
 
 
-async def test_the_shortest_wish_rules_the_interval(setting):
+async def test_the_shortest_requested_interval_counts(setting):
     cluster, make = setting
     monitor = make()
     cluster.run("1")
     cluster.run("2")
-    calm, hasty = monitor.watch("1", 60), monitor.watch("2", 0.02)
-    await calm.change()
+    idle, hasty = monitor.watch("1", 60), monitor.watch("2", 0.02)
+    await idle.change()
     cluster.run("1", host="node2")
-    status = await within(2, calm.until(lambda s: s.host == "node2"))
+    status = await within(2, idle.until(lambda s: s.host == "node2"))
     assert status.host == "node2"
     hasty.close()
 
 
-async def test_news_of_a_job_has_the_scheduler_asked_at_once(setting, monkeypatch):
+async def test_a_caller_in_a_hurry_has_the_scheduler_queried_at_once(setting, monkeypatch):
     cluster, make = setting
     monkeypatch.setattr(FakeScheduler, "floor", 30.0)
     cluster.run("1")
@@ -123,7 +122,7 @@ async def test_queries_never_overlap(setting):
     assert cluster.peak == 1
 
 
-async def test_no_wish_goes_below_the_floor_of_the_scheduler(setting, monkeypatch):
+async def test_no_requested_interval_goes_below_the_minimum_of_the_scheduler(setting, monkeypatch):
     cluster, make = setting
     monkeypatch.setattr(FakeScheduler, "floor", 0.2)
     monitor = make()
@@ -136,16 +135,16 @@ async def test_no_wish_goes_below_the_floor_of_the_scheduler(setting, monkeypatc
 async def test_a_site_may_want_it_asked_less_often(setting):
     cluster, make = setting
     monitor = make()
-    monitor.keep_floor(30.0)
+    monitor.set_minimum_interval(30.0)
     cluster.run("1")
     watch = monitor.watch("1", 0.0)
     await watch.change()
     for _ in range(20):
         monitor.hurry()
         await asyncio.sleep(0.01)
-    # The reserve of a scheduler that was not asked for long.
+    # The burst of a scheduler that was not queried for long.
     assert len(cluster.commands) == 5
-    monitor.keep_floor(0.0)
+    monitor.set_minimum_interval(0.0)
     await watch.renewed()
 
 
@@ -173,7 +172,7 @@ async def test_the_pauses_grow_while_the_scheduler_is_down_and_it_is_never_given
     assert watch.trouble is None
 
 
-async def test_an_end_is_told_with_its_cause(setting):
+async def test_an_end_is_reported_with_its_cause(setting):
     cluster, make = setting
     cluster.run("1")
     watch = make().watch("1", 0.01)

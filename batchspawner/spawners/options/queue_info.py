@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ...client.availability import FRESH, kept
+from ...client.availability import MAX_AGE_S, cached_answer
 from ...schedulers import scheduler_class, scheduler_names
 from ..backends.exec_prefix import runners_of
 from ..backends.names import prefix_words, risky
@@ -47,7 +47,7 @@ async def look_at_offer(spawner: Any) -> Offer:
     if words is None:
         return Offer()
     _, runner = runners_of(words, shared=scheduler.shared)
-    looks = [kept(scheduler, runner, method).look() for method in FRESH]
+    looks = [cached_answer(scheduler, runner, method).get() for method in MAX_AGE_S]
     return _offer(spawner.user.name, *await asyncio.gather(*looks))
 
 
