@@ -190,6 +190,19 @@ async def test_a_job_without_a_trace_is_gone_only_at_the_second_listing(setting)
     assert cluster.commands == ["query", "confirm", "query", "confirm"]
 
 
+async def test_a_job_that_is_missing_in_every_other_listing_is_not_gone(setting):
+    cluster, make = setting
+    cluster.run("1")
+    watch = make().watch("1", 60)
+    running = await watch.change()
+    for _ in range(3):
+        cluster.jobs.clear()
+        await watch.renewed()
+        cluster.run("1")
+        await watch.renewed()
+    assert watch.status == running
+
+
 async def test_a_job_missing_in_the_list_that_another_source_knows_lives(setting):
     cluster, make = setting
     watch = make().watch("1", 0.01)
