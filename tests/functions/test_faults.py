@@ -256,7 +256,7 @@ def forbidden(monkeypatch):
         call._write_settings()
 
     def impatient(folder=None, **settings):
-        return create(folder, **{**settings, "patience": 1})
+        return create(folder, **{**settings, "orphan_timeout": 1})
 
     monkeypatch.setattr(CallFolder, "attach", elsewhere)
     monkeypatch.setattr(CallFolder, "create", impatient)
