@@ -38,7 +38,7 @@ parent = slurminade.slurmify(tasks.process_of_agent)
 
 @pytest.fixture(autouse=True)
 def dispatcher(queue, monkeypatch):
-    monkeypatch.setattr(allocation, "_ATTENTIVE", 0.5)
+    monkeypatch.setattr(allocation, "_SILENT_INTERVAL_S", 0.5)
     monkeypatch.setattr(folder_job, "QUIET", 0.5)
     slurminade.set_dispatcher(None)
     slurminade.set_dispatch_limit(None)
