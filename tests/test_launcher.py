@@ -101,7 +101,7 @@ def test_the_end_of_a_log_is_shown(desk, capfdbinary):
     text = b"".join(b"line %d\n" % number for number in range(10_000))
     (desk.folder / "job-12.log").write_bytes(text)
     assert desk.ask(verb="tail-log", job_id="12") == 0
-    assert capfdbinary.readouterr().out == text[-launcher.LOG_TAIL :]
+    assert capfdbinary.readouterr().out == text[-launcher.LOG_TAIL_BYTES :]
     assert desk.calls == []
 
 
@@ -182,7 +182,7 @@ def test_a_script_with_what_the_rules_refuse_is_refused(desk):
         b'{"verb": "cancel", "job_id": "12", "user": "root"}',
         b'{"verb": "cancel", "verb": "cancel", "job_id": "12"}',
         b'{"verb": "cancel", "job_id": "12"} {}',
-        b" " * (launcher.INPUT_LIMIT + 1),
+        b" " * (launcher.MAX_INPUT_BYTES + 1),
     ],
 )
 def test_a_request_of_another_form_is_refused(desk, data):
@@ -284,7 +284,7 @@ def test_a_command_needs_an_absolute_path(desk):
 
 
 def test_a_command_that_does_not_end_is_ended(desk, monkeypatch):
-    monkeypatch.setattr(launcher, "TIMEOUT", 0.1)
+    monkeypatch.setattr(launcher, "TIMEOUT_S", 0.1)
     desk.rules["submit"] = ["/bin/sleep", "60"]
     with pytest.raises(Refusal, match=r"/bin/sleep timed out after 0\.1 s") as refused:
         desk.ask(**submit())

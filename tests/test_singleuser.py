@@ -270,7 +270,7 @@ def test_a_hub_that_cannot_be_reached_ends_the_job_with_what_to_check():
 
 
 def test_a_hub_that_never_answers_does_not_hold_the_job(monkeypatch, capsys):
-    monkeypatch.setattr(singleuser, "TRY_TIMEOUT", 0.2)
+    monkeypatch.setattr(singleuser, "REQUEST_TIMEOUT_S", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         env = {
             "JUPYTERHUB_API_URL": f"http://127.0.0.1:{silent.getsockname()[1]}/hub/api",
