@@ -81,7 +81,7 @@ class Rules:
         self.shown = _pattern(_taken(left, "shown", str, r"([\w.-]+)"))
         self.keep = _words(left, "keep", ["JUPYTERHUB_*", "JUPYTER_*", "JPY_*", "BATCHSPAWNER_*"])
         self.refused = [_pattern(one) for one in _words(left, "refused", [])]
-        self.environment = _texts(left, "environment", {"PATH": "/usr/bin:/bin"})
+        self.environment = _environment(left)
         self.log = _taken(left, "log", str, "")
         self.commands = {
             name: _words(left, name, []) for name in ("submit", "show", "cancel", "signal")
@@ -113,10 +113,11 @@ def _words(left: Dict[str, object], name: str, default: List[str]) -> List[str]:
     return [_taken({name: word}, name, str) for word in words]
 
 
-def _texts(left: Dict[str, object], name: str, default: Dict[str, str]) -> Dict[str, str]:
-    texts = cast("Dict[str, object]", _taken(left, name, dict, default))
+def _environment(left: Dict[str, object]) -> Dict[str, str]:
+    default = {"PATH": "/usr/bin:/bin"}
+    texts = cast("Dict[str, object]", _taken(left, "environment", dict, default))
     if not all(isinstance(value, str) for value in texts.values()):
-        raise Refusal("{} in {} must hold texts".format(name, CONFIGURATION), EX_CONFIG)
+        raise Refusal("environment in {} must hold texts".format(CONFIGURATION), EX_CONFIG)
     return cast("Dict[str, str]", texts)
 
 
