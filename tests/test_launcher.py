@@ -192,7 +192,7 @@ def test_a_request_of_another_form_is_refused(desk, data):
 
 
 def become(monkeypatch, real, effective, groups):
-    """Have these ids and groups; return rules for the group 50, and the account of the real id."""
+    """Set these ids and groups; return rules for the group 50, and the account of the real id."""
     account = pwd.struct_passwd(("ada", "x", real, 51, "", "/home/ada", "/bin/sh"))
     monkeypatch.setattr(os, "getuid", lambda: real)
     monkeypatch.setattr(os, "geteuid", lambda: effective)

@@ -23,7 +23,7 @@ SHOW = "import os; print(os.environ.get('JUPYTERHUB_SERVICE_URL'))"
 
 
 class FakeHub:
-    """Answers reports with the given statuses, one after the other, the last one for ever."""
+    """Answers reports with the given statuses, one after the other, the last one from then on."""
 
     def __init__(self, *statuses, message="no", address="127.0.0.1", port=0, tls=None, **more):
         hub = self
@@ -169,7 +169,7 @@ def test_a_unix_socket_needs_no_port_and_no_report(hub):
     assert (done.stdout.strip(), one.reports) == (url, [])
 
 
-def test_a_port_that_is_configured_is_kept(hub):
+def test_a_port_that_is_configured_is_used(hub):
     one, port = hub(), free_port()
     url = f"http://127.0.0.1:{port}/"
     assert wrap(one.url, "true", JUPYTERHUB_SERVICE_URL=url).returncode == 0
@@ -233,7 +233,7 @@ def test_two_jobs_never_hold_the_same_port():
     assert taken == port
 
 
-def test_a_port_can_be_taken_again_as_soon_as_it_is_let_go():
+def test_a_port_can_be_taken_again_once_it_is_released():
     held, port = singleuser.hold_port("", 0, {})
     held.close()
     again, same = singleuser.hold_port("", port, {})
@@ -441,8 +441,8 @@ def test_a_runtime_folder_of_another_host_is_forgotten(hub, tmp_path):
     show = "import os; print(os.environ.get('XDG_RUNTIME_DIR'))"
     url = hub().url
     gone = wrap(url, sys.executable, "-c", show, XDG_RUNTIME_DIR=str(tmp_path / "gone"))
-    kept = wrap(url, sys.executable, "-c", show, XDG_RUNTIME_DIR=str(tmp_path))
-    assert (gone.stdout, kept.stdout) == ("None\n", f"{tmp_path}\n")
+    there = wrap(url, sys.executable, "-c", show, XDG_RUNTIME_DIR=str(tmp_path))
+    assert (gone.stdout, there.stdout) == ("None\n", f"{tmp_path}\n")
 
 
 def test_help_and_usage():

@@ -121,7 +121,7 @@ class AgentHandle:
         """Do what `start` does, without waiting until the program runs."""
         process = self.process(secrets.token_hex(8))
         order = start_order(argv, process.id, env=env, cwd=cwd, files=files, ports=ports)
-        first, rest = _split(stdin or b"")
+        first, rest = (stdin or b"")[:_INPUT_FRAME_BYTES], (stdin or b"")[_INPUT_FRAME_BYTES:]
         order["close"] = stdin is not None and not rest
         self.send(order, first)
         if rest:
@@ -294,8 +294,8 @@ class RemoteProcess:
 
     def write(self, data: bytes) -> None:
         """Send the program more input."""
-        while data:
-            piece, data = _split(data)
+        for start in range(0, len(data), _INPUT_FRAME_BYTES):
+            piece = data[start : start + _INPUT_FRAME_BYTES]
             self.agent.send({"type": "write", "id": self.id}, piece)
 
     def close_stdin(self) -> None:
@@ -347,8 +347,3 @@ def start_order(
     if ports:
         order["ports"] = ports
     return order
-
-
-def _split(data: bytes) -> tuple[bytes, bytes]:
-    """Split input into the part for one frame and the rest."""
-    return data[:_INPUT_FRAME_BYTES], data[_INPUT_FRAME_BYTES:]
