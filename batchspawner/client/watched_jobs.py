@@ -33,10 +33,6 @@ class WatchedJob:
     def status(self) -> JobInfo | None:
         return self.watches[0].status
 
-    @property
-    def has_ended(self) -> bool:
-        return self.status is not None and self.status.is_final
-
 
 class WatchedJobs:
     """All watched jobs of one monitor, by their ids.
@@ -64,7 +60,11 @@ class WatchedJobs:
 
     def unfinished(self) -> list[str]:
         """Return the ids of the jobs that have not ended, as far as is known."""
-        return [job_id for job_id, job in self._jobs.items() if not job.has_ended]
+        return [
+            job_id
+            for job_id, job in self._jobs.items()
+            if not ((status := job.watches[0].status) and status.is_final)
+        ]
 
     def statuses(self) -> list[JobInfo]:
         """Return what is known of each job."""
