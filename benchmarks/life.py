@@ -32,7 +32,7 @@ LIFE = 1800.0
 class Calm(FakeScheduler):
     """Bear as many queries as Slurm does."""
 
-    floor = 2.0
+    minimum_interval = 2.0
 
 
 async def live(client: BatchClient, cluster, chance: random.Random, until: float) -> None:

@@ -52,7 +52,7 @@ class Monitor:
         self._queries = Queries(scheduler)
         self._jobs = WatchedJobs(scheduler.title, runner)
         self._ends = JobEnds(self._queries, runner, self._jobs)
-        self._limiter = RateLimiter(scheduler.floor, self.clock, scheduler.reserve)
+        self._limiter = RateLimiter(scheduler.minimum_interval, self.clock, scheduler.burst)
         self._hurry = False
         self._last_answer: float | None = None
         self._first_failure = self.clock()
@@ -91,7 +91,7 @@ class Monitor:
 
     def set_minimum_interval(self, seconds: float) -> None:
         """Set the minimum interval between two queries, at least the scheduler's own."""
-        self._limiter.minimum_interval = max(self.scheduler.floor, seconds)
+        self._limiter.minimum_interval = max(self.scheduler.minimum_interval, seconds)
 
     def wake(self) -> None:
         """Compute again when the next query is due."""

@@ -53,10 +53,10 @@ class Scheduler(ABC):
     tool_variables: ClassVar[tuple[str, ...]] = ()
     """Environment variables of the caller that the scheduler's commands need."""
 
-    floor: ClassVar[float] = 2.0
+    minimum_interval: ClassVar[float] = 2.0
     """Seconds between two queries at least, on average where something happens."""
 
-    reserve: ClassVar[float] = 5.0
+    burst: ClassVar[float] = 5.0
     """How many queries may follow each other at once after a calm, where something happens."""
 
     job_id_pattern: ClassVar[re.Pattern[str]] = re.compile(r"[0-9]+")

@@ -69,7 +69,7 @@ async def test_the_shortest_requested_interval_counts(setting):
 
 async def test_a_caller_in_a_hurry_has_the_scheduler_queried_at_once(setting, monkeypatch):
     cluster, make = setting
-    monkeypatch.setattr(FakeScheduler, "floor", 30.0)
+    monkeypatch.setattr(FakeScheduler, "minimum_interval", 30.0)
     cluster.run("1")
     watch = make().watch("1", 60)
     status = await watch.change()
@@ -124,7 +124,7 @@ async def test_queries_never_overlap(setting):
 
 async def test_no_requested_interval_goes_below_the_minimum_of_the_scheduler(setting, monkeypatch):
     cluster, make = setting
-    monkeypatch.setattr(FakeScheduler, "floor", 0.2)
+    monkeypatch.setattr(FakeScheduler, "minimum_interval", 0.2)
     monitor = make()
     cluster.run("1")
     await monitor.watch("1", 0.0).change()
@@ -316,7 +316,7 @@ async def test_a_monitor_whose_task_dies_starts_again(setting, monkeypatch):
 
 async def test_a_monitor_that_dies_each_time_leaves_time_for_others(setting, monkeypatch, caplog):
     _, make = setting
-    monkeypatch.setattr(FakeScheduler, "floor", 30.0)
+    monkeypatch.setattr(FakeScheduler, "minimum_interval", 30.0)
     deaths = []
 
     def dies(_):

@@ -45,7 +45,7 @@ class LocalQueue(Scheduler):
     tool_variables: ClassVar[tuple[str, ...]] = ("BATCHSPAWNER_QUEUE_*", "XDG_STATE_HOME", "HOME")
     environment_readers: ClassVar[str] = "nobody but the owner of the queue"
     job_id_variable: ClassVar[str] = "BATCHSPAWNER_QUEUE_JOB_ID"
-    floor: ClassVar[float] = 0.5
+    minimum_interval: ClassVar[float] = 0.5
     shared: ClassVar[bool] = False
 
     def submit(self, request: JobRequest) -> Command[str]:

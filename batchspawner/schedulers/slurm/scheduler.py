@@ -54,7 +54,7 @@ class Slurm(Scheduler):
     job_id_variable: ClassVar[str] = "SLURM_JOB_ID"
     # What slurmctld itself allows a user where its own limit is on: rl_bucket_size.
     # https://slurm.schedmd.com/slurm.conf.html#OPT_rl_bucket_size
-    reserve: ClassVar[float] = 30.0
+    burst: ClassVar[float] = 30.0
     arrays: ClassVar[bool] = True
     job_id_pattern: ClassVar[re.Pattern[str]] = re.compile(
         r"[0-9]+(?:_[0-9]+|\+[0-9]+)?(?:;[A-Za-z0-9_.-]+)?"
