@@ -24,6 +24,7 @@ from batchspawner.agent.protocol import MAGIC, ProtocolError, Unpacker, frame_ke
 from batchspawner.allocation.call_folder import CallFolder, packed_agent
 from batchspawner.allocation.job_environment import own_environment
 from batchspawner.allocation.listener import Listener
+from batchspawner.concurrency import within
 from batchspawner.errors import BatchError
 from batchspawner.schedulers import scheduler_class
 
@@ -75,7 +76,7 @@ async def call(tmp_path):
 
 
 async def in_time(awaitable):
-    return await asyncio.wait_for(awaitable, SECONDS)
+    return await within(SECONDS, awaitable)
 
 
 async def printed(process) -> dict[str, bytes]:
