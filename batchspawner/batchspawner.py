@@ -1,4 +1,4 @@
-"""Offer the spawners under their old import path."""
+"""The spawners, under their 1.x import path."""
 
 from __future__ import annotations
 

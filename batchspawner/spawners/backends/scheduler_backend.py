@@ -80,7 +80,7 @@ class SchedulerBackend:
             return None
         owner = str(variables["username"])
         client = client_of(scheduler, words, spawner.launcher, owner)
-        client.floor = spawner.query_floor
+        client.minimum_interval = spawner.query_floor
         return cls(spawner, client)
 
     def close(self) -> None:
@@ -247,7 +247,7 @@ class SchedulerBackend:
         if not self.spawner.job_id:
             return 0, self._submission.describe()
         waited = time.monotonic() - (self._running_since or time.monotonic())
-        silence = self._watched.silence if self._watched else 0.0
+        silence = self._watched.unanswered_for if self._watched else 0.0
         outlook = self._lookout.outlook(self.status, waited, silence)
         if self.status is None and self.spawner.story and not outlook.is_silent:
             percent, message = self.spawner.story[-1]
