@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_EXCLUDED = re.compile(
+_LEFT_BEHIND = re.compile(
     # A job that was submitted from within another one must not think that it is that one:
     # https://slurm.schedmd.com/sbatch.html#SECTION_INPUT-ENVIRONMENT-VARIABLES
     r"(SLURM|SLURMD|SBATCH|SRUN|SALLOC|PMI|PMIX|PMIX?_|OMPI|PRTE|MPI|HYDRA|PALS)_.*"
@@ -23,7 +23,7 @@ _EXCLUDED = re.compile(
     # What a Jupyter server may do is for the server alone.
     r"|JUPYTERHUB_.*|JUPYTER_TOKEN|JUPYTER_GATEWAY_.*|JPY_.*|BATCHSPAWNER_CLAIM.*"
 )
-_ALWAYS_INCLUDED = frozenset(
+_NEEDED = frozenset(
     {
         "SLURM_CONF",
         "SLURM_CLUSTERS",
@@ -43,5 +43,5 @@ def own_environment(environment: Mapping[str, str] | None = None) -> dict[str, s
     return {
         name: value
         for name, value in everything.items()
-        if name in _ALWAYS_INCLUDED or not _EXCLUDED.fullmatch(name)
+        if name in _NEEDED or not _LEFT_BEHIND.fullmatch(name)
     }
