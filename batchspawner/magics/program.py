@@ -1,30 +1,30 @@
-"""Turn the text of a cell into what a place can run."""
+"""Scripts that backends run, made of the text of a cell."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .record import CellRecord, Sieve
+    from .record import CellRecord, ResultExtractor
 
 
 class CellProgram:
-    """Make cells scripts of a shell, or of any other program that reads one."""
+    """Program of a cell that is a script for a shell, or for another interpreter."""
 
     must_succeed = False
-    """Whether a failure of the cell is always one of the notebook's cell, too."""
+    """Whether the notebook's cell always fails if the program fails."""
 
     def __init__(self, shell: str) -> None:
         self.shell = shell
 
     def script(self, text: str) -> bytes:
-        """Return a cell as the script that it is. Raises OptionsError."""
+        """Return the script of a cell. Raises OptionsError."""
         end = "" if text.endswith("\n") else "\n"
         return f"#!{self.shell}\n{text}{end}".encode()
 
-    def sieve(self) -> Sieve | None:
-        """Return what keeps back from the output of one run what is not for people."""
+    def result_extractor(self) -> ResultExtractor | None:
+        """Return a new filter for the output of one run, None if that has no result."""
         return None
 
     def deliver(self, record: CellRecord) -> None:
-        """Do with the results of a cell that succeeded what is to be done, once."""
+        """Store the results of a cell that succeeded, once."""

@@ -1,4 +1,4 @@
-"""Send Python cells to where they run, with the variables that they take and give."""
+"""Python cells, with the variables that they take from the notebook and bring back."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from typing import TYPE_CHECKING, Any
 from ..errors import BatchError, OptionsError
 from . import worker
 from .program import CellProgram
-from .record import Sieve
+from .record import ResultExtractor
 
 if TYPE_CHECKING:
-    from collections.abc import MutableMapping, Sequence
+    from collections.abc import Iterator, MutableMapping, Sequence
 
     from .record import CellRecord
 
 
 class PythonCellProgram(CellProgram):
-    """Make cells archives that a Python runs; this Python, where `shell` names no other."""
+    """Program of a Python cell: an archive that `shell` runs, by default this Python."""
 
     must_succeed = True
 
@@ -45,7 +45,7 @@ class PythonCellProgram(CellProgram):
         self._delivered: CellRecord | None = None
 
     def script(self, text: str) -> bytes:
-        """Return the program that runs a cell. Raises SyntaxError, too, before anything waits."""
+        """Return the archive of a cell. Raises SyntaxError too, before a job is submitted."""
         if self._same:
             compile(text, worker.NAME, "exec", worker.FLAGS, dont_inherit=True)
         settings = {"outputs": list(self.outputs), "mark": self._mark.hex()}
@@ -59,22 +59,20 @@ class PythonCellProgram(CellProgram):
             archive.writestr("inputs", self._pickled())
         return packed.getvalue()
 
-    def sieve(self) -> Sieve:
-        return Sieve(self._mark, len(worker.digest(b"")))
+    def result_extractor(self) -> ResultExtractor:
+        return ResultExtractor(self._mark, len(worker.digest(b"")))
 
     def deliver(self, record: CellRecord) -> None:
-        """Put the values of a cell into their variables; by element, where it ran as an array."""
+        """Set the notebook's variables to the values of a cell; by element if it was an array."""
         if self._delivered is record or not self.outputs:
             return
         self._delivered = record
-        results = [(one.name, one.sieve.result) for one in record.sources if one.sieve is not None]
-        # A job that was started a second time has spoken twice.
-        found = {name: self._values(result) for name, result in results if result is not None}
-        if not found or set(found) != {name for name, _ in results}:
-            raise self._torn()
+        results = {name: self._values(result) for name, result in _results(record)}
+        if not results or set(results) != {one.name for one in record.sources}:
+            raise self._incomplete()
         for name in self.outputs:
-            by_element = {int(key): values[name] for key, values in found.items() if key}
-            self.variables[name] = by_element or found[""][name]
+            by_element = {int(key): values[name] for key, values in results.items() if key}
+            self.variables[name] = by_element or results[""][name]
 
     def _pickled(self) -> bytes:
         for name in self.inputs:
@@ -85,22 +83,30 @@ class PythonCellProgram(CellProgram):
         except TypeError as error:
             raise BatchError(str(error)) from error
 
-    def _torn(self) -> BatchError:
+    def _incomplete(self) -> BatchError:
         return BatchError(f"what the cell gives ({', '.join(self.outputs)}) is not all there")
 
     def _values(self, result: bytes) -> dict[str, Any]:
         if worker.digest(result[16:]) != result[:16]:
-            raise self._torn()
+            raise self._incomplete()
         try:
-            # The user's own job has sent it, over a connection that proved to be its.
+            # The user's own job has sent it, over an authenticated connection.
             values: dict[str, Any] = pickle.loads(result[16:])  # noqa: S301
         except Exception as error:
             raise BatchError(f"what the cell gives cannot be read here: {error!r}") from error
         return values
 
 
+def _results(record: CellRecord) -> Iterator[tuple[str, bytes]]:
+    """Yield the results that have arrived, and the elements that have sent them."""
+    # A job that was started a second time has sent two: the last one counts.
+    for source in record.sources:
+        if source.extractor is not None and source.extractor.result is not None:
+            yield source.name, source.extractor.result
+
+
 def _heading(text: str) -> str:
-    """Return the lines of comments with which a cell begins."""
+    """Return the comments at the beginning of a cell."""
     lines = []
     for line in text.splitlines():
         if line.strip() and not line.startswith("#"):

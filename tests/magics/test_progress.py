@@ -14,9 +14,9 @@ from batchspawner.magics.record import CellRecord
 def told(*states: JobState) -> CellRecord:
     """Return the record of a cell of which the scheduler has said this."""
     record = CellRecord()
-    record.accept("Submitted batch job 1")
+    record.submitted("Submitted batch job 1")
     for state in states:
-        record.tell(JobInfo("1", state, reason="Priority"))
+        record.update(JobInfo("1", state, reason="Priority"))
     return record
 
 

@@ -15,7 +15,7 @@ from tests.hubs import wait_for
 
 
 def interrupt_when(condition) -> threading.Thread:
-    """Send ourselves Ctrl-C as soon as something is true."""
+    """Send Ctrl-C to this process as soon as something is true."""
 
     def send() -> None:
         wait_for(condition, 20, "the moment to interrupt")
@@ -97,7 +97,7 @@ def test_a_background_process_does_not_keep_the_cell(notebook):
 
 def test_an_interrupt_ends_the_cell_with_all_its_processes(notebook, tmp_path):
     started = tmp_path / "started"
-    thread = interrupt_when(started.exists)
+    thread = interrupt_when(lambda: started.exists() and "cell" in notebook)
     out, err = notebook.run(
         f"%%execute --amgr=cell\nsleep 600 | cat\ntouch {started}".replace(
             "sleep 600", f"touch {started}; sleep 600"
@@ -116,7 +116,10 @@ def test_an_interrupt_ends_the_cell_with_all_its_processes(notebook, tmp_path):
 def test_a_second_interrupt_ends_a_cell_that_does_not_listen(notebook, tmp_path):
     started, asked = tmp_path / "started", tmp_path / "asked"
     body = f"trap 'touch {asked}' INT\ntouch {started}\nwhile true; do sleep 0.05; done"
-    threads = [interrupt_when(started.exists), interrupt_when(asked.exists)]
+    threads = [
+        interrupt_when(lambda: started.exists() and "cell" in notebook),
+        interrupt_when(asked.exists),
+    ]
     notebook.run(f"%%execute --amgr=cell\n{body}")
     for thread in threads:
         thread.join()
