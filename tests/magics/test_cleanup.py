@@ -44,7 +44,7 @@ def ended_pid() -> int:
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch, ended_pid):
-    """Make the folder of a job whose notebook has ended, with another owner where that is told."""
+    """Make the folder of a job whose notebook has ended, or that has another owner."""
     monkeypatch.setenv("BATCHSPAWNER_CALL_DIR", str(tmp_path))
     ours = {"scheduler": "slurm", "job": "7", "host": socket.gethostname(), "pid": ended_pid}
 
@@ -77,33 +77,33 @@ async def test_the_folder_of_a_job_that_ended_after_its_notebook_is_removed(fold
 @pytest.mark.parametrize(
     "state", [JobState.PENDING, JobState.RUNNING, JobState.COMPLETING, JobState.UNKNOWN, None]
 )
-async def test_the_folder_of_a_job_that_may_live_is_kept(folder, state):
+async def test_the_folder_of_a_job_that_may_live_stays(folder, state):
     assert await removed(folder(), state) == (False, ["7"])
 
 
-async def test_the_folder_of_a_notebook_that_lives_is_kept(folder):
+async def test_the_folder_of_a_notebook_that_lives_stays(folder):
     assert await removed(folder(pid=os.getpid())) == (False, [])
 
 
 @pytest.mark.parametrize(("age", "asked"), [(0, []), (DAY - 60, []), (DAY + 60, ["7"])])
-async def test_a_folder_of_another_host_is_kept_for_a_day(folder, age, asked):
+async def test_a_folder_of_another_host_stays_for_a_day(folder, age, asked):
     assert await removed(folder(age, host="another")) == (bool(asked), asked)
 
 
-async def test_an_old_folder_of_a_living_notebook_of_this_host_is_kept(folder):
+async def test_an_old_folder_of_a_living_notebook_of_this_host_stays(folder):
     assert await removed(folder(2 * DAY, pid=os.getpid())) == (False, [])
 
 
-async def test_an_old_folder_of_another_host_is_kept_while_its_job_lives(folder):
+async def test_an_old_folder_of_another_host_stays_while_its_job_lives(folder):
     assert await removed(folder(2 * DAY, host="another"), JobState.RUNNING) == (False, ["7"])
 
 
-async def test_the_folder_of_another_scheduler_is_kept(folder):
+async def test_the_folder_of_another_scheduler_stays(folder):
     assert await removed(folder(scheduler="local")) == (False, [])
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"scheduler": "slurm", "job": "7"}'])
-async def test_a_folder_whose_owner_cannot_be_read_is_kept(folder, text):
+async def test_a_folder_whose_owner_cannot_be_read_stays(folder, text):
     made = folder()
     (made / "cell.json").write_text(text)
     assert await removed(made) == (False, [])

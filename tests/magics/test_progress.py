@@ -12,7 +12,7 @@ from batchspawner.magics.record import CellRecord
 
 
 def told(*states: JobState) -> CellRecord:
-    """Return the record of a cell of which the scheduler has said this."""
+    """Return the record of a cell whose scheduler has reported these states."""
     record = CellRecord()
     record.submitted("Submitted batch job 1")
     for state in states:
