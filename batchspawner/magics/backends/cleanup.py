@@ -47,11 +47,9 @@ class Owner:
 
     @classmethod
     def read(cls, file: Path) -> Owner:
-        """Return the owner in a file. Raises OSError, or ValueError if it is not readable."""
-        values: object = json.loads(file.read_text())
-        if not isinstance(values, dict):
-            raise ValueError(f"{file} is not an object")
-        host, pid = str(values["host"]), int(values["pid"])
+        """Return the owner in a file. Raises OSError, ValueError, KeyError or TypeError."""
+        values: dict[str, object] = json.loads(file.read_text())
+        host, pid = str(values["host"]), int(str(values["pid"]))
         return cls(str(values["scheduler"]), str(values["job"]), host, pid)
 
     def is_alive(self, age: float) -> bool:
@@ -84,7 +82,7 @@ def close_when_ended(allocation: Allocation) -> None:
 def remove_stale_folders(client: BatchClient) -> None:
     """Begin to remove the folders of this scheduler's jobs whose notebook and job have ended."""
     for file in calls_folder().glob(f"*/{_OWNER_FILE}"):
-        with contextlib.suppress(OSError, ValueError, KeyError):
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
             owner = Owner.read(file)
             age = time.time() - file.stat().st_mtime
             if owner.scheduler == client.scheduler.name and not owner.is_alive(age):
