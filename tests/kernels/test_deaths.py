@@ -101,7 +101,7 @@ async def test_a_kernel_that_ends_while_no_cell_runs_says_why_all_the_same(start
     while told["msg_type"] != "error":
         told = await client.get_iopub_msg(timeout=30)
     assert (told["parent_header"], told["content"]["ename"]) == ({}, JobCancelled.__name__)
-    await eventually(lambda: manager.provisioner._launch.code is not None)
+    await eventually(lambda: manager.provisioner._run.code is not None)
     assert (await run(client, "1"))["evalue"] == told["content"]["evalue"]
     await manager.restart_kernel()
     assert await value(client, "print(6 * 7)") == ("ok", "42\n")
