@@ -40,7 +40,7 @@ def test_one_process_speaks_with_a_job(tmp_path):
     assert mine.acquire(entry.id) is False
 
 
-def test_nobody_else_can_read_what_is_kept(tmp_path):
+def test_nobody_else_can_read_the_registry(tmp_path):
     registry = Registry(tmp_path / "kernels")
     with registry.locked():
         entry = Entry.new("slurm", "", "")
@@ -83,4 +83,20 @@ def test_the_connection_file_has_names_for_what_only_the_node_knows():
         "stdin_port": 4002,
         "control_port": 4003,
         "hb_port": 4004,
+    }
+
+
+def test_the_file_of_an_allocation_has_the_keys_that_other_releases_read(tmp_path):
+    registry = Registry(tmp_path)
+    entry = Entry.new("slurm", "work", "7")
+    registry.write(entry)
+    values = json.loads((registry.folder(entry.id) / "allocation.json").read_text())
+    assert values == {
+        "id": entry.id,
+        "scheduler": "slurm",
+        "name": "work",
+        "job_id": "",
+        "guest_of": "7",
+        "host": entry.host,
+        "pid": entry.pid,
     }
