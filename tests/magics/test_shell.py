@@ -135,6 +135,14 @@ def test_a_second_interrupt_ends_a_cell_that_does_not_listen(notebook, tmp_path)
     assert notebook["cell"].state is JobState.CANCELLED
 
 
+def test_an_interrupt_between_the_submit_and_the_wait_ends_the_cell(notebook, monkeypatch):
+    interrupt = lambda *_: signal.raise_signal(signal.SIGINT)  # noqa: E731
+    monkeypatch.setattr("batchspawner.magics.progress.Screen.headline", interrupt)
+    _, err = notebook.run("%%execute --amgr=cell\nsleep 600")
+    assert notebook["cell"].state is JobState.CANCELLED
+    assert err.endswith(f"UsageError: {notebook['cell'].ident} was interrupted\n")
+
+
 def test_the_log_and_the_list_and_the_cancelling_of_cells(notebook):
     notebook.run("%%execute --bg --amgr=cell\necho hello; sleep 600")
     cell = notebook["cell"]
