@@ -11,7 +11,7 @@ from ..errors import BatchError
 if TYPE_CHECKING:
     import argparse
 
-    from ..clusters.listing import Known
+    from ..clusters.listing import ListedJob
 
 _OPTIONS = {
     "queue": "queue (partition) of the job",
@@ -120,9 +120,9 @@ def _wait(cluster: Any) -> None:
 
 
 def _list(_arguments: argparse.Namespace) -> int:
-    from ..clusters.listing import overview
+    from ..clusters.listing import listing
 
-    known = [one for one in run(overview()) if one.record.n]
+    known = [one for one in run(listing()) if one.record.n]
     if not known:
         print("There is no cluster; start one with: batchspawner cluster start ENGINES")
         return 0
@@ -133,20 +133,20 @@ def _list(_arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _row(one: Known) -> tuple[str, ...]:
+def _row(one: ListedJob) -> tuple[str, ...]:
     state = one.status.describe() if one.status else "its scheduler does not answer"
     record = one.record
     return record.job_id, str(record.n), record.scheduler, one.profile, state
 
 
 def _stop(arguments: argparse.Namespace) -> int:
-    from ..clusters.listing import overview
+    from ..clusters.listing import listing
 
     if not (arguments.jobs or arguments.all or arguments.ended):
         return _fail("say which: JOBID, --all or --ended; see: batchspawner cluster list")
     jobs = list(arguments.jobs)
     if arguments.all or arguments.ended:
-        known = run(overview())
+        known = run(listing())
         jobs += [one.record.job_id for one in known if arguments.all and one.record.n]
         for one in known:
             if arguments.ended and one.has_ended:

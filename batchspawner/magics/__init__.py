@@ -1,4 +1,4 @@
-"""Run notebook cells as batch jobs: ``%load_ext batchspawner.magics``, then ``%%execute``.
+"""Notebook cells as batch jobs: ``%load_ext batchspawner.magics``, then ``%%execute``.
 
 A profile can set the defaults in its ``ipython_config.py``, as traits of `ExecuteMagics` or by
 names of this module::

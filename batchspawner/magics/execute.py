@@ -14,9 +14,8 @@ from ..errors import BatchError
 from .backends.selection import backend_for, names_of
 from .cell import Cell
 from .options import CellOptions, parse_line
-from .program import CellProgram
+from .program import CellProgram, PythonCellProgram
 from .progress import screen_for
-from .python import PythonCellProgram
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping

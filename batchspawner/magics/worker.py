@@ -1,4 +1,4 @@
-"""The program that runs a Python cell: the main module of the archive that `python.py` makes.
+"""The program that runs a Python cell: the main module of a `PythonCellProgram`.
 
 It imports the standard library only; the variables that it unpickles may import more.
 """

@@ -33,7 +33,7 @@ def make_key(path: Path) -> Path:
 
 
 class Sshd:
-    """Be one sshd, which lets the owner of a key in.
+    """An sshd that accepts one key.
 
     `environment` is what its sessions get; `inside` is the command that runs it elsewhere.
     """
