@@ -1,4 +1,4 @@
-"""Give each test a queue, a data folder and an IPython folder of its own."""
+"""A queue, a data folder and an IPython folder of its own for each test."""
 
 from __future__ import annotations
 

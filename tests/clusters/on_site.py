@@ -1,4 +1,4 @@
-"""Use clusters as an ordinary user of a site does; print what was seen, as JSON."""
+"""A program of an ordinary user of a site, which uses clusters, and prints the results as JSON."""
 
 from __future__ import annotations
 

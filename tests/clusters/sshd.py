@@ -1,4 +1,4 @@
-"""Run real sshds on this machine's loopback, with keys of their own."""
+"""Real sshds on the loopback interface, with keys of their own."""
 
 from __future__ import annotations
 

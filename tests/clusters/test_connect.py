@@ -98,12 +98,12 @@ def test_two_connections_have_a_profile_each(remote_site, laptop):
         assert (one.profile, other.profile) == (job, f"{job}-2")
 
 
-def test_a_job_that_does_not_exist_is_said(remote_site, laptop):
+def test_a_job_that_does_not_exist_is_reported(remote_site, laptop):
     with pytest.raises(ConnectionFailed, match=r"no \S+/profile_job_77/security/ipcontroller-cl"):
         remote_site.connect("77")
 
 
-def test_a_wrong_key_is_said(remote_site, laptop, tmp_path):
+def test_a_wrong_key_is_reported(remote_site, laptop, tmp_path):
     config = tmp_path / "config"
     config.write_text(
         remote_site.config.read_text().replace(str(remote_site.place.folder / "key"), "/dev/null")
@@ -112,13 +112,13 @@ def test_a_wrong_key_is_said(remote_site, laptop, tmp_path):
         remote_site.connect(options=("-F", str(config)))
 
 
-def test_a_host_that_does_not_answer_is_said(remote_site, laptop):
+def test_a_host_that_does_not_answer_is_reported(remote_site, laptop):
     remote_site.jump.stop()
     with pytest.raises(ConnectionFailed, match="Connection refused"):
         remote_site.connect()
 
 
-def test_a_host_that_does_not_forward_is_said(remote_site, laptop, tmp_path):
+def test_a_host_that_does_not_forward_is_reported(remote_site, laptop, tmp_path):
     key = remote_site.place.folder / "key"
     strict = Sshd(tmp_path / "strict", key, remote_site.place.environment)
     with (strict.folder / "sshd_config").open("a") as settings:

@@ -1,4 +1,4 @@
-"""Give each test its own queue, and kernels that run in its jobs."""
+"""A queue of its own for each test, and kernels that run in its jobs."""
 
 from __future__ import annotations
 

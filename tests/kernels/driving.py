@@ -1,4 +1,4 @@
-"""Drive kernels as a notebook does."""
+"""Clients that drive kernels as a notebook does."""
 
 from __future__ import annotations
 
