@@ -156,7 +156,7 @@ class BatchProvisioner(KernelProvisionerBase):
         return [_PLACEHOLDER.sub(value, word) for word in argv]
 
     async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> KernelConnectionInfo:
-        """Join or submit a job for the kernel, and return where its clients connect to.
+        """Join or submit a job for the kernel, and return the connection file of its clients.
 
         It does not wait for the job, unless the settings say so. Raises BatchError if the job is
         refused, or if the kernel was waited for and did not start.

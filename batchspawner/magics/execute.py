@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class ModuleDefaults(NamedTuple):
-    """Defaults that a profile has set by names of the package; None where it has not."""
+    """Defaults that a profile has set by names of the package; None if it has not."""
 
     wlm: str | None = None
     args: str | Mapping[str, str] | None = None
@@ -101,7 +101,7 @@ class ExecuteMagics(Magics):  # type: ignore[misc, unused-ignore]
           --bg             do not wait: go on with the next cell at once
           --amgr=VAR       put the running cell into this variable: VAR.state, VAR.log(),
                            VAR.wait_progress(), VAR.get_output(), VAR.cancel()
-          --check          fail this cell where the job fails, so that "Run All" stops
+          --check          fail this cell if the job fails, so that "Run All" stops
           --python         the cell is Python, not a script of a shell; it fails if the job does
           --in=A,B         with --python: the cell gets these variables of the notebook
           --out=C,D        with --python: the notebook gets these variables of the cell
