@@ -12,7 +12,7 @@ from .terminal import print_table
 
 if TYPE_CHECKING:
     from ..clusters import Cluster
-    from ..clusters.listing import Known
+    from ..clusters.listing import ListedJob
 
 _OPTIONS = {
     "queue": "queue (partition) of the job",
@@ -142,9 +142,9 @@ def _wait(cluster: Cluster) -> None:
 
 
 def _list(_arguments: argparse.Namespace) -> int:
-    from ..clusters.listing import overview
+    from ..clusters.listing import listing
 
-    known = [one for one in run(overview()) if one.record.n]
+    known = [one for one in run(listing()) if one.record.n]
     if not known:
         print("There is no cluster; start one with: batchspawner cluster start ENGINES")
         return 0
@@ -152,20 +152,20 @@ def _list(_arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _row(one: Known) -> tuple[str, ...]:
+def _row(one: ListedJob) -> tuple[str, ...]:
     state = one.status.describe() if one.status else "its scheduler does not answer"
     record = one.record
     return record.job_id, str(record.n), record.scheduler, one.profile, state
 
 
 def _stop(arguments: StopArguments) -> int:
-    from ..clusters.listing import overview
+    from ..clusters.listing import listing
 
     if not (arguments.jobs or arguments.all or arguments.ended):
         return _fail("name the clusters: JOBID, --all or --ended; see: batchspawner cluster list")
     jobs = list(arguments.jobs)
     if arguments.all or arguments.ended:
-        known = run(overview())
+        known = run(listing())
         jobs += [one.record.job_id for one in known if arguments.all and one.record.n]
         for one in known:
             if arguments.ended and one.has_ended:

@@ -1,6 +1,6 @@
-"""Run ipyparallel clusters as batch jobs, and reach them from anywhere over ssh.
+"""ipyparallel clusters that run as batch jobs, and connections to them over ssh.
 
-`launchers` has what ipyparallel's own `Cluster` and `ipcluster` start by the name ``batch``.
+`launchers` has the classes that ipyparallel's own `Cluster` and `ipcluster` use.
 """
 
 from __future__ import annotations

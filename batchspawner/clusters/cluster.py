@@ -1,4 +1,4 @@
-"""Run a whole ipyparallel cluster in one job: the controller, its engines, a Jupyter server."""
+"""A whole ipyparallel cluster in one job: the controller, its engines, a Jupyter server."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ..client.job_scripts import find_scheduler
 from ..errors import BatchError, OptionsError
 from .folders import JobFolder, ipython_folder, plain, records
 from .job import ClusterJob
-from .outputs import await_outputs
+from .outputs import await_outputs, new_client
 from .program import ClusterProgram, launch_command, listening
 
 if TYPE_CHECKING:
@@ -26,25 +26,24 @@ if TYPE_CHECKING:
 
     from ..jobs import JobInfo
 
-READY = 300.0
-"""Seconds from the job's start to a controller that answers, at most."""
+READY_TIMEOUT_S = 300.0
+"""How long a controller may take to answer after the job's start."""
 
 NOTEBOOKS = {"lab": "jupyterlab", "notebook": "notebook", "server": "jupyter_server"}
-"""The modules that can be a job's Jupyter server, by what people call them."""
+"""Modules of a job's Jupyter server, by the names that users know."""
 
+_HEARTBEAT = ("--HeartMonitor.period=1000", "--HeartMonitor.max_heartmonitor_misses=30")
+"""Shorter than ipyparallel's 3 s, as an engine joins with its second heartbeat; as tolerant."""
 
-_QUICK = ("--HeartMonitor.period=1000", "--HeartMonitor.max_heartmonitor_misses=30")
-"""An engine has joined after its second heartbeat: more often, and as patient as ever."""
-
-_PATIENCE, _PATIENCE_EACH = 60, 2
-"""Seconds for an engine to join, and for each: they all start at once, maybe on a few cores."""
+_REGISTRATION_TIMEOUT_S, _REGISTRATION_TIMEOUT_PER_ENGINE_S = 60, 2
+"""How long an engine may take to join, and more for many that start at once on a few cores."""
 
 
 class Cluster:
-    """Be a cluster of n engines in one job, used from code that need not await.
+    """A cluster of n engines in one job, for code that does not await.
 
-    ``with Cluster(24, nodes=2, runtime="1h") as rc:`` gives ipyparallel's client, like its own
-    `Cluster` does; without ``with``, `start`, `wait`, `client` and `stop` do it step by step.
+    ``with Cluster(24, nodes=2, runtime="1h") as rc:`` returns ipyparallel's client, like its own
+    `Cluster`; without ``with``, call `start`, `wait`, `client` and `stop`.
 
     `mpi` starts the engines as MPI ranks: True, or the command, such as ``srun`` or
     ``mpiexec --oversubscribe``. `notebook` adds a Jupyter server: ``lab``, ``notebook`` or
@@ -90,15 +89,15 @@ class Cluster:
 
     @classmethod
     def attach(cls, job_id: str) -> Cluster:
-        """Return a cluster that another process has started. Raises BatchError for an unknown one.
+        """Return a cluster that another process has started. Raises BatchError if it is unknown.
 
-        Its job may have ended; `stop` removes what is left of it then.
+        If its job has ended, `stop` removes its files.
         """
         for one in records():
             if one.job_id == job_id and one.n:
                 cluster = cls(one.n, scheduler=one.scheduler)
                 cluster._profiles = Path(one.profiles)
-                cluster._job = run(_take_up(cluster, job_id, one.folder))
+                cluster._job = run(_attach(cluster, job_id, one.folder))
                 return cluster
         raise BatchError(f"there is no cluster in job {job_id}; see: batchspawner cluster list")
 
@@ -117,7 +116,7 @@ class Cluster:
 
     @property
     def status(self) -> JobInfo | None:
-        """What the scheduler last said of the job."""
+        """The last known status of the job."""
         return self._started().status
 
     def log(self) -> str:
@@ -125,21 +124,22 @@ class Cluster:
         folder = self._started().folder
         return folder.log_tail(10_000) if folder else ""
 
-    def wait(self, timeout: float = READY) -> Cluster:
-        """Wait until the controller answers: in the queue for ever, then `timeout` seconds.
+    def wait(self, timeout: float = READY_TIMEOUT_S) -> Cluster:
+        """Wait until the controller answers; `timeout`, in seconds, counts from the job's start.
 
-        Raises JobFailed where the job ends instead, BatchError when the time is over.
+        Raises JobFailed if the job ends instead, BatchError after the timeout.
         """
         run(self._ready(timeout))
         return self
 
-    def client(self, *, engines: int | None = None, timeout: float = READY) -> Client:
-        """Return a client when so many engines (all) have joined. Raises what `wait` raises."""
-        from ipyparallel import Client
+    def client(self, *, engines: int | None = None, timeout: float = READY_TIMEOUT_S) -> Client:
+        """Return a client when so many engines, by default all, have joined.
 
+        Raises what `wait` raises.
+        """
         wanted = self.n if engines is None else engines
         self.wait(timeout)
-        client = Client(str(self.connection_file), profile_dir=str(self.profile_dir))
+        client = new_client(self.connection_file, self.profile_dir)
         try:
             self._wait_for_engines(client, wanted, timeout)
             await_outputs(client)
@@ -153,13 +153,13 @@ class Cluster:
         return self.profile_dir / "security" / "ipcontroller-client.json"
 
     def detach(self) -> None:
-        """Leave the job to itself; `attach` takes it up again, also in another process."""
+        """Stop following the job, which goes on; `attach` follows it again, in any process."""
         if self._job is not None:
             run(self._job.close())
             self._job = None
 
     def stop(self) -> None:
-        """Cancel the job, wait for its end, and remove what it has left."""
+        """Cancel the job, wait for its end, and remove its files."""
         if self._job is None:
             return
         run(self._stop(self._job))
@@ -191,10 +191,11 @@ class Cluster:
         return self.scheduler.mpi_launcher if mpi or self.nodes > 1 else ""
 
     def _program(self) -> ClusterProgram:
-        module, patience = (self.python, "-m"), max(_PATIENCE, _PATIENCE_EACH * self.n)
-        waits = f"--IPController.registration_timeout={patience}"
-        how = (*listening(self.controller_args), *_QUICK, waits, *self.controller_args)
-        flags = (f"--timeout={patience}", *(("--mpi",) if self._mpi else ()))
+        module = (self.python, "-m")
+        timeout = max(_REGISTRATION_TIMEOUT_S, _REGISTRATION_TIMEOUT_PER_ENGINE_S * self.n)
+        waits = f"--IPController.registration_timeout={timeout}"
+        how = (*listening(self.controller_args), *_HEARTBEAT, waits, *self.controller_args)
+        flags = (f"--timeout={timeout}", *(("--mpi",) if self._mpi else ()))
         return ClusterProgram(
             n=self.n,
             controller=(*module, "ipyparallel.controller", *how),
@@ -271,7 +272,7 @@ def _notebook(wanted: bool | str) -> tuple[str, ...]:
 
 
 def _is_json(path: Path) -> bool:
-    """Whether a file is there, and written to its end."""
+    """Return whether a file exists, and is complete."""
     try:
         return bool(json.loads(path.read_text()))
     except (OSError, ValueError):
@@ -282,7 +283,7 @@ def _remove(profile: Path) -> None:
     shutil.rmtree(profile, ignore_errors=True)
 
 
-async def _take_up(cluster: Cluster, job_id: str, folder: JobFolder) -> ClusterJob:
+async def _attach(cluster: Cluster, job_id: str, folder: JobFolder) -> ClusterJob:
     job = ClusterJob(BatchClient(cluster.scheduler), job_id, folder)
     await job.known()
     return job

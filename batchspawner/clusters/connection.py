@@ -1,4 +1,4 @@
-"""Reach a cluster in a job from anywhere: one ssh connection, and a local IPython profile."""
+"""Connection to a cluster on another host: one ssh connection, and a local IPython profile."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ..errors import ConnectionFailed
 from ..ssh import Ssh
 from .folders import plain
 from .local_profile import LinkFolder, clean
-from .outputs import await_outputs
+from .outputs import await_outputs, new_client
 from .remote_files import LOCAL, find, is_folder, rewritten
 from .tunnel import ClusterTunnel
 
@@ -25,28 +25,28 @@ if TYPE_CHECKING:
 
     from ipyparallel import Client
 
-    from .remote_files import Found
+    from .remote_files import RemoteFiles
 
 log = logging.getLogger(__name__)
 
-_LOOK_AGAIN = 2.0
-"""Seconds between two looks for files that are awaited."""
+_POLL_INTERVAL_S = 2.0
+"""How often we look for connection files that do not exist yet."""
 
 
 class Connection:
-    """Be connected to a cluster until `close`; ipyparallel finds it by its `profile`.
+    """A connection to a cluster, until `close`; ipyparallel finds it by its `profile`.
 
-    Where the connection is cut, it is made again with the same local ports, so that clients go
-    on. `connect` makes one.
+    If it is lost, it is made again with the same local ports, so that clients go on. Made by
+    `connect`.
     """
 
-    def __init__(self, folder: LinkFolder, tunnel: ClusterTunnel, found: Found) -> None:
+    def __init__(self, folder: LinkFolder, tunnel: ClusterTunnel, found: RemoteFiles) -> None:
         self.folder = folder
         self.tunnel = tunnel
         self.found = found
         self.notebook_url = ""
         self.files: dict[str, Path] = {}
-        self._keeper: asyncio.Task[None] | None = None
+        self._tunnel_task: asyncio.Task[None] | None = None
         atexit.register(self.close)
 
     @property
@@ -60,29 +60,27 @@ class Connection:
 
     @property
     def trouble(self) -> str:
-        """Why the connection is down at the moment; empty where it is not."""
+        """Why the connection is down at the moment; empty if it is not."""
         return self.tunnel.trouble
 
     @property
     def is_over(self) -> bool:
         """Whether the controller has ended, or the connection was closed."""
-        return self._keeper is None or self._keeper.done()
+        return self._tunnel_task is None or self._tunnel_task.done()
 
     def client(self) -> Client:
         """Return ipyparallel's client of the cluster."""
-        from ipyparallel import Client
-
-        client = Client(str(self.connection_file), profile_dir=str(self.folder.profile))
+        client = new_client(self.connection_file, self.folder.profile)
         await_outputs(client)
         return client
 
     def open_notebook(self) -> str:
-        """Show the job's Jupyter server in the browser; return the page that was opened."""
+        """Open the job's Jupyter server in the browser; return the page that was opened."""
         if not self.notebook_url:
             raise ConnectionFailed(
                 "this connection does not lead to a Jupyter server; connect with notebook=True"
             )
-        # The address has the server's token, and others can read a command's arguments.
+        # The address has the server's token, and other users can read a command's arguments.
         url = html.escape(self.notebook_url, quote=True)
         page = self.folder.write(
             "notebook.html", f'<meta http-equiv="refresh" content="0; url={url}">\n'
@@ -95,7 +93,7 @@ class Connection:
         run(self._over())
 
     def close(self) -> None:
-        """End the connection and remove what it has made on this machine."""
+        """End the connection and remove its files on this machine."""
         atexit.unregister(self.close)
         run(self._end())
 
@@ -106,14 +104,14 @@ class Connection:
         self.close()
 
     async def _over(self) -> None:
-        if self._keeper is not None:
-            await asyncio.shield(self._keeper)
+        if self._tunnel_task is not None:
+            await asyncio.shield(self._tunnel_task)
 
     async def _end(self) -> None:
-        keeper, self._keeper = self._keeper, None
-        if keeper is not None:
-            keeper.cancel()
-            await asyncio.gather(keeper, return_exceptions=True)
+        task, self._tunnel_task = self._tunnel_task, None
+        if task is not None:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
             await self.tunnel.close()
             self.folder.end()
 
@@ -130,10 +128,10 @@ class Connection:
                     f"ipcontroller-{kind}.json", rewritten(info, ports)
                 )
         if notebook:
-            await self._lead_to_notebook()
-        self._keeper = asyncio.ensure_future(self.tunnel.keep(first))
+            await self._forward_notebook()
+        self._tunnel_task = asyncio.ensure_future(self.tunnel.keep(first))
 
-    async def _lead_to_notebook(self) -> None:
+    async def _forward_notebook(self) -> None:
         end, server = self.found.notebook, self.found.server
         if end is None:
             raise ConnectionFailed(
@@ -158,9 +156,10 @@ def connect(
 ) -> Connection:
     """Connect to a cluster on another host: by its job's id, or its profile's folder there.
 
-    ``with connect("daint", "1234") as link: rc = link.client()``. `notebook` leads to the job's
-    Jupyter server too. `wait` is how many seconds the files may need to appear. `options` are
-    ssh's own; with `terminal` it may ask for a password there. Raises ConnectionFailed.
+    ``with connect("daint", "1234") as link: rc = link.client()``. With `notebook`, the job's
+    Jupyter server can be reached, too. The connection files may take `wait` seconds to appear.
+    `options` are those of ssh; with `terminal` it may ask for a password there. Raises
+    ConnectionFailed.
     """
     return run(_connect(host, where, notebook, wait, cluster_id, options, terminal))
 
@@ -185,7 +184,7 @@ async def _connect(
         folder.note(ssh, {})
         await ssh.open()
         folder.note(ssh, {})
-        found = await _found(ssh, where, cluster_id, notebook, wait)
+        found = await _find_files(ssh, where, cluster_id, notebook, wait)
         link = Connection(folder, tunnel, found)
         await link.open(notebook=notebook)
     except BaseException:
@@ -196,7 +195,9 @@ async def _connect(
     return link
 
 
-async def _found(ssh: Ssh, where: str, cluster_id: str, notebook: bool, wait: float) -> Found:
+async def _find_files(
+    ssh: Ssh, where: str, cluster_id: str, notebook: bool, wait: float
+) -> RemoteFiles:
     waited = 0.0
     while True:
         try:
@@ -206,8 +207,8 @@ async def _found(ssh: Ssh, where: str, cluster_id: str, notebook: bool, wait: fl
         except ConnectionFailed:
             if waited >= wait:
                 raise
-        await asyncio.sleep(_LOOK_AGAIN)
-        waited += _LOOK_AGAIN
+        await asyncio.sleep(_POLL_INTERVAL_S)
+        waited += _POLL_INTERVAL_S
 
 
 def _profile_name(where: str) -> str:

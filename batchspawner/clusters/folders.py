@@ -1,4 +1,4 @@
-"""Keep what belongs to one job of a cluster in a folder that only its owner can read."""
+"""Folders of the jobs of clusters, and of connections, which only their owner can read."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 from ..errors import BatchError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from typing_extensions import Self
 
 LOG = "log.txt"
@@ -25,7 +27,7 @@ _TEXTS = ("scheduler", "tag", "profiles", "job_id")
 
 
 def data_folder(kind: str) -> Path:
-    """Return where the folders of all clusters, or of all connections, are."""
+    """Return the parent folder of all clusters, or of all connections."""
     base = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
     return Path(base) / "batchspawner" / kind
 
@@ -36,7 +38,7 @@ def ipython_folder() -> Path:
 
 
 class PrivateFolder:
-    """Hold files that only their owner can read."""
+    """A folder of files that only their owner can read."""
 
     kind = ""
 
@@ -45,7 +47,7 @@ class PrivateFolder:
 
     @classmethod
     def create(cls) -> Self:
-        """Make a new folder of mode 0700. Raises BatchError where that is impossible."""
+        """Make a new folder of mode 0700. Raises BatchError if that is impossible."""
         path = data_folder(cls.kind) / secrets.token_hex(8)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -67,34 +69,34 @@ class PrivateFolder:
         return [cls(path) for path in sorted(found, key=lambda one: one.stat().st_mtime)]
 
     def write(self, name: str, text: str) -> Path:
-        """Write a file of mode 0600, whole or not at all."""
+        """Write a file of mode 0600, atomically."""
         return write_private(self.path / name, text)
 
-    def remember(self, values: dict[str, Any]) -> None:
-        """Keep what has to be known by who did not make the folder."""
+    def write_record(self, values: Mapping[str, object]) -> None:
+        """Write a record for other processes."""
         self.write(_RECORD, json.dumps(values))
 
-    def remembered(self) -> dict[str, Any]:
-        """Return what `remember` kept; of what cannot be read, nothing is known."""
+    def read_record(self) -> dict[str, Any]:
+        """Return the record; it is empty if it cannot be read."""
         try:
-            found = json.loads((self.path / _RECORD).read_text())
+            found: object = json.loads((self.path / _RECORD).read_text())
         except (OSError, ValueError):
             return {}
         return found if isinstance(found, dict) else {}
 
     def remove(self) -> None:
-        """Remove the folder with all that is in it."""
+        """Remove the folder and its files."""
         shutil.rmtree(self.path, ignore_errors=True)
 
 
 class JobFolder(PrivateFolder):
-    """Hold the files of one job: its program, its log, and what has to be known to end it."""
+    """The files of one job: its program, its log, and its record."""
 
     kind = "clusters"
 
     @classmethod
     def existing(cls, path: str) -> JobFolder | None:
-        """Return a folder that another process has made, None where it is gone."""
+        """Return a folder that another process has made, or None if it is gone."""
         return cls(Path(path)) if path and Path(path).is_dir() else None
 
     @property
@@ -103,13 +105,13 @@ class JobFolder(PrivateFolder):
         return self.path / LOG
 
     def record(self) -> ClusterRecord:
-        """Return what its `ClusterRecord` kept; of what cannot be read, nothing is known."""
-        found = self.remembered()
+        """Return the record of the job; its fields are empty if it cannot be read."""
+        found = self.read_record()
         texts = {name: str(found.get(name, "")) for name in _TEXTS}
         return ClusterRecord(self, n=int(found.get("n", 0)), **texts)
 
     def logs_of_elements(self) -> list[Path]:
-        """Return the files with what the elements of an array print, one for each that started."""
+        """Return the log files of the elements of an array, one for each that has started."""
         return sorted(self.path.glob(f"{ELEMENT}.*"))
 
     def log_tail(self, lines: int = 20) -> str:
@@ -123,10 +125,10 @@ class JobFolder(PrivateFolder):
 
 @dataclass(frozen=True)
 class ClusterRecord:
-    """Say what is known of a job by the folder that it was submitted with.
+    """Record of a job in its folder.
 
-    A job without an id was being submitted when its submitter ended; its tag can find it. Only
-    whole clusters have a number of engines.
+    A job without an id was being submitted when its process ended; it can be found by its tag.
+    Only whole clusters have a number of engines, `n`.
     """
 
     folder: JobFolder
@@ -136,30 +138,31 @@ class ClusterRecord:
     profiles: str = ""
     job_id: str = ""
 
-    def keep(self) -> None:
-        """Write it into the folder, for who has not submitted the job."""
-        self.folder.remember({"n": self.n, **{name: getattr(self, name) for name in _TEXTS}})
+    def write(self) -> None:
+        """Write the record into the folder, for other processes."""
+        texts = {name: str(getattr(self, name)) for name in _TEXTS}
+        self.folder.write_record({"n": self.n, **texts})
 
     def submitted(self, job_id: str) -> ClusterRecord:
-        """Keep the job's id, and tell it to the job itself."""
+        """Return the record with the job's id; write it for other processes and the job itself."""
         record = replace(self, job_id=job_id)
-        record.keep()
+        record.write()
         self.folder.write(_JOB_ID, f"{plain(job_id)}\n")
         return record
 
 
 def records() -> list[ClusterRecord]:
-    """Return what is known of all jobs of this user, oldest first."""
+    """Return the records of all jobs of this user, oldest first."""
     return [folder.record() for folder in JobFolder.all()]
 
 
 def plain(job_id: str) -> str:
-    """Return a job's id as part of the name of a file, and of an IPython profile."""
+    """Return a job's id without what cannot be in the name of a file or an IPython profile."""
     return re.sub(r"[^A-Za-z0-9_.-]+", "-", job_id)
 
 
 def write_private(path: Path, text: str) -> Path:
-    """Write a file of mode 0600, whole or not at all."""
+    """Write a file of mode 0600, atomically."""
     part = path.with_suffix(".part")
     with open(part, "w", opener=_private) as file:
         file.write(text)

@@ -1,7 +1,7 @@
-"""Run one job of a cluster: submit its program, know how it fares, end it, clean up after it.
+"""One job of a cluster: its submission, its status, its end.
 
-Everything here runs in the library's own thread (`blocking.start`), so that a job is watched
-also while its caller has no event loop.
+Everything here runs in the library's own thread (`blocking_client.start`), so that a job is also
+watched while its caller runs no event loop.
 """
 
 from __future__ import annotations
@@ -25,27 +25,27 @@ if TYPE_CHECKING:
     from .folders import JobFolder
     from .program import ClusterProgram
 
-_STARTING, _RUNNING = 2.0, 10.0
-"""Seconds between two looks at a job, while it starts and later."""
+_START_POLL_INTERVAL_S, _POLL_INTERVAL_S, _CANCEL_POLL_INTERVAL_S = 2.0, 10.0, 0.5
+"""How often the scheduler is asked about a job: while it starts, later, and after a cancel."""
 
-_YOUNG = 60.0
-"""Seconds of a job's life in which what cannot work mostly shows."""
+_START_PHASE_S = 60.0
+"""How long a job counts as starting once it runs: most failures show in this time."""
 
-_LOOK = 0.5
-"""Seconds between two looks whether the elements of an array have started."""
+_ELEMENTS_POLL_INTERVAL_S = 0.5
+"""How often we look whether the elements of an array have started."""
 
-_END = 30.0
-"""Seconds that a cancelled job may take to end before nobody waits any more."""
+_CANCEL_TIMEOUT_S = 30.0
+"""How long we wait for the end of a cancelled job."""
 
-_LIVE_ON = "trap : INT USR1 USR2"
-"""What keeps a signal that is for the engines from ending the job's shell."""
+_IGNORE_SIGNALS = "trap : INT USR1 USR2"
+"""Command that keeps signals for the engines from ending the job's shell."""
 
 SHELL = "/bin/bash"
 PROGRAM = "program.sh"
 
 
 class ClusterJob:
-    """Hold a submitted job, or an array of jobs, and follow it."""
+    """A submitted job, or an array of jobs."""
 
     def __init__(
         self, client: BatchClient, job_id: str, folder: JobFolder | None, elements: int = 1
@@ -54,8 +54,8 @@ class ClusterJob:
         self.job_id = job_id
         self.folder = folder
         self._elements = elements
-        self._watch = client.watch(job_id, _STARTING)
-        self._told: list[Callable[[JobInfo], None]] = []
+        self._watch = client.watch(job_id, _START_POLL_INTERVAL_S)
+        self._callbacks: list[Callable[[JobInfo], None]] = []
         self._task = asyncio.ensure_future(self._follow())
 
     @classmethod
@@ -71,13 +71,13 @@ class ClusterJob:
         variables: Mapping[str, object] | None = None,
         resources: Mapping[str, Any],
     ) -> ClusterJob:
-        """Hand the program over. Raises what `job_request` and `BatchClient.submit` raise.
+        """Submit a program. Raises what `job_request` and `BatchClient.submit` raise.
 
         `n` and `profiles` (the folder of the job's profile) are for a whole cluster.
         """
         client = BatchClient(find_scheduler(scheduler))
         path = folder.write(PROGRAM, program.render(folder))
-        wanted = {**resources, "prologue": f"{_LIVE_ON}\n{resources.get('prologue', '')}".strip()}
+        prologue = f"{_IGNORE_SIGNALS}\n{resources.get('prologue', '')}".strip()
         request = job_request(
             client.scheduler,
             f"{SHELL} {path}",
@@ -86,60 +86,60 @@ class ClusterJob:
             log=str(folder.log),
             variables=variables,
             elements=program.elements,
-            **wanted,
+            **{**resources, "prologue": prologue},
         )
         record = ClusterRecord(folder, client.scheduler.name, request.tag, n, profiles)
-        record.keep()
+        record.write()
         job_id = await client.submit(request)
         record.submitted(job_id)
         return cls(client, job_id, folder, program.elements)
 
     @property
     def status(self) -> JobInfo | None:
-        """What the scheduler last said, or None before it has said anything."""
+        """The last known status of the job, or None before there is one."""
         return self._watch.status
 
     def when_ended(self, call: Callable[[JobInfo], None]) -> None:
-        """Have a function called, in the library's thread, when the job has ended."""
-        self._told.append(call)
+        """Call a function, in the library's thread, when the job has ended."""
+        self._callbacks.append(call)
 
     async def known(self) -> JobInfo:
-        """Wait until the scheduler has said something about the job."""
+        """Wait for the next status of the job, and return it."""
         return await self._watch.change()
 
     async def running(self) -> JobInfo:
-        """Wait, as long as it takes, until the job runs. Raises a JobFailed where it ended.
+        """Wait, without a limit, until the job runs. Raises JobFailed if it ends instead.
 
         An array runs when all its elements have started.
         """
         status = await self._watch.until(_has_started)
         while not status.is_final and self._is_partly_waiting():
             with contextlib.suppress(asyncio.TimeoutError):
-                status = await within(_LOOK, self.ended())
+                status = await within(_ELEMENTS_POLL_INTERVAL_S, self.ended())
         if status.is_final:
             raise self.failure(status)
         return status
 
     def _is_partly_waiting(self) -> bool:
-        """Whether elements of an array have not started: each that has keeps a log."""
+        """Return whether elements of an array have not started: each that has writes a log."""
         if self._elements == 1 or self.folder is None:
             return False
         return len(self.folder.logs_of_elements()) < self._elements
 
     def failure(self, status: JobInfo) -> BatchError:
-        """Return the error that says how the job ended, with the end of its log."""
+        """Return the error that describes how the job ended, with the end of its log."""
         tail = self.folder.log_tail() if self.folder else ""
         error = failure_of(status, tail)
         return error or BatchError(f"job {self.job_id} ended by itself\n{tail}".strip())
 
-    def last_words(self, *, said: bool = True) -> str:
-        """Return how the job fares; with `said`, the last line that it printed where it failed."""
+    def describe(self, *, with_log: bool = True) -> str:
+        """Return the status of the job; `with_log` adds the last line of the log of a failure."""
         status = self.status
-        words = status.describe() if status else "unknown"
-        if not said or status is None or not status.is_final or status.succeeded:
-            return words
+        text = status.describe() if status else "unknown"
+        if not with_log or status is None or not status.is_final or status.succeeded:
+            return text
         line = self.folder.log_tail(1) if self.folder else ""
-        return f"{words}: {line}" if line else words
+        return f"{text}: {line}" if line else text
 
     async def ended(self) -> JobInfo:
         """Wait until the job has ended."""
@@ -150,14 +150,14 @@ class ClusterJob:
         await self.client.signal(self.job_id, number)
 
     async def cancel(self) -> JobInfo | None:
-        """End the job and wait, a bounded time, until it has ended."""
+        """Cancel the job, wait a limited time for its end, and return its status."""
         status = self.status
         if status is None or not status.is_final:
             await self.client.cancel(self.job_id)
-        self._watch.interval = 0.5
+        self._watch.interval = _CANCEL_POLL_INTERVAL_S
         self._watch.hurry()
         with contextlib.suppress(asyncio.TimeoutError):
-            status = await within(_END, self.ended())
+            status = await within(_CANCEL_TIMEOUT_S, self.ended())
         return status
 
     async def close(self) -> None:
@@ -171,10 +171,10 @@ class ClusterJob:
         status = await self._watch.until(_has_started)
         if not status.is_final:
             with contextlib.suppress(asyncio.TimeoutError):
-                await within(_YOUNG, self.ended())
-            self._watch.interval = _RUNNING
+                await within(_START_PHASE_S, self.ended())
+            self._watch.interval = _POLL_INTERVAL_S
             status = await self.ended()
-        for call in self._told:
+        for call in self._callbacks:
             call(status)
 
 

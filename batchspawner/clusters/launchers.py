@@ -1,8 +1,10 @@
-"""Let ipyparallel start its controller and its engines as jobs of any scheduler.
+"""Launchers, by which ipyparallel starts its controller and its engines as jobs.
 
 ipyparallel finds the classes by their entry points: ``batchspawner`` for this machine's
 scheduler, ``batch-slurm`` and so on for one by its name. (``batch`` is a name that it uses
 itself, too.) Its own `Cluster` and `ipcluster` call the methods.
+
+https://ipyparallel.readthedocs.io/en/latest/reference/launchers.html
 """
 
 from __future__ import annotations
@@ -10,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import signal as signals
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from ipyparallel.cluster.launcher import (
     BaseLauncher,
@@ -22,26 +24,23 @@ from ipyparallel.cluster.launcher import (
 from traitlets import Bool, Dict, Integer, List, Unicode
 
 from ..client.batch_client import BatchClient
-from ..client.blocking_client import run, start
+from ..client.blocking_client import elsewhere, run, start
 from ..client.job_scripts import find_scheduler
+from ..concurrency import within
 from ..errors import BatchError, SubmitError
 from .folders import JobFolder
 from .job import ClusterJob
 from .program import ClusterProgram, launch_command, listening
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
-
     from ..jobs import JobInfo
 
-T = TypeVar("T")
-
-REGISTRATION = 60
-"""Seconds that an engine waits for the controller's answer: it may be busy with hundreds."""
+_REGISTRATION_TIMEOUT_S = 60
+"""How long an engine waits for the controller's answer: that may be busy with hundreds."""
 
 
 class JobLauncher(BaseLauncher):  # type: ignore[misc]
-    """Start, follow and end jobs: what controllers and engines have in common."""
+    """Launcher of jobs: what controllers and engines have in common."""
 
     scheduler = Unicode(
         "auto", config=True, help="Name of the scheduler; auto finds the one of this machine."
@@ -50,7 +49,7 @@ class JobLauncher(BaseLauncher):  # type: ignore[misc]
     account = Unicode(config=True, help="Account that pays for the job.")
     runtime = Unicode(config=True, help="How long the job may run, such as 2h or 1-12:00:00.")
     memory = Unicode(config=True, help="Memory of the job on a node, such as 4G.")
-    nprocs = Unicode(config=True, help="Cores of the job, of each engine where it has several.")
+    nprocs = Unicode(config=True, help="Cores of the job, of each engine if it has several.")
     nodes = Unicode(config=True, help="Nodes of the job.")
     gpus = Unicode(config=True, help="GPUs of the job.")
     resources = Dict(config=True, help="Anything else that a job can ask for, by its name.")
@@ -65,23 +64,23 @@ class JobLauncher(BaseLauncher):  # type: ignore[misc]
 
     @classmethod
     def from_dict(cls, d: dict[str, Any], **kwargs: Any) -> JobLauncher:
-        """Take up jobs that another process has submitted. Raises NotRunning.
+        """Return a launcher of jobs that another process has submitted. Raises NotRunning.
 
         `Cluster.from_file` calls it.
         """
         launcher: JobLauncher = super().from_dict(d, **kwargs)
         launcher.state = "before"
-        launcher._jobs = run(launcher._take_up())
+        launcher._jobs = run(launcher._load_jobs())
         ended = launcher._ended
         if len(ended) == len(launcher._jobs):
             launcher._finish(ended)
             raise NotRunning("; ".join(f"job {one.job_id}: {one.describe()}" for one in ended))
         launcher.notify_start(launcher._ids)
-        launcher._expect_the_end()
+        launcher._watch_for_end()
         return launcher
 
     def find_args(self) -> list[str]:
-        """Name what is started, for ipyparallel's log."""
+        """Return a description of what is started, for ipyparallel's log."""
         return [f"{self.scheduler} job"]
 
     @property
@@ -102,11 +101,13 @@ class JobLauncher(BaseLauncher):  # type: ignore[misc]
 
     async def join(self, timeout: float | None = None) -> None:
         """Wait until all jobs have ended. Raises TimeoutError."""
-        waits = [_there(job.ended()) for job in self._jobs]
         try:
-            await asyncio.wait_for(asyncio.gather(*waits), timeout)
+            await within(timeout, self._all_ended())
         except asyncio.TimeoutError:
             raise TimeoutError(f"jobs {self._ids} did not end in {timeout} seconds") from None
+
+    async def _all_ended(self) -> None:
+        await asyncio.gather(*(elsewhere(job.ended()) for job in self._jobs))
 
     async def signal(self, sig: int | str) -> None:
         """Send a signal, by number or by name, to the jobs that run."""
@@ -115,13 +116,13 @@ class JobLauncher(BaseLauncher):  # type: ignore[misc]
             raise LauncherError(f"{sig!r} is not the name of a signal")
         for job in self._jobs:
             if job.status is None or not job.status.is_final:
-                await _there(job.signal(number))
+                await elsewhere(job.signal(number))
 
     async def stop(self) -> None:
         """Cancel the jobs and return when they have ended."""
         self._stopping = True
         results = await asyncio.gather(
-            *(_there(job.cancel()) for job in self._jobs), return_exceptions=True
+            *(elsewhere(job.cancel()) for job in self._jobs), return_exceptions=True
         )
         self._finish(self._ended)
         for result in results:
@@ -129,7 +130,7 @@ class JobLauncher(BaseLauncher):  # type: ignore[misc]
                 raise result
 
     def get_output(self, remove: bool = False) -> str:
-        """Return what the jobs have printed; `remove` is said when they have ended."""
+        """Return what the jobs have printed; with `remove`, when they have ended, for good."""
         if self._output is None:
             logs = [job.folder.log_tail(self.output_limit) for job in self._jobs if job.folder]
             output = "\n".join(filter(None, logs))
@@ -142,12 +143,12 @@ class JobLauncher(BaseLauncher):  # type: ignore[misc]
         return self._output
 
     async def _submit(self, program: ClusterProgram, *, tasks: str = "") -> None:
-        wanted = {
+        resources = {
             **{name: getattr(self, name) for name in _RESOURCES if getattr(self, name)},
             **self.resources,
         }
-        job = await _there(
-            _submitted(program, self.scheduler, self.identifier, {"tasks": tasks}, wanted)
+        job = await elsewhere(
+            _submit(program, self.scheduler, self.identifier, {"tasks": tasks}, resources)
         )
         self._jobs.append(job)
         self.scheduler = job.client.scheduler.name
@@ -157,21 +158,21 @@ class JobLauncher(BaseLauncher):  # type: ignore[misc]
         ]
         self.log.info("Submitted job %s to %s", job.job_id, job.client.scheduler.title)
 
-    def _submitted_all(self) -> None:
-        """Tell ipyparallel that the jobs exist, so that its cluster file can end them."""
+    def _all_submitted(self) -> None:
+        """Report the jobs to ipyparallel, so that they are in its cluster file."""
         self.notify_start(self._ids)
-        self._expect_the_end()
+        self._watch_for_end()
         if self.parent is not None and hasattr(self.parent, "update_cluster_file"):
             self.parent.update_cluster_file()
 
     async def _running(self) -> None:
-        """Wait, as long as it takes, until all jobs run. Raises LauncherError."""
+        """Wait, without a limit, until all jobs run. Raises LauncherError."""
         try:
-            await asyncio.gather(*(_there(job.running()) for job in self._jobs))
+            await asyncio.gather(*(elsewhere(job.running()) for job in self._jobs))
         except BatchError as error:
             raise LauncherError(f"{self.name}: {error}") from error
 
-    async def _take_up(self) -> list[ClusterJob]:
+    async def _load_jobs(self) -> list[ClusterJob]:
         client = BatchClient(find_scheduler(self.scheduler))
         jobs = []
         for one in self.jobs_state:
@@ -180,12 +181,12 @@ class JobLauncher(BaseLauncher):  # type: ignore[misc]
         await asyncio.gather(*(job.known() for job in jobs))
         return jobs
 
-    def _expect_the_end(self) -> None:
+    def _watch_for_end(self) -> None:
         for job in self._jobs:
             job.when_ended(self._job_ended)
 
     def _job_ended(self, status: JobInfo) -> None:
-        """Take note of an end; the library's thread calls it."""
+        """Finish when the last job has ended; the library's thread calls it."""
         self.log.debug("Job %s ended: %s", status.job_id, status.describe())
         ended = self._ended
         if len(ended) < len(self._jobs):
@@ -193,13 +194,13 @@ class JobLauncher(BaseLauncher):  # type: ignore[misc]
         if self.loop.asyncio_loop.is_running():
             self.loop.add_callback(self._finish, ended)
         else:
-            # Whoever called us is between two calls, each with an event loop of its own.
+            # Our caller runs an event loop for each call, and is between two calls.
             self._finish(ended)
 
     def _finish(self, ended: list[JobInfo]) -> None:
         if self.state != "after":
             asked = self._stopping
-            reasons = {job.job_id: job.last_words(said=not asked) for job in self._jobs}
+            reasons = {job.job_id: job.describe(with_log=not asked) for job in self._jobs}
             code = 0 if asked else _exit_code(ended)
             self.notify_stop({"exit_code": code, "jobs": reasons})
         for job in self._jobs:
@@ -207,7 +208,7 @@ class JobLauncher(BaseLauncher):  # type: ignore[misc]
 
 
 class JobControllerLauncher(JobLauncher, ControllerLauncher):  # type: ignore[misc]
-    """Start the controller as a job of its own."""
+    """Launcher of the controller, as a job of its own."""
 
     entrypoint_name = "batchspawner"
 
@@ -221,15 +222,15 @@ class JobControllerLauncher(JobLauncher, ControllerLauncher):  # type: ignore[mi
             environment=self.environment,
         )
         for path in self.connection_files.values():
-            # An old one would be taken for the new controller's.
+            # A file of an earlier controller would be taken for that of the new one.
             Path(path).unlink(missing_ok=True)
         await self._submit(program)
-        self._submitted_all()
+        self._all_submitted()
 
     async def get_connection_info(self, timeout: float | None = None) -> dict[str, Any]:
         """Return what engines and clients need to connect; `timeout` counts from the job's start.
 
-        Raises LauncherError where the job ended instead.
+        Raises LauncherError if the job ends instead.
         """
         await self._running()
         limit = () if timeout is None else (timeout,)
@@ -238,14 +239,14 @@ class JobControllerLauncher(JobLauncher, ControllerLauncher):  # type: ignore[mi
 
 
 class JobEngineSetLauncher(JobLauncher, EngineLauncher):  # type: ignore[misc]
-    """Start engines as one job, or as an array whose engines join as they start."""
+    """Launcher of engines, as one job, or as an array whose engines join as they start."""
 
     entrypoint_name = "batchspawner"
 
     engines_per_job = Integer(
         0,
         config=True,
-        help="Engines in each job, which are an array where the scheduler has arrays; 0 puts all "
+        help="Engines in each job. The jobs are an array if the scheduler has arrays; 0 puts all "
         "engines into one job.",
     )
     mpi = Unicode(
@@ -257,7 +258,7 @@ class JobEngineSetLauncher(JobLauncher, EngineLauncher):  # type: ignore[misc]
         True,
         config=True,
         help="Return from the start when the jobs run, so that ipyparallel's timeouts count "
-        "from then. Where it is off, engines join whenever they start.",
+        "from then. If it is off, engines join whenever they start.",
     )
 
     async def start(self, n: int) -> None:
@@ -270,12 +271,12 @@ class JobEngineSetLauncher(JobLauncher, EngineLauncher):  # type: ignore[misc]
                 await self._start_jobs(1, rest)
         finally:
             if self._jobs:
-                self._submitted_all()
+                self._all_submitted()
         if self.wait_until_running:
             await self._running()
 
     async def _start_jobs(self, count: int, n: int) -> None:
-        """Submit so many jobs of n engines each: as an array, where there are such."""
+        """Submit so many jobs of n engines each, as an array if the scheduler has arrays."""
         scheduler = find_scheduler(self.scheduler)
         size = count if scheduler.arrays else 1
         while count:
@@ -296,7 +297,12 @@ class JobEngineSetLauncher(JobLauncher, EngineLauncher):  # type: ignore[misc]
         program = ClusterProgram(
             n=n,
             elements=elements,
-            engine=(*self.engine_cmd, f"--timeout={REGISTRATION}", *mpi, *self.engine_args),
+            engine=(
+                *self.engine_cmd,
+                f"--timeout={_REGISTRATION_TIMEOUT_S}",
+                *mpi,
+                *self.engine_args,
+            ),
             launch=launch_command(self.mpi, n),
             profile=self.profile_dir,
             connection=self.connection_files["engine"],
@@ -309,30 +315,30 @@ class JobEngineSetLauncher(JobLauncher, EngineLauncher):  # type: ignore[misc]
 _RESOURCES = ("queue", "account", "runtime", "memory", "nprocs", "nodes", "gpus")
 
 
-async def _submitted(
+async def _submit(
     program: ClusterProgram,
     scheduler: str,
     name: str,
-    variables: dict[str, Any],
-    wanted: dict[str, Any],
+    variables: dict[str, str],
+    resources: dict[str, Any],
 ) -> ClusterJob:
     folder = JobFolder.create()
     try:
         return await ClusterJob.submit(
-            program, folder, scheduler=scheduler, name=name, variables=variables, resources=wanted
+            program,
+            folder,
+            scheduler=scheduler,
+            name=name,
+            variables=variables,
+            resources=resources,
         )
     except BaseException:
         folder.remove()
         raise
 
 
-async def _there(work: Coroutine[object, object, T]) -> T:
-    """Do something in the library's own thread, and wait for it in this one."""
-    return await asyncio.wrap_future(start(work))
-
-
 def _exit_code(ended: list[JobInfo]) -> int | str:
-    """Return 0 where all jobs succeeded, else what says most about one that did not."""
+    """Return 0 if all jobs succeeded, else the exit status, signal or state of one that failed."""
     for one in ended:
         if not one.succeeded:
             return one.exit_code or (one.signal and -one.signal) or one.describe()

@@ -1,4 +1,4 @@
-"""Say which clusters a user has, and how their jobs fare; remove what ended ones have left."""
+"""Listing of a user's clusters, with the status of their jobs."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from .folders import ClusterRecord, plain, records
 if TYPE_CHECKING:
     from ..jobs import JobInfo
 
-_ANSWER = 30.0
-"""Seconds that a scheduler has to say how the jobs fare."""
+_QUERY_TIMEOUT_S = 30.0
+"""How long a scheduler may take to report the status of a job."""
 
-_SUBMITTING = 600.0
-"""Seconds after which a job without an id is no longer being submitted."""
+_SUBMIT_TIMEOUT_S = 600.0
+"""Age of a job without an id after which its submission counts as failed."""
 
 
 @dataclass(frozen=True)
-class Known:
-    """Hold a job's record and status, None where its scheduler does not answer."""
+class ListedJob:
+    """Record and status of a job; the status is None if its scheduler does not answer."""
 
     record: ClusterRecord
     status: JobInfo | None
@@ -48,27 +48,27 @@ class Known:
             shutil.rmtree(profile, ignore_errors=True)
 
 
-async def overview() -> list[Known]:
-    """Return all jobs of clusters of this user that are known here, oldest first."""
-    found = await asyncio.gather(*map(_known, records()))
+async def listing() -> list[ListedJob]:
+    """Return all jobs of this user's clusters, oldest first."""
+    found = await asyncio.gather(*map(_listed, records()))
     return [one for one in found if one is not None]
 
 
-async def _known(record: ClusterRecord) -> Known | None:
+async def _listed(record: ClusterRecord) -> ListedJob | None:
     try:
         client = BatchClient(find_scheduler(record.scheduler))
         if not record.job_id:
             ids = await client.find(record.tag)
             if not ids:
-                _forget(record)
+                _remove_unsubmitted(record)
                 return None
             record = record.submitted(ids[0])
-        return Known(record, await within(_ANSWER, client.status(record.job_id)))
+        return ListedJob(record, await within(_QUERY_TIMEOUT_S, client.status(record.job_id)))
     except (LookupError, SchedulerError, asyncio.TimeoutError):
-        return Known(record, None)
+        return ListedJob(record, None)
 
 
-def _forget(record: ClusterRecord) -> None:
-    """Remove the folder of a job that was never submitted."""
-    if time.time() - record.folder.path.stat().st_mtime > _SUBMITTING:
+def _remove_unsubmitted(record: ClusterRecord) -> None:
+    """Remove the folder of a job whose submission has failed."""
+    if time.time() - record.folder.path.stat().st_mtime > _SUBMIT_TIMEOUT_S:
         record.folder.remove()

@@ -1,4 +1,4 @@
-"""Say what runs in a job of a cluster: controller, engines, a Jupyter server."""
+"""The shell program of a cluster's job: controller, engines, a Jupyter server."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ if TYPE_CHECKING:
     from .folders import JobFolder
 
 TEMPLATE = "ipcluster.j2"
-_OF_THE_PROFILE = '"$profile/security/ipcontroller-engine.json"'
-_GRACE = 10
-"""Seconds that the parts of a cluster get to end in order."""
+_CONNECTION_FILE = '"$profile/security/ipcontroller-engine.json"'
+_END_TIMEOUT_S = 10
+"""How long the processes of a cluster may take to end before they are killed."""
 
 
 @dataclass(frozen=True)
 class ClusterProgram:
-    """Describe the program of a job; its template is ``ipcluster.j2``.
+    """The program of a job; its template is ``ipcluster.j2``.
 
     `controller`, `engine` and `notebook` are commands, empty for what is not wanted. `launch` is
     the command that starts all engines at once, such as ``srun`` or ``mpiexec``; without it `n`
     engines are processes of the job's first node. `profile` is the profile's folder; without it
     the job makes one, named after its id, below `ipython_folder`. `connection` is the file that
-    engines read, where it is not the one of the profile; `connection_info` is its text, where it
-    comes with the job. More than one of `elements` make an array of jobs that run this program.
+    engines read, by default that of the profile; `connection_info` is its text, if it comes with
+    the job. More than one of `elements` make an array of jobs that run this program.
     """
 
     n: int = 0
@@ -51,9 +51,9 @@ class ClusterProgram:
         for name in self.environment:
             if not name.isidentifier():
                 raise OptionsError("environment", name, "a variable's name has letters, digits, _")
-        connection = shlex.quote(self.connection) if self.connection else _OF_THE_PROFILE
+        connection = shlex.quote(self.connection) if self.connection else _CONNECTION_FILE
         if self.connection_info:
-            # It holds the key of the cluster: nothing that others may be able to read.
+            # It has the key of the cluster, which others must not read.
             connection = shlex.quote(str(folder.write("engine.json", self.connection_info)))
         variables = {
             "n": self.n,
@@ -69,13 +69,13 @@ class ClusterProgram:
             "connection": connection,
             "environment": dict(self.environment),
             "folder": str(folder.path),
-            "grace": _GRACE,
+            "grace": _END_TIMEOUT_S,
         }
         return render_script(TEMPLATE, variables, templates, "clusters")
 
 
 def launch_command(how: str, n: int) -> tuple[str, ...]:
-    """Return the command that starts n engines at once: ``srun``, ``mpiexec`` or alike."""
+    """Return the command that starts n engines at once: ``srun``, ``mpiexec`` or the like."""
     words = shlex.split(how)
     if not words:
         return ()
@@ -84,5 +84,5 @@ def launch_command(how: str, n: int) -> tuple[str, ...]:
 
 
 def listening(arguments: Sequence[str]) -> tuple[str, ...]:
-    """Return what lets a controller be reached from other nodes, where nothing says it yet."""
+    """Return the option that makes a controller listen to other nodes, if none does yet."""
     return () if any(one.startswith("--ip") for one in arguments) else ("--ip=*",)

@@ -1,11 +1,11 @@
-"""Find a cluster's connection files on another host, and say which ports they speak of."""
+"""Connection files of a cluster on another host, and the ports in them."""
 
 from __future__ import annotations
 
 import json
 import shlex
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..errors import ConnectionFailed
 from .folders import plain
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 LOCAL = "127.0.0.1"
 _BEGIN = "batchspawner-connect"
-_EVERYWHERE = ("*", "0.0.0.0", "::", "[::]", "")  # noqa: S104  (what others listen on)
+_ANY_ADDRESS = ("*", "0.0.0.0", "::", "[::]", "")  # noqa: S104  (what others listen on)
 
-# One line and plain sh: the login shell on the other side may be any.
+# One line of plain sh: the user's login shell may be any.
 _OF_JOB = (
     'r=$(grep -lF PATTERN "${XDG_DATA_HOME:-$HOME/.local/share}"/batchspawner/clusters/'
     "*/record.json 2>/dev/null | head -n 1); p=; "
@@ -34,39 +34,39 @@ _SHOW = (
 
 @dataclass(frozen=True)
 class Endpoint:
-    """Hold where something listens, as seen from the host that ssh leads to."""
+    """Address of a service, as seen from the host that ssh leads to."""
 
     host: str
     port: int
 
 
 @dataclass(frozen=True)
-class Found:
-    """Hold what the files of a cluster say; `engine` and `server` may be empty."""
+class RemoteFiles:
+    """Content of the files of a cluster; `engine` and `server` may be empty."""
 
     hostname: str
     folder: str
-    client: dict[str, Any]
-    engine: dict[str, Any]
-    server: dict[str, Any]
+    client: dict[str, object]
+    engine: dict[str, object]
+    server: dict[str, object]
 
-    def endpoints(self, info: dict[str, Any]) -> list[Endpoint]:
-        """Return where a controller listens. Raises ConnectionFailed where no tunnel can lead."""
+    def endpoints(self, info: dict[str, object]) -> list[Endpoint]:
+        """Return the addresses of a controller. Raises ConnectionFailed if ssh cannot reach it."""
         host = self._host(info)
         return [Endpoint(host, port) for ports in ports_of(info).values() for port in ports]
 
     @property
     def notebook(self) -> Endpoint | None:
-        """Where the Jupyter server of the job listens, if there is one that can be reached."""
+        """The address of the job's Jupyter server, if there is one that can be reached."""
         port, name = self.server.get("port"), str(self.server.get("hostname", ""))
         if not isinstance(port, int) or not port:
             return None
-        location = self.client.get("location") or self.hostname
+        location = str(self.client.get("location") or self.hostname)
         if name in ("localhost", LOCAL):
             return Endpoint(LOCAL, port) if location == self.hostname else None
-        return Endpoint(location if name in _EVERYWHERE else name, port)
+        return Endpoint(location if name in _ANY_ADDRESS else name, port)
 
-    def _host(self, info: dict[str, Any]) -> str:
+    def _host(self, info: dict[str, object]) -> str:
         interface, location = str(info.get("interface", "")), str(info.get("location") or "")
         transport, _, address = interface.partition("://")
         if transport != "tcp":
@@ -74,9 +74,9 @@ class Found:
                 f"the controller listens on {interface or 'nothing'}, which ssh cannot forward; "
                 "start it with --ip='*'"
             )
-        if location in ("", self.hostname) and address in (*_EVERYWHERE, "localhost"):
+        if location in ("", self.hostname) and address in (*_ANY_ADDRESS, "localhost"):
             return LOCAL
-        if address in _EVERYWHERE:
+        if address in _ANY_ADDRESS:
             return location
         if address.startswith("127.") and location not in ("", self.hostname):
             raise ConnectionFailed(
@@ -85,38 +85,38 @@ class Found:
         return address
 
 
-def ports_of(info: dict[str, Any]) -> dict[str, list[int]]:
+def ports_of(info: dict[str, object]) -> dict[str, list[int]]:
     """Return the ports in a connection file, by name; some names have several."""
     found = {}
     for name, value in info.items():
-        ports = value if isinstance(value, list) else [value]
-        if ports and all(isinstance(port, int) and not isinstance(port, bool) for port in ports):
+        values: list[object] = value if isinstance(value, list) else [value]
+        ports = [one for one in values if isinstance(one, int) and not isinstance(one, bool)]
+        if ports and len(ports) == len(values):
             found[name] = ports
     return found
 
 
-def rewritten(info: dict[str, Any], ports: dict[int, int]) -> dict[str, Any]:
-    """Return a connection file's text for this side, from each port to the one that leads to it."""
-    changed: dict[str, Any] = {**info, "ssh": "", "interface": f"tcp://{LOCAL}", "location": LOCAL}
+def rewritten(info: dict[str, object], ports: dict[int, int]) -> dict[str, object]:
+    """Return a connection file with the local ports that lead to those in it."""
+    changed = {**info, "ssh": "", "interface": f"tcp://{LOCAL}", "location": LOCAL}
     for name, value in ports_of(info).items():
-        changed[name] = [ports[one] for one in value]
-        if not isinstance(info[name], list):
-            (changed[name],) = changed[name]
+        local = [ports[one] for one in value]
+        changed[name] = local if isinstance(info[name], list) else local[0]
     return changed
 
 
-async def find(ssh: Ssh, where: str, cluster_id: str = "") -> Found:
+async def find(ssh: Ssh, where: str, cluster_id: str = "") -> RemoteFiles:
     """Return the files of a job's cluster, or of a profile's folder.
 
-    Raises ConnectionFailed where the host has none.
+    Raises ConnectionFailed if the host has no such files.
     """
     prefix = f"ipcontroller-{cluster_id}" if cluster_id else "ipcontroller"
     result = await ssh.run(_where(where) + _SHOW.replace("PREFIX", shlex.quote(prefix)))
-    # Before it there may be what the login shell greets with.
+    # Before it there may be what the login shell prints.
     _, begin, answer = result.stdout.partition(f"{_BEGIN}\n")
     if not begin:
-        said = result.stderr.strip() or f"exit status {result.returncode}"
-        raise ConnectionFailed(f"cannot look for the cluster on {ssh.host}: {said}")
+        error = result.stderr.strip() or f"exit status {result.returncode}"
+        raise ConnectionFailed(f"cannot look for the cluster on {ssh.host}: {error}")
     hostname, folder, *texts = answer.splitlines()
     client, engine, server = map(_values, [*texts, "", "", ""][:3])
     if not ports_of(client):
@@ -125,11 +125,11 @@ async def find(ssh: Ssh, where: str, cluster_id: str = "") -> Found:
             "The controller has not started yet, or its job has ended; "
             "on that host, see: batchspawner cluster list"
         )
-    return Found(hostname, folder, client, engine, server)
+    return RemoteFiles(hostname, folder, client, engine, server)
 
 
 def is_folder(where: str) -> bool:
-    """Whether the words name a profile's folder, and not a job."""
+    """Return whether a text names a profile's folder, and not a job."""
     return "/" in where or where.startswith("~") or where in (".", "..")
 
 
@@ -145,9 +145,9 @@ def _where(where: str) -> str:
     return _OF_JOB.replace("PATTERN", shlex.quote(pattern)).replace("PROFILE", shlex.quote(profile))
 
 
-def _values(text: str) -> dict[str, Any]:
+def _values(text: str) -> dict[str, object]:
     try:
-        found = json.loads(text)
+        found: object = json.loads(text)
     except ValueError:
         return {}
     return found if isinstance(found, dict) else {}

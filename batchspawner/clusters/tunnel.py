@@ -1,4 +1,4 @@
-"""Keep the forwards to a cluster open over one ssh connection, also after it was cut."""
+"""Forwards to a cluster over one ssh connection, which is made again when it was lost."""
 
 from __future__ import annotations
 
@@ -20,26 +20,29 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_TRIES = 10
-"""Local ports that are tried for one forward before the host is thought to refuse it."""
+_MAX_ATTEMPTS = 10
+"""How many local ports are tried for one forward before it counts as refused by the host."""
 
-_BACK_OFF = (1.0, 2.0, 5.0, 10.0, 30.0)
-"""Seconds before each try to connect again; the last one for ever."""
+_BACK_OFF_S = (1.0, 2.0, 5.0, 10.0, 30.0)
+"""Pause before each attempt to connect again; the last one is repeated."""
 
-_PROBE = 5.0
-"""Seconds between two looks whether the controller still answers, and for its answer."""
+_PROBE_INTERVAL_S = 5.0
+"""How often the controller is probed, and how long it may take to answer."""
 
-_ANSWER = (0.2, 1.0, 2.0)
-"""Seconds after each failed look for a controller that was to be there: it may begin to listen."""
+_RETRY_INTERVAL_S = 1.0
+"""How soon a controller that has not answered is probed again."""
 
-_SILENT = 3
-"""So many times in a row it may not answer before it is thought to have ended."""
+_FIRST_PROBES_S = (0.2, 1.0, 2.0)
+"""Pauses after the first probes: a controller may not listen yet."""
+
+_MAX_FAILED_PROBES = 3
+"""After so many failed probes in a row, the controller counts as ended."""
 
 
 class ClusterTunnel:
-    """Own the forwards of one connection: local ports that lead to a cluster.
+    """The forwards of one connection: local ports that lead to a cluster.
 
-    `changed` is called whenever there is something new to remember for a crash.
+    `changed` is called whenever there is something new to clean up after a crash.
     """
 
     def __init__(self, ssh: Ssh, changed: Callable[[], None]) -> None:
@@ -49,12 +52,12 @@ class ClusterTunnel:
         self._changed = changed
 
     async def add(self, end: Endpoint) -> int:
-        """Return a local port that leads there. Raises ConnectionFailed where ssh refuses."""
+        """Return a local port that leads there. Raises ConnectionFailed if ssh refuses."""
         if end in self.forwards:
             return self.forwards[end]
-        for _ in range(_TRIES):
+        for _ in range(_MAX_ATTEMPTS):
             port = free_port()
-            # Noted before it exists, so that nothing is left behind after a crash.
+            # Recorded before it exists, so that nothing is left behind after a crash.
             self.forwards[end] = port
             self._changed()
             if await self.ssh.forward(port, end.host, end.port):
@@ -67,7 +70,7 @@ class ClusterTunnel:
 
     async def reach(self, end: Endpoint) -> None:
         """Return when the controller answers through a forward. Raises ConnectionFailed."""
-        for pause in _ANSWER:
+        for pause in _FIRST_PROBES_S:
             if await greets(self.forwards[end]):
                 return
             await asyncio.sleep(pause)
@@ -79,23 +82,26 @@ class ClusterTunnel:
         )
 
     async def keep(self, probe: Endpoint) -> None:
-        """Connect again whenever the connection is lost; return when the controller has ended."""
+        """Connect again whenever the connection is lost; return when the controller has ended.
+
+        `probe` is an address of the controller.
+        """
         while True:
             lost = asyncio.ensure_future(self.ssh.lost())
             ended = asyncio.ensure_future(self._ended(self.forwards[probe]))
             try:
                 await asyncio.wait({lost, ended}, return_when=asyncio.FIRST_COMPLETED)
-                # Without a connection nothing answers: that says nothing of the controller.
+                # Without a connection, no answer says nothing about the controller.
                 if ended.done() and await self.ssh.is_alive():
                     return
             finally:
                 for task in (lost, ended):
                     task.cancel()
                 await asyncio.gather(lost, ended, return_exceptions=True)
-            await self._again()
+            await self._reconnect()
 
     async def close(self) -> None:
-        """End the forwards, and the connection where it is ours."""
+        """End the forwards, and the connection if it is ours."""
         if self.ssh.shared:
             for end, port in self.forwards.items():
                 with contextlib.suppress(BatchError):
@@ -103,7 +109,7 @@ class ClusterTunnel:
         self.forwards.clear()
         await self.ssh.close()
 
-    async def _again(self) -> None:
+    async def _reconnect(self) -> None:
         tries = 0
         while True:
             self.trouble = self.trouble or f"the connection to {self.ssh.host} was lost"
@@ -114,7 +120,7 @@ class ClusterTunnel:
                 await self._restore()
             except BatchError as error:
                 self.trouble = str(error)
-                await asyncio.sleep(_BACK_OFF[min(tries, len(_BACK_OFF) - 1)])
+                await asyncio.sleep(_BACK_OFF_S[min(tries, len(_BACK_OFF_S) - 1)])
                 tries += 1
             else:
                 self.trouble = ""
@@ -123,7 +129,7 @@ class ClusterTunnel:
 
     async def _restore(self) -> None:
         for end, port in self.forwards.items():
-            # Clients know these ports: it must be the same ones.
+            # Clients are connected to these ports.
             if not await self.ssh.forward(port, end.host, end.port):
                 await self.ssh.close()
                 raise ConnectionFailed(
@@ -132,16 +138,16 @@ class ClusterTunnel:
                 )
 
     async def _ended(self, port: int) -> None:
-        silent = 0
-        while silent < _SILENT:
-            await asyncio.sleep(_PROBE if not silent else 1.0)
-            silent = 0 if await greets(port) else silent + 1
+        failed = 0
+        while failed < _MAX_FAILED_PROBES:
+            await asyncio.sleep(_RETRY_INTERVAL_S if failed else _PROBE_INTERVAL_S)
+            failed = 0 if await greets(port) else failed + 1
 
 
 async def greets(port: int) -> bool:
-    """Whether ZeroMQ, which speaks first, answers at a local port."""
+    """Return whether ZeroMQ, which sends its greeting first, answers at a local port."""
     try:
-        return bool(await within(_PROBE, _first_byte(port)))
+        return bool(await within(_PROBE_INTERVAL_S, _first_byte(port)))
     except (OSError, asyncio.TimeoutError):
         return False
 

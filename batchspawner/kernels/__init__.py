@@ -1,4 +1,4 @@
-"""Run Jupyter kernels in batch jobs, while the notebook server stays where it is."""
+"""Jupyter kernels that run in batch jobs, while their notebook server stays where it is."""
 
 from .provisioner import BatchProvisioner, SlurmProvisioner
 

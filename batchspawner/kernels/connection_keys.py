@@ -1,45 +1,51 @@
-"""Give a kernel its keys: the one that signs, and those that encrypt.
+"""Keys of a kernel: the one that signs its messages, and those that encrypt them.
 
-On the way to the node everything is encrypted where the kernel knows how, as its kernel spec's
-``supported_encryption`` says. On this machine, between us and the kernel's clients, that is for
-``KernelManager.transport_encryption`` to say; older versions of jupyter_client have neither.
+Between us and the node, messages are encrypted if the kernel supports it, as its kernel spec's
+``supported_encryption`` says. On this machine, between us and the kernel's clients,
+``KernelManager.transport_encryption`` decides; older versions of jupyter_client have neither.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import zmq
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from .kernel_manager import KernelManager, KernelSpec
 
-def connection_of(manager: Any) -> dict[str, str]:
-    """Return what the clients of a kernel know of it besides its addresses."""
+
+def connection_of(manager: KernelManager) -> dict[str, str]:
+    """Return the connection file for a kernel's clients, without addresses."""
     connection = {
         "key": manager.session.key.decode(),
         "signature_scheme": manager.session.signature_scheme,
         "kernel_name": manager.kernel_name,
     }
-    policy = getattr(manager, "transport_encryption", "disabled")
-    if policy == "required" or (policy == "auto" and _is_able(manager.kernel_spec)):
-        if manager.curve_publickey is None:
-            manager.curve_publickey, manager.curve_secretkey = zmq.curve_keypair()
-        connection["curve_publickey"] = manager.curve_publickey.decode()
-        connection["curve_secretkey"] = manager.curve_secretkey.decode()
+    policy: object = getattr(manager, "transport_encryption", "disabled")
+    if policy == "required" or (policy == "auto" and _supports_curve(manager.kernel_spec)):
+        public, secret = manager.curve_publickey, manager.curve_secretkey
+        if public is None or secret is None:
+            public, secret = zmq.curve_keypair()
+            manager.curve_publickey, manager.curve_secretkey = public, secret
+        connection["curve_publickey"] = public.decode()
+        connection["curve_secretkey"] = secret.decode()
     return connection
 
 
-def encrypted(connection: Mapping[str, str], spec: Any) -> dict[str, str]:
-    """Return the same with keys for the way to the node, where the kernel can use them."""
-    if "curve_publickey" in connection or not _is_able(spec):
+def encrypted(connection: Mapping[str, str], spec: KernelSpec) -> dict[str, str]:
+    """Return a connection with keys for the way to the node, if the kernel can use them."""
+    if "curve_publickey" in connection or not _supports_curve(spec):
         return dict(connection)
     public, secret = zmq.curve_keypair()
     keys = {"curve_publickey": public.decode(), "curve_secretkey": secret.decode()}
     return {**connection, **keys}
 
 
-def _is_able(spec: Any) -> bool:
-    ways = (spec.metadata or {}).get("supported_encryption") or ()
-    return "curve" in (ways.split() if isinstance(ways, str) else ways) and zmq.has("curve")
+def _supports_curve(spec: KernelSpec) -> bool:
+    supported = (spec.metadata or {}).get("supported_encryption")
+    if isinstance(supported, str):
+        supported = supported.split()
+    return isinstance(supported, (list, tuple)) and "curve" in supported and zmq.has("curve")

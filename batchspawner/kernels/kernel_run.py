@@ -1,4 +1,4 @@
-"""Follow one life of a kernel: from the wish for it to the end of its process."""
+"""One run of a kernel, from the request for it to the end of its process."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from ..concurrency import within
 from ..errors import BatchError
-from .jobs.kernel_job import happens
+from .jobs.kernel_job import occurs
 from .jobs.records import forget
 from .proxy.channels import CHANNELS, Curve
 from .tunnel import LOOPBACK, KernelTunnel
@@ -27,54 +27,56 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 CONNECTION_FILE = "connection.json"
-"""The name of the connection file, in the folder that the agent makes for a kernel."""
+"""Name of the connection file, in the folder that the agent makes for a kernel."""
 
-_LAST_WORDS = 20
-"""Lines of a kernel's own output that are kept for the error about it."""
+_MAX_OUTPUT_LINES = 20
+"""Lines of a kernel's own output that go into the error about it."""
 
-_EXPLANATION = 15.0
-"""Seconds that a scheduler may take to say why a job is gone, before its kernels are dead."""
+_REASON_TIMEOUT_S = 15.0
+"""How long a scheduler may take to report why a job has ended, before its kernels are dead."""
 
-_EAGER = 1.0
-"""Seconds between two looks at a job that is being ended."""
+_ENDING_POLL_INTERVAL_S = 1.0
+"""How often the scheduler is asked about a job that is about to end."""
 
-_DELIVERY = 1.0
-"""Seconds that a signal may need to the node, before we go on without knowing."""
+_AGENT_SIGNAL_TIMEOUT_S = 1.0
+"""How long the signal that has ended a kernel may take to reach the agent, too."""
+
+_SIGNAL_TIMEOUT_S = 1.0
+"""How long we wait for a signal to be delivered."""
 
 _PORT_TAKEN = "address already in use"
-"""What a kernel says where another program was faster."""
+"""Error of a kernel whose port was taken by another program before it was bound."""
 
-
-_REPLAY = 2.0
-"""Seconds in which an agent tells a new driver what it has missed."""
+_REPLAY_TIMEOUT_S = 2.0
+"""How long an agent takes to report to a new server what has happened before."""
 
 
 class KernelRun:
-    """Start a kernel in a job as soon as the job runs, and stay with it until it ends.
+    """A kernel that starts as soon as its job runs, until it ends.
 
-    Where the record names a process already, go on with that. `code` is None while the kernel
-    lives, and while it waits. `failure` says why it is useless to start it again.
+    If the record names a process already, that one is followed. `code` is None while the kernel
+    waits or lives. `failure` is set if it is useless to start the kernel again.
     """
 
-    def __init__(self, job: KernelJob, room: KernelProxy, record: KernelRecord) -> None:
+    def __init__(self, job: KernelJob, proxy: KernelProxy, record: KernelRecord) -> None:
         self.job = job
-        self.room = room
+        self.proxy = proxy
         self.record = record
         self.code: int | None = None
         self.failure: BatchError | None = None
         self.ended, self.answers = asyncio.Event(), asyncio.Event()
         self._process: RemoteProcess | None = None
         self._tunnel: KernelTunnel | None = None
-        self._trouble: BatchError | None = None
-        self._wished = False
-        self._words: deque[str] = deque(maxlen=_LAST_WORDS)
-        self._stop_listening = job.listen(room.tell)
-        room.asked_to_end, room.over = self.give_up, None
+        self._connect_error: BatchError | None = None
+        self._end_requested = False
+        self._output: deque[str] = deque(maxlen=_MAX_OUTPUT_LINES)
+        self._unsubscribe = job.subscribe(proxy.set_notice)
+        proxy.on_shutdown, proxy.final_error = self.give_up, None
         record.write(job.folder)
-        self._life = asyncio.ensure_future(self._live())
+        self._task = asyncio.ensure_future(self._run())
 
     async def started(self) -> None:
-        """Return when the kernel answers. Raises BatchError where it ended before."""
+        """Return when the kernel answers. Raises BatchError if it ends before."""
         waits = [asyncio.ensure_future(event.wait()) for event in (self.answers, self.ended)]
         try:
             await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
@@ -82,77 +84,81 @@ class KernelRun:
             for wait in waits:
                 wait.cancel()
         if not self.answers.is_set():
-            raise self.failure or BatchError(self._last_words())
+            raise self.failure or BatchError(self._start_failure())
 
     async def send(self, number: int) -> None:
-        """Send a signal to the kernel and what it has started, wherever it is by now."""
+        """Send a signal to the kernel and its child processes, or to a kernel that waits."""
         if self.code is not None:
             return
         if self._process is not None:
-            self._wished = self._wished or number != signal.SIGINT
+            self._end_requested = self._end_requested or number != signal.SIGINT
             self._process.send_signal(number)
-            # What comes after an interrupt may not be hit by it, and takes another way.
+            # The next cell takes another way, and must not be hit by an interrupt before it.
             with contextlib.suppress(asyncio.TimeoutError):
-                await within(_DELIVERY, self._process.agent.done())
+                await within(_SIGNAL_TIMEOUT_S, self._process.agent.done())
             if self._process.is_over and number == signal.SIGKILL:
                 self.abandon()
         elif number == signal.SIGINT:
-            await self.room.interrupt()
+            await self.proxy.interrupt()
         else:
             self.give_up(-number)
 
     def give_up(self, code: int = 0) -> None:
         """End a kernel that does not run yet; its job stays."""
         if self._process is None and self.code is None:
-            self._life.cancel()
+            self._task.cancel()
             self._end(code)
 
     def abandon(self) -> None:
-        """Have nothing more to do with a kernel, however it is."""
+        """Kill a kernel, if it runs, and do not wait for its end."""
         if self.code is None:
             if self._process is not None:
                 self._process.send_signal(signal.SIGKILL)
-            self._life.cancel()
+            self._task.cancel()
             self._end(-signal.SIGKILL)
 
-    async def _live(self) -> None:
+    async def _run(self) -> None:
         try:
-            await self.room.tell(self.job.description)
-            code = await self._run(await self.job.ready_on(self.record.command.node))
+            await self.proxy.set_notice(self.job.description)
+            code = await self._run_under(await self.job.ready_on(self.record.command.node))
         except BatchError as error:
             self.failure = error
             self.code = code = 1
             log.warning("%s", error)
-            await self.room.fail(type(error).__name__, str(error), for_good=True)
+            await self.proxy.fail(type(error).__name__, str(error), final=True)
         self._end(code)
 
     def _end(self, code: int) -> None:
-        self._stop_listening()
+        self._unsubscribe()
         forget(self.job.folder, self.record.kernel)
-        self.room.disconnect()
+        self.proxy.disconnect()
         self.code = code
         self.ended.set()
 
-    async def _run(self, agent: AgentHandle) -> int:
-        code = await self._lived(agent)
-        if self.job.ending:
-            await self._explain()
+    async def _run_under(self, agent: AgentHandle) -> int:
+        """Run the kernel's process under an agent; return its exit status."""
+        code = await self._run_process(agent)
+        if code == -signal.SIGTERM and not self._end_requested:
+            # A scheduler signals all processes of a job; the agent may be the last to get it.
+            await occurs(self.job.ending, _AGENT_SIGNAL_TIMEOUT_S)
+        if self.job.ending.is_set():
+            await self._raise_reason()
         if code > 0 and not self.answers.is_set():
-            if any(_PORT_TAKEN in line.lower() for line in self._words):
-                self._words.clear()
+            if any(_PORT_TAKEN in line.lower() for line in self._output):
+                self._output.clear()
                 self.record = replace(self.record, process="")
-                return await self._run(agent)
-            raise BatchError(self._last_words(code))
-        if code and not self._wished:
-            await self.room.fail("KernelDied", self._how_it_died(code))
+                return await self._run_under(agent)
+            raise BatchError(self._start_failure(code))
+        if code and not self._end_requested:
+            await self.proxy.fail("KernelDied", self._death_message(code))
         return code
 
-    async def _lived(self, agent: AgentHandle) -> int:
-        """Stay with the kernel's process until it ends."""
+    async def _run_process(self, agent: AgentHandle) -> int:
+        """Start or find the kernel's process, connect the proxy, and wait for the end."""
         known = bool(self.record.process)
-        self._process = process = self._go_on(agent) if known else self._begin(agent)
+        self._process = process = self._find(agent) if known else self._start(agent)
         await process.started()
-        listening = asyncio.ensure_future(self._listen(process))
+        listening = asyncio.ensure_future(self._read_output(process))
         connecting = asyncio.ensure_future(self._connect(process, known))
         try:
             code = await process.wait()
@@ -162,11 +168,11 @@ class KernelRun:
             listening.cancel()
             if self._tunnel is not None:
                 await self._tunnel.close()
-        if self._trouble is not None:
-            raise self._trouble
+        if self._connect_error is not None:
+            raise self._connect_error
         return code
 
-    def _begin(self, agent: AgentHandle) -> RemoteProcess:
+    def _start(self, agent: AgentHandle) -> RemoteProcess:
         command = self.record.command
         process = agent.begin(
             command.argv,
@@ -180,13 +186,13 @@ class KernelRun:
         self.record.write(self.job.folder)
         return process
 
-    def _go_on(self, agent: AgentHandle) -> RemoteProcess:
+    def _find(self, agent: AgentHandle) -> RemoteProcess:
         """Return the process of a kernel that was started before; it may have ended since."""
         process = agent.process(self.record.process)
         if process.pid is None:
             loop = asyncio.get_running_loop()
             gone = BatchError("the kernel has ended while its server was away")
-            loop.call_later(_REPLAY, process.lost, gone)
+            loop.call_later(_REPLAY_TIMEOUT_S, process.lost, gone)
         return process
 
     async def _connect(self, process: RemoteProcess, known: bool) -> None:
@@ -197,43 +203,46 @@ class KernelRun:
                 await self._tunnel.opened()
                 ip, ports = LOOPBACK, self._tunnel.ports
             info = {f"{name}_port": port for name, port in zip(CHANNELS, ports)}
-            await self.room.connect({"ip": ip, **info}, Curve.of(command.connection), known=known)
+            await self.proxy.connect({"ip": ip, **info}, Curve.of(command.connection), known=known)
             if self._tunnel is not None:
-                self._tunnel.on_lost, self._tunnel.on_back = self.room.pause, self.room.resume
+                self._tunnel.on_lost, self._tunnel.on_back = self.proxy.pause, self.proxy.resume
             self.answers.set()
         except BatchError as error:
-            self._trouble = error
+            self._connect_error = error
             process.send_signal(signal.SIGKILL)
 
-    async def _explain(self) -> None:
-        """Raise why the job has ended, as soon as the scheduler says it."""
-        self.job.allocation.suspect(_EAGER)
-        await happens(self.job.ended, _EXPLANATION)
+    async def _raise_reason(self) -> None:
+        """Raise why the job has ended, as soon as the scheduler reports it."""
+        self.job.allocation.suspect(_ENDING_POLL_INTERVAL_S)
+        await occurs(self.job.ended, _REASON_TIMEOUT_S)
         raise self.job.failure or BatchError(
             f"job {self.job.job_id} was told to end, and its kernels with it"
         )
 
-    async def _listen(self, process: RemoteProcess) -> None:
+    async def _read_output(self, process: RemoteProcess) -> None:
         async for stream, data in process.output():
             for line in data.decode(errors="replace").splitlines():
                 log.info("%s: %s", stream, line)
-                self._words.append(line)
+                self._output.append(line)
 
-    def _how_it_died(self, code: int) -> str:
+    def _death_message(self, code: int) -> str:
         where = f"the kernel in job {self.job.job_id} died"
         if self._process is not None and self._process.out_of_memory:
             return f"{where}: it needed more memory than the job has; ask for more"
-        return f"{where} ({_how(code)})"
+        return f"{where} ({_exit(code)})"
 
-    def _last_words(self, code: int = 0) -> str:
+    def _start_failure(self, code: int = 0) -> str:
         text = f"the kernel in job {self.job.job_id} ended before it answered"
         if code:
-            text += f" ({_how(code)})"
-        return "\n".join([text, *self._words])
+            text += f" ({_exit(code)})"
+        return "\n".join([text, *self._output])
 
 
 def _time_left(agent: AgentHandle, status: JobInfo | None) -> dict[str, str]:
-    """Return what jupyterlab-server-timer reads: a moment in seconds, a limit in minutes."""
+    """Return the variables that jupyterlab-server-timer reads.
+
+    The start is in seconds since the epoch, the limit in minutes.
+    """
     began = float(agent.facts["began"])
     times = {"JOB_START_TIME": f"{began:.0f}"}
     ends = agent.ends or (status and status.end)
@@ -242,5 +251,5 @@ def _time_left(agent: AgentHandle, status: JobInfo | None) -> dict[str, str]:
     return times
 
 
-def _how(code: int) -> str:
+def _exit(code: int) -> str:
     return f"exit status {code}" if code > 0 else f"signal {-code}"

@@ -1,4 +1,4 @@
-"""Write, check and remove the kernel.json files of kernels that run in jobs."""
+"""The kernel.json files of kernels that run in jobs: written, checked, removed."""
 
 from __future__ import annotations
 
@@ -21,26 +21,26 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 PROVISIONERS = {"batch-provisioner": "auto", "slurm-provisioner": Slurm.name}
-"""The names under which a kernel.json may ask for us, and the scheduler that is meant."""
+"""Our provisioners as a kernel.json names them, and the scheduler of each."""
 
 _NAME = re.compile(r"[a-z0-9._-]+", re.IGNORECASE)
 _PYTHON = re.compile(r"python([0-9](\.[0-9]+)?)?")
 
 
 class BatchSpec(NamedTuple):
-    """Hold what is known of one kernel that runs in a job. `trouble` is what is wrong with it."""
+    """A kernel that runs in jobs, as its kernel.json describes it; `trouble` is its mistake."""
 
     name: str
     display_name: str
     folder: str
-    config: Mapping[str, Any]
+    config: Mapping[str, object]
     trouble: str = ""
 
 
 def install(
     name: str,
     kernel: str,
-    config: Mapping[str, Any],
+    config: Mapping[str, object],
     *,
     display_name: str = "",
     prefix: str | None = None,
@@ -48,8 +48,8 @@ def install(
 ) -> str:
     """Write the kernel.json of a kernel that runs another one in a job; return its folder.
 
-    It goes to the user's own kernels, or below `prefix`. Raises OptionsError for what no kernel
-    could start with.
+    It goes to the user's own kernels, or below `prefix`. Raises OptionsError for a config with
+    which no kernel could start.
     """
     manager = KernelSpecManager()
     if not _NAME.fullmatch(name):
@@ -61,14 +61,14 @@ def install(
     spec["display_name"] = display_name or f"{spec['display_name']} (batch job)"
     provisioner = {"provisioner_name": "batch-provisioner", "config": dict(config)}
     spec["metadata"] = {**(spec.get("metadata") or {}), "kernel_provisioner": provisioner}
-    with TemporaryDirectory() as place:
-        made = Path(place, name)
+    with TemporaryDirectory() as parent:
+        made = Path(parent, name)
         shutil.copytree(folder, made)
         _write(made / "kernel.json", spec)
         return str(manager.install_kernel_spec(str(made), name, user=prefix is None, prefix=prefix))
 
 
-def edit(name: str, changes: Mapping[str, Any]) -> BatchSpec:
+def edit(name: str, changes: Mapping[str, object]) -> BatchSpec:
     """Change keys of a kernel.json; the value None removes one."""
     one = find(name)
     config = {**one.config, **changes}
@@ -83,14 +83,14 @@ def edit(name: str, changes: Mapping[str, Any]) -> BatchSpec:
 
 
 def remove(name: str) -> str:
-    """Delete a kernel that runs in jobs, and return its folder; other kernels are not ours."""
+    """Remove a kernel that runs in jobs, and return its folder. Raises OptionsError for others."""
     one = find(name)
     shutil.rmtree(one.folder)
     return one.folder
 
 
 def find(name: str) -> BatchSpec:
-    """Return one kernel that runs in jobs. Raises OptionsError where there is none."""
+    """Return one kernel that runs in jobs. Raises OptionsError if there is no such kernel."""
     found = {one.name: one for one in listing()}
     if name not in found:
         known = ", ".join(found) or "there are none"
@@ -107,7 +107,7 @@ def listing() -> list[BatchSpec]:
         try:
             spec = _read(file)
         except OptionsError as error:
-            # Somebody has edited it by hand; of kernels that are not ours, we say nothing.
+            # It was edited by hand; kernels that are not ours are not our business.
             if any(one in file.read_text() for one in PROVISIONERS):
                 found.append(BatchSpec(name, name, folder, {}, str(error)))
             continue
@@ -125,8 +125,8 @@ def listing() -> list[BatchSpec]:
     return found
 
 
-def check(config: Mapping[str, Any], scheduler: str) -> None:
-    """Raise OptionsError or TemplateError for a config that no kernel could start with."""
+def check(config: Mapping[str, object], scheduler: str) -> None:
+    """Raise OptionsError or TemplateError for a config with which no kernel could start."""
     read = settings.read(config, scheduler)
     try:
         found = find_scheduler(read.scheduler)

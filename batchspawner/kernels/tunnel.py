@@ -1,4 +1,4 @@
-"""Reach a kernel through ssh, where the ports of its node cannot be reached."""
+"""Tunnel to a kernel through ssh, for nodes whose ports cannot be reached."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import shlex
 import socket
 from typing import TYPE_CHECKING
 
+from ..concurrency import within
 from ..errors import BatchError
 from ..runners import IDENTITY, begin, tool_environment
 
@@ -25,17 +26,17 @@ _OPTIONS = (
 )
 _ENVIRONMENT = (*IDENTITY, "SSH_*", "KRB5*", "XDG_RUNTIME_DIR")
 _BACK_OFF = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
-"""Seconds before each try to connect again; the last one for ever."""
+"""Seconds before each attempt to connect again; the last one is repeated."""
 
-_OPEN = 60.0
-"""Seconds in which the first connection has to be there."""
+_CONNECT_TIMEOUT_S = 60.0
+_POLL_INTERVAL_S = 0.05
 
 
 class KernelTunnel:
-    """Own the forwards from ports of this machine to those of a kernel.
+    """Forwards from ports of this machine, `ports`, to those of a kernel.
 
-    `command` is ssh with its options, as a person would write it. `ports` are our own ports.
-    `on_lost` is called when the forwards are gone, `on_back` when they are there again.
+    `command` is ssh with its options, as a user would write it. `on_lost` is called when the
+    connection is lost, `on_back` when it is there again.
     """
 
     def __init__(self, command: str, host: str, ports: Sequence[int]) -> None:
@@ -47,32 +48,32 @@ class KernelTunnel:
         self._argv = (*shlex.split(command), *_OPTIONS, *forwards, "--", host)
         self._hint = f"{command} {host} hostname"
         self._open = asyncio.Event()
-        self._said = b""
-        self._life = asyncio.ensure_future(self._keep())
+        self._output = b""
+        self._task = asyncio.ensure_future(self._run())
 
     async def opened(self) -> None:
-        """Return when the forwards are there. Raises BatchError with what ssh said."""
+        """Return when the forwards are there. Raises BatchError with the output of ssh."""
         with contextlib.suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(self._open.wait(), _OPEN)
+            await within(_CONNECT_TIMEOUT_S, self._open.wait())
             return
-        said = self._said.decode(errors="replace").strip() or "nothing"
+        said = self._output.decode(errors="replace").strip() or "nothing"
         await self.close()
         raise BatchError(f"{self.host} cannot be reached: try {self._hint}; ssh said:\n{said}")
 
     async def close(self) -> None:
-        self._life.cancel()
-        await asyncio.gather(self._life, return_exceptions=True)
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
 
-    async def _keep(self) -> None:
-        """Connect, and again whenever the connection is lost: clients know our ports."""
+    async def _run(self) -> None:
+        """Connect, again whenever the connection is lost, with the ports that clients know."""
         tries = 0
         while True:
             process = await begin(self._argv, environment=tool_environment(_ENVIRONMENT))
-            looking = asyncio.ensure_future(self._look())
+            probing = asyncio.ensure_future(self._probe())
             try:
-                _, self._said = await process.communicate()
+                _, self._output = await process.communicate()
             finally:
-                looking.cancel()
+                probing.cancel()
                 if process.returncode is None:
                     process.terminate()
                     await process.wait()
@@ -84,20 +85,20 @@ class KernelTunnel:
             await asyncio.sleep(_BACK_OFF[min(tries, len(_BACK_OFF) - 1)])
             tries += 1
 
-    async def _look(self) -> None:
+    async def _probe(self) -> None:
         while not self._open.is_set():
             with contextlib.suppress(OSError):
                 _, writer = await asyncio.open_connection(LOOPBACK, self.ports[0])
                 writer.close()
                 self._open.set()
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(_POLL_INTERVAL_S)
         if self.on_back is not None:
             await self.on_back()
 
 
 def _free_ports(count: int) -> list[int]:
-    held = [socket.create_server((LOOPBACK, 0)) for _ in range(count)]
-    ports = [one.getsockname()[1] for one in held]
-    for one in held:
+    sockets = [socket.create_server((LOOPBACK, 0)) for _ in range(count)]
+    ports: list[int] = [one.getsockname()[1] for one in sockets]
+    for one in sockets:
         one.close()
     return ports

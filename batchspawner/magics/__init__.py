@@ -1,7 +1,7 @@
-"""Run notebook cells as batch jobs: ``%load_ext batchspawner.magics``, then ``%%execute``.
+"""Notebook cells as batch jobs: ``%load_ext batchspawner.magics``, then ``%%execute``.
 
-A profile can set the defaults in its ``ipython_config.py``, as traits of `ExecuteMagics` or, as
-ever, by names of this module::
+A profile can set the defaults in its ``ipython_config.py``, as traits of `ExecuteMagics` or by
+names of this module::
 
     c.InteractiveShellApp.exec_lines = [
         'import batchspawner.magics as m; m._DEFAULT_MGR = "ssh"',
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
 _DEFAULT_MGR: str | None = None
-"""The scheduler of a line that names none; None leaves that to the trait ``default_wlm``."""
+"""The scheduler for lines that name none; None leaves that to the trait ``default_wlm``."""
 
 _DEFAULT_LINE_CMD_ARGS: str | Mapping[str, str] | None = None
 """Options for all lines, or by the scheduler's name; None leaves them to ``default_args``."""
@@ -27,6 +27,8 @@ _DEFAULT_LINE_CMD_ARGS: str | Mapping[str, str] | None = None
 
 def load_ipython_extension(shell: InteractiveShell) -> None:
     """Register the magics; IPython calls it for ``%load_ext``."""
-    from .execute import ExecuteMagics
+    from .execute import ExecuteMagics, ModuleDefaults
 
-    shell.register_magics(ExecuteMagics)
+    # The names may be set at any time.
+    defaults = lambda: ModuleDefaults(_DEFAULT_MGR, _DEFAULT_LINE_CMD_ARGS)  # noqa: E731
+    shell.register_magics(ExecuteMagics(shell, defaults))

@@ -1,14 +1,16 @@
-"""Hold one cell that runs elsewhere: what ``--amgr=VAR`` puts into a variable."""
+"""One cell that runs elsewhere: what ``--amgr=VAR`` puts into a variable."""
 
 from __future__ import annotations
 
 import sys
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 from ..client.blocking_client import run, start
 from ..errors import BatchError, failure_of
 from ..jobs import JobState
+from .interrupts import Interrupts
 from .progress import progress_line
 from .record import CellRecord, Reader
 
@@ -21,32 +23,33 @@ if TYPE_CHECKING:
     from .program import CellProgram
     from .progress import Screen
 
-_TICK = 0.5
-"""Seconds between two looks at the progress line."""
+_REFRESH_INTERVAL_S = 0.5
+"""How often the progress line is written again while nothing happens."""
 
-_SOON = 5.0
-"""Seconds that a cell which was ended at once gets to be gone before we stop waiting."""
+_KILL_TIMEOUT_S = 5.0
+"""How long we wait for a killed cell to end."""
 
 
 class Interrupted(BatchError):
-    """Report a cell whose user interrupted it."""
+    """Error of a cell that its user interrupted."""
 
 
 class Cell:
-    """Follow, wait for, read and cancel a cell that was handed to a place."""
+    """A cell that was submitted to a backend: its status, its output, and its end."""
 
     def __init__(
-        self, new_place: Callable[[], Backend], program: CellProgram, text: str, screen: Screen
+        self, new_backend: Callable[[], Backend], program: CellProgram, text: str, screen: Screen
     ) -> None:
-        self.place = new_place()
-        self._new_place = new_place
+        self.backend = new_backend()
+        self._new_backend = new_backend
         self.program = program
         self.text = text
         self.screen = screen
-        if not self.place.shows_progress:
+        if not self.backend.shows_progress:
             screen.hold = 0.0
-        screen.gap = self.place.parts_output
+        screen.gap = self.backend.separates_output
         self.record = CellRecord()
+        self.interrupts = Interrupts()
         self._future: Future[None] | None = None
 
     def __repr__(self) -> str:
@@ -56,64 +59,69 @@ class Cell:
 
     @property
     def title(self) -> str:
-        """What the cell is called in a list: its first line."""
+        """The first line of the cell, which names it in a list."""
         return next((one.strip() for one in self.text.splitlines() if one.strip()), "")
 
     @property
     def ident(self) -> str:
         """The job's id, or the number of the process."""
-        return self.place.ident
+        return self.backend.ident
 
     @property
     def status(self) -> JobInfo | None:
-        """What is known of the cell; None before anything is."""
+        """The last known status of the cell; None before there is one."""
         return self.record.status
 
     @property
     def state(self) -> JobState:
-        """The state of the cell now."""
+        """The last known state of the cell."""
         if self.record.status is not None:
             return self.record.status.state
         return JobState.UNKNOWN if self.record.headline is None else JobState.PENDING
 
     @property
     def finished(self) -> bool:
-        """Whether the cell has ended and all its output is there."""
+        """Whether the cell has ended and all its output has arrived."""
         return self.record.finished
 
     def submit(self, content: str | None = None) -> tuple[str, str]:
-        """Hand the cell over, and return what there is to say of that: output and errors.
+        """Submit the cell, or another text in its place; return what to print, and errors.
 
-        Raises BatchError where it was refused, SyntaxError for a cell in Python that is none.
+        Raises BatchError if it is refused, SyntaxError if a Python cell is not valid.
         """
         if self._future is not None:
             if not self.finished:
                 raise BatchError(f"cell {self.ident} is under way; wait for it or cancel it first")
-            self.place = self._new_place()
+            self.backend = self._new_backend()
         self.text = self.text if content is None else content
         script = self.program.script(self.text)
-        self.record = CellRecord(self.program.sieve)
-        self._future = start(self._live(script))
-        seen = -1
-        try:
-            while self.record.headline is None and not self.record.finished:
-                seen = self.record.wait(seen, 60)
-        except KeyboardInterrupt:
-            # The job may exist already, without an id that we know.
-            start(self.place.cancel(now=True))
-            raise
+        self.record = CellRecord(self.program.result_extractor)
+        with self.interrupts:
+            self._future = start(self._run(script))
+            self._wait_for_submit()
         if self.record.headline is None and self.record.error is not None:
             raise self.record.error
         return f"{self.record.headline}\n" if self.record.headline else "", ""
 
+    def _wait_for_submit(self) -> None:
+        seen = -1
+        while self.record.headline is None and not self.record.finished:
+            change = self.interrupts.during(partial(self.record.wait, seen, 60))
+            if change is not None:
+                seen = change
+            elif self.record.headline is None:
+                # The job may exist already, without an id that we know.
+                start(self.backend.cancel(now=True))
+                raise KeyboardInterrupt
+
     def wait_progress(self, silent: bool = False) -> None:
-        """Wait for the end, and show how it gets on; an interrupt (Ctrl-C) cancels the cell."""
-        # The place to show it is below the cell that waits.
+        """Wait for the end, and show the progress; an interrupt (Ctrl-C) cancels the cell."""
+        # It belongs below the notebook's cell that waits.
         self.screen = type(self.screen)()
         self.follow(show=not silent, output=False)
 
     def get_output(self) -> tuple[str, str] | tuple[None, None]:
-        """Return what the cell printed and its errors; a None each until it has ended."""
+        """Return the output and the errors of the cell, or None for each until it has ended."""
         if not self.finished:
             return None, None
         return self.record.text("stdout"), self.record.text("stderr")
@@ -123,76 +131,78 @@ class Cell:
         return self.record.text()
 
     def cancel(self, *, now: bool = False) -> None:
-        """Ask the cell to end, or end it at once. Raises BatchError where that failed."""
+        """Ask the cell to end, or kill it. Raises BatchError if that failed."""
         if not self.finished:
-            run(self.place.cancel(now=now))
+            run(self.backend.cancel(now=now))
 
     def failure(self) -> BatchError | None:
-        """Return the exception that describes how the cell ended; None where it succeeded.
+        """Return the exception that describes how the cell ended; None if it succeeded.
 
-        None also where it has not ended yet.
+        None also if it has not ended yet.
         """
         if self.status is None or not self.status.is_final:
             return None
         return failure_of(self.status)
 
     def deliver(self) -> None:
-        """Have the results of a cell that succeeded put where they belong. Raises BatchError."""
+        """Store the results of a cell that succeeded, once. Raises BatchError."""
         if self.finished and self.status is not None and self.status.succeeded:
             self.program.deliver(self.record)
 
     def follow(self, *, show: bool = True, output: bool = True) -> None:
         """Show the cell until it ends.
 
-        The first interrupt (Ctrl-C) asks the cell to end, the second ends it. Raises Interrupted
-        after either, another BatchError where the cell could not be followed to its end.
+        The first interrupt (Ctrl-C) asks the cell to end, the second kills it. Raises Interrupted
+        after either, another BatchError if the cell could not be followed to its end.
         """
         follower = _Follower(self, show, output)
         interrupts = 0
-        while follower.is_on:
-            try:
-                follower.step()
-            except KeyboardInterrupt:  # noqa: PERF203  (a handler costs nothing beside a wait)
-                interrupts += 1
-                start(self._interrupt(now=interrupts > 1))
-                if interrupts > 1:
-                    follower.hurry()
-        if show:
-            self._show_end()
-        if interrupts:
-            raise Interrupted(f"{self.ident or 'the cell'} was interrupted")
-        if self.record.error is not None:
-            raise self.record.error
-        self.deliver()
+        with self.interrupts:
+            while follower.is_on:
+                follower.wait()
+                while self.interrupts.take():
+                    interrupts += 1
+                    start(self._interrupt(now=interrupts > 1))
+                    if interrupts > 1:
+                        follower.limit_wait(_KILL_TIMEOUT_S)
+                follower.show()
+            if show:
+                self._show_end()
+            if interrupts:
+                raise Interrupted(f"{self.ident or 'the cell'} was interrupted")
+            if self.record.error is not None:
+                raise self.record.error
+            self.deliver()
 
     def show_log(self) -> None:
-        """Print what the cell has printed and prints, until it ends or somebody interrupts."""
+        """Print what the cell has printed and prints, until it ends or is interrupted."""
         reader = Reader(self.record)
         try:
             while not reader.finished:
-                for _, text in reader.read(_TICK):
+                reader.wait(_REFRESH_INTERVAL_S)
+                for _, text in reader.read():
                     sys.stdout.write(text)
                 sys.stdout.flush()
         except KeyboardInterrupt:
             return
 
     def _show_end(self) -> None:
-        line = progress_line(self.record, live=False) if self.place.shows_progress else ""
+        line = progress_line(self.record, live=False) if self.backend.shows_progress else ""
         status = self.status
         ended = status is not None and status.is_final
-        self.screen.end(line, self.place.farewell(status) if status and ended else "")
+        self.screen.end(line, self.backend.end_message(status) if status and ended else "")
 
     async def _interrupt(self, *, now: bool) -> None:
-        self.record.remarked("cancelling; interrupt again to end it at once")
+        self.record.set_remark("cancelling; interrupt again to end it at once")
         try:
-            await self.place.cancel(now=now)
+            await self.backend.cancel(now=now)
         except BatchError as error:
-            self.record.remarked(f"cannot cancel it: {error}")
+            self.record.set_remark(f"cannot cancel it: {error}")
 
-    async def _live(self, script: bytes) -> None:
+    async def _run(self, script: bytes) -> None:
         record = self.record
         try:
-            await self.place.run(script, record)
+            await self.backend.run(script, record)
         except BaseException as error:
             record.finish(error)
             raise
@@ -200,24 +210,28 @@ class Cell:
 
 
 class _Follower:
-    """Show what is new of a cell, step by step."""
+    """The part of a cell's record that its screen does not show yet."""
 
     def __init__(self, cell: Cell, show: bool, output: bool) -> None:
         self._cell = cell
         self._show = show
         self._remark = ""
-        self._progress = show and cell.place.shows_progress
+        self._progress = show and cell.backend.shows_progress
         self._output = show and output
         self._reader = Reader(cell.record)
-        self._patience = float("inf")
+        self._deadline = float("inf")
 
     @property
     def is_on(self) -> bool:
-        return not self._reader.finished and time.monotonic() < self._patience
+        return not self._reader.finished and time.monotonic() < self._deadline
 
-    def step(self) -> None:
-        """Wait for news, and show them."""
-        pieces = self._reader.read(_TICK)
+    def wait(self) -> None:
+        """Wait for a change or an interrupt, or a moment."""
+        self._cell.interrupts.during(partial(self._reader.wait, _REFRESH_INTERVAL_S))
+
+    def show(self) -> None:
+        """Show what has changed."""
+        pieces = self._reader.read()
         record, screen = self._cell.record, self._cell.screen
         if self._show and record.remark != self._remark:
             self._remark = record.remark
@@ -228,6 +242,6 @@ class _Follower:
         if self._output:
             screen.output(pieces)
 
-    def hurry(self) -> None:
-        """Do not wait much longer."""
-        self._patience = min(self._patience, time.monotonic() + _SOON)
+    def limit_wait(self, seconds: float) -> None:
+        """Wait no longer than this from now on."""
+        self._deadline = min(self._deadline, time.monotonic() + seconds)

@@ -1,36 +1,43 @@
-"""Define what a person types: ``%%execute``, ``%jobs``, ``%joblog``, ``%jobcancel``."""
+"""The magics: ``%%execute``, ``%jobs``, ``%joblog``, ``%jobcancel``."""
 
 from __future__ import annotations
 
 import sys
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from IPython.core.error import UsageError
 from IPython.core.magic import Magics, cell_magic, line_magic, magics_class
 from traitlets import Dict, Unicode, Union
 
-from .. import magics
 from ..errors import BatchError
-from .backends.selection import names_of, place_for
+from .backends.selection import backend_for, names_of
 from .cell import Cell
 from .options import CellOptions, parse_line
-from .program import CellProgram
+from .program import CellProgram, PythonCellProgram
 from .progress import screen_for
-from .python import PythonCellProgram
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Mapping
+
+    from IPython.core.interactiveshell import InteractiveShell
+
+
+class ModuleDefaults(NamedTuple):
+    """Defaults that a profile has set by names of the package; None if it has not."""
+
+    wlm: str | None = None
+    args: str | Mapping[str, str] | None = None
 
 
 @magics_class
 class ExecuteMagics(Magics):  # type: ignore[misc, unused-ignore]
-    """Run cells elsewhere, as jobs of a batch scheduler above all."""
+    """Magics that run cells elsewhere, above all as batch jobs."""
 
     default_wlm = Unicode(
         "",
         help="""
-        Where cells run whose line has no --wlm: "auto" for the scheduler of this machine, the
+        Where cells run if their line has no --wlm: "auto" for the scheduler of this machine, the
         name of a scheduler, "ssh", or "" for a shell on this machine.
         """,
     ).tag(config=True)
@@ -39,17 +46,24 @@ class ExecuteMagics(Magics):  # type: ignore[misc, unused-ignore]
         default_value="",
         help="""
         Options for cells: one line, for those that run where default_wlm says, or a dict of
-        lines by the value of --wlm, as in {"slurm": "--qos=cells", "ssh": "--host=node1"}. What
-        is there for a scheduler is for "auto", too, where this machine has that scheduler.
+        lines by the value of --wlm, as in {"slurm": "--qos=cells", "ssh": "--host=node1"}. Those
+        of the scheduler of this machine are for "auto", too.
         """,
     ).tag(config=True)
-    default_shell = Unicode("/bin/bash", help="The shell of cells whose line has no --shell.").tag(
-        config=True
-    )
+    default_shell = Unicode(
+        "/bin/bash", help="The shell of cells if their line has no --shell."
+    ).tag(config=True)
 
-    def __init__(self, shell: Any, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        shell: InteractiveShell,
+        module_defaults: Callable[[], ModuleDefaults] = ModuleDefaults,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(shell, **kwargs)
         self.user_ns: dict[str, Any] = shell.user_ns
+        self._module_defaults = module_defaults
+        self._new_screen = partial(screen_for, shell)
         self.cells: list[Cell] = []
         shell.events.register("pre_run_cell", self._deliver)
 
@@ -87,7 +101,7 @@ class ExecuteMagics(Magics):  # type: ignore[misc, unused-ignore]
           --bg             do not wait: go on with the next cell at once
           --amgr=VAR       put the running cell into this variable: VAR.state, VAR.log(),
                            VAR.wait_progress(), VAR.get_output(), VAR.cancel()
-          --check          fail this cell where the job fails, so that "Run All" stops
+          --check          fail this cell if the job fails, so that "Run All" stops
           --python         the cell is Python, not a script of a shell; it fails if the job does
           --in=A,B         with --python: the cell gets these variables of the notebook
           --out=C,D        with --python: the notebook gets these variables of the cell
@@ -104,20 +118,22 @@ class ExecuteMagics(Magics):  # type: ignore[misc, unused-ignore]
         """
         try:
             options = self._options(line)
-            running = self._submit(options, cell)
-            if not options.bg:
-                running.follow()
-                must_succeed = options.check or running.program.must_succeed
-                failure = running.failure() if must_succeed else None
-                if failure is not None:
-                    raise failure
+            running = self._new_cell(options, cell)
+            with running.interrupts:
+                self._submit(options, running)
+                if not options.bg:
+                    running.follow()
+            must_succeed = not options.bg and (options.check or running.program.must_succeed)
+            failure = running.failure() if must_succeed else None
+            if failure is not None:
+                raise failure
         except BatchError as error:
             raise UsageError(str(error)) from error
 
     @line_magic
     def jobs(self, _: str = "") -> None:
         """List the cells of this session that run elsewhere, and those that have ended."""
-        rows = [(one.ident, one.place.title, one.state.name, one.title) for one in self.cells]
+        rows = [(one.ident, one.backend.title, one.state.name, one.title) for one in self.cells]
         print(_table(("ID", "WHERE", "STATE", "CELL"), rows))
 
     @line_magic
@@ -145,11 +161,10 @@ class ExecuteMagics(Magics):  # type: ignore[misc, unused-ignore]
             raise UsageError(str(error)) from error
 
     def _options(self, line: str) -> CellOptions:
-        """Read a line, with the defaults of the profile in the places that it leaves open."""
-        default = self.default_wlm if magics._DEFAULT_MGR is None else magics._DEFAULT_MGR
-        extra = magics._DEFAULT_LINE_CMD_ARGS
-        if extra is None:
-            extra = self.default_args
+        """Parse a line, and add the defaults of the profile."""
+        given = self._module_defaults()
+        default: str = self.default_wlm if given.wlm is None else given.wlm
+        extra: str | Mapping[str, str] = self.default_args if given.args is None else given.args
         options = parse_line(line, default)
         wlm = default if options.wlm is None else options.wlm
         if isinstance(extra, str):
@@ -158,17 +173,19 @@ class ExecuteMagics(Magics):  # type: ignore[misc, unused-ignore]
             more = next((extra[name] for name in names_of(wlm) if name in extra), "")
         return options.completed(wlm, self.default_shell, parse_line(more, wlm))
 
-    def _submit(self, options: CellOptions, text: str) -> Cell:
+    def _new_cell(self, options: CellOptions, text: str) -> Cell:
         program = self._program(options)
-        new_place = partial(place_for, options, program.shell)
-        cell = Cell(new_place, program, text, screen_for(self.shell))
+        new_backend = partial(backend_for, options, program.shell)
+        return Cell(new_backend, program, text, self._new_screen())
+
+    def _submit(self, options: CellOptions, cell: Cell) -> None:
+        """Submit a cell, and set the variables that its line names."""
         headline, _ = cell.submit()
         self.cells.append(cell)
         cell.screen.headline(headline.rstrip("\n"))
         values = {options.amgr: cell, options.jobid: _number(cell.ident)}
         values[options.pid] = _number(cell.ident)
         self.user_ns.update({name: value for name, value in values.items() if name})
-        return cell
 
     def _program(self, options: CellOptions) -> CellProgram:
         if options.python:
@@ -177,7 +194,7 @@ class ExecuteMagics(Magics):  # type: ignore[misc, unused-ignore]
         return CellProgram(options.shell or self.default_shell)
 
     def _deliver(self, _: object) -> None:
-        """Bring what cells in the background have given; IPython calls it before each cell."""
+        """Store the results of cells in the background; IPython calls it before each cell."""
         for cell in self.cells:
             try:
                 cell.deliver()
@@ -194,7 +211,7 @@ class ExecuteMagics(Magics):  # type: ignore[misc, unused-ignore]
 
 
 def _number(ident: str) -> int | str:
-    """Return an id as a number where it is one, as it has always been in these variables."""
+    """Return an id as a number if it is one: these variables have always been numbers."""
     return int(ident) if ident.isdigit() else ident
 
 

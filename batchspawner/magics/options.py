@@ -1,4 +1,4 @@
-"""Read the line behind ``%%execute``: our switches, and what goes to the submit command."""
+"""Options on the line of ``%%execute``: our switches, and what goes to the submit command."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ONLY_SSH = {"host", "pid"}
 
 @dataclass(frozen=True)
 class CellOptions:
-    """Hold what the line of one cell says; None and empty where it says nothing."""
+    """Options of one cell; None or empty if the line does not say."""
 
     wlm: str | None = None
     shell: str | None = None
@@ -33,7 +33,7 @@ class CellOptions:
     others: tuple[str, ...] = ()
 
     def completed(self, wlm: str, shell: str | None, defaults: CellOptions) -> CellOptions:
-        """Return these options with the defaults of a profile where they say nothing."""
+        """Return these options with the defaults of a profile for those that are not set."""
         missing = {
             one.name: getattr(defaults, one.name)
             for one in fields(self)
@@ -41,15 +41,15 @@ class CellOptions:
         }
         # A profile's shell is not for cells in Python.
         shell = self.shell or (None if self.python else defaults.shell or shell)
-        # The last word counts with most submit commands, and it is to be the cell's.
+        # With most submit commands, the last word counts.
         others = (*defaults.others, *self.others)
         return replace(self, **{**missing, "wlm": wlm, "shell": shell, "others": others})
 
 
 def parse_line(line: str, wlm: str | None = None) -> CellOptions:
-    """Read a line as a shell would split it. Raises OptionsError.
+    """Parse a line, split as a shell does. Raises OptionsError.
 
-    `wlm` is the scheduler that is meant where the line does not say.
+    `wlm` is the scheduler that is meant if the line does not say.
     """
     try:
         words = shlex.split(line)
@@ -59,7 +59,7 @@ def parse_line(line: str, wlm: str | None = None) -> CellOptions:
 
 
 def parse(words: list[str], wlm: str | None = None) -> CellOptions:
-    """Read the words of a line; all that is not ours goes to the submit command, in order."""
+    """Parse the words of a line; those that are not ours go to the submit command, in order."""
     found: dict[str, Any] = {}
     others: list[str] = []
     wlm = _chosen(words, wlm)
@@ -83,7 +83,7 @@ def parse(words: list[str], wlm: str | None = None) -> CellOptions:
 
 
 def _chosen(words: list[str], wlm: str | None) -> str | None:
-    """Find out for which scheduler the line is: it says whose some of the switches are."""
+    """Return the scheduler that a line names: some switches are ours for some of them only."""
     for number, word in enumerate(words):
         name, has_value, value = word.partition("=")
         if word == "--":

@@ -1,27 +1,30 @@
-"""Show how a cell fares: one line that is rewritten in place, its output, its end."""
+"""What a waiting user sees of a cell: a progress line that is rewritten, the output, the end."""
 
 from __future__ import annotations
 
 import sys
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..jobs import JobState
 
 if TYPE_CHECKING:
+    from IPython.core.display_functions import DisplayHandle
+    from IPython.core.interactiveshell import InteractiveShell
+
     from .record import CellRecord, Piece
 
-_STEPS = ((10, 1, "."), (110, 10, "o"), (710, 60, "O"), (float("inf"), 600, "@"))
-"""Up to which second there is one mark for how many seconds, and which."""
+_MARKS = ((10, 1, "."), (110, 10, "o"), (710, 60, "O"), (float("inf"), 600, "@"))
+"""Marks of the progress line: up to which second, for how many seconds each, and which."""
 
-_HELD = 0.4
-"""Seconds for which the first output waits: that of a short cell comes below its end line."""
+OUTPUT_DELAY_S = 0.4
+"""How long the first output waits, so that the output of a short cell is below its end line."""
 
 
 def marks(seconds: float) -> str:
     """Return the marks for a time: a dot a second, and coarser ones when it gets long."""
     text, begin = "", 0.0
-    for end, length, mark in _STEPS:
+    for end, length, mark in _MARKS:
         if seconds > begin:
             text += mark * int((min(seconds, end) - begin) // length)
         begin = end
@@ -29,7 +32,7 @@ def marks(seconds: float) -> str:
 
 
 def progress_line(record: CellRecord, *, live: bool) -> str:
-    """Return what the cell does now; `live` adds what will be of no interest later."""
+    """Return the progress line; `live` adds what is of no interest once the cell has ended."""
     status = record.status
     if not record.started:
         return _waiting(record, live=live)
@@ -64,10 +67,10 @@ def _clock(seconds: float) -> str:
 
 
 class Screen:
-    """Print plain lines: for files, pipes and tests, where nothing can be rewritten."""
+    """Plain lines, for files, pipes and tests, where nothing can be rewritten."""
 
     def __init__(self) -> None:
-        self.hold = _HELD
+        self.hold = OUTPUT_DELAY_S
         self.gap = True
         self._held: list[Piece] = []
         self._since = 0.0
@@ -76,23 +79,20 @@ class Screen:
         self._column = 0
 
     def headline(self, text: str) -> None:
-        """Say that the cell has been handed over."""
+        """Print that the cell has been submitted."""
         self._print(text)
 
     def progress(self, text: str, lasting: str) -> None:  # noqa: ARG002
-        """Say what the cell does now, in place of what was said before.
-
-        `lasting` is that without what will be of no interest later.
-        """
+        """Show a progress line in place of the last one; `lasting` is the one to leave behind."""
         self._line = lasting
 
     def remark(self, text: str) -> None:
-        """Say what the person who waits should know right now."""
+        """Print a remark for the person who waits."""
         sys.stderr.write(f"{text}\n")
         sys.stderr.flush()
 
     def output(self, pieces: list[Piece]) -> None:
-        """Show what the cell printed."""
+        """Print new output of the cell."""
         self._held += pieces
         if self._held and not self._since:
             self._since = time.monotonic()
@@ -100,7 +100,7 @@ class Screen:
             self._release()
 
     def end(self, progress: str, text: str) -> None:
-        """Say how the cell ended, given the last progress line."""
+        """Print the last progress line and how the cell ended."""
         self._line = progress
         if self._streaming:
             self._release()
@@ -114,7 +114,7 @@ class Screen:
         self._release()
 
     def _settle(self) -> None:
-        """Leave the progress line as it is, for good."""
+        """Print the progress line for the last time."""
         self._print(self._line)
         self._line = ""
 
@@ -136,7 +136,7 @@ class Screen:
 
 
 class TerminalScreen(Screen):
-    """Rewrite the progress line in a terminal."""
+    """A terminal, where the progress line is rewritten."""
 
     def progress(self, text: str, lasting: str) -> None:
         super().progress(text, lasting)
@@ -154,12 +154,12 @@ class TerminalScreen(Screen):
 
 
 class NotebookScreen(Screen):
-    """Rewrite one output above the cell's own; the finished notebook holds its last form."""
+    """A notebook, whose first output is rewritten; the last version stays in the notebook."""
 
     def __init__(self) -> None:
         super().__init__()
         self._head = ""
-        self._handle: Any = None
+        self._handle: DisplayHandle | None = None
         self._shown = self._remark = ""
 
     def headline(self, text: str) -> None:
@@ -188,12 +188,12 @@ class NotebookScreen(Screen):
         if self._handle is None:
             self._handle = display(data, raw=True, display_id=True)  # type: ignore[no-untyped-call]
         else:
-            self._handle.update(data, raw=True)
+            self._handle.update(data, raw=True)  # type: ignore[no-untyped-call]
         self._shown = text
 
 
-def screen_for(shell: Any) -> Screen:
-    """Return what fits to where the output of a shell goes."""
+def screen_for(shell: InteractiveShell) -> Screen:
+    """Return the screen for where the output of a shell goes."""
     from IPython.core.displaypub import CapturingDisplayPublisher
 
     captured = isinstance(shell.display_pub, CapturingDisplayPublisher)

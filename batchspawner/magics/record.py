@@ -1,4 +1,4 @@
-"""Keep what a cell prints and what becomes of it, for the threads that look."""
+"""Record of a cell: its output and its status, for any thread that reads them."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ if TYPE_CHECKING:
     from ..jobs import JobInfo
 
     Piece = tuple[str, str]
-    """Where a text was printed, "stdout" or "stderr", and the text."""
+    """The stream of a text, "stdout" or "stderr", and the text."""
 
-_RUNS = (JobState.RUNNING, JobState.SUSPENDED, JobState.COMPLETING)
+_STARTED = (JobState.RUNNING, JobState.SUSPENDED, JobState.COMPLETING)
 
 
 class CellRecord:
-    """Be written by one thread and read by any.
+    """Output and status of one run of a cell, written by one thread and read by any.
 
-    `headline` says that the cell was handed over, `status` what became of it since. `started`
-    and `ended` are seconds since the epoch. `error` is what kept the cell from being followed.
-    `finished` comes last: nothing changes after it.
+    `headline` is set when the cell was submitted, `status` when the backend knows more. `started`
+    and `ended` are seconds since the epoch. `error` is why the cell could not be followed to its
+    end. Nothing changes after `finished`.
     """
 
-    def __init__(self, new_sieve: Callable[[], Sieve | None] = lambda: None) -> None:
+    def __init__(self, new_extractor: Callable[[], ResultExtractor | None] = lambda: None) -> None:
         self.headline: str | None = None
         self.status: JobInfo | None = None
         self.error: BaseException | None = None
@@ -37,141 +37,142 @@ class CellRecord:
         self.remark = ""
         self.pieces: list[Piece] = []
         self.sources: list[Source] = []
-        self._new_sieve = new_sieve
+        self._new_extractor = new_extractor
         self._changes = 0
-        self._news = threading.Condition()
+        self._changed = threading.Condition()
 
-    def accept(self, headline: str) -> None:
-        """Note that the cell has been handed over."""
-        with self._news:
+    def submitted(self, headline: str) -> None:
+        """Record that the cell has been submitted."""
+        with self._changed:
             self.headline, self.accepted = headline, time.time()
-            self._tell()
+            self._notify()
 
-    def tell(self, status: JobInfo) -> None:
-        """Note what became of the cell."""
-        with self._news:
+    def update(self, status: JobInfo) -> None:
+        """Record a new status of the cell."""
+        with self._changed:
             self.status = status
-            # What ends without having been seen to run may never have run.
-            if not self.started and status.state in _RUNS:
+            # A job that ends without having been seen to run may never have run.
+            if not self.started and status.state in _STARTED:
                 self.started = time.time()
             if status.is_final and not self.ended:
                 self.ended = time.time()
-            self._tell()
+            self._notify()
 
     def source(self, name: str = "") -> Source:
-        """Return what takes the output of one run of the cell, such as an array's element."""
-        self.sources.append(Source(self, name, self._new_sieve()))
+        """Return a source for the output of the cell, or of one element of its array."""
+        self.sources.append(Source(self, name, self._new_extractor()))
         return self.sources[-1]
 
-    def printed(self, stream: str, text: str) -> None:
-        """Note what the cell printed."""
-        with self._news:
+    def append(self, stream: str, text: str) -> None:
+        """Record a piece of output."""
+        with self._changed:
             if text:
                 self.pieces.append((stream, text))
-                self._tell()
+                self._notify()
 
-    def remarked(self, remark: str) -> None:
-        """Note what the person who waits should know right now."""
-        with self._news:
+    def set_remark(self, remark: str) -> None:
+        """Record a remark for the person who waits."""
+        with self._changed:
             self.remark = remark
-            self._tell()
+            self._notify()
 
     def finish(self, error: BaseException | None = None) -> None:
-        """Note that there is nothing more to come."""
-        with self._news:
+        """Record that nothing more will come."""
+        with self._changed:
             for source in self.sources:
                 source.end()
             self.error, self.finished = error, True
-            self._tell()
+            self._notify()
 
     def text(self, stream: str | None = None) -> str:
-        """Return all that was printed so far, or what came on one of the streams."""
+        """Return all output so far, or that of one stream."""
         return "".join(text for name, text in list(self.pieces) if stream in (None, name))
 
     def wait(self, seen: int, seconds: float) -> int:
-        """Wait for another change than the one that was seen, and return which it is."""
-        with self._news:
+        """Wait for a change after the number `seen`, and return the number of the last one."""
+        with self._changed:
             if self._changes == seen and not self.finished:
-                self._news.wait(seconds)
+                self._changed.wait(seconds)
             return self._changes
 
-    def _tell(self) -> None:
+    def _notify(self) -> None:
         self._changes += 1
-        self._news.notify_all()
+        self._changed.notify_all()
 
 
 class Source:
-    """Take what one run of a cell prints; a character may come in parts."""
+    """Decoder of the output of one run of a cell; a character may come in parts."""
 
-    def __init__(self, record: CellRecord, name: str, sieve: Sieve | None) -> None:
+    def __init__(self, record: CellRecord, name: str, extractor: ResultExtractor | None) -> None:
         self.name = name
-        self.sieve = sieve
+        self.extractor = extractor
         self._record = record
         decoder = codecs.getincrementaldecoder("utf-8")
         self._decoders = {stream: decoder("replace") for stream in ("stdout", "stderr")}
 
-    def say(self, stream: str, data: bytes) -> None:
-        """Take a piece of output."""
-        if stream == "stdout" and self.sieve is not None:
-            data = self.sieve.feed(data)
-        self._record.printed(stream, self._decoders[stream].decode(data))
+    def write(self, stream: str, data: bytes) -> None:
+        """Record a piece of output."""
+        if stream == "stdout" and self.extractor is not None:
+            data = self.extractor.feed(data)
+        self._record.append(stream, self._decoders[stream].decode(data))
 
     def end(self) -> None:
-        """Take the end of the output."""
-        if self.sieve is not None:
-            self._record.printed("stdout", self._decoders["stdout"].decode(self.sieve.end()))
+        """Record what is left at the end of the output."""
+        if self.extractor is not None:
+            self._record.append("stdout", self._decoders["stdout"].decode(self.extractor.end()))
         for stream, decoder in self._decoders.items():
-            self._record.printed(stream, decoder.decode(b"", final=True))
+            self._record.append(stream, decoder.decode(b"", final=True))
 
 
-class Sieve:
-    """Keep back the result that stands in an output, behind a mark and its length.
+class ResultExtractor:
+    """Filter that takes the pickled result out of an output.
 
-    `result` is there when it is whole; `extra` bytes before it do not count for the length.
+    The result follows a mark, its length in 8 bytes, and `extra` bytes that the length does not
+    count. `result` is None until all of it has arrived.
     """
 
     def __init__(self, mark: bytes, extra: int) -> None:
         self.result: bytes | None = None
         self._mark = mark
         self._extra = extra
-        self._kept = bytearray()
+        self._buffer = bytearray()
         self._found = False
 
     def feed(self, data: bytes) -> bytes:
-        """Take a piece of the output, and return what of it is for people."""
+        """Return a piece of output without what belongs to the result."""
         if self.result is not None:
             return data
-        self._kept += data
+        self._buffer += data
         return self._seek() if not self._found else self._take()
 
     def end(self) -> bytes:
-        """Return what looked like a mark and was none."""
-        return b"" if self._found else bytes(self._kept)
+        """Return what looked like the beginning of a mark."""
+        return b"" if self._found else bytes(self._buffer)
 
     def _seek(self) -> bytes:
-        before, mark, after = self._kept.partition(self._mark)
+        before, mark, after = self._buffer.partition(self._mark)
         if mark:
-            self._kept, self._found = after, True
+            self._buffer, self._found = after, True
             return bytes(before) + self._take()
-        begin = len(self._kept)
+        begin = len(self._buffer)
         # The mark may come in parts.
         for size in range(1, min(len(self._mark), begin + 1)):
-            if self._kept.endswith(self._mark[:size]):
-                begin = len(self._kept) - size
-        fresh, self._kept = bytes(self._kept[:begin]), self._kept[begin:]
+            if self._buffer.endswith(self._mark[:size]):
+                begin = len(self._buffer) - size
+        fresh, self._buffer = bytes(self._buffer[:begin]), self._buffer[begin:]
         return fresh
 
     def _take(self) -> bytes:
-        end = 8 + self._extra + int.from_bytes(self._kept[:8], "big")
-        if len(self._kept) < 8 or len(self._kept) < end:
+        end = 8 + self._extra + int.from_bytes(self._buffer[:8], "big")
+        if len(self._buffer) < 8 or len(self._buffer) < end:
             return b""
-        self.result, rest = bytes(self._kept[8:end]), bytes(self._kept[end:])
-        self._kept = bytearray()
+        self.result, rest = bytes(self._buffer[8:end]), bytes(self._buffer[end:])
+        self._buffer = bytearray()
         return rest
 
 
 class Reader:
-    """Read a record piece by piece, while it grows."""
+    """Reader of the output of a record, piece by piece, while it grows."""
 
     def __init__(self, record: CellRecord) -> None:
         self.record = record
@@ -179,10 +180,13 @@ class Reader:
         self._seen = -1
         self._position = 0
 
-    def read(self, seconds: float) -> list[Piece]:
-        """Return what is new after a change, or after some seconds without one."""
+    def wait(self, seconds: float) -> None:
+        """Wait for a change, or for some seconds."""
         self._seen = self.record.wait(self._seen, seconds)
-        # In this order: what was printed before the end is there when the end is.
+
+    def read(self) -> list[Piece]:
+        """Return the new output."""
+        # In this order: all output is there when `finished` is set.
         finished = self.record.finished
         fresh = self.record.pieces[self._position :]
         self._position += len(fresh)

@@ -1,6 +1,6 @@
-"""Run a Python cell where it was sent: the program of the archive that `python.py` makes.
+"""The program that runs a Python cell: the main module of a `PythonCellProgram`.
 
-It needs the standard library alone, unless what it is sent needs more.
+It imports the standard library only; the variables that it unpickles may import more.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ FLAGS = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
 
 def main() -> None:
     """Run the cell of the archive that this program is in."""
-    # What the cell starts does not get it.
+    # Programs that the cell starts do not inherit it.
     channel = os.fdopen(os.dup(1), "wb")
     with zipfile.ZipFile(sys.argv[0]) as archive:
         settings = json.loads(archive.read("settings"))
@@ -45,7 +45,7 @@ def main() -> None:
 
 
 def prepare(source: str) -> dict[str, Any]:
-    """Make the surroundings of a cell, as a notebook has them; return its variables."""
+    """Set up the process as a notebook does for its cells, and return the cell's namespace."""
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(  # type: ignore[union-attr]
             encoding="utf-8", errors="backslashreplace", line_buffering=True
@@ -59,7 +59,7 @@ def prepare(source: str) -> dict[str, Any]:
 
 
 def execute(source: str, namespace: dict[str, Any]) -> None:
-    """Run a cell, and print what its last expression is worth."""
+    """Run a cell, and print the value of its last expression."""
     tree = ast.parse(source, NAME)
     ending = [tree.body.pop()] if tree.body and isinstance(tree.body[-1], ast.Expr) else []
     last = ast.Interactive(body=ending)
@@ -75,7 +75,7 @@ def execute(source: str, namespace: dict[str, Any]) -> None:
 
 
 def collect(namespace: dict[str, Any], names: list[str]) -> bytes:
-    """Return the pickled values of variables. Raises NameError or TypeError for one of them."""
+    """Return the pickled values of variables. Raises NameError or TypeError."""
     for name in names:
         if name not in namespace:
             raise NameError(f"--out {name}: the cell has made no variable of that name")
@@ -83,7 +83,7 @@ def collect(namespace: dict[str, Any], names: list[str]) -> bytes:
 
 
 def dumps(values: dict[str, Any], switch: str) -> bytes:
-    """Pickle variables; with cloudpickle, where that is, also what only this session knows.
+    """Return pickled variables; with cloudpickle, if installed, also what this session defines.
 
     Raises TypeError for the first that cannot be pickled.
     """
@@ -107,14 +107,14 @@ def _check(dump: Callable[[Any], bytes], value: object, name: str) -> None:
 
 
 def digest(data: bytes) -> bytes:
-    """Return 16 bytes by which it shows whether data has arrived whole."""
+    """Return a checksum of 16 bytes."""
     return hashlib.blake2b(data, digest_size=16).digest()
 
 
 def show(
     kind: type[BaseException], error: BaseException, frames: types.TracebackType | None
 ) -> None:
-    """Print an error, without the lines of this program."""
+    """Print a traceback without the frames of this program; it is the process's excepthook."""
     while frames is not None and frames.tb_frame.f_code.co_filename != NAME:
         frames = frames.tb_next
     traceback.print_exception(kind, error, frames)

@@ -1,4 +1,4 @@
-"""Give each test a queue, a data folder and an IPython folder of its own."""
+"""A queue, a data folder and an IPython folder of its own for each test."""
 
 from __future__ import annotations
 
@@ -94,16 +94,16 @@ def place(tmp_path):
 
 
 @pytest.fixture(scope="module")
-def far(tmp_path_factory):
+def remote_site(tmp_path_factory):
     """A cluster of two engines on a host behind another one, both only for ssh."""
     if unavailable():
         pytest.skip(unavailable())
-    folder = tmp_path_factory.mktemp("far")
+    folder = tmp_path_factory.mktemp("remote")
     with own_place(folder) as place:
         cluster = Cluster(2).start()
         try:
             cluster.client().close()
-            one = Far(place, cluster)
+            one = RemoteSite(place, cluster)
             yield one
             one.stop()
         finally:
@@ -112,7 +112,7 @@ def far(tmp_path_factory):
 
 
 @pytest.fixture
-def laptop(far, tmp_path, monkeypatch):
+def laptop(remote_site, tmp_path, monkeypatch):
     """A machine that has nothing but ssh."""
     one = Place(tmp_path)
     monkeypatch.setenv("XDG_DATA_HOME", str(one.data.parent))
@@ -120,13 +120,13 @@ def laptop(far, tmp_path, monkeypatch):
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr(tempfile, "tempdir", None)
     monkeypatch.setenv("IPYTHONDIR", str(one.profiles))
-    far.start()
+    remote_site.start()
     yield one
     assert one.left() == []
     assert list(tmp_path.glob("bs-*")) == []
 
 
-class Far:
+class RemoteSite:
     """The way to a cluster: a host to jump over, and the host behind it."""
 
     def __init__(self, place, cluster):

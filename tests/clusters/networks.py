@@ -1,4 +1,4 @@
-"""Make hosts that see only their neighbours, of network namespaces: root on Linux."""
+"""Hosts that see only their neighbours: network namespaces of Linux, made by root."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def unavailable() -> str:
 
 
 class Host:
-    """Be a host with a name of its own; it reaches nothing but the hosts it is linked to."""
+    """A host with a name of its own, which reaches only the hosts that it is linked to."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -42,7 +42,7 @@ class Host:
         return ("ip", "netns", "exec", self.space, *named)
 
     def knows(self, address: str, name: str) -> None:
-        """Let the host resolve a name."""
+        """Make the host resolve a name."""
         with (self.folder / "hosts").open("a") as hosts:
             hosts.write(f"{address} {name}\n")
 

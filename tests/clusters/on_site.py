@@ -1,4 +1,4 @@
-"""Use clusters as an ordinary user of a site does; print what was seen, as JSON."""
+"""A program of an ordinary user of a site, which uses clusters, and prints the results as JSON."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def whole() -> object:
 
 
 def engines() -> object:
-    """Let ipyparallel start engines, in an array of one engine each that join as they start."""
+    """Check that ipyparallel starts engines as an array, and that they join as they start."""
     one = ipp.Cluster(n=2, engines="batchspawner", profile_dir=_profile(), engine_timeout=60)
     one.config.JobEngineSetLauncher.engines_per_job = 1
     one.config.JobEngineSetLauncher.resources = {"runtime": RUNTIME}
@@ -37,7 +37,7 @@ def engines() -> object:
 
 
 def controller() -> object:
-    """Let ipyparallel start the controller as a job too."""
+    """Check that ipyparallel starts the controller as a job, too."""
     one = ipp.Cluster(
         n=1, controller="batchspawner", engines="batchspawner", profile_dir=_profile()
     )

@@ -1,4 +1,4 @@
-"""Run real sshds on this machine's loopback, with keys of their own."""
+"""Real sshds on the loopback interface, with keys of their own."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def make_key(path: Path) -> Path:
 
 
 class Sshd:
-    """Be one sshd, which lets the owner of a key in.
+    """An sshd that accepts one key.
 
     `environment` is what its sessions get; `inside` is the command that runs it elsewhere.
     """

@@ -64,7 +64,7 @@ def test_a_cluster_whose_submitter_died_is_found_by_its_tag(place, capsys):
     (job_id,) = place.jobs()
     (folder,) = (place.data / "clusters").iterdir()
     (folder / "job_id").unlink()
-    dataclasses.replace(JobFolder(folder).record(), job_id="").keep()
+    dataclasses.replace(JobFolder(folder).record(), job_id="").write()
     assert batchspawner(capsys, "list")[1].splitlines()[1].split()[0] == job_id
     assert batchspawner(capsys, "stop", "--all") == (
         0,

@@ -37,9 +37,9 @@ def start(*words):
     return process, "".join(said)
 
 
-def test_the_command_leads_to_a_cluster_until_it_is_interrupted(far, laptop):
-    job = far.cluster.job_id
-    process, said = start(*far.options, "login", job)
+def test_the_command_leads_to_a_cluster_until_it_is_interrupted(remote_site, laptop):
+    job = remote_site.cluster.job_id
+    process, said = start(*remote_site.options, "login", job)
     assert said == (
         "Connected. In Python here:  import ipyparallel as ipp; "
         f"rc = ipp.Client(profile='job_{job}')\nCtrl-C ends the connection.\n"
@@ -51,8 +51,15 @@ def test_the_command_leads_to_a_cluster_until_it_is_interrupted(far, laptop):
     assert (process.returncode, out, err) == (0, "\n", "")
 
 
-def test_a_command_that_is_interrupted_while_it_waits_for_the_job_cleans_up(far, laptop):
-    command = [sys.executable, "-m", "batchspawner.cli", "connect", "--wait=600", *far.options]
+def test_a_command_that_is_interrupted_while_it_waits_for_the_job_cleans_up(remote_site, laptop):
+    command = [
+        sys.executable,
+        "-m",
+        "batchspawner.cli",
+        "connect",
+        "--wait=600",
+        *remote_site.options,
+    ]
     with subprocess.Popen([*command, "login", "77"], stderr=subprocess.PIPE, text=True) as process:
         wait_for(lambda: list(laptop.folder.glob("bs-*/s")), 30, "the connection")
         process.send_signal(signal.SIGINT)
@@ -61,20 +68,20 @@ def test_a_command_that_is_interrupted_while_it_waits_for_the_job_cleans_up(far,
     assert (laptop.left(), list(laptop.folder.glob("bs-*"))) == ([], [])
 
 
-def test_a_terminated_command_cleans_up_too(far, laptop):
-    process, _ = start(*far.options, "login", far.cluster.job_id)
+def test_a_terminated_command_cleans_up_too(remote_site, laptop):
+    process, _ = start(*remote_site.options, "login", remote_site.cluster.job_id)
     process.terminate()
     process.communicate(timeout=30)
     assert laptop.left() == []
 
 
-def test_what_a_killed_command_has_left_is_removed_on_demand(far, laptop):
-    process, _ = start(*far.options, "login", far.cluster.job_id)
+def test_what_a_killed_command_has_left_is_removed_on_demand(remote_site, laptop):
+    process, _ = start(*remote_site.options, "login", remote_site.cluster.job_id)
     process.kill()
     process.communicate(timeout=30)
     command = [sys.executable, "-m", "batchspawner.cli", "connect", "--clean"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
-    job = far.cluster.job_id
+    job = remote_site.cluster.job_id
     assert done.stdout == f"Removed the files of the connection to login {job}.\n"
 
 
@@ -87,28 +94,28 @@ def test_what_a_killed_command_has_left_is_removed_on_demand(far, laptop):
         (("lo gin", "1"), "'lo gin' is no host of ssh; write HOST or USER@HOST"),
     ],
 )
-def test_a_mistake_is_explained(far, laptop, words, error):
+def test_a_mistake_is_explained(remote_site, laptop, words, error):
     process, _ = start(*words)
     out, err = process.communicate(timeout=30)
     assert (process.returncode, out, err) == (1, "", f"batchspawner connect: {error}\n")
 
 
-def test_the_end_of_the_job_ends_the_command(far, laptop):
-    with far.own_cluster(1) as cluster:
-        process, _ = start(*far.options, "--wait=60", "login", cluster.job_id)
+def test_the_end_of_the_job_ends_the_command(remote_site, laptop):
+    with remote_site.own_cluster(1) as cluster:
+        process, _ = start(*remote_site.options, "--wait=60", "login", cluster.job_id)
         cluster.stop()
         out, _ = process.communicate(timeout=60)
     assert process.returncode == 0
     assert out == "The controller no longer answers: its job has ended.\n"
 
 
-def test_the_jupyter_server_in_the_job_is_reached(far, laptop, monkeypatch):
+def test_the_jupyter_server_in_the_job_is_reached(remote_site, laptop, monkeypatch):
     pytest.importorskip("jupyter_server")
     opened = []
     monkeypatch.setattr(webbrowser, "open", opened.append)
     with (
-        far.own_cluster(1, notebook="server --allow-root") as cluster,
-        far.connect(cluster.job_id, notebook=True, wait=60) as link,
+        remote_site.own_cluster(1, notebook="server --allow-root") as cluster,
+        remote_site.connect(cluster.job_id, notebook=True, wait=60) as link,
     ):
         page = link.open_notebook()
         assert (opened, "token" in page) == ([page], False)
@@ -120,6 +127,6 @@ def test_the_jupyter_server_in_the_job_is_reached(far, laptop, monkeypatch):
             assert json.load(answer)["kernels"] == 0
 
 
-def test_a_cluster_without_a_jupyter_server_says_so(far, laptop):
+def test_a_cluster_without_a_jupyter_server_says_so(remote_site, laptop):
     with pytest.raises(ConnectionFailed, match="batchspawner cluster start --notebook"):
-        far.connect(notebook=True)
+        remote_site.connect(notebook=True)

@@ -61,7 +61,7 @@ def _printed(output):
 
 @pytest.fixture
 def mpi_for_root(place, monkeypatch):
-    """Let mpiexec run as root, where the tests do."""
+    """Allow mpiexec to run as root if the tests do."""
     pytest.importorskip("mpi4py")
     real = shutil.which("mpiexec")
     if not real:
@@ -83,8 +83,8 @@ def test_the_examples_on_a_site_run(place, run, mpi_for_root):
     assert (place.jobs(), place.left()) == ({}, [])
 
 
-def test_the_examples_on_a_laptop_run(far, laptop, run):
-    before = BEFORE_CONNECT.format(options=far.options, job_id=far.cluster.job_id)
+def test_the_examples_on_a_laptop_run(remote_site, laptop, run):
+    before = BEFORE_CONNECT.format(options=remote_site.options, job_id=remote_site.cluster.job_id)
     texts = [text.replace('"daint"', '"login"') for text in ON_LAPTOP]
     _, first, _, everywhere, _ = run([before, *texts])
     assert (first, sorted(everywhere.split("\n"))[-2:]) == (

@@ -38,15 +38,15 @@ def test_a_node_behind_two_hosts_is_reached(hosts, place, monkeypatch):
     jump, login, node = hosts
     address = jump.link(1, None)
     jump.knows(login.link(2, jump), "login")
-    far = node.link(3, login)
+    remote_site = node.link(3, login)
     for one in (login, node):
-        one.knows(far, "node7")
+        one.knows(remote_site, "node7")
     key = make_key(place.folder / "key")
-    gate = Sshd(place.folder / "jump", key, {}, jump.inside).start()
+    jump_sshd = Sshd(place.folder / "jump", key, {}, jump.inside).start()
     inner = Sshd(place.folder / "login", key, place.environment, login.inside).start()
     config = place.folder / "ssh_config"
     config.write_text(
-        gate.client_entry("jump", key, address=address)
+        jump_sshd.client_entry("jump", key, address=address)
         + inner.client_entry("login", key, "ProxyJump jump", address="login")
     )
     command = [*node.inside, sys.executable, "-m", "batchspawner.cli"]
@@ -62,13 +62,13 @@ def test_a_node_behind_two_hosts_is_reached(hosts, place, monkeypatch):
         monkeypatch.setenv("IPYTHONDIR", str(place.folder / "laptop" / "ipython"))
         with connect("login", "1", options=("-F", str(config))) as link, link.client() as rc:
             assert link.found.client["location"] == "node7"
-            assert not _reaches(far, link.found.client["registration"])
+            assert not _reaches(remote_site, link.found.client["registration"])
             assert [one.nodename for one in rc[:].apply_sync(os.uname)] == ["node7", "node7"]
     finally:
         environment = {**os.environ, **place.environment}
         subprocess.run([*command, "cluster", "stop", "--all"], env=environment, timeout=60)
         inner.stop()
-        gate.stop()
+        jump_sshd.stop()
 
 
 def _reaches(address, port):

@@ -36,7 +36,7 @@ def test_engines_are_asked_until_an_answer_arrives():
 
 
 def test_nobody_waits_for_ever_for_a_busy_engine(monkeypatch):
-    monkeypatch.setattr(outputs, "_PATIENCE", 0.05)
+    monkeypatch.setattr(outputs, "_OUTPUT_TIMEOUT_S", 0.05)
     outputs.await_outputs(Client([0]))
 
 

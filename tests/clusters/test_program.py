@@ -1,6 +1,6 @@
 """What runs in the jobs of clusters: compared whole with tests/golden, and run by a real bash.
 
-`BATCHSPAWNER_GOLDEN=1 pytest tests/clusters/test_program.py` writes the files anew.
+`BATCHSPAWNER_GOLDEN=1 pytest tests/clusters/test_program.py` writes the files again.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from batchspawner.clusters.remote_files import Endpoint, Found, is_folder, ports_of, rewritten
+from batchspawner.clusters.remote_files import Endpoint, RemoteFiles, is_folder, ports_of, rewritten
 from batchspawner.errors import ConnectionFailed
 
 pytestmark = pytest.mark.unit
@@ -23,7 +23,7 @@ CLIENT = {
 
 
 def found(server=None, **client):
-    return Found("login1", "/home/ada/profile", {**CLIENT, **client}, {}, server or {})
+    return RemoteFiles("login1", "/home/ada/profile", {**CLIENT, **client}, {}, server or {})
 
 
 def test_every_port_is_found_and_nothing_else():

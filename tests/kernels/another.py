@@ -1,4 +1,4 @@
-"""Start a kernel as another server process does; write what happens, and obey what is read.
+"""Program of another server process: it prints the info of its kernel, until it reads "shutdown".
 
 python -m tests.kernels.another KERNELS NAME
 """

@@ -1,4 +1,4 @@
-"""Give each test its own queue, and kernels that run in its jobs."""
+"""A queue of its own for each test, and kernels that run in its jobs."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ def pytest_collection_modifyitems(items):
 @pytest.fixture
 def jobs(site, tmp_path, monkeypatch):
     """The jobs of a site that this process can reach, as a function; none are left."""
-    monkeypatch.setattr(allocator, "_keeper", None)
+    monkeypatch.setattr(allocator, "_allocator", None)
     monkeypatch.setenv("BATCHSPAWNER_CALL_DIR", str(tmp_path / "calls"))
     for name, value in site.environment.items():
         monkeypatch.setenv(name, value)
     yield lambda: [(job_id, state) for job_id, _, state in site.jobs()]
-    if allocator._keeper:
-        blocking_client.run(allocator._keeper.release_idle())
+    if allocator._allocator:
+        blocking_client.run(allocator._allocator.release_idle())
     site.drain()
     no_jobs_left(site)
 

@@ -1,4 +1,4 @@
-"""Drive kernels as a notebook does."""
+"""Clients that drive kernels as a notebook does."""
 
 from __future__ import annotations
 
@@ -6,19 +6,32 @@ import asyncio
 import time
 
 
-async def value(client, code, timeout=30, waits=False):
-    """Run code, and return how it ended and what it printed, also what was cleared again."""
+async def value(client, code, timeout=30, waits=False, shown=None):
+    """Run code, and return how it ended and what it printed, also what was cleared again.
+
+    The event `shown` is set by its first output.
+    """
     printed, cleared = [], []
 
     def output(message):
         if message["msg_type"] == "stream":
             printed.append(message["content"]["text"])
+            if shown is not None:
+                shown.set()
         elif message["msg_type"] == "clear_output":
             cleared.extend(printed)
             printed.clear()
 
     reply = await run(client, code, timeout, output)
     return (reply["status"], "".join(printed), *({"".join(cleared)} if waits else ()))
+
+
+async def begin(client, code, **kwargs):
+    """Run code until it shows something; return the task of its `value`."""
+    shown = asyncio.Event()
+    running = asyncio.ensure_future(value(client, code, shown=shown, **kwargs))
+    await asyncio.wait_for(shown.wait(), 60)
+    return running
 
 
 async def run(client, code, timeout=30, output=lambda message: None):

@@ -12,7 +12,7 @@ from nbclient import NotebookClient
 
 from tests.hubs import wait_for
 
-from .driving import value
+from .driving import eventually, value
 
 
 async def test_nbclient_executes_a_notebook_in_a_job(jobs, specs, monkeypatch, tmp_path):
@@ -27,7 +27,7 @@ async def test_nbclient_executes_a_notebook_in_a_job(jobs, specs, monkeypatch, t
     assert notebook.cells[0].outputs[0].text == "True\n"
 
 
-async def test_a_kernel_of_another_language_shares_a_job_with_python(started, jobs):
+async def test_a_kernel_of_another_language_shares_a_job_with_python(started, jobs, tmp_path):
     pytest.importorskip("bash_kernel", reason="bash_kernel is not installed")
     argv = [sys.executable, "-m", "bash_kernel", "-f", "{connection_file}"]
     _, python = await started("python", allocation="work")
@@ -37,8 +37,9 @@ async def test_a_kernel_of_another_language_shares_a_job_with_python(started, jo
     assert await value(python, "print(6 * 7)") == ("ok", "42\n")
     await manager.restart_kernel()
     assert await value(bash, "x=7; echo $((6 * x))") == ("ok", "42\n")
-    sleeps = asyncio.ensure_future(value(bash, "sleep 600"))
-    await asyncio.sleep(0.5)
+    started_file = tmp_path / "started"
+    sleeps = asyncio.ensure_future(value(bash, f"touch {started_file}; sleep 600"))
+    await eventually(started_file.exists)
     await manager.interrupt_kernel()
     assert (await sleeps)[0] != "ok"
     assert await value(bash, "echo $x") == ("ok", "7\n")

@@ -101,10 +101,25 @@ async def test_a_kernel_that_ends_while_no_cell_runs_says_why_all_the_same(start
     while told["msg_type"] != "error":
         told = await client.get_iopub_msg(timeout=30)
     assert (told["parent_header"], told["content"]["ename"]) == ({}, JobCancelled.__name__)
-    await eventually(lambda: manager.provisioner._launch.code is not None)
+    await eventually(lambda: manager.provisioner._run.code is not None)
     assert (await run(client, "1"))["evalue"] == told["content"]["evalue"]
     await manager.restart_kernel()
     assert await value(client, "print(6 * 7)") == ("ok", "42\n")
+
+
+async def test_a_kernel_that_gets_the_signal_of_its_jobs_end_first_says_why(
+    started, jobs, site, monkeypatch
+):
+    if site.name != "local":
+        pytest.skip("its kernels are processes of this machine")
+    monkeypatch.setattr("batchspawner.kernels.kernel_run._AGENT_SIGNAL_TIMEOUT_S", 60)
+    manager, client = await started()
+    (kernel,) = [one.pid for one in manager.provisioner._job.agent.processes.values()]
+    running = asyncio.ensure_future(run(client, SLEEP, 60))
+    os.kill(kernel, signal.SIGTERM)
+    await eventually(lambda: not runs(kernel))
+    site.cancel(jobs()[0][0])
+    assert (await running)["ename"] == JobCancelled.__name__
 
 
 QUEUED_AGAIN = (

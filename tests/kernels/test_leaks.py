@@ -18,7 +18,9 @@ ROUNDS = int(os.environ.get("BATCHSPAWNER_ROUNDS", "5"))
 def what_is_open():
     gc.collect()
     tasks = asyncio.all_tasks(blocking_client._loop)
-    folders = sorted(one.name for one in allocator._keeper.registry.root.iterdir() if one.is_dir())
+    folders = sorted(
+        one.name for one in allocator._allocator.registry.root.iterdir() if one.is_dir()
+    )
     return len(os.listdir("/proc/self/fd")), len(tasks), folders
 
 

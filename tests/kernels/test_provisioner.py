@@ -9,7 +9,7 @@ import pytest
 from batchspawner.errors import JobCancelled, OptionsError, SubmitError
 from batchspawner.jobs import JobState
 
-from .driving import eventually, reply_to, run, value
+from .driving import begin, eventually, reply_to, run, value
 
 
 async def test_a_kernel_runs_in_a_job(started, jobs):
@@ -28,12 +28,12 @@ async def test_a_kernel_that_is_shut_down_gives_its_job_back(started, jobs):
 async def test_an_interrupt_ends_the_cell_and_not_the_kernel(started):
     manager, client = await started()
     await value(client, "x = 7")
-    running = asyncio.ensure_future(value(client, "print('here'); import time; time.sleep(60)"))
-    await asyncio.sleep(0.3)
+    code = "print('here', flush=True); import time; time.sleep(600)"
+    running = await begin(client, code, timeout=600)
     before = time.monotonic()
     await manager.interrupt_kernel()
     assert await running == ("error", "here\n")
-    assert time.monotonic() - before < 1
+    assert time.monotonic() - before < 30
     assert await value(client, "print(x)") == ("ok", "7\n")
 
 
@@ -77,8 +77,8 @@ async def test_a_second_kernel_needs_no_scheduler(started, site):
     site.break_down()
     try:
         manager, client = await started("two", allocation="work")
-        running = asyncio.ensure_future(value(client, "print('on')\n__import__('time').sleep(60)"))
-        await asyncio.sleep(0.3)
+        code = "print('on', flush=True)\n__import__('time').sleep(60)"
+        running = await begin(client, code)
         await manager.interrupt_kernel()
         assert await running == ("error", "on\n")
         await manager.restart_kernel()
@@ -159,8 +159,7 @@ async def test_restarting_a_kernel_that_waits_keeps_its_place(served, jobs, site
 async def test_interrupting_a_kernel_that_waits_gives_its_cells_up(served, site):
     site.fill()
     manager, client = await served()
-    running = asyncio.ensure_future(value(client, "print(1)"))
-    await asyncio.sleep(0.2)
+    running = await begin(client, "print(1)")
     await manager.interrupt_kernel()
     assert (await running)[0] == "error"
     assert await manager.is_alive()
@@ -200,13 +199,13 @@ async def test_a_person_may_restart_a_kernel_whose_job_is_gone(served, jobs, sit
 async def test_a_restart_sees_that_a_job_has_ended_before_its_agent_called(
     served, jobs, site, tmp_path
 ):
-    gate = tmp_path / "gate"
-    manager, client = await served(prologue=f"test -e {gate} || sleep 60")
+    release = tmp_path / "release"
+    manager, client = await served(prologue=f"test -e {release} || sleep 60")
     await eventually(lambda: [state.upper() for _, state in jobs()] == ["RUNNING"])
     await eventually(lambda: _is_known_to_run(manager))
     site.cancel(jobs()[0][0])
     await eventually(lambda: jobs() == [])
-    gate.touch()
+    release.touch()
     await manager.restart_kernel()
     assert await value(client, "print(1)") == ("ok", "1\n")
 

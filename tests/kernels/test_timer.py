@@ -1,4 +1,4 @@
-"""What JupyterLab's extension for the time left reads in the environment of a kernel."""
+"""Environment of a kernel, which JupyterLab's extension for the time left reads."""
 
 from __future__ import annotations
 

@@ -55,6 +55,6 @@ async def test_a_tunnel_that_is_cut_is_dug_again_and_no_output_is_lost(ssh, star
 
 
 async def test_a_node_that_ssh_does_not_reach_fails_the_start_in_its_words(started, monkeypatch):
-    monkeypatch.setattr("batchspawner.kernels.tunnel._OPEN", 2)
+    monkeypatch.setattr("batchspawner.kernels.tunnel._CONNECT_TIMEOUT_S", 2)
     with pytest.raises(BatchError, match=r"ssh said:\n.*port 1: Connection refused"):
         await started(tunnel="ssh -F /dev/null -o HostName=127.0.0.1 -p 1")

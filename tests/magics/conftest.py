@@ -19,6 +19,9 @@ class Notebook:
         self.result = self.shell.run_cell(text)
         return self.capsys.readouterr()
 
+    def __contains__(self, name: str) -> bool:
+        return name in self.shell.user_ns
+
     def __getitem__(self, name: str):
         return self.shell.user_ns[name]
 

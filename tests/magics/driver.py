@@ -1,4 +1,4 @@
-"""Be a notebook for one user: cells come in as JSON lines, what they print goes out so."""
+"""A notebook of one user: it reads cells, and writes what they print, as lines of JSON."""
 
 from __future__ import annotations
 

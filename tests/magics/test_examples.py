@@ -26,7 +26,7 @@ def example(beginning: str) -> str:
 
 @pytest.fixture
 def two_nodes(site):
-    """Let the example's partition have as many nodes as it wants."""
+    """Give the example's partition as many nodes as it wants."""
     site.cluster.run("scontrol", "update", "partitionname=debug", "nodes=n[1-2]")
     yield
     site.cluster.run("scontrol", "update", "partitionname=debug", "nodes=n1")

@@ -116,7 +116,7 @@ def test_the_transcript_reads_as_ever(user, execute):
         f"Submitted batch job {job}\nRunning .\n",
         f"End batch job {job} Status:  COMPLETED\n",
     )
-    # Where the end is told late, the output does not wait for it.
+    # If the end is reported late, the output does not wait for it.
     transcripts = (f"{begin}{end}\nHello\n", f"{begin}Hello\n{end}")
     assert (re.sub(r"\.+\n", ".\n", out) in transcripts, err) == (True, ""), out
 
@@ -138,13 +138,13 @@ def test_a_cell_begins_where_the_notebook_is_and_has_its_variables(user, execute
 
 
 def test_output_comes_while_the_job_runs(user, execute):
-    gate = user.folder / "gate"
-    body = f"echo first; until [ -e {gate} ]; do sleep 0.1; done; echo second >&2"
+    release = user.folder / "release"
+    body = f"echo first; until [ -e {release} ]; do sleep 0.1; done; echo second >&2"
     out, _ = user.run(f"{execute} --bg\n{body}")
     assert out == f"Submitted batch job {user.value('job')}\n"
     user.becomes("cell.log()", "first\n")
     assert user.value("[cell.state.name, cell.finished]") == ["RUNNING", False]
-    gate.touch()
+    release.touch()
     user.run("cell.wait_progress()")
     assert user.value("[cell.state.name, *cell.get_output()]") == [
         "COMPLETED",
@@ -340,8 +340,8 @@ def test_lines_for_the_scheduler_count(user, execute):
 
 @pytest.mark.parametrize("site", ["local"], indirect=True)
 def test_the_end_of_the_walltime_ends_the_wait_and_is_told(user, execute):
-    out, err = user.run(f"{execute} --check --walltime=0:01\necho before; sleep 600")
-    end = f"End batch job {user.value('job')} Status:  TIMEOUT (it reached its walltime of 1 s)"
+    out, err = user.run(f"{execute} --check --walltime=0:06\necho before; sleep 600")
+    end = f"End batch job {user.value('job')} Status:  TIMEOUT (it reached its walltime of 6 s)"
     assert out.splitlines()[2:] == ["before", end]
     assert user.value("cell.log()") == "before\n"
     assert err.startswith(f"UsageError: job {user.value('job')} ended: timeout (")

@@ -15,7 +15,7 @@ from nbclient import NotebookClient
 from tests.sites import LocalSite
 
 DOCS = Path(__file__).parents[2] / "docs"
-PATIENCE = 60
+TIMEOUT_S = 60
 
 
 class Manager(AsyncKernelManager):
@@ -47,7 +47,7 @@ class Run:
         rest = [nbformat.v4.new_code_cell(cell) for cell in cells]
         self.notebook = nbformat.v4.new_notebook(cells=[first, *rest])
         self.client = NotebookClient(
-            self.notebook, kernel_manager_class=Manager, timeout=PATIENCE, allow_errors=True
+            self.notebook, kernel_manager_class=Manager, timeout=TIMEOUT_S, allow_errors=True
         )
 
     async def __aenter__(self) -> Run:
@@ -64,22 +64,22 @@ class Run:
 
     async def until(self, number: int, wanted) -> None:
         """Wait until a cell shows something."""
-        end = asyncio.get_running_loop().time() + PATIENCE
+        end = asyncio.get_running_loop().time() + TIMEOUT_S
         while not wanted(self.texts(number)):
             assert asyncio.get_running_loop().time() < end, self.texts(number)
             await asyncio.sleep(0.05)
 
 
-def gated(folder: Path) -> tuple[Path, str]:
-    gate = folder / "gate"
-    return gate, f"until [ -e {gate} ]; do sleep 0.05; done"
+def until_released(folder: Path) -> tuple[Path, str]:
+    release = folder / "release"
+    return release, f"until [ -e {release} ]; do sleep 0.05; done"
 
 
 async def test_output_appears_below_the_cell_while_the_job_runs(queue, tmp_path):
-    gate, wait = gated(tmp_path)
+    release, wait = until_released(tmp_path)
     async with Run(f"%%execute --wlm=local\necho first\n{wait}\necho second >&2") as run:
         await run.until(1, lambda texts: texts[1:] == ["first\n"])
-        gate.touch()
+        release.touch()
     _, first, second = run.notebook.cells[1].outputs
     assert [(one.name, one.text) for one in (first, second)] == [
         ("stdout", "first\n"),
@@ -88,11 +88,11 @@ async def test_output_appears_below_the_cell_while_the_job_runs(queue, tmp_path)
 
 
 async def test_the_progress_is_one_output_that_changes(queue, tmp_path):
-    gate, wait = gated(tmp_path)
+    release, wait = until_released(tmp_path)
     async with Run(f"%%execute --wlm=local\n{wait}") as run:
         await run.until(1, lambda texts: "Running .." in "".join(texts))
         assert len(run.texts()) == 1
-        gate.touch()
+        release.touch()
     (end,) = run.texts()
     head, progress, last = end.splitlines()
     assert (head, progress.strip("."), last) == (
@@ -113,10 +113,10 @@ async def test_interrupting_the_kernel_cancels_the_job(queue, tmp_path):
 
 
 async def test_a_cell_in_the_background_lets_the_next_one_run(queue, tmp_path):
-    gate, wait = gated(tmp_path)
+    release, wait = until_released(tmp_path)
     cells = [
         f"%%execute --wlm=local --bg --amgr=cell\n{wait}\necho done",
-        f"open({str(gate)!r}, 'w').close()",
+        f"open({str(release)!r}, 'w').close()",
         "cell.wait_progress()\nprint(cell.get_output()[0], end='')",
     ]
     async with Run(*cells) as run:
@@ -147,6 +147,6 @@ def test_the_notebook_of_the_documentation_holds_every_example():
 async def test_the_notebook_of_the_documentation_prints_what_it_shows(queue):
     notebook = examples()
     wanted = [settled(one.get("outputs", [])) for one in notebook.cells]
-    client = NotebookClient(notebook, kernel_manager_class=Manager, timeout=PATIENCE)
+    client = NotebookClient(notebook, kernel_manager_class=Manager, timeout=TIMEOUT_S)
     await client.async_execute()
     assert [settled(one.get("outputs", [])) for one in notebook.cells] == wanted

@@ -12,11 +12,11 @@ from batchspawner.magics.record import CellRecord
 
 
 def told(*states: JobState) -> CellRecord:
-    """Return the record of a cell of which the scheduler has said this."""
+    """Return the record of a cell whose scheduler has reported these states."""
     record = CellRecord()
-    record.accept("Submitted batch job 1")
+    record.submitted("Submitted batch job 1")
     for state in states:
-        record.tell(JobInfo("1", state, reason="Priority"))
+        record.update(JobInfo("1", state, reason="Priority"))
     return record
 
 

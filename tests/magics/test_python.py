@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from batchspawner.magics.record import Sieve
+from batchspawner.magics.record import ResultExtractor
 
 
 def test_a_cell_in_python_prints_what_its_last_expression_is_worth(notebook):
@@ -108,12 +108,12 @@ def test_a_cell_that_ends_without_its_results_is_an_error(notebook):
 
 @pytest.mark.parametrize("size", [1, 2, 5, 100])
 def test_a_result_is_found_in_pieces_of_any_size(size):
-    sieve = Sieve(b"\0mark", 1)
+    extractor = ResultExtractor(b"\0mark", 1)
     data = b"before\0ma\0\0mark" + (3).to_bytes(8, "big") + b"!abcafter"
-    shown = b"".join(sieve.feed(data[at : at + size]) for at in range(0, len(data), size))
-    assert (shown + sieve.end(), sieve.result) == (b"before\0ma\0after", b"!abc")
+    shown = b"".join(extractor.feed(data[at : at + size]) for at in range(0, len(data), size))
+    assert (shown + extractor.end(), extractor.result) == (b"before\0ma\0after", b"!abc")
 
 
 def test_what_looked_like_a_result_and_was_none_is_shown():
-    sieve = Sieve(b"\0mark", 1)
-    assert (sieve.feed(b"a\0ma"), sieve.end(), sieve.result) == (b"a", b"\0ma", None)
+    extractor = ResultExtractor(b"\0mark", 1)
+    assert (extractor.feed(b"a\0ma"), extractor.end(), extractor.result) == (b"a", b"\0ma", None)

@@ -15,7 +15,7 @@ from tests.hubs import wait_for
 
 
 def interrupt_when(condition) -> threading.Thread:
-    """Send ourselves Ctrl-C as soon as something is true."""
+    """Send Ctrl-C to this process as soon as something is true."""
 
     def send() -> None:
         wait_for(condition, 20, "the moment to interrupt")
@@ -62,20 +62,29 @@ def test_a_failed_cell_stops_run_all_only_where_asked(notebook):
     assert err.endswith(" ended: failed (exit status 3)\n")
 
 
-def test_output_in_two_streams_keeps_its_order(notebook):
-    body = "echo 1; sleep 0.1; echo 2 >&2; sleep 0.1; echo 3"
-    notebook.run(f"%%execute --amgr=cell\n{body}")
-    assert notebook["cell"].log() == "1\n2\n3\n"
+def test_output_in_two_streams_keeps_its_order(notebook, tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    notebook.run(f"%%execute --bg --amgr=cell\necho 1; cat {pipe} >&2; cat {pipe}")
+    cell = notebook["cell"]
+    for number in (2, 3):
+        wait_for(lambda: cell.log().endswith(f"{number - 1}\n"), 20, "the output")  # noqa: B023
+        pipe.write_text(f"{number}\n")
+    cell.wait_progress(silent=True)
+    assert cell.log() == "1\n2\n3\n"
 
 
 def test_a_cell_in_the_background_is_read_through_its_variable(notebook, tmp_path):
-    gate = tmp_path / "gate"
-    os.mkfifo(gate)
-    assert notebook.run(f"%%execute --bg --amgr=cell --pid=pid\ncat {gate}; echo e >&2") == ("", "")
+    release = tmp_path / "release"
+    os.mkfifo(release)
+    assert notebook.run(f"%%execute --bg --amgr=cell --pid=pid\ncat {release}; echo e >&2") == (
+        "",
+        "",
+    )
     cell = notebook["cell"]
     assert (cell.state, cell.get_output(), cell.finished) == (JobState.RUNNING, (None, None), False)
     assert notebook["pid"] == int(cell.ident)
-    gate.write_text("o\n")
+    release.write_text("o\n")
     cell.wait_progress()
     assert (cell.state, cell.get_output()) == (JobState.COMPLETED, ("o\n", "e\n"))
 
@@ -90,14 +99,14 @@ def test_a_cell_can_be_submitted_again_with_another_text(notebook):
 
 def test_a_background_process_does_not_keep_the_cell(notebook):
     begin = time.monotonic()
-    out, _ = notebook.run("%%execute\nsleep 20 & echo $!")
+    out, _ = notebook.run("%%execute\nsleep 600 & echo $!")
     os.kill(int(out), signal.SIGKILL)
-    assert time.monotonic() - begin < 10
+    assert time.monotonic() - begin < 300
 
 
 def test_an_interrupt_ends_the_cell_with_all_its_processes(notebook, tmp_path):
     started = tmp_path / "started"
-    thread = interrupt_when(started.exists)
+    thread = interrupt_when(lambda: started.exists() and "cell" in notebook)
     out, err = notebook.run(
         f"%%execute --amgr=cell\nsleep 600 | cat\ntouch {started}".replace(
             "sleep 600", f"touch {started}; sleep 600"
@@ -116,11 +125,22 @@ def test_an_interrupt_ends_the_cell_with_all_its_processes(notebook, tmp_path):
 def test_a_second_interrupt_ends_a_cell_that_does_not_listen(notebook, tmp_path):
     started, asked = tmp_path / "started", tmp_path / "asked"
     body = f"trap 'touch {asked}' INT\ntouch {started}\nwhile true; do sleep 0.05; done"
-    threads = [interrupt_when(started.exists), interrupt_when(asked.exists)]
+    threads = [
+        interrupt_when(lambda: started.exists() and "cell" in notebook),
+        interrupt_when(asked.exists),
+    ]
     notebook.run(f"%%execute --amgr=cell\n{body}")
     for thread in threads:
         thread.join()
     assert notebook["cell"].state is JobState.CANCELLED
+
+
+def test_an_interrupt_between_the_submit_and_the_wait_ends_the_cell(notebook, monkeypatch):
+    interrupt = lambda *_: signal.raise_signal(signal.SIGINT)  # noqa: E731
+    monkeypatch.setattr("batchspawner.magics.progress.Screen.headline", interrupt)
+    _, err = notebook.run("%%execute --amgr=cell\nsleep 600")
+    assert notebook["cell"].state is JobState.CANCELLED
+    assert err.endswith(f"UsageError: {notebook['cell'].ident} was interrupted\n")
 
 
 def test_the_log_and_the_list_and_the_cancelling_of_cells(notebook):

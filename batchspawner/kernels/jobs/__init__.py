@@ -1,1 +1,1 @@
-"""The job that a kernel lives in: found, made, shared and remembered."""
+"""Which job a kernel runs in: found, submitted, shared, and recorded on disk."""

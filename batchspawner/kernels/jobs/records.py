@@ -1,10 +1,10 @@
-"""Keep on disk how a kernel was started, for the process that goes on with it after this one."""
+"""Records on disk of how kernels were started, for a server that takes them over."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..proxy.channels import CHANNELS
 from .registry import known
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class KernelCommand:
-    """Hold what a kernel is started with.
+    """How a kernel is started.
 
-    `connection` is what will be in its connection file but for the ports, which only the node
-    can know. `tunnel` is the ssh command by which it is reached, if any, and `node` the node of
-    its job that was wished for.
+    `connection` is its connection file without the ports, which only the node can choose.
+    `tunnel` is the ssh command that leads to it, if any, and `node` the node of its job that was
+    asked for.
     """
 
     argv: tuple[str, ...]
@@ -31,39 +31,39 @@ class KernelCommand:
     node: str = ""
 
     def file(self, ip: str) -> str:
-        """Return the connection file, with names for the ports."""
+        """Return the connection file, with placeholders for the ports."""
         ports = {f"{name}_port": f"{{port{number}}}" for number, name in enumerate(CHANNELS)}
         text = json.dumps({**self.connection, "ip": ip, "transport": "tcp", **ports})
-        for place in ports.values():
-            text = text.replace(f'"{place}"', place)
+        for placeholder in ports.values():
+            text = text.replace(f'"{placeholder}"', placeholder)
         return text
 
 
 @dataclass(frozen=True)
 class KernelRecord:
-    """Hold what is known of a kernel; `process` is empty while it waits for its job."""
+    """A kernel in a job; `process` is empty while it waits for the job."""
 
     kernel: str
     command: KernelCommand
     process: str = ""
 
     def write(self, folder: Path) -> None:
-        """Keep this instead of what was known before, in a folder that only the user can read."""
+        """Write the record, atomically, into a folder that only the user can read."""
         file = _file(folder, self.kernel)
-        fresh = file.with_suffix(".new")
-        fresh.write_text(json.dumps(asdict(self)))
-        fresh.replace(file)
+        new = file.with_suffix(".new")
+        new.write_text(json.dumps(asdict(self)))
+        new.replace(file)
 
 
 def forget(folder: Path, kernel: str) -> None:
-    """Remove what is known of a kernel, which is over."""
+    """Remove the record of a kernel that has ended."""
     _file(folder, kernel).unlink(missing_ok=True)
 
 
 def find(folder: Path) -> Iterator[KernelRecord]:
-    """Yield what is known of all kernels in a job."""
+    """Yield the records of all kernels in a job."""
     for file in folder.glob("kernel-*.json"):
-        values = json.loads(file.read_text())
+        values: dict[str, Any] = json.loads(file.read_text())
         command = known(KernelCommand, values["command"])
         command["argv"] = tuple(command["argv"])
         yield KernelRecord(**{**known(KernelRecord, values), "command": KernelCommand(**command)})

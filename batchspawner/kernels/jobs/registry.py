@@ -1,8 +1,8 @@
-"""Keep on disk which jobs hold kernels, for every server process of a user.
+"""Registry on disk of the jobs with kernels, for all server processes of a user.
 
 Each allocation has a folder of its own, which only its user can read, with ``allocation.json`` in
-it. One lock is held while entries are looked for or changed; another one, in the folder, is held
-by the process that speaks with the job for as long as that process lives.
+it. One lock is held while entries are read or changed; another one, in the folder, is held by the
+process that owns the allocation for as long as that process lives.
 """
 
 from __future__ import annotations
@@ -26,59 +26,70 @@ if TYPE_CHECKING:
 
 _ENTRY = "allocation.json"
 _OWNER = "owner"
+_ATTACHED_TO, _ATTACHED_TO_KEY = "attached_to", "guest_of"
+"""The field, and its key in the file, which other releases read, too."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """Hold what other processes have to know of an allocation.
+    """What other processes need to know of an allocation.
 
-    `name` is what kernels name that wish to share it, empty for the allocation of one kernel.
-    `job_id` is empty while it is submitted. `guest_of` is the allocation of the process that has
-    submitted the job, where that is another one, or the job itself, where it was none of ours.
-    `host` and `pid` say who speaks with it.
+    `name` is the name by which kernels share it, empty for the allocation of one kernel. `job_id`
+    is empty while it is submitted. `attached_to` is the id of the owner's allocation, if another
+    process has submitted the job, or the job's id, if no process of ours has. `host` and `pid`
+    are those of the process that owns this entry.
     """
 
     id: str
     scheduler: str
     name: str = ""
     job_id: str = ""
-    guest_of: str = ""
+    attached_to: str = ""
     host: str = ""
     pid: int = 0
 
     @classmethod
-    def fresh(cls, scheduler: str, name: str, guest_of: str, job_id: str = "") -> Entry:
-        return cls(secrets.token_hex(6), scheduler, name, job_id, guest_of).moved()
+    def new(cls, scheduler: str, name: str, attached_to: str, job_id: str = "") -> Entry:
+        """Return a new allocation of this process."""
+        return cls(secrets.token_hex(6), scheduler, name, job_id, attached_to).moved()
 
     @classmethod
     def read(cls, file: Path) -> Entry:
         """Return what is in a file; a newer version may have written more than we know."""
-        return cls(**known(cls, json.loads(file.read_text())))
+        values: dict[str, Any] = json.loads(file.read_text())
+        values[_ATTACHED_TO] = values.pop(_ATTACHED_TO_KEY, "")
+        return cls(**known(cls, values))
+
+    def json(self) -> str:
+        """Return what stands in the file."""
+        values: dict[str, Any] = asdict(self)
+        values[_ATTACHED_TO_KEY] = values.pop(_ATTACHED_TO)
+        return json.dumps(values)
 
     def moved(self) -> Entry:
-        """Return the same allocation, of this process."""
+        """Return the same allocation, owned by this process."""
         return replace(self, host=socket.gethostname(), pid=os.getpid())
 
 
 def known(kind: type, values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return those of the values that a dataclass has a field for."""
+    """Return the values that a dataclass has fields for."""
     names = {one.name for one in fields(kind)}
     return {name: value for name, value in values.items() if name in names}
 
 
 class Registry:
-    """Read and write the folder of all allocations of this user."""
+    """The folder of all allocations of this user."""
 
     def __init__(self, root: Path | None = None) -> None:
         self.root = root or calls_folder() / "kernels"
-        self._held: dict[str, IO[str]] = {}
+        self._locks: dict[str, IO[str]] = {}
 
     def folder(self, entry_id: str) -> Path:
         return self.root / entry_id
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
-        """Keep every other process from changing the registry; never for long."""
+        """Lock the registry against changes by other processes; not for long."""
         self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
         with (self.root / "lock").open("a") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
@@ -94,33 +105,33 @@ class Registry:
         return [entry for _, entry in sorted(found, key=lambda one: (one[0], one[1].id))]
 
     def entry(self, entry_id: str) -> Entry | None:
-        """Return one allocation, None where no kernel can be put into it any more."""
+        """Return one allocation, or None if it is closed for kernels."""
         with contextlib.suppress(FileNotFoundError):
             return Entry.read(self.folder(entry_id) / _ENTRY)
         return None
 
     def write(self, entry: Entry) -> None:
-        """Put an entry in the place of what was there, at once for every reader."""
+        """Write an entry, atomically, in place of an earlier one."""
         file = self.folder(entry.id) / _ENTRY
         file.parent.mkdir(mode=0o700, exist_ok=True)
-        fresh = file.with_suffix(f".{os.getpid()}")
-        fresh.write_text(json.dumps(asdict(entry)))
-        fresh.replace(file)
+        new = file.with_suffix(f".{os.getpid()}")
+        new.write_text(entry.json())
+        new.replace(file)
 
     def close(self, entry_id: str) -> None:
-        """Let no process find an allocation any more."""
+        """Hide an allocation from all processes; its folder stays."""
         with self.locked():
             (self.folder(entry_id) / _ENTRY).unlink(missing_ok=True)
 
     def remove(self, entry_id: str) -> None:
-        """Forget an allocation, and delete its folder."""
+        """Remove an allocation and its folder."""
         (self.folder(entry_id) / _ENTRY).unlink(missing_ok=True)
         shutil.rmtree(self.folder(entry_id), ignore_errors=True)
-        self.leave(entry_id)
+        self.release(entry_id)
 
-    def hold(self, entry_id: str) -> bool:
-        """Become the process that speaks with a job; False where another one is that."""
-        if entry_id in self._held:
+    def acquire(self, entry_id: str) -> bool:
+        """Become the owner of an allocation; return False if another process is."""
+        if entry_id in self._locks:
             return True
         try:
             lock = (self.folder(entry_id) / _OWNER).open("a")
@@ -131,11 +142,11 @@ class Registry:
         except OSError:
             lock.close()
             return False
-        self._held[entry_id] = lock
+        self._locks[entry_id] = lock
         return True
 
-    def leave(self, entry_id: str) -> None:
-        """Let another process speak with a job."""
-        lock = self._held.pop(entry_id, None)
+    def release(self, entry_id: str) -> None:
+        """Stop owning an allocation, so that another process can."""
+        lock = self._locks.pop(entry_id, None)
         if lock is not None:
             lock.close()

@@ -1,1 +1,1 @@
-"""The ZMQ proxy in front of a kernel, which answers until the kernel is there."""
+"""The ZMQ proxy in front of a kernel, which answers clients until the kernel runs."""

@@ -1,4 +1,7 @@
-"""Open the sockets of a kernel's five channels, on the side of its clients and on its own."""
+"""Sockets for the five channels of a kernel, towards its clients and towards the kernel.
+
+https://jupyter-client.readthedocs.io/en/stable/messaging.html
+"""
 
 from __future__ import annotations
 
@@ -11,34 +14,36 @@ import zmq.asyncio
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from typing import Any
 
-_SERVING = {
+_CLIENT_SOCKETS = {
     "shell": zmq.ROUTER,
     "iopub": zmq.PUB,
     "stdin": zmq.ROUTER,
     "control": zmq.ROUTER,
     "hb": zmq.ROUTER,
 }
-_CONNECTING = {
+_KERNEL_SOCKETS = {
     "shell": zmq.DEALER,
     "iopub": zmq.SUB,
     "stdin": zmq.DEALER,
     "control": zmq.DEALER,
 }
 
-CHANNELS = tuple(_SERVING)
+CHANNELS = tuple(_CLIENT_SOCKETS)
 
 
 class Curve(NamedTuple):
-    """Hold a key pair that both sides of a kernel know, so that nobody else can listen."""
+    """CurveZMQ key pair that a kernel and its clients share.
+
+    https://rfc.zeromq.org/spec/26/
+    """
 
     public: bytes
     secret: bytes
 
     @classmethod
-    def of(cls, connection: Mapping[str, Any]) -> Curve | None:
-        """Return the keys that a connection file has, if any."""
+    def of(cls, connection: Mapping[str, object]) -> Curve | None:
+        """Return the keys of a connection file, if it has any."""
         public, secret = (connection.get(f"curve_{name}key") for name in ("public", "secret"))
         return cls(str(public).encode(), str(secret).encode()) if public and secret else None
 
@@ -55,7 +60,7 @@ def serve(
     """
     sockets = {}
     for number, name in enumerate(CHANNELS, 1):
-        socket = _socket(_SERVING[name])
+        socket = _socket(_CLIENT_SOCKETS[name])
         if curve:
             socket.curve_server = True
             socket.curve_publickey, socket.curve_secretkey = curve
@@ -76,16 +81,16 @@ def _bound(socket: zmq.asyncio.Socket, ip: str, port: int) -> int:
     return socket.bind_to_random_port(f"tcp://{ip}")
 
 
-def connect(info: Mapping[str, Any], curve: Curve | None) -> dict[str, zmq.asyncio.Socket]:
-    """Connect a socket to each channel of a kernel, but for its heartbeat."""
+def connect(info: Mapping[str, object], curve: Curve | None) -> dict[str, zmq.asyncio.Socket]:
+    """Connect a socket to each channel of a kernel except its heartbeat."""
     sockets = {}
-    # A kernel may not have noticed yet that somebody of the same name has gone.
+    # A new one each time: the kernel may not have noticed yet that the last one is gone.
     identity = secrets.token_bytes(8).hex().encode()
-    for name, kind in _CONNECTING.items():
+    for name, kind in _KERNEL_SOCKETS.items():
         socket = _socket(kind)
-        # An answer to input() comes to whoever has the same name as the one who asked.
+        # The kernel asks for input() on the stdin socket with the identity of the shell socket.
         socket.identity = identity
-        # The kernel may begin to listen a moment later.
+        # The kernel may not listen yet.
         socket.reconnect_ivl = 10
         socket.reconnect_ivl_max = 50
         socket.tcp_keepalive, socket.tcp_keepalive_idle = 1, 60
@@ -101,6 +106,6 @@ def connect(info: Mapping[str, Any], curve: Curve | None) -> dict[str, zmq.async
 
 def _socket(kind: int) -> zmq.asyncio.Socket:
     socket = zmq.asyncio.Context.instance().socket(kind)
-    # Nothing may be lost on the way: what is too much is for the kernel and its clients to say.
+    # No limit, as a full queue would drop messages.
     socket.sndhwm = socket.rcvhwm = 0
     return socket

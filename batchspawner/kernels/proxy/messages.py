@@ -1,4 +1,4 @@
-"""Read and write the few Jupyter messages that have to be known while a kernel waits."""
+"""The few Jupyter messages that the proxy reads and writes while a kernel waits."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ _LANGUAGES = {
 
 
 class Message:
-    """Hold a message that was signed with the kernel's key, and whom its answer is for."""
+    """A message with a valid signature; its reply goes to `identities`."""
 
-    def __init__(self, identities: list[bytes], fields: Mapping[str, Any]) -> None:
+    def __init__(self, identities: list[bytes], fields: Mapping[str, dict[str, Any]]) -> None:
         self.identities = identities
-        self.header: dict[str, Any] = fields["header"]
-        self.parent: dict[str, Any] = fields["parent_header"]
-        self.content: Any = fields["content"]
+        self.header = fields["header"]
+        self.parent = fields["parent_header"]
+        self.content = fields["content"]
 
     @property
     def type(self) -> str:
@@ -36,7 +36,7 @@ class Message:
 
 
 class Messages:
-    """Read and write messages as the kernel would, with its key."""
+    """Reader and writer of messages with the kernel's key."""
 
     def __init__(self, key: bytes, scheme: str) -> None:
         self._session = Session(
@@ -50,22 +50,22 @@ class Messages:
         parent: Mapping[str, Any] | None = None,
         identities: Sequence[bytes] = (),
     ) -> list[bytes]:
-        """Return the frames of a message, signed."""
+        """Return the frames of a signed message."""
         above = {"header": dict(parent)} if parent else None
         message = self._session.msg(kind, content=dict(content), parent=above)
         return [*identities, *self._session.serialize(message)]
 
     def read(self, frames: Sequence[bytes]) -> Message:
-        """Return what a message says. Raises ValueError where it is none, or of another key."""
+        """Return a message. Raises ValueError if it is malformed, or signed with another key."""
         try:
             identities, parts = self._session.feed_identities(list(frames), copy=True)
             return Message(identities, self._session.deserialize(parts, copy=True))
         except (KeyError, IndexError, TypeError) as error:
-            raise ValueError(f"this is no Jupyter message: {error!r}") from error
+            raise ValueError(f"not a Jupyter message: {error!r}") from error
 
 
 def kernel_info(language: str) -> dict[str, Any]:
-    """Return what can be said of a kernel that nobody has heard yet."""
+    """Return the content of a kernel_info_reply for a kernel that has not started yet."""
     name, mimetype, extension = _LANGUAGES.get(
         language.lower(), (language or "unknown", "text/plain", ".txt")
     )

@@ -1,8 +1,8 @@
-"""Stand before a kernel: answer for it while it waits, and pass messages on when it is there.
+"""Proxy that answers for a kernel while it waits for its job, and forwards messages afterwards.
 
-Clients connect to five sockets on this machine, whose addresses stay the same while the job
-waits, when the kernel restarts and when it comes to another node. So a kernel that waits is alive
-for every client, and a cell that was run already says what it waits for.
+Clients connect to five sockets on this machine. Their addresses stay the same while the job waits,
+when the kernel restarts and when it moves to another node. So a kernel that waits is alive for
+every client, and a cell that runs already shows what it waits for.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import contextlib
 import logging
 from typing import TYPE_CHECKING, Any
 
+from ...concurrency import BackgroundTasks, within
 from .channels import Curve, connect, serve
 from .messages import Messages, kernel_info
 
@@ -24,121 +25,121 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_OURS = b"batchspawner"
-"""Whose questions to the kernel are our own."""
+_OWN_IDENTITY = b"batchspawner"
+"""Identity of our own requests to the kernel; replies to it are for us."""
 
-_BUSY = 2.0
-"""Seconds in which a kernel that runs already answers, unless it is busy."""
+_BUSY_TIMEOUT_S = 2.0
+"""How long a kernel that runs already may take to answer before it counts as busy."""
 
-_PATIENCE = 0.05
-"""Seconds until a kernel whose answer was heard on one channel only is asked again."""
+_RETRY_INTERVAL_S = 0.05
+"""How long we wait for a kernel's outputs before we ask it again."""
 
 
 class KernelProxy:
-    """Keep the clients of one kernel company, for as long as they know it.
+    """Sockets for the clients of one kernel, for as long as the server knows the kernel.
 
-    `asked_to_end` is called when a client asks a kernel to shut down that is not there yet,
-    `learned` with what the kernel says of itself. `over` is the error of each cell that is run
-    when no kernel comes any more.
+    `on_shutdown` is called when a client asks for the shutdown of a kernel that does not run yet.
+    `kernel_info` is the content of the kernel's kernel_info_reply. `final_error` is the error of
+    each cell that is run after the kernel has ended for good.
     """
 
     def __init__(self, key: bytes, scheme: str, language: str) -> None:
-        self.asked_to_end: Callable[[], None] = lambda: None
-        self.learned: Callable[[dict[str, Any]], None] = lambda _: None
-        self.about: dict[str, Any] = kernel_info(language)
+        self.on_shutdown: Callable[[], None] = lambda: None
+        self.kernel_info: dict[str, Any] = kernel_info(language)
         self.connected = False
-        self.over: dict[str, Any] | None = None
+        self.final_error: dict[str, Any] | None = None
         self._messages = Messages(key, scheme)
-        self._fronts: dict[str, zmq.asyncio.Socket] = {}
-        self._backs: dict[str, zmq.asyncio.Socket] = {}
-        self._tasks: list[asyncio.Task[None]] = []
-        self._pumps: list[asyncio.Task[None]] = []
+        self._client_sockets: dict[str, zmq.asyncio.Socket] = {}
+        self._kernel_sockets: dict[str, zmq.asyncio.Socket] = {}
+        self._receivers = BackgroundTasks()
+        self._forwarders = BackgroundTasks()
         self._waiting: list[tuple[str, list[bytes], Message]] = []
         self._running: dict[str, Message] = {}
         self._notice = ""
-        self._answered, self._heard = asyncio.Event(), asyncio.Event()
-        self._passable = asyncio.Event()
-        self._passable.set()
+        self._answered, self._iopub_received = asyncio.Event(), asyncio.Event()
+        self._not_paused = asyncio.Event()
+        self._not_paused.set()
 
     def open(
         self, transport: str, ip: str, curve: Curve | None, ports: Mapping[str, int]
     ) -> dict[str, int]:
         """Bind the five sockets and return their ports by their names in a connection file.
 
-        `ports` are those of an earlier process, whose clients look for us there.
+        `ports` are those of an earlier process, to which its clients are still connected.
         """
         ports = dict(ports)
-        self._fronts = serve(transport, ip, ports, curve)
-        self._tasks = [
-            asyncio.ensure_future(self._receive(name)) for name in self._fronts if name != "iopub"
-        ]
+        self._client_sockets = serve(transport, ip, ports, curve)
+        for name in self._client_sockets:
+            if name != "iopub":
+                self._receivers.start(self._receive(name))
         return ports
 
     async def connect(
-        self, info: Mapping[str, Any], curve: Curve | None, *, known: bool = False
+        self, info: Mapping[str, object], curve: Curve | None, *, known: bool = False
     ) -> None:
-        """Wait until the kernel answers, hand it what waits, and pass everything on from now on.
+        """Connect to the kernel, wait for its answer, and forward messages from then on.
 
-        One that is `known` to run may be busy, and cannot answer at once.
+        A kernel that is `known` to run may be busy, and unable to answer at once.
         """
-        self._backs = connect(info, curve)
-        self._pumps = [asyncio.ensure_future(self._pass_on(name)) for name in self._backs]
-        await self._ask_for(_BUSY if known else None)
-        await self._hand_over()
+        self._kernel_sockets = connect(info, curve)
+        for name in self._kernel_sockets:
+            self._forwarders.start(self._forward(name))
+        await self._wait_for_answer(_BUSY_TIMEOUT_S if known else None)
+        await self._send_waiting()
 
     def pause(self) -> None:
-        """Keep back what is for the kernel: the way to it is lost for now."""
-        self._passable.clear()
+        """Stop forwarding to the kernel: the connection to it is lost for now."""
+        self._not_paused.clear()
 
     async def resume(self) -> None:
-        """Go on when the kernel's outputs come, too: what it prints before that is lost."""
-        if self._backs:
-            await self._ask_for(_BUSY)
-        self._passable.set()
+        """Forward again, once the kernel's outputs arrive: earlier ones would be lost."""
+        if self._kernel_sockets:
+            await self._wait_for_answer(_BUSY_TIMEOUT_S)
+        self._not_paused.set()
 
-    async def _ask_for(self, seconds: float | None) -> None:
-        """Ask the kernel until it answers, or for some seconds."""
+    async def _wait_for_answer(self, seconds: float | None) -> None:
+        """Send requests until the kernel answers, or for so many seconds."""
         self._answered.clear()
-        self._heard.clear()
+        self._iopub_received.clear()
         with contextlib.suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(self._ask(), seconds)
+            await within(seconds, self._request_kernel_info())
 
-    async def _ask(self) -> None:
-        question = self._messages.write("kernel_info_request", {}, identities=[_OURS])
-        await self._backs["shell"].send_multipart(question)
+    async def _request_kernel_info(self) -> None:
+        await self._send_kernel_info_request()
         await self._answered.wait()
-        # The channel of outputs may be there later, and what comes before that is lost.
-        while not self._heard.is_set():
-            await self._backs["shell"].send_multipart(
-                self._messages.write("kernel_info_request", {}, identities=[_OURS])
-            )
+        # The iopub channel may connect later, and outputs before that are lost.
+        while not self._iopub_received.is_set():
+            await self._send_kernel_info_request()
             with contextlib.suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(self._heard.wait(), _PATIENCE)
+                await within(_RETRY_INTERVAL_S, self._iopub_received.wait())
 
-    async def _hand_over(self) -> None:
+    async def _send_kernel_info_request(self) -> None:
+        request = self._messages.write("kernel_info_request", {}, identities=[_OWN_IDENTITY])
+        await self._kernel_sockets["shell"].send_multipart(request)
+
+    async def _send_waiting(self) -> None:
         while self._waiting:
             name, frames, message = self._waiting.pop(0)
             if message.type == "execute_request":
                 if self._is_shown(message):
                     await self._publish("clear_output", {"wait": False}, message)
                 self._running[message.id] = message
-            await self._backs[name].send_multipart(frames)
+            await self._kernel_sockets[name].send_multipart(frames)
         self._notice = ""
         self.connected = True
 
     def disconnect(self) -> None:
-        """Leave a kernel that has ended; what comes from now on waits for the next one."""
+        """Disconnect from a kernel that has ended; later messages wait for the next one."""
         self.connected = False
-        self._passable.set()
+        self._not_paused.set()
         self._running.clear()
-        for pump in self._pumps:
-            pump.cancel()
-        for socket in self._backs.values():
+        self._forwarders.cancel()
+        for socket in self._kernel_sockets.values():
             socket.close(linger=0)
-        self._pumps, self._backs = [], {}
+        self._kernel_sockets = {}
 
-    async def tell(self, notice: str) -> None:
-        """Say in each cell that waits what it waits for."""
+    async def set_notice(self, notice: str) -> None:
+        """Show in each cell that waits what it waits for."""
         if notice == self._notice:
             return
         before, self._notice = self._notice, notice
@@ -148,15 +149,15 @@ class KernelProxy:
                     await self._publish("clear_output", {"wait": True}, message)
                 await self._show_notice(message)
 
-    async def fail(self, name: str, text: str, *, for_good: bool = False) -> None:
-        """End each cell that waits or runs, with an error that says why.
+    async def fail(self, name: str, text: str, *, final: bool = False) -> None:
+        """End each cell that waits or runs with an error.
 
-        Where there is none, the error is for those who look into the log of a notebook. When the
-        kernel is gone `for_good`, cells that come later end so, too.
+        Without such a cell, the error goes to the log of a notebook. If it is `final`, later cells
+        end with it, too.
         """
         error = _error(name, text)
         self.connected = False
-        self.over = error if for_good else None
+        self.final_error = error if final else None
         if not await self._end_cells(error):
             await self._publish("error", error)
 
@@ -176,55 +177,57 @@ class KernelProxy:
 
     def close(self) -> None:
         self.disconnect()
-        for task in self._tasks:
-            task.cancel()
-        for socket in self._fronts.values():
+        self._receivers.cancel()
+        for socket in self._client_sockets.values():
             socket.close(linger=1000)
-        self._fronts, self._tasks = {}, []
+        self._client_sockets = {}
 
     async def _receive(self, name: str) -> None:
-        """Take what clients send, on one channel."""
-        front = self._fronts[name]
+        """Receive what clients send, on one channel."""
+        clients = self._client_sockets[name]
         while True:
-            frames = await front.recv_multipart()
+            frames: list[bytes] = await clients.recv_multipart()
             if name == "hb":
-                await front.send_multipart(frames)
+                await clients.send_multipart(frames)
             elif self.connected and name != "shell":
-                await self._backs[name].send_multipart(frames)
+                await self._kernel_sockets[name].send_multipart(frames)
             else:
                 with contextlib.suppress(ValueError):
-                    await self._take(name, frames, self._messages.read(frames))
+                    await self._handle(name, frames, self._messages.read(frames))
 
-    async def _take(self, name: str, frames: list[bytes], message: Message) -> None:
-        await self._passable.wait()
+    async def _handle(self, name: str, frames: list[bytes], message: Message) -> None:
+        await self._not_paused.wait()
         if self.connected:
             if message.type == "execute_request":
                 self._running[message.id] = message
-            await self._backs[name].send_multipart(frames)
+            await self._kernel_sockets[name].send_multipart(frames)
         elif message.type == "kernel_info_request":
-            await self._publish("status", {"execution_state": "busy"}, message)
-            await self._reply(message, name, self.about)
-            await self._publish("status", {"execution_state": "idle"}, message)
-            # Clients may care for no state that comes of such a question: this one is the kernel's.
-            state = "busy" if any(self._is_shown(one) for _, _, one in self._waiting) else "idle"
-            await self._publish("status", {"execution_state": state})
+            await self._answer_kernel_info(name, message)
         elif message.type == "shutdown_request":
             await self._reply(message, name, {"status": "ok", **message.content})
-            self.asked_to_end()
+            self.on_shutdown()
         elif message.type == "interrupt_request":
             await self._reply(message, name, {"status": "ok"})
             await self.interrupt()
-        elif self.over is not None and message.type == "execute_request":
+        elif self.final_error is not None and message.type == "execute_request":
             await self._publish("status", {"execution_state": "busy"}, message)
-            await self._end(message, self.over)
+            await self._end(message, self.final_error)
         else:
             self._waiting.append((name, frames, message))
             if self._is_shown(message):
                 await self._publish("status", {"execution_state": "busy"}, message)
                 await self._show_notice(message)
 
+    async def _answer_kernel_info(self, name: str, message: Message) -> None:
+        await self._publish("status", {"execution_state": "busy"}, message)
+        await self._reply(message, name, self.kernel_info)
+        await self._publish("status", {"execution_state": "idle"}, message)
+        # Clients may ignore the states that such a request causes: this one is the kernel's.
+        state = "busy" if any(self._is_shown(one) for _, _, one in self._waiting) else "idle"
+        await self._publish("status", {"execution_state": state})
+
     async def interrupt(self) -> None:
-        """Give up the cells that wait, as an interrupt of a running one would."""
+        """End the cells that wait with the error of an interrupt."""
         if not self.connected:
             await self._end_cells(_error("KeyboardInterrupt", "the kernel still waits for its job"))
 
@@ -240,40 +243,39 @@ class KernelProxy:
     async def _publish(
         self, kind: str, content: Mapping[str, Any], parent: Message | None = None
     ) -> None:
-        # A kernel puts a topic before each of its outputs; clients that know one ask for all.
+        # Outputs begin with a topic; clients subscribe to all of them.
         header = parent.header if parent else None
         frames = self._messages.write(kind, content, header, [kind.encode()])
-        await self._fronts["iopub"].send_multipart(frames)
+        await self._client_sockets["iopub"].send_multipart(frames)
 
     async def _reply(self, message: Message, name: str, content: Mapping[str, Any]) -> None:
         kind = message.type.replace("_request", "_reply")
         frames = self._messages.write(kind, content, message.header, message.identities)
-        await self._fronts[name].send_multipart(frames)
+        await self._client_sockets[name].send_multipart(frames)
 
-    async def _pass_on(self, name: str) -> None:
-        """Take what the kernel sends, on one channel."""
-        front, back = self._fronts[name], self._backs[name]
+    async def _forward(self, name: str) -> None:
+        """Forward what the kernel sends, on one channel, to the clients."""
+        clients, kernel = self._client_sockets[name], self._kernel_sockets[name]
         while True:
-            frames = await back.recv_multipart()
+            frames: list[bytes] = await kernel.recv_multipart()
             if name == "iopub":
-                self._heard.set()
-            elif name == "shell" and not self._note(frames):
+                self._iopub_received.set()
+            elif name == "shell" and not self._is_for_client(frames):
                 continue
-            await front.send_multipart(frames)
+            await clients.send_multipart(frames)
 
-    def _note(self, frames: list[bytes]) -> bool:
-        """Look at a reply of the kernel; return whether a client waits for it."""
+    def _is_for_client(self, frames: list[bytes]) -> bool:
+        """Process a reply of the kernel, and return whether it is for a client."""
         try:
             reply = self._messages.read(frames)
         except ValueError as error:
-            log.warning("The kernel sent what is no reply of it: %s", error)
+            log.warning("The kernel sent an invalid reply: %s", error)
             return False
         self._running.pop(str(reply.parent.get("msg_id")), None)
-        if reply.identities[:1] != [_OURS]:
+        if reply.identities[:1] != [_OWN_IDENTITY]:
             return True
         if not self._answered.is_set():
-            self.about = dict(reply.content)
-            self.learned(self.about)
+            self.kernel_info = dict(reply.content)
             self._answered.set()
         return False
 

@@ -1,1 +1,1 @@
-"""Where a cell can run: a shell on this machine, another machine over ssh, a batch job."""
+"""Backends of cells: a shell of this machine, another machine over ssh, a batch job."""

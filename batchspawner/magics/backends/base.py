@@ -1,4 +1,4 @@
-"""Say what every place must know where a cell can run."""
+"""Interface of the backends: what a cell needs of the place where it runs."""
 
 from __future__ import annotations
 
@@ -11,33 +11,30 @@ if TYPE_CHECKING:
 
 
 class Backend(ABC):
-    """Run one cell somewhere: each object is for one cell.
-
-    All coroutines run in the library's own thread.
-    """
+    """One run of one cell. All coroutines run in the library's own thread."""
 
     title = ""
-    """Where that is, for a list."""
+    """Where the cell runs, for a list."""
 
     shows_progress = True
 
-    parts_output = True
-    """Whether an empty line stands between the end line and the output of a short cell."""
+    separates_output = True
+    """Whether an empty line separates the end message and the output of a short cell."""
 
     ident: str = ""
-    """What people call the run: the job's id, or the number of a process."""
+    """The job's id, or the number of the process."""
 
     @abstractmethod
     async def run(self, script: bytes, record: CellRecord) -> None:
-        """Run a cell to its end, and write down all that happens.
+        """Run a cell to its end, and record its output and its status.
 
-        Raises BatchError where the cell could not be handed over or followed.
+        Raises BatchError if the cell could not be submitted or followed.
         """
 
     @abstractmethod
     async def cancel(self, *, now: bool) -> None:
-        """Ask the cell to end, or end it at once."""
+        """Ask the cell to end, or kill it."""
 
     @abstractmethod
-    def farewell(self, status: JobInfo) -> str:
-        """Return the line that ends the transcript; it may be empty."""
+    def end_message(self, status: JobInfo) -> str:
+        """Return the last line of the transcript; it may be empty."""

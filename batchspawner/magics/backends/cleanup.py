@@ -1,8 +1,7 @@
-"""Remove the folders of jobs that have ended, also those of notebooks that have ended before."""
+"""Removal of the folders of jobs that have ended, also those that ended after their notebook."""
 
 from __future__ import annotations
 
-import asyncio
 import atexit
 import contextlib
 import json
@@ -11,9 +10,11 @@ import shutil
 import socket
 import threading
 import time
-from typing import TYPE_CHECKING, Any
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
 
 from ...allocation.call_folder import calls_folder
+from ...concurrency import BackgroundTasks
 from ...errors import BatchError
 
 if TYPE_CHECKING:
@@ -22,62 +23,70 @@ if TYPE_CHECKING:
     from ...allocation.allocation import Allocation
     from ...client.batch_client import BatchClient
 
-_PATIENCE = 3.0
-"""Seconds that the end of this process waits for the end of jobs."""
+_EXIT_TIMEOUT_S = 3.0
+"""How long the end of this process waits for the end of its jobs."""
 
-_FOREIGN = 86400.0
-"""Seconds after which a folder of a process on another machine may be taken for left."""
+_OTHER_HOST_MIN_AGE_S = 86400.0
+"""Age of a folder after which its process on another host is taken to have ended."""
 
-_NOTE = "cell.json"
+_OWNER_FILE = "cell.json"
 
 _allocations: set[Allocation] = set()
-_tasks: set[asyncio.Future[None]] = set()
+_tasks = BackgroundTasks()
 _lock = threading.Lock()
 
 
-def take_note(allocation: Allocation) -> None:
-    """Write down whose folder a folder is, in case that this process does not remove it."""
-    note = {
-        "scheduler": allocation.client.scheduler.name,
-        "job": allocation.job_id,
-        "host": socket.gethostname(),
-        "pid": os.getpid(),
-    }
-    (allocation.call.folder / _NOTE).write_text(json.dumps(note))
+@dataclass(frozen=True)
+class Owner:
+    """The process that uses the folder of a job, and that job."""
+
+    scheduler: str
+    job: str
+    host: str
+    pid: int
+
+    @classmethod
+    def read(cls, file: Path) -> Owner:
+        """Return the owner in a file. Raises OSError, ValueError, KeyError or TypeError."""
+        values: dict[str, object] = json.loads(file.read_text())
+        host, pid = str(values["host"]), int(str(values["pid"]))
+        return cls(str(values["scheduler"]), str(values["job"]), host, pid)
+
+    def is_alive(self, age: float) -> bool:
+        """Return whether the process still runs, given the age of its folder in seconds."""
+        if self.host != socket.gethostname():
+            return age <= _OTHER_HOST_MIN_AGE_S
+        try:
+            os.kill(self.pid, 0)
+        except ProcessLookupError:
+            return False
+        return True
 
 
-def clean_up(allocation: Allocation) -> None:
-    """Close an allocation as soon as its job has ended: until then it may write its log."""
+def record_owner(allocation: Allocation) -> None:
+    """Write this process into a job's folder, for the case that it ends before the job."""
+    scheduler = allocation.client.scheduler.name
+    owner = Owner(scheduler, allocation.job_id, socket.gethostname(), os.getpid())
+    (allocation.call.folder / _OWNER_FILE).write_text(json.dumps(asdict(owner)))
+
+
+def close_when_ended(allocation: Allocation) -> None:
+    """Close an allocation when its job has ended: until then the job may write its log."""
     with _lock:
         if not _allocations:
             atexit.register(_at_exit)
         _allocations.add(allocation)
-    _begin(_close(allocation))
+    _tasks.start(_close(allocation))
 
 
-def sweep(client: BatchClient) -> None:
-    """Begin to remove what cells of ended notebooks have left, where their jobs have ended."""
-    for note in calls_folder().glob(f"*/{_NOTE}"):
-        with contextlib.suppress(OSError, ValueError):
-            facts = json.loads(note.read_text())
-            if facts["scheduler"] == client.scheduler.name and _is_left(facts, note):
-                _begin(_remove(client, str(facts["job"]), note.parent))
-
-
-def _is_left(facts: dict[str, Any], note: Path) -> bool:
-    if facts["host"] != socket.gethostname():
-        return time.time() - note.stat().st_mtime > _FOREIGN
-    try:
-        os.kill(int(facts["pid"]), 0)
-    except ProcessLookupError:
-        return True
-    return False
-
-
-def _begin(work: Any) -> None:
-    task = asyncio.ensure_future(work)
-    _tasks.add(task)
-    task.add_done_callback(_tasks.discard)
+def remove_stale_folders(client: BatchClient) -> None:
+    """Begin to remove the folders of this scheduler's jobs whose notebook and job have ended."""
+    for file in calls_folder().glob(f"*/{_OWNER_FILE}"):
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+            owner = Owner.read(file)
+            age = time.time() - file.stat().st_mtime
+            if owner.scheduler == client.scheduler.name and not owner.is_alive(age):
+                _tasks.start(_remove(client, owner.job, file.parent))
 
 
 async def _remove(client: BatchClient, job_id: str, folder: Path) -> None:
@@ -94,7 +103,7 @@ async def _close(allocation: Allocation) -> None:
 
 
 def _at_exit() -> None:
-    until = time.monotonic() + _PATIENCE
+    until = time.monotonic() + _EXIT_TIMEOUT_S
     while _allocations and time.monotonic() < until:
         time.sleep(0.05)
     for allocation in list(_allocations):

@@ -1,4 +1,4 @@
-"""Run a cell as a batch job: its script runs under the agent, which tells all that it prints."""
+"""Cells as batch jobs: the script runs under our agent, which sends its output."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ if TYPE_CHECKING:
     from ..record import CellRecord
 
 _OWN_FOLDER = re.compile(r"-D|--chdir|-w?d|-cwd|--directory")
-"""Options by which a job says where it begins; else it begins where the notebook is."""
+"""Options that set the folder of a job; without them it starts in the notebook's folder."""
 
-# The cell arrives on standard input, so that nothing in it is changed on the way, and is put into
-# a file, so that its programs have a standard input of their own.
+# The cell arrives on standard input, so that nothing in it is changed on the way, and becomes a
+# file, so that its programs have a standard input of their own.
 _START = 'cat >"$0/cell" && exec "$@" "$0/cell" </dev/null'
 
 
 class JobBackend(Backend):
-    """Run a cell as a job of a scheduler, or as an array of jobs, of which each runs it."""
+    """A job that runs the cell, or an array of jobs that run it each."""
 
     def __init__(self, client: BatchClient, shell: str, arguments: tuple[str, ...] = ()) -> None:
         self.client = client
@@ -60,10 +60,10 @@ class JobBackend(Backend):
             options="\n".join(directives(self.client.scheduler, script)),
         )
         self.ident = allocation.job_id
-        cleanup.take_note(allocation)
-        cleanup.sweep(self.client)
-        record.accept(f"Submitted batch job {allocation.job_id}")
-        allocation.on_status = lambda status: self._heard(status, record)
+        cleanup.record_owner(allocation)
+        cleanup.remove_stale_folders(self.client)
+        record.submitted(f"Submitted batch job {allocation.job_id}")
+        allocation.on_status = lambda status: self._update(status, record)
         accepting = asyncio.ensure_future(self._accept(allocation, script, record))
         ending = asyncio.ensure_future(allocation.ended())
         settling = asyncio.ensure_future(self._settled.wait())
@@ -73,11 +73,11 @@ class JobBackend(Backend):
             await asyncio.wait([ending, settling], return_when=asyncio.FIRST_COMPLETED)
             if ending.done():
                 await accepting
-            record.tell(self._final(allocation, record))
+            record.update(self._final(allocation, record))
         finally:
             for task in (accepting, ending, settling):
                 task.cancel()
-            cleanup.clean_up(allocation)
+            cleanup.close_when_ended(allocation)
 
     async def cancel(self, *, now: bool) -> None:
         self._cancelled = True
@@ -88,7 +88,7 @@ class JobBackend(Backend):
                 process.send_signal(signal.SIGKILL)
         await self._allocation.cancel()
 
-    def farewell(self, status: JobInfo) -> str:
+    def end_message(self, status: JobInfo) -> str:
         if status.state is not JobState.FAILED:
             status = replace(status, signal=None, exit_code=None)
         _, _, details = status.describe().partition(" (")
@@ -104,7 +104,7 @@ class JobBackend(Backend):
         return new_call(**settings)
 
     async def _accept(self, allocation: Allocation, script: bytes, record: CellRecord) -> None:
-        """Run the cell under each agent that calls, until the job has ended."""
+        """Run the cell under each agent that connects, until the job has ended."""
         running = set()
         with suppress(BatchError):
             while True:
@@ -113,54 +113,54 @@ class JobBackend(Backend):
         await asyncio.gather(*running)
 
     def _element(self, agent: AgentHandle) -> str:
-        """Return which element of an array an agent runs; an empty text outside of arrays."""
+        """Return the index of the array's element that an agent runs; empty outside of arrays."""
         asked = any(one.startswith(("--array", "-queue")) for one in self.arguments)
         lone = self.client.scheduler.numbers_lone_jobs and not asked
         return "" if lone else agent.index
 
     async def _serve(self, agent: AgentHandle, script: bytes, record: CellRecord) -> None:
-        record.tell(JobInfo(self.ident, JobState.RUNNING, host=agent.host))
+        record.update(JobInfo(self.ident, JobState.RUNNING, host=agent.host))
         index = self._element(agent)
         source = record.source(index)
-        # How the job ends is for the scheduler to say where it has a hand in it.
-        doubtful = bool(index)
+        # If the scheduler ends the job, or knows of more elements, it has to report the end.
+        ask_scheduler = bool(index)
 
-        def interfere(_: int) -> None:
-            nonlocal doubtful
-            doubtful = True
+        def signalled(_: int) -> None:
+            nonlocal ask_scheduler
+            ask_scheduler = True
 
-        agent.on_signal = interfere
+        agent.on_signal = signalled
         with suppress(BatchError):
-            # The file is there for the folder, which goes when the cell has ended.
+            # With a file, the agent makes a folder, and removes it when the cell has ended.
             argv = ["sh", "-c", _START, "{folder}", *shlex.split(self.shell)]
             process = agent.begin(argv, stdin=script, files={"cell": ""})
             self._processes[agent] = process
             async for stream, data in process.output():
-                source.say(stream, data)
+                source.write(stream, data)
             code = await process.wait()
             agent.finish(fail_job=True)
             if process.error:
-                source.say("stderr", f"{agent.host}: {process.error}\n".encode())
+                source.write("stderr", f"{agent.host}: {process.error}\n".encode())
             self._code = code if not self._code else self._code
-            if not (doubtful or self._cancelled or code < 0 or code > 128):
+            if not (ask_scheduler or self._cancelled or code < 0 or code > 128):
                 self._settled.set()
 
-    def _heard(self, status: JobInfo, record: CellRecord) -> None:
-        """Take what the scheduler says of a job that has not ended."""
+    def _update(self, status: JobInfo, record: CellRecord) -> None:
+        """Record what the scheduler reports of a job that has not ended."""
         agent = next(iter(self._processes), None)
         if status.is_final or self._settled.is_set() or (agent and status.state.is_waiting):
             return
-        record.tell(replace(status, host=agent.host) if agent else status)
+        record.update(replace(status, host=agent.host) if agent else status)
 
     def _final(self, allocation: Allocation, record: CellRecord) -> JobInfo:
-        """Say how the job ended, from what the scheduler and what the agent have said of it."""
+        """Return the last status of the job, from the scheduler and the agent."""
         status = allocation.status
         if status is None or not status.is_final:
             # The agent was faster.
             host = next(iter(self._processes)).host
             status = JobInfo(self.ident, JobState.COMPLETED, host=host)
         elif not self._processes:
-            record.printed("stderr", allocation.log_tail())
+            record.append("stderr", allocation.log_tail())
         if self._code and status.state in (JobState.COMPLETED, JobState.FAILED):
             number = -self._code if self._code < 0 else None
             code = self._code if self._code > 0 else None
@@ -171,7 +171,7 @@ class JobBackend(Backend):
 
 
 def directives(scheduler: Scheduler, script: bytes) -> list[str]:
-    """Return the lines of a cell, before its first command, that are for the scheduler."""
+    """Return the scheduler's directives in a cell: those before its first command."""
     found = []
     for raw in io.BytesIO(script):
         line = raw.decode(errors="replace").rstrip("\n")

@@ -1,7 +1,7 @@
-"""Start a program and listen to it while it runs.
+"""Child processes whose output is read while they run.
 
-`batchspawner.runners` starts commands that end by themselves, soon; this is for programs of the
-user that may run for days and print as they go.
+`batchspawner.runners` is for commands that end soon; this is for programs of the user, which may
+run for days.
 """
 
 from __future__ import annotations
@@ -19,32 +19,32 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
 
     Chunk = tuple[str, bytes]
-    """Where something was printed, "stdout" or "stderr", and what."""
+    """The stream of an output, "stdout" or "stderr", and the output."""
 
 _STREAMS = {1: "stdout", 2: "stderr"}
 
-_WAITING = 64
-"""Chunks that may wait for a listener before the program has to."""
+_MAX_CHUNKS = 64
+"""How many chunks may wait to be read before the program is made to wait."""
 
-_QUIET = 0.3
-"""Seconds of silence after which an ended program's streams count as finished.
+_QUIET_S = 0.3
+"""Time without output after which the streams of an ended program count as finished.
 
-A program that it left behind in the background may hold them open for ever.
+A process that it left in the background may hold them open.
 """
 
 
 class ChildProcess(asyncio.SubprocessProtocol):
-    """Be a running program with a process group of its own; `start_process` makes one.
+    """A running program with a process group of its own; made by `start_process`.
 
-    It is told of the program by the event loop itself: asyncio's own streams say that a program
-    has ended only when nobody holds them open any more.
+    It is a protocol of the event loop because asyncio's own streams end only when the last process
+    that holds them open has ended.
     """
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._ended: asyncio.Future[int] = self._loop.create_future()
         self._chunks: deque[Chunk] = deque()
-        self._news = asyncio.Event()
+        self._new_data = asyncio.Event()
         self._open = set(_STREAMS)
         self._last = 0.0
         self._finished = self._paused = False
@@ -55,49 +55,49 @@ class ChildProcess(asyncio.SubprocessProtocol):
 
     @property
     def output(self) -> AsyncIterator[Chunk]:
-        """Yield what the program prints, in order of arrival, until it has ended."""
+        """What the program prints, in order of arrival, until it has ended."""
         return self._output()
 
     def send(self, number: int) -> None:
-        """Send a signal to the whole process group, if there still is one."""
+        """Send a signal to the whole process group, if it still exists."""
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._pid, number)
 
     def write(self, data: bytes) -> None:
-        """Give the program something to read."""
+        """Write to the program's standard input."""
         stdin = self._transport.get_pipe_transport(0)
         if isinstance(stdin, asyncio.WriteTransport) and not stdin.is_closing():
             stdin.write(data)
 
     async def wait(self) -> int:
-        """Return the exit status, or the negative number of the signal that ended the program."""
+        """Wait for the end; return the exit status, or the negative number of the signal."""
         return await asyncio.shield(self._ended)
 
     async def ends_within(self, seconds: float) -> bool:
-        """Wait for the end, but not longer than this, and return whether it came."""
+        """Wait for the end for at most so many seconds, and return whether it came."""
         done, _ = await asyncio.wait([self._ended], timeout=seconds)
         return bool(done)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Take the program; the event loop calls it when it has started."""
+        """Store the transport; the event loop calls it when the program has started."""
         assert isinstance(transport, asyncio.SubprocessTransport)  # noqa: S101
         self._transport, self._pid = transport, transport.get_pid()
 
     def pipe_data_received(self, fd: int, data: bytes) -> None:
-        """Take what the program printed; the event loop calls it."""
+        """Queue some output; the event loop calls it."""
         self._chunks.append((_STREAMS[fd], data))
         self._last = self._loop.time()
-        self._news.set()
-        if len(self._chunks) >= _WAITING:
+        self._new_data.set()
+        if len(self._chunks) >= _MAX_CHUNKS:
             self._pause(True)
 
     def pipe_connection_lost(self, fd: int, exc: Exception | None) -> None:  # noqa: ARG002
-        """Note that a stream has ended; the event loop calls it."""
+        """Record that a stream has ended; the event loop calls it."""
         self._open.discard(fd)
         self._maybe_finish()
 
     def process_exited(self) -> None:
-        """Note that the program has ended; the event loop calls it."""
+        """Record that the program has ended; the event loop calls it."""
         code = self._transport.get_returncode()
         self._ended.set_result(1 if code is None else code)
         self._last = self._loop.time()
@@ -106,25 +106,25 @@ class ChildProcess(asyncio.SubprocessProtocol):
     def _maybe_finish(self) -> None:
         if self._finished or not self._ended.done():
             return
-        silent = not self._paused and self._loop.time() >= self._last + _QUIET
+        silent = not self._paused and self._loop.time() >= self._last + _QUIET_S
         if silent or not self._open:
             self._finished = True
             self._transport.close()
-            self._news.set()
+            self._new_data.set()
         else:
-            self._loop.call_later(_QUIET, self._maybe_finish)
+            self._loop.call_later(_QUIET_S, self._maybe_finish)
 
     async def _output(self) -> AsyncIterator[Chunk]:
         while self._chunks or not self._finished:
-            self._news.clear()
+            self._new_data.clear()
             while self._chunks:
                 yield self._chunks.popleft()
             self._pause(False)
             if not self._finished:
-                await self._news.wait()
+                await self._new_data.wait()
 
     def _pause(self, pause: bool) -> None:
-        """Make the program wait until its output has been taken, or let it go on."""
+        """Stop reading, so that the program has to wait, or go on."""
         if pause is self._paused:
             return
         self._paused = pause
@@ -144,8 +144,8 @@ async def start_process(
 ) -> ChildProcess:
     """Start a program as this user, with our own environment unless another one is given.
 
-    `files` are descriptors that it inherits. It reads from us where it is `writable`, else
-    nothing. Raises CommandNotFound where there is no such program.
+    `files` are descriptors that it inherits. Its standard input is a pipe if `writable`, else
+    empty. Raises CommandNotFound.
     """
     with starting(argv):
         _, process = await asyncio.get_running_loop().subprocess_exec(
@@ -163,7 +163,7 @@ async def start_process(
 
 
 def signal_name(number: int) -> str:
-    """Return what people call a signal."""
+    """Return the name of a signal."""
     try:
         return signal.Signals(number).name
     except ValueError:

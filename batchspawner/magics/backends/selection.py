@@ -1,4 +1,4 @@
-"""Find the place that a line names."""
+"""Choice of the backend that a line names."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ if TYPE_CHECKING:
 
 
 def names_of(wlm: str) -> list[str]:
-    """Return what a place is called: ``auto`` is the scheduler of this machine, too."""
+    """Return the names of a backend: ``auto`` is the scheduler of this machine, too."""
     if wlm == "auto":
         with suppress(LookupError):
             return [wlm, find_scheduler().name]
     return [wlm]
 
 
-def place_for(options: CellOptions, shell: str) -> Backend:
-    """Return a place for one cell. Raises OptionsError for a name that nothing has."""
+def backend_for(options: CellOptions, shell: str) -> Backend:
+    """Return a backend for one cell. Raises OptionsError for an unknown name."""
     if not options.wlm:
         return ShellBackend(shell, options.others)
     if options.wlm == "ssh":

@@ -1,4 +1,4 @@
-"""Run a cell on this machine, in a shell, without any scheduler."""
+"""Cells in a shell of this machine, without a scheduler."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     from ..record import CellRecord
     from .process import ChildProcess
 
-_POLITE = 10.0
-"""Seconds that a cell which was asked to end may take before it is ended."""
+_CANCEL_TIMEOUT_S = 10.0
+"""How long a cell may take to end after an interrupt before it is killed."""
 
 
 class ShellBackend(Backend):
-    """Run a cell as a script of a shell."""
+    """A shell of this machine that runs the cell as its script."""
 
     title = "this machine"
     shows_progress = False
@@ -34,8 +34,8 @@ class ShellBackend(Backend):
         self._cancelled = False
 
     async def run(self, script: bytes, record: CellRecord) -> None:
-        # A file without a name: the cell's programs can read their standard input, nobody
-        # else the cell, and nothing is left.
+        # A file without a name: the cell's standard input stays free, nobody else can read the
+        # cell, and nothing is left behind.
         with tempfile.TemporaryFile() as file:
             file.write(script)
             file.flush()
@@ -44,36 +44,36 @@ class ShellBackend(Backend):
             argv = [*shlex.split(self.shell), *self.arguments, name]
             self.process = await start_process(argv, files=[file.fileno()])
         self.ident = str(self.process.pid)
-        record.tell(JobInfo(self.ident, JobState.RUNNING, host=socket.gethostname()))
-        record.accept("")
+        record.update(JobInfo(self.ident, JobState.RUNNING, host=socket.gethostname()))
+        record.submitted("")
         source = record.source()
         if self._cancelled:
             self.process.send(signal.SIGKILL)
         try:
             async for stream, data in self.process.output:
-                source.say(stream, data)
+                source.write(stream, data)
         except asyncio.CancelledError:
             self.process.send(signal.SIGKILL)
             raise
         code = await self.process.wait()
-        record.tell(process_status(self.ident, code, cancelled=self._cancelled))
+        record.update(process_status(self.ident, code, cancelled=self._cancelled))
 
     async def cancel(self, *, now: bool) -> None:
-        """End the cell as Ctrl-C does in a terminal, or for good."""
+        """Interrupt the cell as Ctrl-C does in a terminal, or kill it."""
         self._cancelled = True
         if self.process is None:
             return
         if not now:
             self.process.send(signal.SIGINT)
-            await self.process.ends_within(_POLITE)
+            await self.process.ends_within(_CANCEL_TIMEOUT_S)
         self.process.send(signal.SIGKILL)
 
-    def farewell(self, status: JobInfo) -> str:
+    def end_message(self, status: JobInfo) -> str:
         return "" if status.succeeded else how_it_ended(status)
 
 
 def process_status(ident: str, code: int, *, cancelled: bool) -> JobInfo:
-    """Say how a process ended, given its status in the manner of `subprocess`."""
+    """Return the status of a process that has ended; `code` is that of `subprocess`."""
     if cancelled and code:
         return JobInfo(ident, JobState.CANCELLED)
     if code < 0:
@@ -82,7 +82,7 @@ def process_status(ident: str, code: int, *, cancelled: bool) -> JobInfo:
 
 
 def how_it_ended(status: JobInfo) -> str:
-    """Return an end that was no success, for people."""
+    """Return a description of a failure: the signal, the exit status or the state."""
     if status.signal:
         return f"ended by {signal_name(status.signal)}"
     return f"exit status {status.exit_code}" if status.exit_code else status.describe()

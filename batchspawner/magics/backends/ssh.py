@@ -1,4 +1,4 @@
-"""Run a cell on another machine over ssh."""
+"""Cells on another machine, over ssh."""
 
 from __future__ import annotations
 
@@ -19,15 +19,17 @@ if TYPE_CHECKING:
     from .process import ChildProcess
 
 _SSH = ("ssh", "-T", "-o", "BatchMode=yes")
-_ALIVE = ("-o", "ServerAliveInterval=15", "-o", "ServerAliveCountMax=4")
-"""What ends a cell whose network has gone away: nothing else would tell us."""
+_KEEP_ALIVE = ("-o", "ServerAliveInterval=15", "-o", "ServerAliveCountMax=4")
+"""Options that end a cell whose network is gone: without them we would not notice."""
 
-_POLITE = 10.0
-"""Seconds that a cell which was asked to end may take before it is ended."""
+_CANCEL_TIMEOUT_S = 10.0
+"""How long a cell may take to end after an interrupt before it is killed."""
 
-# It comes on the standard input of the other side, with the cell behind it. What follows are names
-# of signals for all that the cell has started; the end of it is the end of the cell. The signals
-# go to the process group that sshd made for us, so nothing here may die of them.
+_KILL_TIMEOUT_S = 1.0
+
+# The remote shell reads it from its standard input, then the cell, then names of signals for all
+# processes of the cell; the end of the input ends the cell. The signals go to the process group
+# that sshd made for us, so this script itself must survive them.
 _REMOTE = r"""
 mark=$1; shift
 umask 077
@@ -48,16 +50,16 @@ printf '%s\n' "$mark"
 (exec "$@" /dev/fd/3 </dev/null 2>&5 4<&- 5>&-)
 status=$?
 kill -s KILL "$watcher"
-# Processes in the background do not hear an interrupt.
+# A shell makes processes in the background ignore interrupts.
 if [ "$asked" ]; then kill -s TERM 0; fi
 exit "$status"
 """
 
 
 class SshBackend(Backend):
-    """Run a cell as a script of a shell on another machine."""
+    """A shell of another machine that runs the cell as its script."""
 
-    parts_output = False
+    separates_output = False
 
     def __init__(self, host: str, shell: str, arguments: tuple[str, ...] = ()) -> None:
         self.host = host
@@ -71,18 +73,18 @@ class SshBackend(Backend):
     @property
     def argv(self) -> list[str]:
         """The ssh command; the cell itself travels on its standard input."""
-        # The other side's login shell may be any: it gets one line that all of them understand.
+        # The user's login shell may be any: all of them understand this line.
         begin = f'eval "$(head -c {len(_REMOTE)})"'
         remote = shlex.join(["exec", "sh", "-c", begin, "sh", self._mark, *shlex.split(self.shell)])
-        # BatchMode: where ssh would ask for a password, it fails. What the line says comes first,
-        # and so it counts.
-        return [*_SSH, *self.arguments, *_ALIVE, "--", self.host, remote]
+        # With BatchMode, ssh fails instead of asking for a password. Of an option that is there
+        # twice, ssh takes the first: the user's.
+        return [*_SSH, *self.arguments, *_KEEP_ALIVE, "--", self.host, remote]
 
     async def run(self, script: bytes, record: CellRecord) -> None:
         self.process = await start_process(self.argv, writable=True)
         self.ident = str(self.process.pid)
-        record.tell(JobInfo(self.ident, JobState.RUNNING, host=self.host))
-        record.accept(f"SSH started with pid: {self.process.pid}")
+        record.update(JobInfo(self.ident, JobState.RUNNING, host=self.host))
+        record.submitted(f"SSH started with pid: {self.process.pid}")
         if self._cancelled:
             self.process.send(signal.SIGKILL)
         self.process.write(_REMOTE.encode() + b"%d\n" % len(script) + script)
@@ -102,34 +104,34 @@ class SshBackend(Backend):
             self.process.write(b"INT\n")
         else:
             self.process.write(b"TERM\nKILL\n")
-        if not await self.process.ends_within(1.0 if now else _POLITE):
+        if not await self.process.ends_within(_KILL_TIMEOUT_S if now else _CANCEL_TIMEOUT_S):
             # The end of the connection ends the cell, too.
             self.process.send(signal.SIGKILL)
 
-    def farewell(self, status: JobInfo) -> str:
+    def end_message(self, status: JobInfo) -> str:
         return "Done" if status.succeeded else f"Done: {how_it_ended(status)}"
 
     async def _follow(self, process: ChildProcess, record: CellRecord) -> None:
         early, source = b"", record.source()
         async for stream, data in process.output:
             if self._reached or stream == "stderr":
-                source.say(stream, data)
+                source.write(stream, data)
                 continue
-            # What comes before the mark was printed by the login itself.
+            # Before the mark there may be what the login shell prints.
             early += data
             _, found, rest = early.partition(self._mark.encode() + b"\n")
             if found:
                 self._reached = True
-                source.say("stdout", rest)
+                source.write("stdout", rest)
         code = await process.wait()
         if not self._reached and not self._cancelled:
             raise BatchError(
                 f"ssh could not run anything on {self.host} ({_exit(code)}). It must get in "
                 f"without asking for a password: try `ssh -o BatchMode=yes {self.host} true`."
             )
-        # The shells of the way spell signals as 128 and their number.
+        # Shells report a signal as 128 plus its number.
         code = 128 - code if 128 < code < 128 + 65 else code
-        record.tell(process_status(self.ident, code, cancelled=self._cancelled))
+        record.update(process_status(self.ident, code, cancelled=self._cancelled))
 
 
 def _exit(code: int) -> str:

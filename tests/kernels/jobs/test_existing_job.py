@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from ..driving import eventually, run, value
+from ..driving import begin, eventually, run, value
 
 WHERE = "import os; print(os.environ['SLURM_JOB_ID'], os.environ['SLURMD_NODENAME'])"
 
@@ -19,8 +19,8 @@ def allocate(site, jobs):
     made = []
 
     def allocate(*options):
-        wish = ("sbatch", "--parsable", "--output=/dev/null", "--time=10", *options)
-        made.append(site.cluster.run(*wish, "--wrap=sleep 600").strip())
+        command = ("sbatch", "--parsable", "--output=/dev/null", "--time=10", *options)
+        made.append(site.cluster.run(*command, "--wrap=sleep 600").strip())
         return made[-1]
 
     yield allocate
@@ -47,8 +47,7 @@ async def test_a_kernel_waits_for_a_job_that_somebody_else_has_made(allocate, se
     site.fill()
     job_id = allocate()
     _, client = await served(jobid=job_id)
-    running = asyncio.ensure_future(value(client, WHERE, waits=True))
-    await asyncio.sleep(0.5)
+    running = await begin(client, WHERE, waits=True)
     site.drain()
     status, printed, cleared = await running
     assert (status, printed.split()[0]) == ("ok", job_id)

@@ -15,7 +15,7 @@ RECORD = KernelRecord(
 
 def test_an_allocation_is_found_until_it_is_closed(tmp_path):
     registry = Registry(tmp_path)
-    entry = Entry.fresh("slurm", "work", "")
+    entry = Entry.new("slurm", "work", "")
     registry.write(entry)
     assert (registry.entries(), registry.entry(entry.id)) == ([entry], entry)
     registry.close(entry.id)
@@ -27,19 +27,23 @@ def test_an_allocation_is_found_until_it_is_closed(tmp_path):
 
 def test_one_process_speaks_with_a_job(tmp_path):
     mine, other = Registry(tmp_path), Registry(tmp_path)
-    entry = Entry.fresh("slurm", "work", "")
+    entry = Entry.new("slurm", "work", "")
     mine.write(entry)
-    assert (mine.hold(entry.id), mine.hold(entry.id), other.hold(entry.id)) == (True, True, False)
-    mine.leave(entry.id)
-    assert (other.hold(entry.id), mine.hold(entry.id)) == (True, False)
+    assert (mine.acquire(entry.id), mine.acquire(entry.id), other.acquire(entry.id)) == (
+        True,
+        True,
+        False,
+    )
+    mine.release(entry.id)
+    assert (other.acquire(entry.id), mine.acquire(entry.id)) == (True, False)
     other.remove(entry.id)
-    assert mine.hold(entry.id) is False
+    assert mine.acquire(entry.id) is False
 
 
-def test_nobody_else_can_read_what_is_kept(tmp_path):
+def test_nobody_else_can_read_the_registry(tmp_path):
     registry = Registry(tmp_path / "kernels")
     with registry.locked():
-        entry = Entry.fresh("slurm", "", "")
+        entry = Entry.new("slurm", "", "")
         registry.write(entry)
     modes = [oct(one.stat().st_mode & 0o777) for one in (registry.root, registry.folder(entry.id))]
     assert modes == ["0o700", "0o700"]
@@ -54,7 +58,7 @@ def test_a_record_comes_back_as_it_was(tmp_path):
 
 def test_what_a_newer_version_has_written_is_read(tmp_path):
     registry = Registry(tmp_path)
-    entry = Entry.fresh("slurm", "work", "")
+    entry = Entry.new("slurm", "work", "")
     registry.write(entry)
     RECORD.write(tmp_path)
     for file in (registry.folder(entry.id) / "allocation.json", tmp_path / "kernel-id.json"):
@@ -79,4 +83,20 @@ def test_the_connection_file_has_names_for_what_only_the_node_knows():
         "stdin_port": 4002,
         "control_port": 4003,
         "hb_port": 4004,
+    }
+
+
+def test_the_file_of_an_allocation_has_the_keys_that_other_releases_read(tmp_path):
+    registry = Registry(tmp_path)
+    entry = Entry.new("slurm", "work", "7")
+    registry.write(entry)
+    values = json.loads((registry.folder(entry.id) / "allocation.json").read_text())
+    assert values == {
+        "id": entry.id,
+        "scheduler": "slurm",
+        "name": "work",
+        "job_id": "",
+        "guest_of": "7",
+        "host": entry.host,
+        "pid": entry.pid,
     }

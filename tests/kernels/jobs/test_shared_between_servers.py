@@ -31,7 +31,7 @@ pytest.importorskip("jupyter_server", reason="jupyter_server is not installed")
 
 @pytest.fixture
 def share(jobs, specs, tmp_path, monkeypatch):
-    """Let programs find a kernel called batch."""
+    """A kernel called batch that programs find."""
     specs("batch")
     (tmp_path / "share").mkdir()
     (tmp_path / "specs").rename(tmp_path / "share" / "kernels")
@@ -110,8 +110,8 @@ def serve(share, tmp_path):
         one.stop()
 
 
-async def run(channels, code):
-    """Run code; return how it ended and what it printed."""
+async def run(channels, code, shown=None):
+    """Run code; return how it ended and what it printed. Its first output sets `shown`."""
     message = secrets.token_hex(8)
     header = {
         "msg_id": message,
@@ -150,6 +150,8 @@ async def run(channels, code):
         if heard["msg_type"] == "clear_output":  # what it has waited for
             printed = ""
         printed += content["text"] if heard["msg_type"] == "stream" else ""
+        if printed and shown is not None:
+            shown.set()
         ended = content["status"] if heard["msg_type"] == "execute_reply" else ended
         idle = idle or content.get("execution_state") == "idle"
     return ended, printed
@@ -161,11 +163,13 @@ async def test_a_client_of_a_server_runs_interrupts_restarts_and_ends_a_kernel(s
     async with server.open(kernel) as channels:
         assert await run(channels, "x = 7; print(6 * x)") == ("ok", "42\n")
         before = jobs()
-        sleeps = asyncio.ensure_future(run(channels, "__import__('time').sleep(600)"))
-        busy = until(server, f"/{kernel}", lambda told: told["execution_state"] == "busy")
+        code, shown = "print('on', flush=True); __import__('time').sleep(600)", asyncio.Event()
+        sleeps = asyncio.ensure_future(run(channels, code, shown))
+        await asyncio.wait_for(shown.wait(), 60)
+        busy = until(server, f"/{kernel}", lambda model: model["execution_state"] == "busy")
         await asyncio.wait_for(busy, 20)
         await server.ask("POST", f"/{kernel}/interrupt")
-        assert await sleeps == ("error", "")
+        assert await sleeps == ("error", "on\n")
     await server.ask("POST", f"/{kernel}/restart")
     async with server.open(kernel) as channels:
         assert await run(channels, "print('x' in globals())") == ("ok", "False\n")
