@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
+import sys
 from functools import lru_cache
 from importlib import import_module
 from importlib.metadata import entry_points
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from .base import Scheduler
 
@@ -45,7 +46,7 @@ def scheduler_class(name: str) -> type[Scheduler]:
     """Return the class of a scheduler. Raises LookupError for an unknown name."""
     if name in _BUILT_IN:
         module, _, attribute = _BUILT_IN[name].partition(":")
-        found = getattr(import_module(module, __name__), attribute)
+        found: object = getattr(import_module(module, __name__), attribute)
     elif name in (others := _third_party()):
         found = others[name].load()
     else:
@@ -88,8 +89,8 @@ def template_name(name: str) -> str:
 
 @lru_cache(maxsize=1)  # a search through everything that is installed
 def _third_party() -> dict[str, EntryPoint]:
-    everything: Any = entry_points()
-    # Python 3.9 has a dict here.
-    by_group = getattr(everything, "select", None)
-    points = by_group(group=GROUP) if by_group else everything.get(GROUP, ())
+    if sys.version_info >= (3, 10):
+        points = entry_points(group=GROUP)
+    else:
+        points = entry_points().get(GROUP, ())
     return {point.name: point for point in points}

@@ -5,7 +5,7 @@ https://htcondor.readthedocs.io/en/latest/classad-attributes/machine-classad-att
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ...errors import ParseError, SchedulerUnavailable
 from ...queues import Queue, merge_lines
@@ -30,12 +30,13 @@ def parse_slots(result: CommandResult) -> list[Queue]:
     if not result.stdout.strip():
         return []
     try:
-        return merge_lines([_slot(ad) for ad in json.loads(result.stdout)])
+        ads: list[dict[str, str | int]] = json.loads(result.stdout)
+        return merge_lines([_slot(ad) for ad in ads])
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ParseError(f"condor_status printed no slots: {error!r}", result) from error
 
 
-def _slot(ad: dict[str, Any]) -> Queue:
+def _slot(ad: dict[str, str | int]) -> Queue:
     cores = int(ad["TotalSlotCpus"])
     is_whole = ad.get("SlotType") == "Partitionable" or ad.get("State") == "Unclaimed"
     free = int(ad["Cpus"]) if is_whole else 0

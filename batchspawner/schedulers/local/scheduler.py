@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar, TypedDict
 
 from ...commands import Command
 from ...errors import ParseError, SchedulerError, SchedulerUnavailable, SubmitError
@@ -129,7 +129,7 @@ def _parse_info(result: CommandResult) -> list[Queue]:
     if not result.ok:
         raise SchedulerUnavailable("The local queue did not answer.", result)
     try:
-        told = json.loads(result.stdout)
+        told: dict[str, int] = json.loads(result.stdout)
         slots, free = int(told["slots"]), int(told["free"])
     except (ValueError, KeyError, TypeError) as error:
         raise ParseError(f"batchspawner-queue info printed no JSON: {error!r}", result) from error
@@ -145,14 +145,31 @@ def _read(result: CommandResult) -> list[JobInfo]:
     if not result.ok:
         raise SchedulerUnavailable("The local queue did not answer.", result)
     try:
-        return [_status(job) for job in json.loads(result.stdout)["jobs"]]
+        listing: dict[str, list[_Record]] = json.loads(result.stdout)
+        return [_status(job) for job in listing["jobs"]]
     except (ValueError, KeyError, TypeError) as error:
         raise ParseError(
             f"batchspawner-queue query printed no listing: {error!r}", result
         ) from error
 
 
-def _status(job: dict[str, Any]) -> JobInfo:
+class _Record(TypedDict):
+    """One job as `batchspawner-queue query` prints it; moments in seconds since the epoch."""
+
+    id: str
+    state: str
+    name: str
+    comment: str
+    reason: str
+    host: str
+    started: float | None
+    ended: float | None
+    deadline: float | None
+    exit_code: int | None
+    signal: int | None
+
+
+def _status(job: _Record) -> JobInfo:
     state = STATES.get(job["state"], JobState.UNKNOWN)
     return JobInfo(
         job_id=job["id"],

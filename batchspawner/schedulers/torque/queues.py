@@ -35,9 +35,10 @@ def parse_queues(result: CommandResult) -> list[Queue]:
     table, mark, document = result.stdout.partition("<Data>")
     if not mark:
         raise ParseError("pbsnodes -x printed no nodes.", result)
+    rows: list[tuple[str, str, str, str]] = _QUEUE.findall(table)
     queues = [
         Queue(name, is_open=enabled == started == "yes")
-        for name, enabled, started, kind in _QUEUE.findall(table)
+        for name, enabled, started, kind in rows
         if kind == "E"
     ]
     nodes = read_xml("pbsnodes", CommandResult(result.argv, 0, mark + document)).findall("Node")
@@ -67,7 +68,8 @@ def _node(node: ET.Element) -> Queue:
 def _used(jobs: str) -> int:
     """Return the number of slots in ``0-1/403.head,2,5-6/404.head``."""
     used = 0
-    for slots in re.findall(r"([0-9,-]+)/", jobs):
+    found: list[str] = re.findall(r"([0-9,-]+)/", jobs)
+    for slots in found:
         for part in filter(None, slots.split(",")):
             first, _, last = part.partition("-")
             used += int(last or first) - int(first) + 1
