@@ -39,7 +39,7 @@ parent = slurminade.slurmify(tasks.process_of_agent)
 @pytest.fixture(autouse=True)
 def dispatcher(queue, monkeypatch):
     monkeypatch.setattr(allocation, "_ATTENTIVE", 0.5)
-    monkeypatch.setattr(folder_job, "QUIET", 0.5)
+    monkeypatch.setattr(folder_job, "QUIET_PERIOD_S", 0.5)
     slurminade.set_dispatcher(None)
     slurminade.set_dispatch_limit(None)
     yield slurminade.get_dispatcher()
@@ -260,8 +260,8 @@ def forbidden(monkeypatch):
 
     monkeypatch.setattr(CallFolder, "attach", elsewhere)
     monkeypatch.setattr(CallFolder, "create", impatient)
-    monkeypatch.setattr(job_workers, "QUIET", 0.1)
-    monkeypatch.setattr(job_workers, "_SILENCE", 0.1)
+    monkeypatch.setattr(job_workers, "QUIET_PERIOD_S", 0.1)
+    monkeypatch.setattr(job_workers, "_UNHEARD_WARNING_DELAY_S", 0.1)
 
 
 def test_workers_who_may_not_call_are_told_of_and_do_not_come_again_and_again(forbidden, caplog):

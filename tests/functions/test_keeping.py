@@ -30,7 +30,7 @@ def left(tmp_path, monkeypatch):
             (folder / name).write_bytes(content)
             os.utime(folder / name, (then, then))
         os.utime(folder, (then, then))
-        session.forget_old(time.time())
+        session.remove_old_folders(time.time())
         return folder.exists()
 
     return left
@@ -64,7 +64,7 @@ def test_a_job_that_is_done_keeps_its_files_for_a_week(left, files, days, kept):
 
 
 def test_without_any_job_there_is_nothing_to_forget(left):
-    session.forget_old(time.time())
+    session.remove_old_folders(time.time())
 
 
 def test_old_files_go_when_a_program_first_listens(left, monkeypatch):

@@ -27,7 +27,7 @@ def clean(monkeypatch, tmp_path):
     monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
     monkeypatch.delenv("BATCHSPAWNER_FUNCTIONS_JOB", raising=False)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(submit_limits._Guard, "nested", False)
+    monkeypatch.setattr(submit_limits._Limits, "nested", False)
     defaults.forget_configuration()
     slurminade.set_dispatch_limit(100)
     yield

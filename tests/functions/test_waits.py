@@ -20,7 +20,7 @@ class Terminal(io.StringIO):
 
 @pytest.fixture
 def terminal(monkeypatch):
-    monkeypatch.setattr(wait_display, "_DELAY", 0.02)
+    monkeypatch.setattr(wait_display, "_REDRAW_INTERVAL_S", 0.02)
     stream = Terminal()
     monkeypatch.setattr(wait_display, "sys", SimpleNamespace(stderr=stream))
     return stream
@@ -62,7 +62,7 @@ def test_a_short_wait_shows_nothing(terminal):
 
 
 def test_nothing_is_written_into_a_log(monkeypatch):
-    monkeypatch.setattr(wait_display, "_DELAY", 0.02)
+    monkeypatch.setattr(wait_display, "_REDRAW_INTERVAL_S", 0.02)
     stream = io.StringIO()
     monkeypatch.setattr(wait_display, "sys", SimpleNamespace(stderr=stream))
     with pytest.raises(concurrent.futures.TimeoutError):

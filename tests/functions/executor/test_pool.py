@@ -11,15 +11,16 @@ from batchspawner.errors import BatchError, JobCancelled, JobPreempted, NodeFail
 from batchspawner.functions.executor import pool as pools
 from batchspawner.functions.executor.pool import Pool
 from batchspawner.functions.executor.tasks import Task
-from batchspawner.functions.executor.worker_providers import WorkerProvider, taken
+from batchspawner.functions.executor.worker_providers import WorkerProvider
 from batchspawner.functions.futures import JobFuture
+from batchspawner.functions.protocol.frames import take_frames
 from batchspawner.functions.protocol.payload import make_call
 from batchspawner.jobs import JobInfo, JobState
 
 SECONDS = 10
 
 
-class MadeUpHand:
+class FakeHandle:
     """Answer each call with its first argument, or end in the middle of it."""
 
     job = None
@@ -30,7 +31,7 @@ class MadeUpHand:
         self.frames = asyncio.Queue()
 
     async def send(self, data):
-        for header, payload in taken(bytearray(data)):
+        for header, payload in take_frames(bytearray(data)):
             self.frames.put_nowait((header, payload))
 
     async def answers(self):
@@ -43,47 +44,47 @@ class MadeUpHand:
                 return
             yield {"type": "result", "id": header["id"], "form": "json", "took": 0.0}, b'"done"'
 
-    async def ending(self):
+    async def exit_reason(self):
         return self.end
 
     def finish(self):
         self.frames.put_nowait(None)
 
 
-class MadeUpCrew(WorkerProvider):
+class FakeProvider(WorkerProvider):
     """Bring workers that end as they are told, one after the other; the rest are good."""
 
     def __init__(self, *ends):
         self.ends = list(ends)
         self.brought = 0
 
-    async def recruit(self, count):
+    async def request_workers(self, count):
         for _ in range(count):
             self.brought += 1
-            self.on_hand(MadeUpHand(str(self.brought), self.ends.pop(0) if self.ends else None))
+            self.on_worker(FakeHandle(str(self.brought), self.ends.pop(0) if self.ends else None))
 
 
-class SlowCrew(MadeUpCrew):
-    """Bring one worker of however many were asked for, and count how often it is dismissed."""
+class SlowProvider(FakeProvider):
+    """Bring one worker of however many were asked for, and count how often it is closed."""
 
-    dismissed = 0
+    times_closed = 0
 
-    async def recruit(self, count):
-        await super().recruit(min(count, 1))
+    async def request_workers(self, count):
+        await super().request_workers(min(count, 1))
 
-    async def dismiss(self):
-        self.dismissed += 1
+    async def close(self):
+        self.times_closed += 1
 
 
-class TiredCrew(MadeUpCrew):
+class TiredProvider(FakeProvider):
     """Bring workers that are about to end."""
 
-    async def recruit(self, count):
+    async def request_workers(self, count):
         self.brought += count
         for number in range(count):
-            hand = MadeUpHand(f"worker {self.brought - number}", None)
-            hand.is_ending = True
-            self.on_hand(hand)
+            handle = FakeHandle(f"worker {self.brought - number}", None)
+            handle.is_ending = True
+            self.on_worker(handle)
 
 
 class BlackHole(WorkerProvider):
@@ -91,28 +92,28 @@ class BlackHole(WorkerProvider):
 
     def __init__(self):
         self.brought = 0
-        self.good = MadeUpHand("good", None)
+        self.good = FakeHandle("good", None)
 
-    async def recruit(self, count):
+    async def request_workers(self, count):
         for _ in range(count):
             self.brought += 1
-            self.on_hand(self.good if self.brought == 1 else DeadHand(str(self.brought), None))
+            self.on_worker(self.good if self.brought == 1 else DeadHandle(str(self.brought), None))
 
-    async def dismiss(self):
+    async def close(self):
         pass
 
 
-class DeadHand(MadeUpHand):
+class DeadHandle(FakeHandle):
     async def answers(self):
         for frame in ():
             yield frame
 
-    async def ending(self):
+    async def exit_reason(self):
         return BatchError("it cannot start")
 
 
-class NoCrew(WorkerProvider):
-    async def recruit(self, count):
+class RefusingProvider(WorkerProvider):
+    async def request_workers(self, count):
         raise SubmitError("The queue is closed.")
 
 
@@ -120,9 +121,9 @@ def ended(kind, state):
     return kind(JobInfo("17", state))
 
 
-async def outcome(crew, calls=1, size=1, **settings):
+async def outcome(provider, calls=1, size=1, **settings):
     """Return what comes of calls."""
-    pool = Pool(crew, size, **settings)
+    pool = Pool(provider, size, **settings)
     futures = [JobFuture() for _ in range(calls)]
     pool.add([Task(one, make_call(pow, (2, 3), {})) for one in futures])
     pool.close()
@@ -143,39 +144,39 @@ async def outcome(crew, calls=1, size=1, **settings):
     ids=str,
 )
 async def test_a_call_is_repeated_when_its_node_fails_or_its_job_is_preempted(end):
-    crew = MadeUpCrew(end, end)
-    assert (await outcome(crew, retries=2), crew.brought) == (["done"], 3)
+    provider = FakeProvider(end, end)
+    assert (await outcome(provider, retries=2), provider.brought) == (["done"], 3)
 
 
 async def test_a_call_is_repeated_only_so_often():
-    crew = MadeUpCrew(*[ended(NodeFailed, JobState.NODE_FAIL)] * 3)
-    assert (await outcome(crew, retries=2), crew.brought) == ([NodeFailed], 3)
+    provider = FakeProvider(*[ended(NodeFailed, JobState.NODE_FAIL)] * 3)
+    assert (await outcome(provider, retries=2), provider.brought) == ([NodeFailed], 3)
 
 
 async def test_a_call_whose_job_was_cancelled_is_not_repeated_but_those_behind_it_are():
-    crew = MadeUpCrew(ended(JobCancelled, JobState.CANCELLED))
-    assert await outcome(crew, calls=3) == [JobCancelled, "done", "done"]
+    provider = FakeProvider(ended(JobCancelled, JobState.CANCELLED))
+    assert await outcome(provider, calls=3) == [JobCancelled, "done", "done"]
 
 
 async def test_calls_fail_with_the_reason_why_no_worker_comes():
-    assert await outcome(NoCrew(), calls=2) == [SubmitError, SubmitError]
+    assert await outcome(RefusingProvider(), calls=2) == [SubmitError, SubmitError]
 
 
 async def test_workers_who_do_not_come_are_not_waited_for_when_all_is_done(monkeypatch):
-    monkeypatch.setattr(pools, "_LATE", 0.05)
-    crew = SlowCrew()
-    assert (await outcome(crew, calls=3, size=3), crew.dismissed) == (["done"] * 3, 1)
+    monkeypatch.setattr(pools, "_LATE_WORKER_TIMEOUT_S", 0.05)
+    provider = SlowProvider()
+    assert (await outcome(provider, calls=3, size=3), provider.times_closed) == (["done"] * 3, 1)
 
 
 async def test_workers_that_come_for_nothing_are_not_asked_for_again_and_again():
-    crew = TiredCrew()
-    assert (await outcome(crew, calls=2), crew.brought) == ([BatchError] * 2, 3)
+    provider = TiredProvider()
+    assert (await outcome(provider, calls=2), provider.brought) == ([BatchError] * 2, 3)
 
 
 async def test_nodes_on_which_no_worker_starts_do_not_swallow_jobs_without_end(caplog):
-    crew = BlackHole()
+    provider = BlackHole()
     held = asyncio.Event()
-    answers = crew.good.answers
+    answers = provider.good.answers
 
     async def slowly():
         async for frame in answers():
@@ -183,39 +184,39 @@ async def test_nodes_on_which_no_worker_starts_do_not_swallow_jobs_without_end(c
                 await held.wait()
             yield frame
 
-    crew.good.answers = slowly
-    done = asyncio.ensure_future(outcome(crew, calls=9, size=3))
+    provider.good.answers = slowly
+    done = asyncio.ensure_future(outcome(provider, calls=9, size=3))
     until = asyncio.get_running_loop().time() + SECONDS
     while "going on with the 1 that work" not in caplog.text:
         assert asyncio.get_running_loop().time() < until
         await asyncio.sleep(0.01)
     held.set()
-    assert (await done, crew.brought < 9) == (["done"] * 9, True)
+    assert (await done, provider.brought < 9) == (["done"] * 9, True)
 
 
-class Patient(MadeUpCrew):
+class PatientProvider(FakeProvider):
     """Bring all workers but the first when they are let in."""
 
     def __init__(self, *ends):
         super().__init__(*ends)
         self.gone, self.let_in = asyncio.Event(), asyncio.Event()
 
-    async def recruit(self, count):
+    async def request_workers(self, count):
         if self.brought:
             self.gone.set()
             await self.let_in.wait()
-        await super().recruit(count)
+        await super().request_workers(count)
 
 
 async def test_a_call_that_is_to_be_repeated_is_not_cancelled_with_those_that_wait():
-    crew = Patient(ended(NodeFailed, JobState.NODE_FAIL))
-    pool = Pool(crew, 1)
+    provider = PatientProvider(ended(NodeFailed, JobState.NODE_FAIL))
+    pool = Pool(provider, 1)
     futures = [JobFuture() for _ in range(3)]
     pool.add([Task(one, make_call(pow, (2, 3), {})) for one in futures])
-    await asyncio.wait_for(crew.gone.wait(), SECONDS)
-    pool.drop()
+    await asyncio.wait_for(provider.gone.wait(), SECONDS)
+    pool.cancel_waiting()
     pool.close()
-    crew.let_in.set()
+    provider.let_in.set()
     await asyncio.wait_for(pool.closed(), SECONDS)
     assert futures[0].result(0) == "done"
     assert [one.cancelled() for one in futures[1:]] == [True, True]
