@@ -111,21 +111,24 @@ class Pool:
     def _changed(self) -> None:
         if self._staffing is None:
             # Calls that are added together are counted before workers are requested.
-            delay = _REQUEST_DELAY_S if self._missing() > 0 else 0.0
+            delay = _REQUEST_DELAY_S if self._missing() else 0.0
             self._staffing = asyncio.get_running_loop().call_later(delay, self._staff)
 
     def _missing(self) -> int:
         """Return how many more workers could have something to do."""
+        room = self._size - len(self._workers) - self._requested
+        if room <= 0:
+            return 0
         idle = sum(1 for worker in self._workers if not worker.running)
         wanted = len(self._waiting) - idle - self._requested
-        return min(wanted, self._size - len(self._workers) - self._requested)
+        return max(0, min(wanted, room))
 
     def _staff(self) -> None:
         """Request as many workers as could have something to do; close the pool if all is done."""
         self._staffing = None
         self._waiting = deque(one for one in self._waiting if one.started or _is_wanted(one))
         missing = self._missing()
-        if missing > 0:
+        if missing:
             self._requested += missing
             self._background.start(self._request_workers(missing))
         elif self._closing and not (self._waiting or self._workers or self._ending):
@@ -225,7 +228,10 @@ class Pool:
 
     def _free_slots(self, worker: PoolWorker) -> int:
         """Return how many more calls a worker should get now."""
-        share = -(-len(self._waiting) // (len(self._workers) + self._requested))
+        # Workers that are about to be requested get their share, too: it must not end up behind a
+        # long call of this one.
+        workers = len(self._workers) + self._requested + self._missing()
+        share = -(-len(self._waiting) // workers)
         slots = min(worker.depth, share) - len(worker.running)
         if self._calls_each is not None:
             slots = min(slots, self._calls_each - worker.calls_done - len(worker.running))

@@ -274,24 +274,23 @@ class FrameQueue:
 
     def __init__(self, calls: BinaryIO, results: BinaryIO) -> None:
         self._frames: deque[Optional[Frame]] = deque()
-        self._count = threading.Semaphore(0)
+        self._arrived = threading.Condition()
         self._results = results
-        self._lock = threading.Lock()
+        self._sending = threading.Lock()
         threading.Thread(target=self._read, args=(calls,), daemon=True).start()
 
     def __iter__(self) -> Iterator[Frame]:
         while True:
-            self._count.acquire()
-            try:
+            with self._arrived:
+                while not self._frames:
+                    self._arrived.wait()
                 frame = self._frames.popleft()
-            except IndexError:
-                continue  # given back
             if frame is None:
                 return
             yield frame
 
     def send(self, header: Header, data: bytes = b"") -> None:
-        with self._lock:
+        with self._sending:
             _send(self._results, pack(header, data))
 
     def _read(self, calls: BinaryIO) -> None:
@@ -299,22 +298,24 @@ class FrameQueue:
             if frame[0]["type"] == "give back":
                 self._give_back()
             else:
-                self._frames.append(frame)
-                self._count.release()
-        self._frames.append(None)
-        self._count.release()
+                self._append(frame)
+        self._append(None)
+
+    def _append(self, frame: Optional[Frame]) -> None:
+        with self._arrived:
+            self._frames.append(frame)
+            self._arrived.notify()
 
     def _give_back(self) -> None:
+        """Remove all calls and send their numbers, the last one first; functions stay."""
         numbers = []
-        while self._frames:
-            try:
+        with self._arrived:
+            for _ in range(len(self._frames)):
                 frame = self._frames.pop()
-            except IndexError:
-                break
-            if frame is None or frame[0]["type"] != "call":
-                self._frames.append(frame)
-                break
-            numbers.append(frame[0]["id"])
+                if frame is not None and frame[0]["type"] == "call":
+                    numbers.append(frame[0]["id"])
+                else:
+                    self._frames.appendleft(frame)
         self.send({"type": "given back", "ids": numbers})
 
 

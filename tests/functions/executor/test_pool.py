@@ -4,10 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
+from collections import deque
 
 import pytest
 
-from batchspawner.errors import BatchError, JobCancelled, JobPreempted, NodeFailed, SubmitError
+from batchspawner.concurrency import within
+from batchspawner.errors import (
+    BatchError,
+    JobCancelled,
+    JobLost,
+    JobPreempted,
+    NodeFailed,
+    SubmitError,
+)
 from batchspawner.functions.executor import pool as pools
 from batchspawner.functions.executor.pool import Pool
 from batchspawner.functions.executor.tasks import Task
@@ -140,10 +150,14 @@ async def outcome(provider, calls=1, size=1, **settings):
 
 @pytest.mark.parametrize(
     "end",
-    [ended(NodeFailed, JobState.NODE_FAIL), ended(JobPreempted, JobState.PREEMPTED)],
-    ids=str,
+    [
+        ended(NodeFailed, JobState.NODE_FAIL),
+        ended(JobPreempted, JobState.PREEMPTED),
+        JobLost("17"),
+    ],
+    ids=["node failed", "preempted", "lost"],
 )
-async def test_a_call_is_repeated_when_its_node_fails_or_its_job_is_preempted(end):
+async def test_a_call_is_repeated_whose_node_fails_or_whose_job_is_preempted_or_lost(end):
     provider = FakeProvider(end, end)
     assert (await outcome(provider, retries=2), provider.brought) == (["done"], 3)
 
@@ -220,3 +234,129 @@ async def test_a_call_that_is_to_be_repeated_is_not_cancelled_with_those_that_wa
     await asyncio.wait_for(pool.closed(), SECONDS)
     assert futures[0].result(0) == "done"
     assert [one.cancelled() for one in futures[1:]] == [True, True]
+
+
+class RecordingHandle(FakeHandle):
+    """Record the first argument of each call, and wait or end in the middle of one of them."""
+
+    def __init__(self, name, end=None, *, end_at=None, wait_at=None):
+        super().__init__(name, end)
+        self.seen, self.calls = [], deque()
+        self.end_at, self.wait_at = end_at, wait_at
+        self.waits, self.held = asyncio.Event(), None
+
+    async def send(self, data):
+        for header, payload in take_frames(bytearray(data)):
+            if header["type"] == "give back":
+                # As a worker does: the last one first.
+                ids = [number for number, _ in reversed(self.calls)]
+                self.calls.clear()
+                self.frames.put_nowait(({"type": "given back", "ids": ids}, b""))
+            elif header["type"] == "call":
+                self.calls.append((header["id"], json.loads(payload)[0][0]))
+        if self.held is None:
+            self.do_calls()
+
+    def do_calls(self):
+        while self.calls:
+            number, argument = self.calls.popleft()
+            self.seen.append(argument)
+            if argument == self.end_at:
+                self.finish()
+                return
+            answer = {"type": "result", "id": number, "form": "json", "took": 0.0}, b"0"
+            if argument == self.wait_at:
+                self.waits.set()
+                self.held = answer
+                return
+            self.frames.put_nowait(answer)
+
+    def go_on(self):
+        self.frames.put_nowait(self.held)
+
+    async def answers(self):
+        yield {"type": "hello", "python": [0, 0, 0]}, b""
+        while (frame := await self.frames.get()) is not None:
+            yield frame
+
+
+class GivenProvider(WorkerProvider):
+    """Bring the workers that it was given, one for each that is requested, when they may come."""
+
+    def __init__(self, *handles):
+        self.left = list(handles)
+        self.let_in = {one: asyncio.Event() for one in handles}
+
+    async def request_workers(self, count):
+        for _ in range(count):
+            handle = self.left.pop(0)
+            await self.let_in[handle].wait()
+            self.on_worker(handle)
+
+    def bring(self, handle):
+        self.let_in[handle].set()
+
+
+def numbered(numbers):
+    return [Task(JobFuture(), make_call(pow, (number, 2), {})) for number in numbers]
+
+
+def results(tasks):
+    return [asyncio.wrap_future(one.future) for one in tasks]
+
+
+async def finish(pool):
+    pool.close()
+    await within(SECONDS, pool.closed())
+
+
+async def test_the_calls_of_a_dead_worker_are_repeated_in_their_order():
+    first = RecordingHandle("first", ended(NodeFailed, JobState.NODE_FAIL), end_at=3)
+    second = RecordingHandle("second")
+    provider = GivenProvider(first, second)
+    pool = Pool(provider, 1)
+    provider.bring(first), provider.bring(second)
+    tasks = numbered(range(20))
+    pool.add(tasks)
+    await finish(pool)
+    assert (first.seen, second.seen) == ([0, 1, 2, 3], list(range(3, 20)))
+    assert [one.tries for one in tasks] == [0, 0, 0, 1, *[0] * 16]
+
+
+async def test_calls_behind_a_long_one_go_to_another_worker_in_their_order():
+    stuck, other = RecordingHandle("stuck", wait_at=9), RecordingHandle("other")
+    provider = GivenProvider(stuck, other)
+    pool = Pool(provider, 2)
+    provider.bring(stuck)
+    tasks = numbered(range(60))
+    pool.add(tasks)
+    await within(SECONDS, stuck.waits.wait())
+    provider.bring(other)
+    await asyncio.wait(results(tasks[:9] + tasks[10:]), timeout=SECONDS)
+    first = other.seen[0]
+    assert first > 11
+    assert (stuck.seen, other.seen) == (
+        list(range(10)),
+        [*range(first, 60), *range(10, first)],
+    )
+    stuck.go_on()
+    await finish(pool)
+
+
+async def test_calls_are_left_for_workers_that_are_about_to_be_requested():
+    stuck, other = RecordingHandle("stuck", wait_at=100), RecordingHandle("other")
+    provider = GivenProvider(stuck, other)
+    pool = Pool(provider, 2)
+    provider.bring(stuck), provider.bring(other)
+    tasks = numbered([100, 101, 102])
+    for first in numbered(range(4)):  # it takes several calls at a time now
+        pool.add([first])
+        await asyncio.wait(results([first]), timeout=SECONDS)
+    last = numbered([4])
+    # They come at the moment at which the worker asks for more.
+    last[0].future.add_done_callback(lambda _: pool.add(tasks))
+    pool.add(last)
+    await asyncio.wait(results(tasks[1:]), timeout=SECONDS)
+    assert (stuck.seen[5:], sorted(other.seen)) == ([100], [101, 102])
+    stuck.go_on()
+    await finish(pool)
