@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 class JobFuture(JobReference):
     """Future of a call that runs in a job.
 
-    It is a `concurrent.futures.Future` that can also be awaited, and knows its job.
+    It is a `concurrent.futures.Future` that can also be awaited, with a reference to its job.
     """
 
     def __init__(self, job: FunctionJob | None = None) -> None:

@@ -12,7 +12,7 @@ from batchspawner.functions.executor.job_workers import JobWorkerProvider
 
 
 class Site(BatchClient):
-    """Take arrays up to a size, and no jobs at all where that is 0; their ends are unknown."""
+    """Client of a site that takes arrays up to a size, and no jobs at all if that is 0."""
 
     def __init__(self, largest):
         super().__init__("slurm")

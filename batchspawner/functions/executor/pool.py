@@ -116,12 +116,12 @@ class Pool:
 
     def _missing(self) -> int:
         """Return how many more workers could have something to do."""
-        room = self._size - len(self._workers) - self._requested
-        if room <= 0:
+        free = self._size - len(self._workers) - self._requested
+        if free <= 0:
             return 0
         idle = sum(1 for worker in self._workers if not worker.running)
         wanted = len(self._waiting) - idle - self._requested
-        return max(0, min(wanted, room))
+        return max(0, min(wanted, free))
 
     def _staff(self) -> None:
         """Request as many workers as could have something to do; close the pool if all is done."""

@@ -1,4 +1,4 @@
-"""State of a pool: its tasks, and what it knows of each of its workers."""
+"""Records of a pool: one for each task, and one for each worker."""
 
 from __future__ import annotations
 

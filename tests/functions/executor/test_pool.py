@@ -1,4 +1,4 @@
-"""A pool of workers whose jobs end in ways that no test can wait for, with workers made up."""
+"""A pool with fake workers, whose jobs end in ways that no test can wait for."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ from batchspawner.functions.protocol.frames import take_frames
 from batchspawner.functions.protocol.payload import make_call
 from batchspawner.jobs import JobInfo, JobState
 
-SECONDS = 10
+SECONDS = 60
 
 
 class FakeHandle:
-    """Answer each call with its first argument, or end in the middle of it."""
+    """Handle of a worker that answers each call, or ends in the middle of it."""
 
     job = None
     is_ending = False
@@ -62,20 +62,20 @@ class FakeHandle:
 
 
 class FakeProvider(WorkerProvider):
-    """Bring workers that end as they are told, one after the other; the rest are good."""
+    """Provider of workers that end with given errors, one after the other; later ones are good."""
 
     def __init__(self, *ends):
         self.ends = list(ends)
-        self.brought = 0
+        self.started = 0
 
     async def request_workers(self, count):
         for _ in range(count):
-            self.brought += 1
-            self.on_worker(FakeHandle(str(self.brought), self.ends.pop(0) if self.ends else None))
+            self.started += 1
+            self.on_worker(FakeHandle(str(self.started), self.ends.pop(0) if self.ends else None))
 
 
 class SlowProvider(FakeProvider):
-    """Bring one worker of however many were asked for, and count how often it is closed."""
+    """Provider that starts one of the requested workers, and counts how often it is closed."""
 
     times_closed = 0
 
@@ -87,27 +87,27 @@ class SlowProvider(FakeProvider):
 
 
 class TiredProvider(FakeProvider):
-    """Bring workers that are about to end."""
+    """Provider of workers that are about to end."""
 
     async def request_workers(self, count):
-        self.brought += count
+        self.started += count
         for number in range(count):
-            handle = FakeHandle(f"worker {self.brought - number}", None)
+            handle = FakeHandle(f"worker {self.started - number}", None)
             handle.is_ending = True
             self.on_worker(handle)
 
 
 class BlackHole(WorkerProvider):
-    """Bring one worker that is at a call until the last, and others that die at once."""
+    """Provider of one worker that is at a call until the end, and others that die at once."""
 
     def __init__(self):
-        self.brought = 0
+        self.started = 0
         self.good = FakeHandle("good", None)
 
     async def request_workers(self, count):
         for _ in range(count):
-            self.brought += 1
-            self.on_worker(self.good if self.brought == 1 else DeadHandle(str(self.brought), None))
+            self.started += 1
+            self.on_worker(self.good if self.started == 1 else DeadHandle(str(self.started), None))
 
     async def close(self):
         pass
@@ -132,7 +132,7 @@ def ended(kind, state):
 
 
 async def outcome(provider, calls=1, size=1, **settings):
-    """Return what comes of calls."""
+    """Run calls; return the value or the kind of the exception of each."""
     pool = Pool(provider, size, **settings)
     futures = [JobFuture() for _ in range(calls)]
     pool.add([Task(one, make_call(pow, (2, 3), {})) for one in futures])
@@ -159,12 +159,12 @@ async def outcome(provider, calls=1, size=1, **settings):
 )
 async def test_a_call_is_repeated_whose_node_fails_or_whose_job_is_preempted_or_lost(end):
     provider = FakeProvider(end, end)
-    assert (await outcome(provider, retries=2), provider.brought) == (["done"], 3)
+    assert (await outcome(provider, retries=2), provider.started) == (["done"], 3)
 
 
 async def test_a_call_is_repeated_only_so_often():
     provider = FakeProvider(*[ended(NodeFailed, JobState.NODE_FAIL)] * 3)
-    assert (await outcome(provider, retries=2), provider.brought) == ([NodeFailed], 3)
+    assert (await outcome(provider, retries=2), provider.started) == ([NodeFailed], 3)
 
 
 async def test_a_call_whose_job_was_cancelled_is_not_repeated_but_those_behind_it_are():
@@ -172,22 +172,22 @@ async def test_a_call_whose_job_was_cancelled_is_not_repeated_but_those_behind_i
     assert await outcome(provider, calls=3) == [JobCancelled, "done", "done"]
 
 
-async def test_calls_fail_with_the_reason_why_no_worker_comes():
+async def test_calls_fail_with_the_reason_why_no_worker_starts():
     assert await outcome(RefusingProvider(), calls=2) == [SubmitError, SubmitError]
 
 
-async def test_workers_who_do_not_come_are_not_waited_for_when_all_is_done(monkeypatch):
+async def test_workers_that_do_not_start_are_not_awaited_when_all_calls_are_done(monkeypatch):
     monkeypatch.setattr(pools, "_LATE_WORKER_TIMEOUT_S", 0.05)
     provider = SlowProvider()
     assert (await outcome(provider, calls=3, size=3), provider.times_closed) == (["done"] * 3, 1)
 
 
-async def test_workers_that_come_for_nothing_are_not_asked_for_again_and_again():
+async def test_workers_that_end_without_a_call_are_not_requested_again_and_again():
     provider = TiredProvider()
-    assert (await outcome(provider, calls=2), provider.brought) == ([BatchError] * 2, 3)
+    assert (await outcome(provider, calls=2), provider.started) == ([BatchError] * 2, 3)
 
 
-async def test_nodes_on_which_no_worker_starts_do_not_swallow_jobs_without_end(caplog):
+async def test_nodes_on_which_no_worker_starts_do_not_get_jobs_without_end(caplog):
     provider = BlackHole()
     held = asyncio.Event()
     answers = provider.good.answers
@@ -205,39 +205,39 @@ async def test_nodes_on_which_no_worker_starts_do_not_swallow_jobs_without_end(c
         assert asyncio.get_running_loop().time() < until
         await asyncio.sleep(0.01)
     held.set()
-    assert (await done, provider.brought < 9) == (["done"] * 9, True)
+    assert (await done, provider.started < 9) == (["done"] * 9, True)
 
 
-class PatientProvider(FakeProvider):
-    """Bring all workers but the first when they are let in."""
+class WaitingProvider(FakeProvider):
+    """Provider that starts all workers but the first only when it is allowed to."""
 
     def __init__(self, *ends):
         super().__init__(*ends)
-        self.gone, self.let_in = asyncio.Event(), asyncio.Event()
+        self.gone, self.allowed = asyncio.Event(), asyncio.Event()
 
     async def request_workers(self, count):
-        if self.brought:
+        if self.started:
             self.gone.set()
-            await self.let_in.wait()
+            await self.allowed.wait()
         await super().request_workers(count)
 
 
 async def test_a_call_that_is_to_be_repeated_is_not_cancelled_with_those_that_wait():
-    provider = PatientProvider(ended(NodeFailed, JobState.NODE_FAIL))
+    provider = WaitingProvider(ended(NodeFailed, JobState.NODE_FAIL))
     pool = Pool(provider, 1)
     futures = [JobFuture() for _ in range(3)]
     pool.add([Task(one, make_call(pow, (2, 3), {})) for one in futures])
     await asyncio.wait_for(provider.gone.wait(), SECONDS)
     pool.cancel_waiting()
     pool.close()
-    provider.let_in.set()
+    provider.allowed.set()
     await asyncio.wait_for(pool.closed(), SECONDS)
     assert futures[0].result(0) == "done"
     assert [one.cancelled() for one in futures[1:]] == [True, True]
 
 
 class RecordingHandle(FakeHandle):
-    """Record the first argument of each call, and wait or end in the middle of one of them."""
+    """Handle that records the first argument of each call, and waits or ends at one of them."""
 
     def __init__(self, name, end=None, *, end_at=None, wait_at=None):
         super().__init__(name, end)
@@ -281,20 +281,20 @@ class RecordingHandle(FakeHandle):
 
 
 class GivenProvider(WorkerProvider):
-    """Bring the workers that it was given, one for each that is requested, when they may come."""
+    """Provider of given workers, each of which starts when it is requested and allowed to."""
 
     def __init__(self, *handles):
         self.left = list(handles)
-        self.let_in = {one: asyncio.Event() for one in handles}
+        self.allowed = {one: asyncio.Event() for one in handles}
 
     async def request_workers(self, count):
         for _ in range(count):
             handle = self.left.pop(0)
-            await self.let_in[handle].wait()
+            await self.allowed[handle].wait()
             self.on_worker(handle)
 
-    def bring(self, handle):
-        self.let_in[handle].set()
+    def allow(self, handle):
+        self.allowed[handle].set()
 
 
 def numbered(numbers):
@@ -315,7 +315,7 @@ async def test_the_calls_of_a_dead_worker_are_repeated_in_their_order():
     second = RecordingHandle("second")
     provider = GivenProvider(first, second)
     pool = Pool(provider, 1)
-    provider.bring(first), provider.bring(second)
+    provider.allow(first), provider.allow(second)
     tasks = numbered(range(20))
     pool.add(tasks)
     await finish(pool)
@@ -327,11 +327,11 @@ async def test_calls_behind_a_long_one_go_to_another_worker_in_their_order():
     stuck, other = RecordingHandle("stuck", wait_at=9), RecordingHandle("other")
     provider = GivenProvider(stuck, other)
     pool = Pool(provider, 2)
-    provider.bring(stuck)
+    provider.allow(stuck)
     tasks = numbered(range(60))
     pool.add(tasks)
     await within(SECONDS, stuck.waits.wait())
-    provider.bring(other)
+    provider.allow(other)
     await asyncio.wait(results(tasks[:9] + tasks[10:]), timeout=SECONDS)
     first = other.seen[0]
     assert first > 11
@@ -347,7 +347,7 @@ async def test_calls_are_left_for_workers_that_are_about_to_be_requested():
     stuck, other = RecordingHandle("stuck", wait_at=100), RecordingHandle("other")
     provider = GivenProvider(stuck, other)
     pool = Pool(provider, 2)
-    provider.bring(stuck), provider.bring(other)
+    provider.allow(stuck), provider.allow(other)
     tasks = numbered([100, 101, 102])
     for first in numbered(range(4)):  # it takes several calls at a time now
         pool.add([first])

@@ -1,4 +1,4 @@
-"""The worker of a job that is started again, and frames that are not complete."""
+"""The worker of a job that is started again, and incomplete frames."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_a_job_that_is_started_again_goes_on_with_the_call_that_it_was_at(job):
 
 
 @pytest.mark.parametrize("missing", [1, 30])
-def test_a_result_that_is_half_written_is_not_kept_and_its_call_is_repeated(job, missing):
+def test_a_half_written_result_is_dropped_and_its_call_is_repeated(job, missing):
     run(job)
     results = job / "results"
     results.write_bytes(results.read_bytes()[:-missing])
