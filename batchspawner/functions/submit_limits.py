@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 
 class TooManyDispatchesError(RuntimeError):
-    """Error of a program that has submitted as many jobs as it may."""
+    """Error of a program that tries to submit more jobs than its limit."""
 
     def __init__(self, limit: int) -> None:
         self.limit = limit

@@ -62,9 +62,8 @@ class BatchDispatcher(Dispatcher):
     def _dispatch(
         self, calls: Sequence[FunctionCall], futures: Sequence[JobFuture], options: DispatchOptions
     ) -> None:
-        job_resources(
-            self._client.scheduler, options.resources
-        )  # raises at once if an option is wrong
+        # Raises at once if an option is wrong, and not only after the wait for dependencies.
+        job_resources(self._client.scheduler, options.resources)
         packed = [one.packed for one in calls]
         count_submit()
         job = FunctionJob(self._client, Path(), futures=futures)

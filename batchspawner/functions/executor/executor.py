@@ -39,8 +39,8 @@ _open: weakref.WeakSet[Executor] = weakref.WeakSet()
 _DETACH_TIMEOUT_S = 5.0
 """Seconds in which workers may confirm, after Ctrl-C, that they end after their current call."""
 
-_unfinished = BackgroundTasks()
-"""The wait for the end of each pool, also if its executor was garbage collected."""
+_unfinished_pools = BackgroundTasks()
+"""The waits for the end of all pools, also if their executors were garbage collected."""
 
 
 class Executor(concurrent.futures.Executor):
@@ -97,7 +97,7 @@ class Executor(concurrent.futures.Executor):
         self._shut = False
         self._unsent: list[Task] = []
         self._without_arguments: set[JobFuture] = set()
-        self._unfinished: asyncio.Future[None] | None = None
+        self._until_closed: asyncio.Future[None] | None = None
         _open.add(self)
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> JobFuture:
@@ -220,7 +220,7 @@ class Executor(concurrent.futures.Executor):
         """Return the pool, which is made in the event loop, when it is first needed."""
         if self._pool is None:
             self._pool = self._make_pool()
-            self._unfinished = _unfinished.start(self._pool.closed())
+            self._until_closed = _unfinished_pools.start(self._pool.closed())
             # The futures are settled even if nobody keeps a reference to the executor.
             close = self._pool.close
             weakref.finalize(self, self._loop.call_soon_threadsafe, close).atexit = False
@@ -247,8 +247,8 @@ class Executor(concurrent.futures.Executor):
 
     async def _detach(self) -> None:
         """End workers after their current call, and do not wait for that at exit."""
-        if self._pool is not None and self._unfinished is not None:
-            self._unfinished.cancel()
+        if self._pool is not None and self._until_closed is not None:
+            self._until_closed.cancel()
             with contextlib.suppress(asyncio.TimeoutError):
                 await within(_DETACH_TIMEOUT_S, self._pool.detach())
 
@@ -302,8 +302,8 @@ async def _opened(host: str, options: Sequence[str], scheduler: str, python: str
 
 
 async def _all_closed() -> None:
-    while _unfinished:
-        await asyncio.wait(list(_unfinished))
+    while _unfinished_pools:
+        await asyncio.wait(list(_unfinished_pools))
 
 
 def _finish() -> None:

@@ -115,13 +115,7 @@ class Gateway:
         await self._ssh.close()
         shutil.rmtree(self._folder, ignore_errors=True)
 
-    def new_call(
-        self,
-        runtime: object,
-        *,
-        folder: Path,
-        **settings: Any,
-    ) -> RemoteCallFolder:
+    def new_call(self, runtime: object, *, folder: Path, **settings: Any) -> RemoteCallFolder:
         """Create a call folder that is on the login host, too, under the same name.
 
         Its job starts in the home directory there, with the scheduler's default environment.
