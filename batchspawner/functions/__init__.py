@@ -1,16 +1,15 @@
-"""Run Python functions as batch jobs, with results, on any scheduler or on none."""
+"""Python functions as batch jobs, with results: the decorator, the futures and the executor."""
 
 from __future__ import annotations
 
 from importlib import import_module
-from typing import Any
 
 _MODULES = {
     "dispatch.batch": "BatchDispatcher SlurmDispatcher attach",
     "dispatch.bundles": "Batch JobBundling",
     "defaults": "set_default_configuration update_default_configuration",
-    "dispatch.base": "DirectCallDispatcher Dispatcher SubprocessDispatcher TestDispatcher "
-    "get_dispatcher join sbatch set_dispatcher srun",
+    "dispatch.base": "DirectCallDispatcher Dispatcher SubprocessDispatcher TestDispatcher",
+    "dispatch.current": "get_dispatcher join set_dispatcher",
     "executor.executor": "Executor",
     "futures": "JobFuture",
     "submit_limits": "TooManyDispatchesError allow_recursive_distribution "
@@ -18,18 +17,19 @@ _MODULES = {
     "protocol.payload": "CannotTravel",
     "wait_display": "progress",
     "protocol.results": "PythonMismatch RemoteError",
-    "dispatch.shell_command": "CommandFailed shell",
+    "dispatch.shell_command": "CommandFailed",
+    "shell_jobs": "sbatch shell srun",
     "function": "SlurmFunction set_entry_point slurmify",
 }
-_HOMES = {name: f".{module}" for module, names in _MODULES.items() for name in names.split()}
+_MODULE_OF = {name: f".{module}" for module, names in _MODULES.items() for name in names.split()}
 
-__all__ = list(_HOMES)
+__all__ = list(_MODULE_OF)
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
+def __getattr__(name: str) -> object:
+    if name not in _MODULE_OF:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(_HOMES[name], __name__), name)
+    value: object = getattr(import_module(_MODULE_OF[name], __name__), name)
     globals()[name] = value
     return value
 

@@ -1,6 +1,6 @@
-"""Try on this site what `batchspawner.functions` needs: python -m batchspawner.functions.check.
+"""Self-test of functions as jobs on a site: ``python -m batchspawner.functions.check``.
 
-Each step says how long it took; the first that fails says why, and the exit status is 1.
+Each step prints how long it took. The first that fails prints why, and the exit status is 1.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from ..client.job_scripts import SCHEDULER_VARIABLE, detect
 from ..errors import BatchError
-from .dispatch.base import set_dispatcher
 from .dispatch.batch import BatchDispatcher
+from .dispatch.current import set_dispatcher
 from .executor.executor import Executor
 from .function import slurmify
 from .session import jobs_folder
@@ -27,12 +27,12 @@ _PRINTED = "printed in a job"
 
 
 class CheckFailed(Exception):
-    """Report what a step of the check found instead of what it should."""
+    """Step of the check that found something else than it should."""
 
 
 @slurmify
 def add(one: int, other: int) -> int:
-    """Return a sum, from within a job."""
+    """Return a sum. Raises CheckFailed outside of a job."""
     if not in_job():
         raise CheckFailed("this is no job")
     print(_PRINTED, flush=True)
@@ -41,18 +41,18 @@ def add(one: int, other: int) -> int:
 
 @slurmify
 def fail() -> None:
-    """Raise what has to arrive."""
+    """Raise the exception that the check expects."""
     raise KeyError("expected")
 
 
 class Check:
-    """Do the steps one after the other."""
+    """Steps of the check. `timeout_s` is how many seconds a job may wait and run."""
 
-    def __init__(self, scheduler: str, options: dict[str, Any], patience: float) -> None:
-        self._scheduler, self._options, self._patience = scheduler, options, patience
+    def __init__(self, scheduler: str, options: dict[str, Any], timeout_s: float) -> None:
+        self._scheduler, self._options, self._timeout_s = scheduler, options, timeout_s
 
     def steps(self) -> list[tuple[str, Callable[[], str]]]:
-        """Return each step with what it tries."""
+        """Return each step with its title."""
         return [
             ("a job returns a value", self.value),
             ("what it prints can be read", self.log),
@@ -78,15 +78,15 @@ class Check:
 
     def workers(self) -> str:
         with Executor(self._scheduler, workers=2, **self._options) as executor:
-            values = executor.map(pow, range(1000), [2] * 1000, timeout=self._patience)
+            values = executor.map(pow, range(1000), [2] * 1000, timeout=self._timeout_s)
             _expect(sum(n * n for n in range(1000)), sum(values))
         return "1000 calls"
 
-    def _wait(self, future: futures.Future[Any]) -> Any:
+    def _wait(self, future: futures.Future[Any]) -> object:
         try:
-            return future.result(self._patience)
+            return future.result(self._timeout_s)
         finally:
-            future.cancel()  # nothing is left behind by a check
+            future.cancel()  # a check leaves no job behind
 
 
 def _expect(wanted: object, found: object) -> None:
@@ -103,29 +103,29 @@ def main(argv: list[str] | None = None) -> int:
             options[name] = getattr(arguments, name)
     print(f"scheduler: {scheduler} (set {SCHEDULER_VARIABLE} to have another)")
     print(f"Python:    {sys.executable}\nfolder:    {jobs_folder()}")
-    check = Check(scheduler, options, arguments.patience)
+    check = Check(scheduler, options, arguments.timeout_s)
     set_dispatcher(BatchDispatcher(scheduler))
     try:
-        return int(not all(_done(title, step) for title, step in check.steps()))
+        return int(not all(_passes(title, step) for title, step in check.steps()))
     finally:
         set_dispatcher(None)
 
 
-def _done(title: str, step: Callable[[], str]) -> bool:
+def _passes(title: str, step: Callable[[], str]) -> bool:
     begun = time.monotonic()
     try:
-        told = step()
+        result = step()
     except (BatchError, CheckFailed, futures.TimeoutError) as error:
         print(f"FAILED {title}: {type(error).__name__}: {str(error) or 'it took too long'}")
         return False
-    print(f"ok     {title} ({time.monotonic() - begun:.1f} s): {told}")
+    print(f"ok     {title} ({time.monotonic() - begun:.1f} s): {result}")
     return True
 
 
 def _arguments(argv: list[str] | None) -> tuple[argparse.Namespace, str]:
     parser = argparse.ArgumentParser(
         prog="python -m batchspawner.functions.check",
-        description="Try on this site what functions as jobs need.",
+        description="Test on this site what functions as jobs need.",
     )
     parser.add_argument("--scheduler", default="auto", help="slurm, local, ... (default: found)")
     parser.add_argument("--partition", help="the queue to use")
@@ -137,10 +137,11 @@ def _arguments(argv: list[str] | None) -> tuple[argparse.Namespace, str]:
         default=[],
         type=_pair,
         metavar="NAME=VALUE",
-        help="what the jobs ask for; may be repeated",
+        help="an option of the jobs; may be repeated",
     )
     parser.add_argument(
         "--patience",
+        dest="timeout_s",
         type=float,
         default=600.0,
         metavar="SECONDS",
@@ -158,7 +159,7 @@ def _pair(text: str) -> tuple[str, str]:
 
 
 if __name__ == "__main__":
-    # The functions have to be found in the module, not in a script.
+    # Jobs have to find the functions in the module, not in a script.
     from batchspawner.functions.check import main as imported
 
     sys.exit(imported())

@@ -1,4 +1,4 @@
-"""Keep the options that every function has by default: from files, and from the program.
+"""Default options of all functions: from files, and from the program.
 
 The files are slurminade's, the later ones win: ``~/.slurminade_default.json``,
 ``$XDG_CONFIG_HOME/slurminade/.slurminade_default.json`` and ``./.slurminade_default.json``. They
@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..errors import OptionsError
 
@@ -19,34 +19,36 @@ if TYPE_CHECKING:
 
 NAME = ".slurminade_default.json"
 
-_defaults: dict[str, Any] | None = None
+_defaults: dict[str, object] | None = None
 
 
-def default_configuration() -> dict[str, Any]:
+def default_configuration() -> dict[str, object]:
     """Return the default options. Raises OptionsError for a file that cannot be read."""
     global _defaults
     if _defaults is None:
-        found: dict[str, Any] = {}
+        found: dict[str, object] = {}
         for path in _files():
             found.update(_read(path))
         _defaults = found
     return dict(_defaults)
 
 
-def update_default_configuration(conf: Mapping[str, Any] | None = None, **options: Any) -> None:
-    """Add default options, or replace some, by a dictionary or by keywords."""
+def update_default_configuration(
+    conf: Mapping[str, object] | None = None, **options: object
+) -> None:
+    """Add or replace default options, given as a dictionary or as keywords."""
     global _defaults
     _defaults = {**default_configuration(), **(conf or {}), **options}
 
 
-def set_default_configuration(conf: Mapping[str, Any] | None = None, **options: Any) -> None:
+def set_default_configuration(conf: Mapping[str, object] | None = None, **options: object) -> None:
     """Replace all default options, also those of the files."""
     global _defaults
     _defaults = {**(conf or {}), **options}
 
 
 def forget_configuration() -> None:
-    """Have the files read anew."""
+    """Forget all default options, so that the files are read again."""
     global _defaults
     _defaults = None
 
@@ -58,9 +60,9 @@ def _files() -> list[Path]:
     return [folder / NAME for folder in (*folders, Path())]
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read(path: Path) -> dict[str, object]:
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found: object = json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError):
         return {}
     except (OSError, ValueError) as error:

@@ -1,14 +1,14 @@
-"""Mark functions that can run as jobs."""
+"""Functions that can run as jobs: the decorator `slurmify` and what it returns."""
 
 from __future__ import annotations
 
 import functools
 import inspect
 import sys
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Union, overload
 
+from .calls import METHODS, Dependency, DispatchOptions, FunctionCall
 from .defaults import default_configuration
 from .submit_limits import refuse_recursion
 
@@ -16,61 +16,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from .futures import JobFuture
-    from .protocol import payload
 
-METHODS = ("after", "afterany", "afternotok", "afterok", "singleton")
+    Job = Union[JobFuture, int, str]
 
 _known: dict[tuple[str, str], int] = {}
 _entry_point = ""
 
 
-@dataclass(frozen=True)
-class Dependency:
-    """Say which jobs a job waits for, and until what of them."""
-
-    method: str
-    jobs: tuple[Any, ...] = ()
-
-
-@dataclass(frozen=True)
-class DispatchOptions:
-    """Hold what a job asks for, and what it waits for."""
-
-    resources: Mapping[str, Any] = field(default_factory=dict)
-    after: tuple[Dependency, ...] = ()
-
-    @property
-    def key(self) -> object:
-        """What is equal for calls that can share a job."""
-        return repr(sorted(self.resources.items())), self.after
-
-
-@dataclass(frozen=True)
-class FunctionCall:
-    """Hold a call that is to be distributed."""
-
-    function: SlurmFunction
-    args: tuple[Any, ...]
-    kwargs: dict[str, Any]
-
-    @property
-    def func_id(self) -> str:
-        return self.function.func_id
-
-    @functools.cached_property
-    def packed(self) -> payload.PackedCall:
-        """The call as it travels. Raises CannotTravel."""
-        from .protocol.payload import make_call
-
-        return make_call(self.function, self.args, self.kwargs)
-
-    def __str__(self) -> str:
-        named = [f"{name}={value!r}" for name, value in self.kwargs.items()]
-        return f"{self.function.__qualname__}({', '.join([*map(repr, self.args), *named])})"
-
-
 class SlurmFunction:
-    """Be a function that can also be distributed; a plain call of it runs here.
+    """Function that can also be distributed; a plain call of it runs in this process.
 
     `options` are what its jobs ask for, on top of the default configuration.
     """
@@ -78,7 +32,7 @@ class SlurmFunction:
     def __init__(
         self,
         function: Callable[..., Any],
-        options: Mapping[str, Any],
+        options: Mapping[str, object],
         after: tuple[Dependency, ...] = (),
     ) -> None:
         functools.update_wrapper(self, function)
@@ -92,31 +46,31 @@ class SlurmFunction:
         return self.function(*args, **kwargs)
 
     def run_locally(self, *args: Any, **kwargs: Any) -> Any:
-        """Call the function here."""
+        """Call the function in this process."""
         return self.function(*args, **kwargs)
 
     def distribute(self, *args: Any, **kwargs: Any) -> JobFuture:
         """Submit a job that calls the function, and return its future at once.
 
         Raises TypeError for arguments that the function does not take, CannotTravel for what
-        cannot be sent, SubmitError where the scheduler refuses.
+        cannot be sent, SubmitError if the scheduler refuses the job.
         """
         return self._distribute(args, kwargs)
 
     def distribute_and_wait(self, *args: Any, **kwargs: Any) -> JobFuture:
-        """Submit a job of its own for the call, print what it prints, and wait for its end."""
+        """Submit the call as a job of its own, print its output, and wait for its end."""
         future = self._distribute(args, kwargs, alone=True)
         future.log(follow=True)
         return future
 
-    def wait_for(self, job_ids: Any, method: str = "afterany") -> SlurmFunction:
-        """Return the function with a dependency: its jobs wait for others.
+    def wait_for(self, job_ids: Job | Iterable[Job], method: str = "afterany") -> SlurmFunction:
+        """Return a copy of the function whose jobs wait for other jobs.
 
         `job_ids` are futures or ids of jobs, one or several; `method` is one of after, afterany,
-        afternotok, afterok and singleton. Raises RuntimeError for no job at all, unless each call
-        is done at once anyway.
+        afternotok, afterok and singleton. Raises RuntimeError for an empty list of jobs, unless
+        the dispatcher runs each call at once anyway.
         """
-        from .dispatch.base import get_dispatcher
+        from .dispatch.current import get_dispatcher  # it loads asyncio
 
         if method not in METHODS:
             raise ValueError(f"method {method!r} is not one of {', '.join(METHODS)}")
@@ -128,11 +82,11 @@ class SlurmFunction:
             )
         return type(self)(self.function, self.options, (*self.after, Dependency(method, jobs)))
 
-    def with_options(self, **options: Any) -> SlurmFunction:
-        """Return the function with other options on top of its own."""
+    def with_options(self, **options: object) -> SlurmFunction:
+        """Return a copy of the function with other options on top of its own."""
         return type(self)(self.function, {**self.options, **options}, self.after)
 
-    def update_options(self, conf: Mapping[str, Any]) -> None:
+    def update_options(self, conf: Mapping[str, object]) -> None:
         """Change the options of this function itself."""
         self.options.update(conf)
 
@@ -142,13 +96,13 @@ class SlurmFunction:
 
     @property
     def entry_point(self) -> str:
-        """The script in which a job finds the function, empty where it is not in a script."""
+        """The script in which a job finds the function; empty if it is not in a script."""
         if self.__module__ not in ("__main__", "__mp_main__"):
             return ""
         return _entry_point or _main_file()
 
     def get_entry_point(self) -> Path:
-        """Return the file in which the function is."""
+        """Return the file that defines the function."""
         return Path(self.entry_point or inspect.getsourcefile(self.function) or "")
 
     def make_options(self) -> DispatchOptions:
@@ -157,7 +111,7 @@ class SlurmFunction:
     def _distribute(
         self, args: tuple[Any, ...], kwargs: dict[str, Any], *, alone: bool = False
     ) -> JobFuture:
-        from .dispatch.base import get_dispatcher
+        from .dispatch.current import get_dispatcher
 
         inspect.signature(self.function).bind(*args, **kwargs)
         refuse_recursion(f"{self.__qualname__} was to be distributed")
@@ -168,11 +122,23 @@ class SlurmFunction:
         return f"<SlurmFunction {self.__qualname__}>"
 
 
-def slurmify(f: Callable[..., Any] | None = None, **options: Any) -> Any:
+@overload
+def slurmify(f: Callable[..., Any], **options: object) -> SlurmFunction: ...
+
+
+@overload
+def slurmify(
+    f: None = None, **options: object
+) -> Callable[[Callable[..., Any]], SlurmFunction]: ...
+
+
+def slurmify(
+    f: Callable[..., Any] | None = None, **options: object
+) -> SlurmFunction | Callable[[Callable[..., Any]], SlurmFunction]:
     """Make a function distributable: ``@slurmify`` or ``@slurmify(queue="long", memory="4G")``.
 
-    Options that are not common to all schedulers go to the scheduler as they are. Raises
-    RuntimeError where a script has two functions of one name.
+    Options that are not common to all schedulers are passed to the scheduler as they are. Raises
+    RuntimeError if a script defines two functions of one name.
     """
 
     def decorate(function: Callable[..., Any]) -> SlurmFunction:
@@ -185,8 +151,9 @@ def slurmify(f: Callable[..., Any] | None = None, **options: Any) -> Any:
 def set_entry_point(entry_point: str | Path) -> None:
     """Name the script in which jobs find the functions of ``__main__``.
 
-    A script needs no help; a notebook or an interpreter can name one, or leave it: then functions
-    travel by value. Raises FileNotFoundError, or ValueError for what is no Python file.
+    A script is found by itself. In a notebook or an interpreter this is optional: without it,
+    functions are sent by value. Raises FileNotFoundError, or ValueError for a file that is not
+    Python.
     """
     global _entry_point
     path = Path(entry_point).resolve()
@@ -199,29 +166,30 @@ def set_entry_point(entry_point: str | Path) -> None:
 
 def _main_file() -> str:
     main = sys.modules["__main__"]
-    file = getattr(main, "__file__", None)
-    # A zip archive, a folder or an installed program is no file that can be loaded again.
-    return str(Path(file).resolve()) if file and str(file).endswith(".py") else ""
+    file: object = getattr(main, "__file__", None)
+    # A zip archive, a folder or an installed program is not a file that can be loaded again.
+    return str(Path(str(file)).resolve()) if file and str(file).endswith(".py") else ""
 
 
 def _register(function: Callable[..., Any]) -> None:
     code = getattr(function, "__code__", None)
     if code is None or "<" in function.__qualname__ or "<" in code.co_filename:
         return
-    key = (code.co_filename, function.__qualname__)
-    if _known.setdefault(key, code.co_firstlineno) != code.co_firstlineno and Path(key[0]).exists():
+    key = (str(code.co_filename), function.__qualname__)
+    line = int(code.co_firstlineno)
+    if _known.setdefault(key, line) != line and Path(key[0]).exists():
         raise RuntimeError(
             f"Multiple function definitions! {key[0]} has {key[1]} in line {_known[key]} and in "
-            f"line {code.co_firstlineno}; a job would find the latter only."
+            f"line {line}; a job would find the latter only."
         )
 
 
-def _listed(jobs: Any) -> tuple[Any, ...]:
+def _listed(jobs: Job | Iterable[Job]) -> tuple[Job, ...]:
     from .futures import JobFuture
 
-    several: Iterable[Any] = [jobs] if isinstance(jobs, (JobFuture, int, str)) else jobs
-    found = tuple(several)
+    kinds = (JobFuture, int, str)
+    found = (jobs,) if isinstance(jobs, kinds) else tuple(jobs)
     for one in found:
-        if not isinstance(one, (JobFuture, int, str)) or isinstance(one, bool):
+        if not isinstance(one, kinds) or isinstance(one, bool):
             raise RuntimeError(f"{one!r} is not a job; wait for futures or for ids of jobs")
     return found

@@ -1,4 +1,4 @@
-"""Keep a program with a mistake from flooding the scheduler."""
+"""Limits that keep a program with a mistake from flooding the scheduler."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 
 class TooManyDispatchesError(RuntimeError):
-    """Report that a program has submitted as many jobs as it may."""
+    """Error of a program that tries to submit more jobs than its limit."""
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
@@ -32,8 +32,8 @@ class TooManyDispatchesError(RuntimeError):
         )
 
 
-class _Guard:
-    """Hold what this process may do, and how much of it it has done."""
+class _Limits:
+    """Limits of this process, and the number of jobs that it has submitted."""
 
     limit: int | None = 100
     submitted = 0
@@ -43,34 +43,34 @@ class _Guard:
 
 def set_dispatch_limit(n: int | None) -> None:
     """Set how many jobs this program may submit from now on, None for any number."""
-    _Guard.limit, _Guard.submitted = n, 0
+    _Limits.limit, _Limits.submitted = n, 0
 
 
 def allow_recursive_distribution() -> None:
-    """Let functions that run in a job submit jobs themselves."""
-    _Guard.nested = True
+    """Allow functions that run in a job to submit jobs themselves."""
+    _Limits.nested = True
 
 
 def disable_warning_on_repeated_flushes() -> None:
-    """Let a bundle be flushed several times without a warning."""
-    _Guard.warns_of_flushes = False
+    """Do not warn when a bundle is flushed several times."""
+    _Limits.warns_of_flushes = False
 
 
 def in_job() -> bool:
-    """Say whether this process works for a job."""
+    """Return whether this process runs in a job."""
     return bool(os.environ.get(IN_JOB))
 
 
 def count_submit() -> None:
     """Count a job that is about to be submitted. Raises TooManyDispatchesError."""
-    if _Guard.limit is not None and _Guard.submitted >= _Guard.limit:
-        raise TooManyDispatchesError(_Guard.limit)
-    _Guard.submitted += 1
+    if _Limits.limit is not None and _Limits.submitted >= _Limits.limit:
+        raise TooManyDispatchesError(_Limits.limit)
+    _Limits.submitted += 1
 
 
 def refuse_recursion(what: str) -> None:
-    """Raise RuntimeError where a job tries to submit jobs and was not allowed to."""
-    if in_job() and not _Guard.nested:
+    """Raise RuntimeError in a job that was not allowed to submit jobs."""
+    if in_job() and not _Limits.nested:
         raise RuntimeError(
             f"{what} from within a job. Mostly that is a script without "
             "if __name__ == '__main__': around what it does. Where it is meant, call "
@@ -79,7 +79,7 @@ def refuse_recursion(what: str) -> None:
 
 
 def refuse_while_loading(what: str) -> None:
-    """Raise RuntimeError where a worker loads a script: workers of it would load it, and so on."""
+    """Raise RuntimeError while a worker loads a script: its own workers would load it again."""
     if getattr(sys.modules.get("batchspawner_worker"), "loading", False):
         raise RuntimeError(
             f"{what} while a worker loads the script, which has to find its functions only: "
@@ -88,8 +88,8 @@ def refuse_while_loading(what: str) -> None:
 
 
 def warn_of_flush(flushes: int) -> None:
-    """Warn where a bundle is flushed for the second time."""
-    if flushes == 2 and _Guard.warns_of_flushes:
+    """Warn when a bundle is flushed for the second time."""
+    if flushes == 2 and _Limits.warns_of_flushes:
         log.warning(
             "A bundle is flushed for the second time. Inside a loop that makes many small jobs; "
             "if it is meant, call disable_warning_on_repeated_flushes()."
@@ -97,9 +97,9 @@ def warn_of_flush(flushes: int) -> None:
 
 
 def node_setup(function: Function) -> Function:
-    """Have a function without arguments called on each node before the calls of this file.
+    """Mark a function to be called on each node before the calls of this file.
 
-    That is when the job imports the file. Raises ValueError for a function with arguments.
+    It is called when the job imports the file. Raises ValueError for a function with arguments.
     """
     import inspect
 

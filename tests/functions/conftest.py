@@ -1,4 +1,4 @@
-"""Give the tests of functions an embedded queue and a folder for jobs of their own."""
+"""Fixtures of the tests of functions: an embedded queue and a folder of jobs of their own."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Let go wrong what can go wrong with functions as jobs, and print what their caller sees of it.
+"""Faults of functions as jobs: provoke them all, and print what the caller sees of them.
 
 Run as a script, as the user who owns the jobs, with an empty folder: ``faults.py jobs FOLDER
 RUNTIME``, ``faults.py workers FOLDER``, ``faults.py memory FOLDER``, and ``faults.py held FOLDER

@@ -1,4 +1,4 @@
-"""Do with functions what a user does, on the scheduler of this machine, and print what came of it.
+"""Use of functions by a user, on the scheduler of this machine: do it, and print the results.
 
 Run as a script, as the user who owns the jobs: ``journey.py whole``, ``journey.py begin`` and, in
 a later process, ``journey.py attach JOB_ID``; ``journey.py hold BEGUN GO OPTIONS`` for a job that

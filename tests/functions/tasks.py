@@ -6,6 +6,9 @@ import os
 import time
 from pathlib import Path
 
+SECONDS = 120
+"""How long anything may take on a busy machine, where it takes a moment on any other."""
+
 
 def square(number):
     return number * number
@@ -24,7 +27,7 @@ def process_id(_=None):
     return os.getpid()
 
 
-def wait_for(is_so, seconds=20):
+def wait_for(is_so, seconds=SECONDS):
     end = time.monotonic() + seconds
     while not is_so():
         if time.monotonic() > end:
@@ -32,7 +35,7 @@ def wait_for(is_so, seconds=20):
         time.sleep(0.01)
 
 
-def wait_for_file(path, seconds=20):
+def wait_for_file(path, seconds=SECONDS):
     wait_for(Path(path).exists, seconds)
     return path
 

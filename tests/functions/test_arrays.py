@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-
 import pytest
 
 from batchspawner.allocation.agent_handle import AgentHandle
@@ -14,7 +12,7 @@ from batchspawner.functions.executor.job_workers import JobWorkerProvider
 
 
 class Site(BatchClient):
-    """Take arrays up to a size, and no jobs at all where that is 0; their ends are unknown."""
+    """Client of a site that takes arrays up to a size, and no jobs at all if that is 0."""
 
     def __init__(self, largest):
         super().__init__("slurm")
@@ -34,42 +32,42 @@ class Site(BatchClient):
 
 
 @pytest.fixture
-def recruit(tmp_path, monkeypatch):
+def request_workers(tmp_path, monkeypatch):
     monkeypatch.setenv("BATCHSPAWNER_CALL_DIR", str(tmp_path))
 
-    async def recruit(largest, count):
+    async def request(largest, count):
         site = Site(largest)
-        crew = JobWorkerProvider(site, {}, python="python3", network=False)
+        provider = JobWorkerProvider(site, {}, python="python3", network=False)
         failed = []
-        crew.on_failure = lambda missing, error: failed.append((missing, error.result.stderr))
-        await crew.recruit(count)
-        for task in crew._tasks:
+        provider.on_failure = lambda missing, error: failed.append((missing, error.result.stderr))
+        await provider.request_workers(count)
+        for task in provider._tasks:
             task.cancel()
-        for allocation in crew._allocations:
+        for allocation in provider._missing_workers:
             await allocation.close()
         return site.taken, failed
 
-    return recruit
+    return request
 
 
-async def test_all_workers_are_one_array(recruit):
-    assert await recruit(1000, 200) == ([200], [])
+async def test_all_workers_are_one_array(request_workers):
+    assert await request_workers(1000, 200) == ([200], [])
 
 
-async def test_a_single_worker_is_no_array(recruit):
-    assert await recruit(1000, 1) == ([1], [])
+async def test_a_single_worker_is_no_array(request_workers):
+    assert await request_workers(1000, 1) == ([1], [])
 
 
-async def test_more_workers_than_an_array_holds_are_several(recruit):
-    assert await recruit(1000, 2300) == ([1000, 1000, 300], [])
+async def test_more_workers_than_an_array_holds_are_several(request_workers):
+    assert await request_workers(1000, 2300) == ([1000, 1000, 300], [])
 
 
-async def test_a_refused_array_is_tried_in_parts(recruit):
-    assert await recruit(300, 1000) == ([250, 250, 250, 250], [])
+async def test_a_refused_array_is_tried_in_parts(request_workers):
+    assert await request_workers(300, 1000) == ([250, 250, 250, 250], [])
 
 
-async def test_another_refusal_is_told_once(recruit):
-    assert await recruit(0, 200) == ([], [(200, "sbatch: error: Invalid account")])
+async def test_another_refusal_is_told_once(request_workers):
+    assert await request_workers(0, 200) == ([], [(200, "sbatch: error: Invalid account")])
 
 
 @pytest.mark.parametrize(("missing", "cancelled"), [(3, ["1"]), (2, ["1"]), (0, [])])
@@ -78,17 +76,17 @@ async def test_elements_that_have_not_begun_are_cancelled_in_the_end(
 ):
     monkeypatch.setenv("BATCHSPAWNER_CALL_DIR", str(tmp_path))
     site = Site(1000)
-    crew = JobWorkerProvider(site, {}, python="python3", network=False)
-    await crew.recruit(3)
-    crew._allocations = dict.fromkeys(crew._allocations, missing)
-    await crew.dismiss()
+    provider = JobWorkerProvider(site, {}, python="python3", network=False)
+    await provider.request_workers(3)
+    provider._missing_workers = dict.fromkeys(provider._missing_workers, missing)
+    await provider.close()
     assert site.cancelled == cancelled
 
 
 async def test_a_job_that_is_started_again_has_lost_its_first_agent():
-    crew = JobWorkerProvider(Site(1), {}, python="python3", network=False)
+    provider = JobWorkerProvider(Site(1), {}, python="python3", network=False)
     agents = [AgentHandle(host, {"host": host}) for host in ("node1", "node2")]
     for agent in agents:
-        crew._replace(SimpleNamespace(element="12", agent=agent))
+        provider._replace_agent("12", agent)
     assert [type(agent.over) for agent in agents] == [NodeFailed, type(None)]
     assert "node1 was lost, and the job was started again on node2" in str(agents[0].over)

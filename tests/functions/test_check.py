@@ -8,7 +8,7 @@ from batchspawner.functions import check
 
 
 def test_every_step_is_told_with_its_time(queue, capsys):
-    assert check.main(["--scheduler", "local", "--patience", "30"]) == 0
+    assert check.main(["--scheduler", "local", "--patience", "120"]) == 0
     lines = capsys.readouterr().out.splitlines()[3:]
     assert [re.sub(r" \(\d+\.\d s\): .*", "", line) for line in lines] == [
         "ok     a job returns a value",

@@ -11,6 +11,7 @@ import batchspawner.functions as slurminade
 from batchspawner.allocation.job_records import JobRecord
 from batchspawner.cli.__main__ import main
 from tests.functions import tasks
+from tests.functions.tasks import SECONDS
 
 talk = slurminade.slurmify(tasks.talk)
 
@@ -24,14 +25,14 @@ def begun(queue, tmp_path):
     tasks.wait_for_file(tmp_path / "begun")
     yield future, go
     go.touch()
-    future.exception(20)
+    future.exception(SECONDS)
     slurminade.set_dispatcher(None)
 
 
 def jobs(*arguments):
     # The command has an event loop of its own.
     with ThreadPoolExecutor(1) as thread:
-        return thread.submit(main, ["jobs", *map(str, arguments)]).result(30)
+        return thread.submit(main, ["jobs", *map(str, arguments)]).result(SECONDS)
 
 
 def test_a_job_is_listed_until_it_has_ended(begun, capsys):
@@ -39,7 +40,7 @@ def test_a_job_is_listed_until_it_has_ended(begun, capsys):
     line = rf"(?m)^{int(future)} +local +running +[-0-9]+ [0-9:]+ +functions +talk$"
     assert (jobs("list"), bool(re.search(line, capsys.readouterr().out))) == (0, True)
     go.touch()
-    future.result(20)
+    future.result(SECONDS)
     assert jobs("log", "--follow", int(future)) == 0
     capsys.readouterr()
     jobs("list")
@@ -61,7 +62,7 @@ def test_what_a_job_prints_is_followed_to_its_end(begun, capsys):
 def test_a_job_is_cancelled(begun):
     future, _ = begun
     assert jobs("cancel", int(future)) == 0
-    assert type(future.exception(20)).__name__ == "JobCancelled"
+    assert type(future.exception(SECONDS)).__name__ == "JobCancelled"
 
 
 def test_a_job_of_nobody_is_named(queue, capsys):

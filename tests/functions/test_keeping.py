@@ -1,4 +1,4 @@
-"""The files of jobs go after a week, but not those of a job that still has something to do."""
+"""Removal of the files of jobs: after a week, unless a job may have calls left."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ RESULTS = worker.pack({"type": "hello"}) + worker.pack({"type": "result"}, b"1")
 
 @pytest.fixture
 def left(tmp_path, monkeypatch):
-    """What is left of a job's files that have not changed for some days."""
+    """Make a job's files, some days old, remove old ones, and return whether they remain."""
     monkeypatch.setenv("BATCHSPAWNER_CALL_DIR", str(tmp_path))
 
     def left(days, **files):
@@ -30,7 +30,7 @@ def left(tmp_path, monkeypatch):
             (folder / name).write_bytes(content)
             os.utime(folder / name, (then, then))
         os.utime(folder, (then, then))
-        session.forget_old(time.time())
+        session.remove_old_folders(time.time())
         return folder.exists()
 
     return left
@@ -45,9 +45,9 @@ def left(tmp_path, monkeypatch):
     ],
     ids=["waits", "is at its second call", "has workers that wait"],
 )
-@pytest.mark.parametrize(("days", "kept"), [(8, True), (59, True), (61, False)])
-def test_a_job_that_may_have_work_left_keeps_its_files(left, files, days, kept):
-    assert left(days, **files) is kept
+@pytest.mark.parametrize(("days", "remains"), [(8, True), (59, True), (61, False)])
+def test_a_job_that_may_have_work_left_keeps_its_files(left, files, days, remains):
+    assert left(days, **files) is remains
 
 
 @pytest.mark.parametrize(
@@ -58,16 +58,16 @@ def test_a_job_that_may_have_work_left_keeps_its_files(left, files, days, kept):
     ],
     ids=["calls", "workers"],
 )
-@pytest.mark.parametrize(("days", "kept"), [(6, True), (8, False)])
-def test_a_job_that_is_done_keeps_its_files_for_a_week(left, files, days, kept):
-    assert left(days, **files) is kept
+@pytest.mark.parametrize(("days", "remains"), [(6, True), (8, False)])
+def test_a_job_that_is_done_keeps_its_files_for_a_week(left, files, days, remains):
+    assert left(days, **files) is remains
 
 
-def test_without_any_job_there_is_nothing_to_forget(left):
-    session.forget_old(time.time())
+def test_without_any_job_there_is_nothing_to_remove(left):
+    session.remove_old_folders(time.time())
 
 
-def test_old_files_go_when_a_program_first_listens(left, monkeypatch):
+def test_old_files_are_removed_when_a_program_first_listens(left, monkeypatch):
     monkeypatch.setattr(session, "_open", lambda: asyncio.sleep(0))
     folder = session.jobs_folder() / "job"
     assert left(6, log=b"")

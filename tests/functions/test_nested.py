@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-SECONDS = 30
+from tests.functions.tasks import SECONDS
 
 
 @pytest.fixture
@@ -47,12 +47,12 @@ def squares(scheduler):
 
 
 def test_a_job_may_have_processes_for_any_function_of_its_script(run):
-    program = "if __name__ == '__main__': print(*squares.distribute('processes').result(20))\n"
+    program = "if __name__ == '__main__': print(*squares.distribute('processes').result(120))\n"
     assert run(OUTER + program) == ("0 1 4\n", "")
 
 
 def test_a_job_has_workers_in_jobs_only_when_it_is_meant(run):
-    program = "if __name__ == '__main__': print(*squares.distribute('local').result(20))\n"
+    program = "if __name__ == '__main__': print(*squares.distribute('local').result(120))\n"
     assert run(OUTER + program)[1].startswith("an Executor was to be made from within a job.")
     assert run(f"allow_recursive_distribution()\n{OUTER}{program}") == ("0 1 4\n", "")
 
@@ -66,7 +66,7 @@ def test_a_node_is_set_up_before_the_calls_and_nothing_else_is(run):
         "if __name__ == '__main__':\n"
         "    print('program')\n"
         "    future = call.distribute()\n"
-        "    future.result(20)\n"
+        "    future.result(120)\n"
         "    print(future.log().split())\n"
     )
     assert (out, error) == ("program\n['prepared', 'called']\n", "")
@@ -79,9 +79,9 @@ def test_an_interpreter_can_name_the_script_that_has_its_functions(queue, tmp_pa
         "from batchspawner.functions import *\n"
         "@slurmify\n"
         "def place(): return 'interpreter'\n"
-        "print(place.distribute().result(20))\n"
+        "print(place.distribute().result(120))\n"
         f"set_entry_point({str(script)!r})\n"
-        "print(place.distribute().result(20))\n"
+        "print(place.distribute().result(120))\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert (done.stdout, done.stderr) == ("interpreter\nscript\n", "")

@@ -1,4 +1,4 @@
-"""What a function asks for stands in the job's script, in the words of its scheduler."""
+"""Options of functions in job scripts, in the words of each scheduler."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ OWN = {"prepare", "clean_up", "solve", "add"}
 def test_the_first_example_runs(queue, tmp_path):
     script = tmp_path / "example.py"
     script.write_text(EXAMPLES[0])
-    done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=30)
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=120)
     assert done.stderr == ""
     assert re.fullmatch(r"solving graph-1\n7\n\d+ JobState\.\w+\n7\n", done.stdout), done.stdout
 

@@ -1,4 +1,4 @@
-"""A job with another Python is told apart, and said so in words."""
+"""Jobs with another Python, and the error that says so."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import batchspawner.functions as slurminade
 from batchspawner.functions import Executor, PythonMismatch
 from batchspawner.functions.protocol import results
 from tests.functions import tasks
+from tests.functions.tasks import SECONDS
 
-SECONDS = 30
 TOLD = (
     rf"the job runs Python {sys.version_info[0]}\.{sys.version_info[1]}\.\d+ and this program "
     r"Python 3\.0\.1: pickled functions and arguments do not survive that\. Start the job with "
@@ -22,7 +22,7 @@ TOLD = (
 
 @pytest.fixture
 def older(monkeypatch):
-    """Let this program take itself for a Python that no job has."""
+    """This program pretends to be a Python that no job has."""
     pretended = SimpleNamespace(version_info=(3, 0, 1), modules=sys.modules)
     monkeypatch.setattr(results, "sys", pretended)
 

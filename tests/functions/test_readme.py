@@ -75,7 +75,7 @@ def check(examples, place, environment, *prefix):
     for example in examples[1:]:
         calls = run(place, example, environment, *prefix)
         if "sec_order_func" in example:
-            wait_for(partial(both_said, calls), 60, "both functions")
+            wait_for(partial(both_said, calls), 120, "both functions")
 
 
 @pytest.mark.packaging

@@ -1,4 +1,4 @@
-"""Nothing waits for ever for a call that was refused, dropped or cancelled before it was a job."""
+"""Calls that are refused, dropped or cancelled before they are a job: nothing waits for them."""
 
 from __future__ import annotations
 
@@ -13,8 +13,7 @@ import batchspawner.functions as slurminade
 from batchspawner.errors import JobCancelled, SubmitError
 from batchspawner.functions import CannotTravel
 from tests.functions import tasks
-
-SECONDS = 30
+from tests.functions.tasks import SECONDS
 
 square = slurminade.slurmify(tasks.square)
 speak = slurminade.slurmify(tasks.speak)
@@ -32,7 +31,7 @@ def dispatcher(queue):
 
 @pytest.fixture
 def noted():
-    """A queue that is not there: what is distributed is noted."""
+    """A dispatcher that only records what is distributed."""
     dispatcher = slurminade.TestDispatcher()
     slurminade.set_dispatcher(dispatcher)
     return dispatcher
@@ -40,7 +39,7 @@ def noted():
 
 @pytest.fixture
 def later(noted, monkeypatch):
-    """The same, but calls would be done later."""
+    """The same, as if calls were done later."""
     monkeypatch.setattr(noted, "is_sequential", lambda: False)
     return noted
 
@@ -81,7 +80,7 @@ def test_the_jobs_before_a_refused_one_are_jobs_of_the_bundle():
     assert (before.result(SECONDS), type(late.exception(0))) == (9, SubmitError)
 
 
-def test_who_waits_for_a_bundle_hears_that_it_was_dropped(noted):
+def test_a_wait_for_a_bundle_ends_when_it_is_dropped(noted):
     futures = []
 
     def break_off():
@@ -102,7 +101,7 @@ def test_a_call_that_is_cancelled_in_its_bundle_is_not_submitted(noted):
     assert [[str(call) for call in calls] for calls in noted.calls] == [["square(2)"]]
 
 
-def test_a_call_that_cannot_travel_is_refused_before_its_bundle_is_submitted(later):
+def test_a_call_that_cannot_be_sent_is_refused_before_its_bundle_is_submitted(later):
     with slurminade.JobBundling(max_size=9):
         square.distribute(1)
         with pytest.raises(CannotTravel, match=r"argument 1 \(number\) of square"):
@@ -118,7 +117,7 @@ def test_an_argument_that_changes_later_is_bundled_as_it_was():
     assert future.result(SECONDS) == ["before"]
 
 
-def test_who_waits_for_a_call_that_had_to_wait_for_another_hears_that_it_was_cancelled(tmp_path):
+def test_a_wait_for_a_call_that_waits_for_another_ends_when_it_is_cancelled(tmp_path):
     begun, go = tmp_path / "begun", tmp_path / "go"
     first = slurminade.slurmify(tasks.touch_and_wait).distribute(str(begun), str(go))
     second = square.wait_for(first).distribute(3)
@@ -138,7 +137,9 @@ def test_a_program_ends_though_a_job_was_refused():
         "s.join()\n"
         "s.sbatch('true')\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=SECONDS
+    )
     assert (done.stdout, done.stderr) == ("The local queue refused the job.\n", "")
 
 

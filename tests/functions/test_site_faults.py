@@ -1,4 +1,4 @@
-"""What goes wrong with functions as jobs is told alike on every kind of scheduler."""
+"""Faults of functions as jobs, which are reported alike on every kind of scheduler."""
 
 from __future__ import annotations
 

@@ -88,7 +88,7 @@ def test_a_job_that_is_put_back_into_the_queue_runs_again(site):
         with subprocess.Popen(argv, env=env, cwd="/", stdout=subprocess.PIPE, text=True) as driver:
             try:
                 job = json.loads(driver.stdout.readline())
-                wait_for(begun.exists, 60, "the job")
+                wait_for(begun.exists, 120, "the job")
                 begun.unlink()
                 site.requeue(str(job))
                 wait_for(begun.exists, 90, "its second run")

@@ -1,4 +1,4 @@
-"""Slurminade's names: what they do, and what they refuse, without a scheduler."""
+"""The names of slurminade: what they do, and what they refuse, without a scheduler."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import batchspawner.functions as slurminade
 from batchspawner.errors import OptionsError
 from batchspawner.functions import CannotTravel, JobFuture, defaults, submit_limits
 from tests.functions import tasks
+from tests.functions.tasks import SECONDS
 
 square = slurminade.slurmify(tasks.square)
 speak = slurminade.slurmify(memory="1G")(tasks.speak)
@@ -27,7 +28,7 @@ def clean(monkeypatch, tmp_path):
     monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
     monkeypatch.delenv("BATCHSPAWNER_FUNCTIONS_JOB", raising=False)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(submit_limits._Guard, "nested", False)
+    monkeypatch.setattr(submit_limits._Limits, "nested", False)
     defaults.forget_configuration()
     slurminade.set_dispatch_limit(100)
     yield
@@ -244,7 +245,7 @@ def test_two_functions_of_one_name_are_refused(tmp_path):
         "@s.slurmify\ndef f(): pass\n"
         "@s.slurmify\ndef f(): pass\n"
     )
-    done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=30)
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=SECONDS)
     assert "RuntimeError: Multiple function definitions!" in done.stderr
     assert "has f in line 2 and in line 4" in done.stderr
 
@@ -269,7 +270,9 @@ def test_a_node_setup_has_no_arguments_and_runs_in_jobs_only(monkeypatch):
 
 def test_importing_is_quick_and_loads_nothing_but_the_standard_library():
     code = "import sys, batchspawner.functions as f; f.slurmify; print(*sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=SECONDS
+    )
     assert not {"asyncio", "jinja2", "jupyterhub", "traitlets"} & set(done.stdout.split())
 
 
@@ -302,7 +305,7 @@ def test_a_script_need_not_wait_and_its_jobs_keep_their_order(queue, tmp_path):
         "    slurminade.join()\n"
         "    last.distribute()\n"
     )
-    done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=30)
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=SECONDS)
     assert (done.returncode, done.stderr) == (0, "")
     tasks.wait_for(lambda: (tmp_path / "notes").read_text().endswith("last\n"))
     assert (tmp_path / "notes").read_text().split() == ["first", *["each"] * 6, "last"]

@@ -1,9 +1,10 @@
-"""What a person sees of a long wait."""
+"""The status line of a long wait, and the message after Ctrl-C."""
 
 from __future__ import annotations
 
 import concurrent.futures
 import io
+import itertools
 import threading
 from types import SimpleNamespace
 
@@ -19,15 +20,23 @@ class Terminal(io.StringIO):
 
 
 @pytest.fixture
-def terminal(monkeypatch):
-    monkeypatch.setattr(wait_display, "_DELAY", 0.02)
+def clock(monkeypatch):
+    """A clock that goes on by 10 ms whenever it is read, however busy the machine is."""
+    ticks = itertools.count()
+    clock = SimpleNamespace(monotonic=lambda: next(ticks) / 100)
+    monkeypatch.setattr(wait_display, "time", clock)
+
+
+@pytest.fixture
+def terminal(monkeypatch, clock):
+    monkeypatch.setattr(wait_display, "_REDRAW_INTERVAL_S", 0.02)
     stream = Terminal()
     monkeypatch.setattr(wait_display, "sys", SimpleNamespace(stderr=stream))
     return stream
 
 
 class Slow(JobFuture):
-    """Be done when somebody has looked at it a few times."""
+    """Future that is done when its reason was read a few times."""
 
     looks = 0
 
@@ -43,7 +52,7 @@ class Slow(JobFuture):
 
 
 def test_a_long_wait_says_what_the_job_does_and_leaves_no_line_behind(terminal):
-    assert Slow().result(20) == "value"
+    assert Slow().result(60) == "value"
     lines = terminal.getvalue().split("\r")
     assert lines[1] == "job 17: pending (Resources)  0:00"
     assert lines[-2:] == [" " * len(lines[1]), ""]
@@ -62,7 +71,7 @@ def test_a_short_wait_shows_nothing(terminal):
 
 
 def test_nothing_is_written_into_a_log(monkeypatch):
-    monkeypatch.setattr(wait_display, "_DELAY", 0.02)
+    monkeypatch.setattr(wait_display, "_REDRAW_INTERVAL_S", 0.02)
     stream = io.StringIO()
     monkeypatch.setattr(wait_display, "sys", SimpleNamespace(stderr=stream))
     with pytest.raises(concurrent.futures.TimeoutError):
@@ -70,8 +79,24 @@ def test_nothing_is_written_into_a_log(monkeypatch):
     assert stream.getvalue() == ""
 
 
+class Shown(JobFuture):
+    """Future that is done after it was counted a few times."""
+
+    counted = 0
+
+    def __init__(self, value):
+        super().__init__()
+        self.value = value
+
+    def running(self):
+        self.counted += 1
+        if self.counted == 3:
+            threading.Thread(target=self.set_result, args=(self.value,)).start()
+        return super().running()
+
+
 class Waiting(JobFuture):
-    """Be a call of a job, and have its user press Ctrl-C at every wait."""
+    """Future of a call of a running job."""
 
     def __init__(self, job_id, calls=1):
         super().__init__(SimpleNamespace(job_id=job_id, calls=calls, state=JobState.RUNNING))
@@ -80,7 +105,7 @@ class Waiting(JobFuture):
 
 @pytest.fixture
 def interrupted(terminal, monkeypatch):
-    """What is told of an interrupted wait."""
+    """Interrupt every wait by Ctrl-C; return what is printed then."""
 
     def wait(*_, **__):
         raise KeyboardInterrupt
@@ -128,13 +153,11 @@ def test_ctrl_c_says_of_a_worker_that_it_ends_its_call(interrupted):
 
 
 def test_progress_yields_what_is_done_and_counts_it(terminal):
-    futures = [JobFuture(), JobFuture(), JobFuture()]
+    futures = [JobFuture(), JobFuture(), Shown("second")]
     futures[1].set_result("first")
     seen = []
     for one in progress(futures):
         seen.append(one)
-        if len(seen) == 1:
-            threading.Timer(0.2, futures[2].set_result, ["second"]).start()
         if len(seen) == 2:
             futures[0].set_result("third")
     assert [one.result() for one in seen] == ["first", "second", "third"]

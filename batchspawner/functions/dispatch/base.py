@@ -1,4 +1,4 @@
-"""Say what becomes of a distributed call: a job, a process, a plain call, or a note of it."""
+"""Dispatchers: a distributed call becomes a job, a process, a plain call, or a record of it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ import shlex
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any
 
-from ..function import DispatchOptions, FunctionCall
+from ..calls import DispatchOptions, FunctionCall
+from ..defaults import default_configuration
 from ..futures import JobFuture
 from ..submit_limits import count_submit
 from .shell_command import shell
@@ -20,13 +21,13 @@ log = logging.getLogger(__name__)
 
 
 class Dispatcher(ABC):
-    """Take calls, and see that they are done."""
+    """What takes distributed calls and runs them."""
 
     @abstractmethod
     def dispatch(
         self, calls: Sequence[FunctionCall], futures: Sequence[JobFuture], options: DispatchOptions
     ) -> None:
-        """Have calls done one after the other, as one job; each future gets what comes of it."""
+        """Run calls one after the other, as one job, and settle the future of each."""
 
     def distribute(
         self,
@@ -35,7 +36,7 @@ class Dispatcher(ABC):
         *,
         alone: bool = False,  # noqa: ARG002
     ) -> JobFuture:
-        """Take one call; `alone` says that somebody waits for it, so that it joins no bundle."""
+        """Dispatch one call; with `alone` it joins no bundle, because somebody waits for it."""
         future = JobFuture()
         self.dispatch([call], [future], options)
         return future
@@ -43,34 +44,35 @@ class Dispatcher(ABC):
     def sbatch(
         self,
         command: str | Sequence[str],
-        conf: Mapping[str, Any] | None = None,
-        simple_slurm_kwargs: Mapping[str, Any] | None = None,
+        conf: Mapping[str, object] | None = None,
+        simple_slurm_kwargs: Mapping[str, object] | None = None,
     ) -> JobFuture:
-        """Have a shell command run as a job, and return its future, whose value is 0."""
-        options = shell.with_options(**(conf or {}), **(simple_slurm_kwargs or {})).make_options()
+        """Submit a shell command as a job, and return its future, whose value is 0."""
+        given = dict(**(conf or {}), **(simple_slurm_kwargs or {}))
+        options = DispatchOptions({**default_configuration(), **given})
         return self.distribute(FunctionCall(shell, (_text(command),), {}), options, alone=True)
 
     def srun(
         self,
         command: str | Sequence[str],
-        conf: Mapping[str, Any] | None = None,
-        simple_slurm_kwargs: Mapping[str, Any] | None = None,
+        conf: Mapping[str, object] | None = None,
+        simple_slurm_kwargs: Mapping[str, object] | None = None,
     ) -> JobFuture:
-        """Have a shell command run as a job, print what it prints, and wait for its end."""
+        """Run a shell command as a job, print its output here, and wait for its end."""
         future = self.sbatch(command, conf, simple_slurm_kwargs)
         future.log(follow=True)
         return future
 
     def is_sequential(self) -> bool:
-        """Say whether each call is done when `dispatch` returns."""
+        """Return whether each call is done when `dispatch` returns."""
         return False
 
-    def join(self) -> None:  # noqa: B027  (nothing to do where each call is done at once)
-        """Let all that is distributed later wait for all that was distributed before."""
+    def join(self) -> None:  # noqa: B027  (nothing to do if each call is done at once)
+        """Make all later jobs wait for all earlier ones."""
 
 
 class DirectCallDispatcher(Dispatcher):
-    """Call functions here and now."""
+    """Dispatcher that calls functions at once, in this process."""
 
     def dispatch(
         self, calls: Sequence[FunctionCall], futures: Sequence[JobFuture], options: DispatchOptions
@@ -80,7 +82,7 @@ class DirectCallDispatcher(Dispatcher):
             if not future.set_running_or_notify_cancel():
                 continue
             try:
-                future.set_result(call.function.run_locally(*call.args, **call.kwargs))
+                future.set_result(call.function(*call.args, **call.kwargs))
             except Exception as error:
                 log.exception("%s has raised", call)
                 future.set_exception(error)
@@ -90,7 +92,7 @@ class DirectCallDispatcher(Dispatcher):
 
 
 class SubprocessDispatcher(Dispatcher):
-    """Call functions in a process of their own, one after the other."""
+    """Dispatcher that calls functions in a process of their own, one after the other."""
 
     def dispatch(
         self, calls: Sequence[FunctionCall], futures: Sequence[JobFuture], options: DispatchOptions
@@ -102,14 +104,14 @@ class SubprocessDispatcher(Dispatcher):
             for call, future in zip(calls, futures):
                 inner = executor.submit(call.function, *call.args, **call.kwargs)
                 if future.set_running_or_notify_cancel():
-                    settle(future, inner)
+                    _settle(future, inner)
 
     def is_sequential(self) -> bool:
         return True
 
 
 class TestDispatcher(Dispatcher):
-    """Note what is distributed, check that it could be, and do nothing; for tests."""
+    """Dispatcher for tests: it checks and records calls, and runs nothing."""
 
     __test__ = False
 
@@ -123,7 +125,7 @@ class TestDispatcher(Dispatcher):
     ) -> None:
         del options
         count_submit()
-        _ = [call.packed for call in calls]  # raises where one could not travel
+        _ = [call.packed for call in calls]  # raises CannotTravel
         self.calls.append(list(calls))
         for future in futures:
             future.set_result(None)
@@ -131,24 +133,24 @@ class TestDispatcher(Dispatcher):
     def sbatch(
         self,
         command: str | Sequence[str],
-        conf: Mapping[str, Any] | None = None,
-        simple_slurm_kwargs: Mapping[str, Any] | None = None,
+        conf: Mapping[str, object] | None = None,
+        simple_slurm_kwargs: Mapping[str, object] | None = None,
     ) -> JobFuture:
         del conf, simple_slurm_kwargs
-        return self._note(command, self.sbatches)
+        return self._record(command, self.sbatches)
 
     def srun(
         self,
         command: str | Sequence[str],
-        conf: Mapping[str, Any] | None = None,
-        simple_slurm_kwargs: Mapping[str, Any] | None = None,
+        conf: Mapping[str, object] | None = None,
+        simple_slurm_kwargs: Mapping[str, object] | None = None,
     ) -> JobFuture:
         del conf, simple_slurm_kwargs
-        return self._note(command, self.sruns)
+        return self._record(command, self.sruns)
 
-    def _note(self, command: str | Sequence[str], where: list[str]) -> JobFuture:
+    def _record(self, command: str | Sequence[str], commands: list[str]) -> JobFuture:
         count_submit()
-        where.append(_text(command))
+        commands.append(_text(command))
         future = JobFuture()
         future.set_result(0)
         return future
@@ -157,50 +159,8 @@ class TestDispatcher(Dispatcher):
         return True
 
 
-_current: Dispatcher | None = None
-
-
-def get_dispatcher() -> Dispatcher:
-    """Return what takes the calls: by default, this machine's scheduler or the embedded queue."""
-    global _current
-    if _current is None:
-        from .batch import BatchDispatcher
-
-        _current = BatchDispatcher()
-    return _current
-
-
-def set_dispatcher(dispatcher: Dispatcher | None) -> None:
-    """Have another dispatcher take all calls from now on, None for the default one."""
-    global _current
-    _current = dispatcher
-
-
-def srun(
-    command: str | Sequence[str],
-    conf: Mapping[str, Any] | None = None,
-    simple_slurm_kwargs: Mapping[str, Any] | None = None,
-) -> JobFuture:
-    """Run a shell command as a job, and wait for its end; its output is printed here."""
-    return get_dispatcher().srun(command, conf, simple_slurm_kwargs)
-
-
-def sbatch(
-    command: str | Sequence[str],
-    conf: Mapping[str, Any] | None = None,
-    simple_slurm_kwargs: Mapping[str, Any] | None = None,
-) -> JobFuture:
-    """Run a shell command as a job, and return its future at once."""
-    return get_dispatcher().sbatch(command, conf, simple_slurm_kwargs)
-
-
-def join() -> None:
-    """Let all that is distributed from now on wait for all that was distributed before."""
-    get_dispatcher().join()
-
-
-def settle(future: JobFuture, done: concurrent.futures.Future[Any]) -> None:
-    """Give a running future what came of another."""
+def _settle(future: JobFuture, done: concurrent.futures.Future[Any]) -> None:
+    """Settle a running future as another one was."""
     error = done.exception()
     if error is not None:
         future.set_exception(error)

@@ -1,8 +1,7 @@
-"""Submit a job for each call, or for each bundle of them."""
+"""Dispatchers that submit a job for each call or bundle, and `attach`, which follows one again."""
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import sys
 import threading
@@ -14,14 +13,14 @@ from ...allocation.allocation import Allocation, client_for
 from ...allocation.call_folder import CallFolder
 from ...allocation.job_records import record_of
 from ...client.batch_client import BatchClient
-from ...client.blocking_client import background_loop, run
+from ...client.blocking_client import run
+from ...concurrency import in_background
 from ...errors import BatchError
 from ...schedulers.slurm import Slurm
-from ..exit_hooks import before_exit
 from ..futures import JobFuture, gathered, give_up
 from ..job import FunctionJob
 from ..options import job_resources
-from ..session import shared_listener
+from ..session import before_exit, shared_listener
 from ..submit_limits import count_submit
 from .base import Dispatcher
 from .dependencies import all_after, awaited, native, still_open
@@ -30,17 +29,17 @@ from .folder_job import FolderJob, count_calls, submit
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from ..function import Dependency, DispatchOptions, FunctionCall
+    from ..calls import Dependency, DispatchOptions, FunctionCall
     from ..protocol import payload
 
 log = logging.getLogger(__name__)
 
 
 class BatchDispatcher(Dispatcher):
-    """Submit jobs to a scheduler: this machine's, or the embedded queue where there is none.
+    """Dispatcher for a scheduler: by default this machine's, or the embedded queue.
 
-    The jobs need this process no more once they are submitted. `python` runs them; without
-    `network` they speak through files only.
+    Once they are submitted, the jobs no longer need this process. `python` runs them; without
+    `network` they send their results through files only.
     """
 
     def __init__(
@@ -57,14 +56,15 @@ class BatchDispatcher(Dispatcher):
         try:
             self._dispatch(calls, futures, options)
         except BaseException as error:
-            # Nothing that waits for them, as a job after a join, must wait for ever.
+            # Otherwise whatever waits for them, such as a job after a join, would never start.
             give_up(futures, error if isinstance(error, Exception) else None)
             raise
 
     def _dispatch(
         self, calls: Sequence[FunctionCall], futures: Sequence[JobFuture], options: DispatchOptions
     ) -> None:
-        job_resources(self._client.scheduler, options.resources)  # what is wrong is said at once
+        # Raises at once if an option is wrong, and not only after the wait for dependencies.
+        job_resources(self._client.scheduler, options.resources)
         packed = [one.packed for one in calls]
         count_submit()
         job = FunctionJob(self._client, Path(), futures=futures)
@@ -85,7 +85,7 @@ class BatchDispatcher(Dispatcher):
         self._joined = [future for _, future in self._unfinished if not future.done()]
 
     def _dependencies(self, after: tuple[Dependency, ...]) -> tuple[str, bool]:
-        """Return the scheduler's lines for dependencies, and whether we have to wait ourselves."""
+        """Return script lines for dependencies, and whether this process has to wait instead."""
         after = still_open(after)
         lines = native(self._client.scheduler, after) if after else ""
         return lines or "", lines is None
@@ -112,21 +112,21 @@ class BatchDispatcher(Dispatcher):
         after: tuple[Dependency, ...],
         earlier: list[JobFuture],
     ) -> None:
-        """Wait for what a job depends on, where its scheduler cannot, and submit it."""
+        """Submit a job after waiting for its dependencies, which its scheduler cannot do."""
         try:
             problem = awaited(self._client, after, earlier)
             if problem is not None or all(one.cancelled() for one in job.futures):
                 give_up(job.futures, problem)
             else:
                 self._submit(job, calls, options, name)
-        except Exception as error:  # noqa: BLE001  (whoever waits for the calls hears of it)
+        except Exception as error:  # noqa: BLE001  (the futures report it)
             give_up(
                 job.futures, error if isinstance(error, BatchError) else BatchError(repr(error))
             )
 
 
 class SlurmDispatcher(BatchDispatcher):
-    """Submit jobs to Slurm. Raises RuntimeError on a machine that has none."""
+    """Dispatcher for Slurm. Raises RuntimeError on a machine without Slurm."""
 
     def __init__(self) -> None:
         if not which("sbatch"):
@@ -137,8 +137,8 @@ class SlurmDispatcher(BatchDispatcher):
 def attach(job_id: int | str) -> JobFuture:
     """Return the future of a job that another process of this user has submitted.
 
-    Its value is the call's, or the list of them for a bundle. Raises LookupError for a job that
-    is not known here.
+    Its value is that of the call, or a list of values for a bundle. Raises LookupError for a job
+    that has no record here.
     """
     record = record_of(job_id)
     try:
@@ -160,7 +160,7 @@ async def _follow_again(job: FunctionJob) -> None:
     listener = await shared_listener()
     if listener is not None:
         listener.expect(call)
-    _keep(FolderJob(Allocation(job.client, call, job.job_id), job))
+    in_background(FolderJob(Allocation(job.client, call, job.job_id), job).follow())
 
 
 async def _start(
@@ -177,36 +177,27 @@ async def _start(
     )
     log.info("Submitted job %s: %s", allocation.job_id, name)
     job.folder, job.job_id = allocation.call.folder, allocation.job_id
-    _keep(FolderJob(allocation, job))
-
-
-_followed: set[asyncio.Future[None]] = set()
-
-
-def _keep(job: FolderJob) -> None:
-    task = asyncio.ensure_future(job.follow(), loop=background_loop())
-    _followed.add(task)
-    task.add_done_callback(_followed.discard)
+    in_background(FolderJob(allocation, job).follow())
 
 
 def _name(calls: Sequence[FunctionCall]) -> str:
-    name = calls[0].function.__qualname__
+    name = calls[0].name
     return name if len(calls) == 1 else f"{name}-and-{len(calls) - 1}-more"
 
 
-_waiting: list[threading.Thread] = []
+_submitting: list[threading.Thread] = []
 
 
 def _in_thread(act: Callable[..., None], *arguments: object) -> None:
-    """Do something in a thread that the program waits for at its end."""
-    _waiting[:] = [one for one in _waiting if one.is_alive()]
-    _waiting.append(threading.Thread(target=act, args=arguments, daemon=True))
-    _waiting[-1].start()
+    """Call a function in a thread that the program waits for before it exits."""
+    _submitting[:] = [one for one in _submitting if one.is_alive()]
+    _submitting.append(threading.Thread(target=act, args=arguments, daemon=True))
+    _submitting[-1].start()
 
 
-def _finish() -> None:
-    for one in _waiting:
+def _join_threads() -> None:
+    for one in _submitting:
         one.join()
 
 
-before_exit(_finish)
+before_exit(_join_threads)

@@ -1,29 +1,30 @@
-"""Put many short calls into few jobs."""
+"""Bundles: many short calls in few jobs."""
 
 from __future__ import annotations
 
 import warnings
 from typing import TYPE_CHECKING, Any
 
-from ..function import FunctionCall
+from ..calls import FunctionCall
 from ..futures import JobFuture, gathered, give_up
 from ..submit_limits import warn_of_flush
-from .base import Dispatcher, get_dispatcher, set_dispatcher
+from .base import Dispatcher
+from .current import get_dispatcher, set_dispatcher
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from typing_extensions import Self
 
-    from ..function import DispatchOptions, SlurmFunction
+    from ..calls import DispatchOptions, DistributableFunction
 
 
 class JobBundling(Dispatcher):
-    """Collect calls and submit up to `max_size` of them as one job, which does them in turn.
+    """Dispatcher that collects calls and submits up to `max_size` of them as one job.
 
-    As a context manager it takes all that is distributed inside of it. Calls with other options
-    or dependencies are other jobs. When the block ends with an exception, what was not flushed
-    is cancelled and never submitted.
+    As a context manager it takes all calls that are distributed inside the block. A job does its
+    calls in turn; calls with different options or dependencies go to different jobs. If the block
+    ends with an exception, the calls that were not flushed are cancelled and never submitted.
     """
 
     def __init__(self, max_size: int) -> None:
@@ -39,14 +40,14 @@ class JobBundling(Dispatcher):
 
     @property
     def subdispatcher(self) -> Dispatcher:
-        """What the bundles are handed to."""
+        """The dispatcher that gets the bundles."""
         return self._outer or get_dispatcher()
 
     def dispatch(
         self, calls: Sequence[FunctionCall], futures: Sequence[JobFuture], options: DispatchOptions
     ) -> None:
         if not self.is_sequential():
-            # What cannot travel is named here, and what is changed later does not count.
+            # An error is raised here, and later changes of the arguments do not count.
             _ = [call.packed for call in calls]
         group = self._groups.setdefault(options.key, (options, []))[1]
         group += zip(calls, futures)
@@ -58,12 +59,12 @@ class JobBundling(Dispatcher):
             return self.subdispatcher.distribute(call, options, alone=True)
         return super().distribute(call, options)
 
-    def add(self, func: SlurmFunction, *args: Any, **kwargs: Any) -> JobFuture:
+    def add(self, func: DistributableFunction, *args: Any, **kwargs: Any) -> JobFuture:
         """Add a call to the bundle, like ``func.distribute`` inside the block."""
         return self.distribute(FunctionCall(func, args, kwargs), func.make_options())
 
     def flush(self) -> list[JobFuture]:
-        """Submit what was collected, and return a future for each job.
+        """Submit the calls collected so far, and return a future for each job.
 
         Its value is the list of the values of the calls in it.
         """
@@ -77,7 +78,7 @@ class JobBundling(Dispatcher):
         jobs: list[JobFuture] = []
         try:
             for options, group in self._groups.values():
-                _leave_out_cancelled(group)
+                _remove_cancelled(group)
                 while group:
                     calls, futures = zip(*group[: self.max_size])
                     del group[: self.max_size]
@@ -89,7 +90,7 @@ class JobBundling(Dispatcher):
         return jobs
 
     def _drop(self) -> None:
-        """Cancel what was not submitted."""
+        """Cancel the calls that were not submitted."""
         groups, self._groups = self._groups, {}
         give_up([future for _, group in groups.values() for _, future in group], None)
 
@@ -121,13 +122,13 @@ class JobBundling(Dispatcher):
             self._drop()
 
 
-def _leave_out_cancelled(group: list[tuple[FunctionCall, JobFuture]]) -> None:
+def _remove_cancelled(group: list[tuple[FunctionCall, JobFuture]]) -> None:
     give_up([future for _, future in group if future.cancelled()], None)
     group[:] = [one for one in group if not one[1].cancelled()]
 
 
 class Batch(JobBundling):
-    """Be `JobBundling` under its old name."""
+    """Old name of `JobBundling`."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         warnings.warn("Batch is now called JobBundling", DeprecationWarning, stacklevel=2)

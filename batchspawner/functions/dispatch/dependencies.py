@@ -15,7 +15,7 @@ from ..futures import JobFuture
 if TYPE_CHECKING:
     from ...client.batch_client import BatchClient
     from ...schedulers.base import Scheduler
-    from ..function import Dependency
+    from ..calls import Dependency
 
 
 def native(scheduler: Scheduler, after: tuple[Dependency, ...]) -> str | None:
@@ -62,7 +62,7 @@ def _known_met(method: str, job: Any) -> bool:
     return isinstance(job, JobFuture) and job.done() and _met_by(method, [job])
 
 
-def _met_by(method: str, ended: list[JobFuture]) -> bool:
+def _met_by(method: str, ended: list[concurrent.futures.Future[Any]]) -> bool:
     good = all(not one.cancelled() and not one.exception() for one in ended)
     return {"afterok": good, "afternotok": not good}.get(method, True)
 
@@ -99,8 +99,8 @@ def _is_met(client: BatchClient, method: str, job: Any) -> bool:
 
 
 def all_after(jobs: list[JobFuture], after: tuple[Dependency, ...]) -> tuple[Dependency, ...]:
-    """Return dependencies together with those that `join` asks for."""
-    from ..function import Dependency
+    """Return dependencies with those that `join` asks for."""
+    from ..calls import Dependency
 
     if not jobs:
         return after

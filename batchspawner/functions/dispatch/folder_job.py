@@ -1,4 +1,4 @@
-"""See a job through that does the calls in its folder, also when this process has ended."""
+"""Jobs that do the calls in their folder, also after this process has ended."""
 
 from __future__ import annotations
 
@@ -11,28 +11,34 @@ from typing import TYPE_CHECKING, Any
 
 from ...allocation.agent_handle import start_order
 from ...allocation.allocation import Allocation
+from ...concurrency import BackgroundTasks
 from ...errors import BatchError, JobFailed
 from ...jobs import JobState
-from ..executor.worker_providers import FROM_OUTSIDE, death
 from ..protocol import worker
 from ..protocol.payload import welcome
-from ..protocol.results import PythonMismatch, mismatch, read_result
-from ..session import QUIET, new_folder_call, shared_listener
+from ..protocol.results import (
+    EXTERNAL_SIGNALS,
+    PythonMismatch,
+    python_mismatch,
+    read_result,
+    worker_failure,
+)
+from ..session import QUIET_PERIOD_S, new_folder_call, shared_listener
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Coroutine, Mapping, Sequence
+    from concurrent.futures import Future
     from pathlib import Path
 
     from ...allocation.agent_handle import AgentHandle, RemoteProcess
     from ...client.batch_client import BatchClient
     from ...jobs import JobInfo
-    from ..futures import JobFuture
     from ..job import FunctionJob
     from ..protocol.payload import PackedCall
 
 log = logging.getLogger(__name__)
 
-_PROCESS = "calls"
+_PROCESS_ID = "calls"
 
 
 async def submit(
@@ -44,18 +50,24 @@ async def submit(
     python: str,
     network: bool = True,
 ) -> Allocation:
-    """Submit a job for calls, which needs nothing of this process any more.
+    """Submit a job for calls; once submitted, it no longer needs this process.
 
     Raises SubmitError, SchedulerUnavailable, OptionsError or TemplateError.
     """
-    call = new_folder_call(resources.get("runtime"), python, lasting=True)
+    call = new_folder_call(resources.get("runtime"), python, detached=True)
     _write_calls(call.folder / "calls", calls)
     argv = [python, str(call.folder / "worker.py"), str(call.folder)]
-    call.order(start_order(argv, _PROCESS))
+    call.order(start_order(argv, _PROCESS_ID))
     call.order({"type": "finish", "tell_failure": True})
     listener = await shared_listener() if network else None
     return await Allocation.submit(
-        client, listener, front_end="functions", name=name, call=call, quiet=QUIET, **resources
+        client,
+        listener,
+        front_end="functions",
+        name=name,
+        call=call,
+        quiet=QUIET_PERIOD_S,
+        **resources,
     )
 
 
@@ -73,29 +85,29 @@ def _write_calls(file: Path, calls: Sequence[PackedCall]) -> None:
 
 
 def count_calls(folder: Path) -> int:
-    """Return how many calls were submitted with a job. Raises OSError where it had none."""
+    """Return how many calls were submitted with a job. Raises OSError if it has no calls file."""
     with (folder / "calls").open("rb") as file:
         return sum(1 for header, _ in worker.frames(file) if header["type"] == "call")
 
 
 class FolderJob:
-    """Give the futures of a job what comes of its calls."""
+    """Follower of one job, which settles the futures of its calls."""
 
     def __init__(self, allocation: Allocation, job: FunctionJob) -> None:
         self._allocation, self._job = allocation, job
-        self._left: dict[int, JobFuture] = dict(enumerate(job.futures))
-        self._place = 0
+        self._unsettled: dict[int, Future[Any]] = dict(enumerate(job.futures))
+        self._offset = 0
         self._mismatch: PythonMismatch | None = None
         self._reading = asyncio.Lock()
-        self._warned = False
-        self._death: JobFailed | None = None
-        self._tasks: set[asyncio.Task[Any]] = set()
+        self._signalled = False
+        self._failure: JobFailed | None = None
+        self._tasks = BackgroundTasks()
         self._done = asyncio.Event()
-        allocation.on_status = self._told
+        allocation.on_status = self._status_changed
 
     async def follow(self) -> None:
-        """Follow the job until each of its calls has come to an end."""
-        waiting = asyncio.ensure_future(self._meet_agents())
+        """Follow the job until the future of each of its calls is done."""
+        waiting = asyncio.ensure_future(self._follow_agents())
         done = asyncio.ensure_future(self._done.wait())
         await asyncio.wait((waiting, done), return_when=asyncio.FIRST_COMPLETED)
         for task in (waiting, done, *self._tasks):
@@ -103,74 +115,75 @@ class FolderJob:
         await asyncio.gather(waiting, done, *self._tasks, return_exceptions=True)
         await self._allocation.close(remove=False)
 
-    def _told(self, status: JobInfo) -> None:
+    def _status_changed(self, status: JobInfo) -> None:
         self._job.status = status
         if status.state in (JobState.RUNNING, JobState.SUSPENDED, JobState.COMPLETING):
-            self._begin()
+            self._mark_running()
 
-    def _begin(self) -> None:
+    def _mark_running(self) -> None:
         self._job.started = True
-        for number, future in list(self._left.items()):
+        for number, future in list(self._unsettled.items()):
             if not future.running() and not future.set_running_or_notify_cancel():
-                del self._left[number]
+                del self._unsettled[number]
 
-    async def _meet_agents(self) -> None:
+    async def _follow_agents(self) -> None:
         try:
             while True:
-                self._attend(await self._allocation.next_agent())
+                self._agent_started(await self._allocation.next_agent())
         except BatchError as error:
             await self._take_results()
             await self._give_up(error)
 
-    def _attend(self, agent: AgentHandle) -> None:
-        """Listen to an agent; each start of the job has one of its own."""
-        self._begin()
-        self._warned, self._death = False, None
-        process = agent.process(_PROCESS)
-        process.on_output = lambda *_: self._spawn(self._take_results())
-        agent.on_signal = self._signalled
-        self._spawn(self._see_off(process))
-        self._spawn(self._take_results())
+    def _agent_started(self, agent: AgentHandle) -> None:
+        """Follow the worker of an agent; each start of the job brings another agent."""
+        self._mark_running()
+        self._signalled, self._failure = False, None
+        process = agent.process(_PROCESS_ID)
+        process.on_output = lambda *_: self._start(self._take_results())
+        agent.on_signal = self._on_signal
+        self._start(self._wait_for_worker(process))
+        self._start(self._take_results())
 
-    def _signalled(self, number: int) -> None:
+    def _on_signal(self, number: int) -> None:
         log.info("Job %s got signal %d", self._job.job_id, number)
-        self._warned = True
+        self._signalled = True
         self._allocation.suspect()
 
-    def _spawn(self, work: Any) -> None:
-        task = asyncio.ensure_future(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+    def _start(self, work: Coroutine[object, object, None]) -> None:
+        self._tasks.start(work)
 
-    async def _see_off(self, process: RemoteProcess) -> None:
-        """Find out what the end of the worker means; of its job the scheduler tells."""
+    async def _wait_for_worker(self, process: RemoteProcess) -> None:
+        """Wait for the worker's exit; fail the calls unless the end of the job is to explain it."""
         with contextlib.suppress(BatchError):
             code = await process.wait()
             await self._take_results()
             name = f"{self._job.job_id} on {process.agent.host}"
             error = f": {process.error}" if process.error else ""
-            self._death = death(name, code, self._job.log_tail() + error)
-            if not self._warned and code not in (*FROM_OUTSIDE, -signal.SIGKILL):
-                await self._give_up(self._death)
+            self._failure = worker_failure(name, code, self._job.log_tail() + error)
+            if not self._signalled and code not in (*EXTERNAL_SIGNALS, -signal.SIGKILL):
+                await self._give_up(self._failure)
 
     async def _take_results(self) -> None:
-        # In a thread: a result may be large, and a callback of a future may submit another job.
+        # In a thread: a result may be large, and a future's callback may submit another job.
         async with self._reading:
             await _in_thread(self._read_results)
-        if not self._left:
+        if not self._unsettled:
             self._done.set()
 
     def _read_results(self) -> None:
-        with contextlib.suppress(FileNotFoundError), (self._job.folder / "results").open("rb") as f:
-            f.seek(self._place)
-            for header, data in worker.frames(f):
-                self._place = f.tell()
+        with (
+            contextlib.suppress(FileNotFoundError),
+            (self._job.folder / "results").open("rb") as file,
+        ):
+            file.seek(self._offset)
+            for header, data in worker.frames(file):
+                self._offset = file.tell()
                 if header["type"] == "hello":
-                    self._mismatch = mismatch(header["python"])
-                elif header["id"] in self._left:
-                    self._settle(self._left.pop(header["id"]), header, data)
+                    self._mismatch = python_mismatch(header["python"])
+                elif header["id"] in self._unsettled:
+                    self._settle(self._unsettled.pop(header["id"]), header, data)
 
-    def _settle(self, future: JobFuture, header: Mapping[str, Any], data: bytes) -> None:
+    def _settle(self, future: Future[Any], header: worker.Header, data: bytes) -> None:
         value, error = read_result(header, data)
         if not future.running() and not future.set_running_or_notify_cancel():
             return
@@ -180,7 +193,7 @@ class FolderJob:
             future.set_result(value)
 
     def _explained(self, error: BaseException) -> BaseException:
-        """Blame another Python, where the job has one, and not what comes of it."""
+        """Return the error, or PythonMismatch caused by it if the job runs another Python."""
         if self._mismatch is None:
             return error
         other = PythonMismatch(str(self._mismatch))
@@ -188,13 +201,13 @@ class FolderJob:
         return other
 
     async def _give_up(self, error: BatchError) -> None:
-        """Tell all calls without a result why there is none."""
-        left, self._left = self._left, {}
-        if self._death is not None and type(error) in (BatchError, JobFailed):
-            error = self._death
+        """Fail all calls without a result."""
+        unsettled, self._unsettled = self._unsettled, {}
+        if self._failure is not None and type(error) in (BatchError, JobFailed):
+            error = self._failure
         elif isinstance(error, JobFailed):
             error = type(error)(error.status, self._job.log_tail())
-        for future in left.values():
+        for future in unsettled.values():
             if future.running() or future.set_running_or_notify_cancel():
                 await _in_thread(future.set_exception, error)
         self._done.set()
@@ -204,5 +217,5 @@ async def _in_thread(act: Callable[..., None], *arguments: object) -> None:
     try:
         work = asyncio.get_running_loop().run_in_executor(None, act, *arguments)
     except RuntimeError:
-        return  # the program is about to end, and nobody waits for the job any more
+        return  # the program is exiting, and nobody waits for the job any more
     await work

@@ -1,4 +1,7 @@
-"""Run a shell command as if it were a function."""
+"""Shell command as a function.
+
+A module of its own, which loads quickly: it is what a job imports.
+"""
 
 from __future__ import annotations
 
@@ -6,14 +9,13 @@ import shlex
 from typing import TYPE_CHECKING
 
 from ...runners import run_attached
-from ..function import slurmify
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
 class CommandFailed(RuntimeError):
-    """Report a shell command that ended with another exit status than 0."""
+    """Shell command that ended with another exit status than 0."""
 
     def __init__(self, command: str, status: int) -> None:
         self.command, self.status = command, status
@@ -23,9 +25,8 @@ class CommandFailed(RuntimeError):
         return f"{self.command!r} ended with exit status {self.status}"
 
 
-@slurmify
 def shell(cmd: str | Sequence[str]) -> int:
-    """Run a shell command, or a list of words, where this is called; return 0.
+    """Run a shell command, or a list of words, and return 0.
 
     Raises CommandFailed for any other exit status.
     """

@@ -1,10 +1,11 @@
-"""Offer workers in jobs as a `concurrent.futures.Executor`."""
+"""Executor: workers in jobs, behind the interface of `concurrent.futures`."""
 
 from __future__ import annotations
 
 import asyncio
 import concurrent.futures
 import contextlib
+import functools
 import os
 import sys
 import threading
@@ -14,19 +15,21 @@ from typing import TYPE_CHECKING, Any
 from ...allocation.allocation import client_for
 from ...client.blocking_client import background_loop, run
 from ...client.job_scripts import detect
+from ...concurrency import BackgroundTasks, within
 from ...schedulers import FALLBACK
-from ..exit_hooks import before_exit
 from ..futures import JobFuture, when_done
 from ..options import job_resources
 from ..protocol.payload import make_call
+from ..session import before_exit
 from ..submit_limits import refuse_recursion, refuse_while_loading
-from .job_workers import JobWorkerProvider
+from .job_workers import JobWorkerProvider, RemoteWorkerProvider
 from .pool import Pool
 from .tasks import Task
 from .worker_providers import ProcessProvider
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from types import TracebackType
 
     from ..protocol.payload import PackedCall
     from .gateway import Gateway
@@ -34,28 +37,28 @@ if TYPE_CHECKING:
 
 _open: weakref.WeakSet[Executor] = weakref.WeakSet()
 
-_FAREWELL = 5.0
-"""Seconds in which workers may confirm that they are to end, after Ctrl-C."""
+_DETACH_TIMEOUT_S = 5.0
+"""Seconds in which workers may confirm, after Ctrl-C, that they end after their current call."""
 
-_unfinished: set[asyncio.Future[None]] = set()
-"""One for each pool whose calls are not all done, also where its executor is forgotten."""
+_unfinished_pools = BackgroundTasks()
+"""The waits for the end of all pools, also if their executors were garbage collected."""
 
 
 class Executor(concurrent.futures.Executor):
-    """Run functions in jobs whose workers pull calls.
+    """Executor that runs functions in jobs whose workers pull calls.
 
-    `scheduler` is ``auto`` for the one of this machine, or its name; without any, and for
-    ``processes``, the workers are processes of this machine. `workers` are as many as there may be
-    at a time: no more are asked for than there are calls. `retries` is how often a call is
-    repeated that a dead node or a preemption has interrupted, `calls_each` after how many calls a
-    worker is replaced by a fresh one, `linger` for how many seconds one waits for more, and
-    `margin` how many seconds before its walltime it takes no more. Without `network`, jobs speak
-    through files.
+    `scheduler` is a scheduler's name, or ``auto`` for this machine's. If there is none, and for
+    ``processes``, the workers are processes of this machine. `workers` is the maximum number of
+    workers at a time; no more are requested than there are calls. `retries` is how often a call
+    is repeated that a dead node or a preemption has interrupted, `calls_each` the number of calls
+    after which a worker is replaced, `linger` the seconds for which an idle worker waits for more
+    calls, and `margin` the seconds before its walltime in which it takes no more. Without
+    `network`, jobs exchange files instead of connecting to this machine.
 
-    With `host`, jobs are submitted on that login host, and all goes through one ssh connection
-    that `ssh_options` are for. `python` runs the jobs: by default our own, and ``python3`` there.
-    All other options say what a job asks for: ``queue``, ``memory``, ``runtime``,
-    ``nprocs``, ``gpus``, ``account`` and what the scheduler itself knows.
+    With `host`, jobs are submitted on that login host, through one ssh connection; `ssh_options`
+    are the options of ssh. `python` runs the jobs: by default this Python, or ``python3`` on the
+    host. All other options are resources of the jobs: ``queue``, ``memory``, ``runtime``,
+    ``nprocs``, ``gpus``, ``account`` and options of the scheduler itself.
     """
 
     def __init__(
@@ -71,36 +74,38 @@ class Executor(concurrent.futures.Executor):
         network: bool = True,
         host: str = "",
         ssh_options: Sequence[str] = (),
-        **resources: Any,
+        **resources: object,
     ) -> None:
-        self._workers = _positive("workers", os.cpu_count() or 1 if workers is None else workers)
+        size = _positive("workers", os.cpu_count() or 1 if workers is None else workers)
         if calls_each is not None:
             _positive("calls_each", calls_each)
-        self._settings = {"retries": retries, "linger": linger, "calls_each": calls_each}
         if isinstance(ssh_options, str):
             raise TypeError(f"ssh_options are a list of words, not {ssh_options!r}")
         refuse_while_loading("an Executor was to be made")
         self._by_value = bool(host)
         if host:
             python = python or "python3"
-            self._crew = _far_crew(host, ssh_options, scheduler, resources, python, margin)
+            provider = _remote_provider(host, ssh_options, scheduler, resources, python, margin)
         else:
             python = python or sys.executable
-            self._crew = _crew(scheduler, resources, python=python, network=network, margin=margin)
+            provider = _provider(scheduler, resources, python, network=network, margin=margin)
+        self._make_pool = functools.partial(
+            Pool, provider, size, retries=retries, linger=linger, calls_each=calls_each
+        )
         self._loop = background_loop()
         self._pool: Pool | None = None
         self._lock = threading.Lock()
         self._shut = False
-        self._new: list[Task] = []
-        self._later: set[JobFuture] = set()
-        self._end: asyncio.Future[None] | None = None
+        self._unsent: list[Task] = []
+        self._without_arguments: set[JobFuture] = set()
+        self._until_closed: asyncio.Future[None] | None = None
         _open.add(self)
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> JobFuture:
-        """Have a function called by a worker, and return the future of its value.
+        """Submit a call to the workers, and return its future.
 
-        Arguments that are futures are waited for. Raises CannotTravel, which names what of the
-        call cannot be sent to another process.
+        Arguments that are futures are replaced by their values once they are done. Raises
+        CannotTravel, which names the part of the call that cannot be sent to another process.
         """
         future = JobFuture()
         needed = [
@@ -111,8 +116,8 @@ class Executor(concurrent.futures.Executor):
             return future
         with self._lock:
             self._refuse_when_shut()
-            self._later.add(future)
-        when_done(needed, lambda: self._add_later(future, fn, args, kwargs))
+            self._without_arguments.add(future)
+        when_done(needed, lambda: self._add_late(future, fn, args, kwargs))
         return future
 
     def map(
@@ -125,16 +130,16 @@ class Executor(concurrent.futures.Executor):
     ) -> Iterator[Any]:
         """Return the values of a function for all items, in their order, as `map` does.
 
-        Short calls travel together by themselves, whatever `chunksize` says.
+        Short calls are sent together anyway; `chunksize` has no effect.
         """
         if chunksize < 1:
             raise ValueError("chunksize must be >= 1.")
         return super().map(fn, *iterables, timeout=timeout, **more)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """Take no more calls, and end the workers when the last one is done.
+        """Refuse further calls, and end the workers when the last call is done.
 
-        The program does not end before that, whether this waits or not.
+        The program does not exit before that, whether this waits or not.
         """
         with self._lock:
             self._shut = True
@@ -143,7 +148,12 @@ class Executor(concurrent.futures.Executor):
         if wait:
             run(self._closed())
 
-    def __exit__(self, kind: Any, error: Any, traceback: Any) -> bool | None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> bool | None:
         """Wait for all calls; after Ctrl-C, cancel those that have not begun and do not wait."""
         interrupted = kind is not None and issubclass(kind, KeyboardInterrupt)
         try:
@@ -157,36 +167,42 @@ class Executor(concurrent.futures.Executor):
 
     def _interrupt(self) -> None:
         self.shutdown(wait=False, cancel_futures=True)
-        run(self._leave())
+        run(self._detach())
 
     def _add(self, task: Task, *, late: bool = False) -> None:
         with self._lock:
             if not late:
                 self._refuse_when_shut()
-            self._new.append(task)
-            if len(self._new) == 1:
-                self._loop.call_soon_threadsafe(self._deliver)
+            self._unsent.append(task)
+            if len(self._unsent) == 1:
+                self._loop.call_soon_threadsafe(self._send_to_pool)
 
-    def _add_later(self, future: JobFuture, fn: Any, args: Any, kwargs: Any) -> None:
+    def _add_late(
+        self,
+        future: JobFuture,
+        fn: Callable[..., Any],
+        args: tuple[object, ...],
+        kwargs: dict[str, object],
+    ) -> None:
         """Submit a call that had to wait for its arguments."""
         with self._lock:
-            if future not in self._later:
+            if future not in self._without_arguments:
                 return  # it was cancelled meanwhile
         try:
             values = tuple(_value(one) for one in args)
             named = {name: _value(one) for name, one in kwargs.items()}
             self._add(Task(future, self._call(fn, values, named)), late=True)
-        except BaseException as error:  # noqa: BLE001  (what a future among them raised, too)
+        except BaseException as error:  # noqa: BLE001  (including that of a future among them)
             if future.set_running_or_notify_cancel():
                 future.set_exception(error)
         with self._lock:
-            self._later.discard(future)
-            shut = self._shut and not self._later
+            self._without_arguments.discard(future)
+            shut = self._shut and not self._without_arguments
         if shut:
             self._loop.call_soon_threadsafe(self._close, False)
 
     def _call(
-        self, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+        self, fn: Callable[..., Any], args: tuple[object, ...], kwargs: dict[str, object]
     ) -> PackedCall:
         return make_call(fn, args, kwargs, by_value=self._by_value)
 
@@ -194,52 +210,51 @@ class Executor(concurrent.futures.Executor):
         if self._shut:
             raise RuntimeError("cannot schedule new futures after shutdown")
 
-    def _deliver(self) -> None:
+    def _send_to_pool(self) -> None:
         with self._lock:
-            new, self._new = self._new, []
-        pool = self._pool or self._begin()
-        if new:
-            pool.add(new)
+            tasks, self._unsent = self._unsent, []
+        pool = self._started_pool()
+        if tasks:
+            pool.add(tasks)
 
-    def _begin(self) -> Pool:
-        pool = self._pool = Pool(self._crew, self._workers, **self._settings)  # type: ignore[arg-type]
-        self._end = self._loop.create_task(pool.closed())
-        _unfinished.add(self._end)
-        self._end.add_done_callback(_unfinished.discard)
-        # Who keeps the futures only wants their values all the same.
-        weakref.finalize(self, self._loop.call_soon_threadsafe, pool.close).atexit = False
-        return pool
+    def _started_pool(self) -> Pool:
+        """Return the pool, which is made in the event loop, when it is first needed."""
+        if self._pool is None:
+            self._pool = self._make_pool()
+            self._until_closed = _unfinished_pools.start(self._pool.closed())
+            # The futures are settled even if nobody keeps a reference to the executor.
+            close = self._pool.close
+            weakref.finalize(self, self._loop.call_soon_threadsafe, close).atexit = False
+        return self._pool
 
     def _close(self, cancel: bool) -> None:
-        self._deliver()
+        self._send_to_pool()
         if self._pool and cancel:
-            self._pool.drop()
-            self._drop_later()
-        if self._pool and not self._later:
+            self._pool.cancel_waiting()
+            self._cancel_without_arguments()
+        if self._pool and not self._without_arguments:
             self._pool.close()
 
-    def _drop_later(self) -> None:
+    def _cancel_without_arguments(self) -> None:
         """Cancel the calls that wait for their arguments."""
         with self._lock:
-            later, self._later = self._later, set()
+            later, self._without_arguments = self._without_arguments, set()
         for future in later:
             if future.cancel():
                 future.set_running_or_notify_cancel()
 
     async def _closed(self) -> None:
-        while self._pool is None:
-            await asyncio.sleep(0)
-        await self._pool.closed()
+        await self._started_pool().closed()
 
-    async def _leave(self) -> None:
-        """Let the program end without waiting, and the workers after the call that they are at."""
-        if self._pool is not None and self._end is not None:
-            _unfinished.discard(self._end)
+    async def _detach(self) -> None:
+        """End workers after their current call, and do not wait for that at exit."""
+        if self._pool is not None and self._until_closed is not None:
+            self._until_closed.cancel()
             with contextlib.suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(self._pool.leave(), _FAREWELL)
+                await within(_DETACH_TIMEOUT_S, self._pool.detach())
 
 
-def _value(one: Any) -> Any:
+def _value(one: object) -> object:
     return one.result() if isinstance(one, concurrent.futures.Future) else one
 
 
@@ -249,28 +264,28 @@ def _positive(option: str, number: int) -> int:
     return number
 
 
-def _crew(scheduler: str, options: dict[str, Any], **settings: Any) -> WorkerProvider:
+def _provider(
+    scheduler: str, options: Mapping[str, object], python: str, *, network: bool, margin: float
+) -> WorkerProvider:
     if scheduler == "auto":
         scheduler = detect()
         scheduler = "processes" if scheduler == FALLBACK else scheduler
     if scheduler == "processes":
-        return ProcessProvider(settings["python"])
+        return ProcessProvider(python)
     refuse_recursion("an Executor was to be made")
     client = client_for(scheduler)
-    job_resources(client.scheduler, options)  # what is not allowed is said at once
-    return JobWorkerProvider(client, options, **settings)
+    job_resources(client.scheduler, options)  # raises at once if an option is wrong
+    return JobWorkerProvider(client, options, python=python, network=network, margin=margin)
 
 
-def _far_crew(
+def _remote_provider(
     host: str,
     ssh_options: Sequence[str],
     scheduler: str,
-    options: dict[str, Any],
+    options: Mapping[str, object],
     python: str,
     margin: float,
 ) -> WorkerProvider:
-    from .remote_workers import RemoteWorkerProvider
-
     refuse_recursion("an Executor was to be made")
     gateway = run(_opened(host, ssh_options, scheduler, python))
     try:
@@ -288,12 +303,12 @@ async def _opened(host: str, options: Sequence[str], scheduler: str, python: str
 
 
 async def _all_closed() -> None:
-    while _unfinished:
-        await asyncio.wait(_unfinished)
+    while _unfinished_pools:
+        await asyncio.wait(list(_unfinished_pools))
 
 
 def _finish() -> None:
-    """Let no program end before its calls have, as `concurrent.futures` promises."""
+    """Wait for all calls before the program exits, as `concurrent.futures` does."""
     for one in list(_open):
         one.shutdown(wait=False)
     run(_all_closed())

@@ -1,4 +1,4 @@
-"""Hold a call that a pool has taken, and a worker that is in it."""
+"""Records of a pool: one for each task, and one for each worker."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(eq=False)
 class Task:
-    """Hold a call that waits or runs, and its future."""
+    """A call and its future. `tries` counts the times that it was lost with its worker."""
 
     future: JobFuture
     call: PackedCall
@@ -23,22 +23,41 @@ class Task:
     started: bool = False
 
     def start(self) -> bool:
-        """Mark the call as running; return False where it was cancelled."""
+        """Mark the future as running; return False if it was cancelled."""
         if not self.started:
             self.started = self.future.set_running_or_notify_cancel()
         return self.started
 
+    @property
+    def is_pickled(self) -> bool:
+        """Whether only the same version of Python can read it."""
+        return "pickle" in (self.call.form, self.call.function.form)
+
 
 class PoolWorker:
-    """Hold what one worker knows and has to do."""
+    """A worker of a pool: its handle, and the tasks that it has.
 
-    def __init__(self, hand: WorkerHandle) -> None:
-        self.hand = hand
+    `running` are its tasks by number, in the order in which it does them. `depth` is how many it
+    may have at a time. `last_heard` is the loop's time of its last answer, or of its last calls.
+    """
+
+    def __init__(self, handle: WorkerHandle) -> None:
+        self.handle = handle
         self.running: dict[int, Task] = {}
-        self.known: set[str] = set()
+        self.known_functions: set[str] = set()
         self.depth = 1
-        self.done = 0
-        self.greeted = self.is_of_use = False
-        self.heard = 0.0
+        self.calls_done = 0
+        self.has_started = self.has_had_calls = False
+        self.last_heard = 0.0
         self.mismatch: PythonMismatch | None = None
-        self.news = asyncio.Event()
+        self.changed = asyncio.Event()
+
+    def frames_of(self, number: int, task: Task) -> list[bytes]:
+        """Add a task under a number, and return the frames that the worker needs for it."""
+        self.running[number] = task
+        task.future.job = self.handle.job
+        frames = [task.call.frame(number)]
+        if task.call.function.key not in self.known_functions:
+            self.known_functions.add(task.call.function.key)
+            frames.insert(0, task.call.function.frame())
+        return frames

@@ -1,4 +1,4 @@
-"""Speak with workers that run under agents, in jobs of any scheduler."""
+"""Handles of workers that run under agents, in jobs of any scheduler."""
 
 from __future__ import annotations
 
@@ -6,41 +6,65 @@ import asyncio
 import logging
 import signal
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Protocol
 
 from ...agent.journal import append
 from ...errors import BatchError, JobFailed, NodeFailed, failure_of
 from ..job import FunctionJob
 from ..protocol import worker
+from ..protocol.frames import take_frames
 from ..protocol.payload import welcome
-from .worker_providers import FROM_OUTSIDE, Tail, death, taken
+from ..protocol.results import EXTERNAL_SIGNALS, worker_failure
+from .worker_providers import LogTail
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator, Coroutine
 
     from ...allocation.agent_handle import AgentHandle, RemoteProcess
     from ...allocation.allocation import Allocation
     from ...allocation.call_folder import CallFolder
-    from .job_workers import JobWorkerProvider
+    from ..protocol.worker import Frame, Header
 
 log = logging.getLogger(__name__)
 
-FIRST = "first"
-"""The worker that each agent starts by itself."""
+FIRST_WORKER_ID = "first"
+"""Process id of the worker that each agent starts by itself."""
+
+_ELEMENT_QUERY_INTERVAL_S = 5.0
+"""Seconds between two queries of an array element whose agent is silent."""
+
+_DISCONNECT_POLL_INTERVAL_S = 0.1
+_DISCONNECT_POLLS = 20
+"""How often the agent of a killed worker is looked at, before its job counts as alive."""
+
+
+class WorkerOwner(Protocol):
+    """What started a worker and is told when it has ended: its provider."""
+
+    margin: float
+
+    def start_task(self, work: Coroutine[object, object, None]) -> None:
+        """Run some work in the background, until the provider is closed."""
+
+    def worker_ended(self, handle: AgentWorkerHandle) -> None:
+        """Replace the worker, or release its agent."""
+
+    async def end_of(self, allocation: Allocation, element: str) -> BatchError | None:
+        """Return why a job or array element ended, None if the scheduler does not know."""
 
 
 class AgentWorkerHandle:
-    """Speak with a worker through the agent of its job."""
+    """Connection to a worker through the agent of its job."""
 
     def __init__(
         self,
-        crew: JobWorkerProvider,
+        owner: WorkerOwner,
         allocation: Allocation,
         agent: AgentHandle,
         *,
         is_first: bool = False,
     ) -> None:
-        self._crew, self._allocation, self.agent = crew, allocation, agent
+        self._owner, self.allocation, self.agent = owner, allocation, agent
         self.element = allocation.element_of(agent)
         self.name = f"{self.element} on {agent.host}"
         self._call = allocation.call
@@ -50,80 +74,80 @@ class AgentWorkerHandle:
         self.job.element, self.job.started = self.element, True
         self._is_first = is_first
         self._process: RemoteProcess | None = None
-        self._errors = Tail()
-        self._warned = self._finished = self._greeted = False
+        self._errors = LogTail()
+        self._signalled = self._finished = self._has_answered = False
 
     async def start(self) -> None:
-        """Start the worker. Raises BatchError where that is not possible."""
+        """Start the worker. Raises BatchError if that is not possible."""
         if self._is_first:
-            self._process = self.agent.process(FIRST)
+            self._process = self.agent.process(FIRST_WORKER_ID)
         else:
             python = str(self.agent.facts["executable"])
             argv, env = worker_command(python, self._call)
             self._process = self.agent.begin(argv, env=env)
-        self.agent.on_signal = self._signalled
-        self.agent.on_silent = self._silent
-        # A large result lies in the folder, where that is ours, too.
+        self.agent.on_signal = self._on_signal
+        self.agent.on_silent = self._on_silent
+        # A large result is a file in the call folder, if that is also ours.
         await self.send(welcome(str(self._call.folder) if self._call.is_here else None))
 
     @property
     def is_ending(self) -> bool:
         ends, began = self.agent.ends, float(self.agent.facts.get("began", 0))
-        # A short job has some use, too.
-        near = ends is not None and ends - time.time() < min(self._crew.margin, (ends - began) / 2)
-        return near or self._warned or self.agent.over is not None
+        # A job that is shorter than the margin must be of use, too.
+        near = ends is not None and ends - time.time() < min(self._owner.margin, (ends - began) / 2)
+        return near or self._signalled or self.agent.over is not None
 
     async def send(self, data: bytes) -> None:
         if self._process is not None:
             self._process.write(data)
             await self.agent.drained()
 
-    async def answers(self) -> AsyncIterator[tuple[dict[str, Any], bytes]]:
+    async def answers(self) -> AsyncIterator[Frame]:
         buffer = bytearray()
         assert self._process is not None  # noqa: S101  (started before)
         async for stream, data in self._process.output():
             if stream == "stderr":
                 self._errors.add(data)
                 if not self._call.is_here:
-                    self._keep(data)
+                    self._write_log(data)
                 continue
             buffer += data
-            for frame in taken(buffer):
-                self._greet(frame[0])
+            for frame in take_frames(buffer):
+                self._note_answer(frame[0])
                 yield frame
-        self._crew.left(self)
+        self._owner.worker_ended(self)
 
-    def _keep(self, printed: bytes) -> None:
-        """Write down what a worker prints whose log would lie elsewhere."""
+    def _write_log(self, printed: bytes) -> None:
+        """Append what a worker prints to a log here, if its own is on another machine."""
         if self.job:
             self.job.log_name = f"output-{self.agent.id}"
             append(str(self.job.log_file), printed)
 
-    def _greet(self, header: Mapping[str, Any]) -> None:
-        self._greeted = True
+    def _note_answer(self, header: Header) -> None:
+        self._has_answered = True
         if header.get("log") and self.job:
             self.job.log_name = header["log"]
 
-    async def ending(self) -> BaseException:
+    async def exit_reason(self) -> BaseException:
         assert self._process is not None  # noqa: S101
         try:
             code = await self._process.wait()
         except NodeFailed as error:
             return error
         except BatchError as error:
-            return await self._verdict(error)
-        died = death(self.name, code, self.log_tail())
-        from_outside = code in FROM_OUTSIDE or self._warned
+            return await self._ask_scheduler(error)
+        failure = worker_failure(self.name, code, self.log_tail())
+        job_is_ending = code in EXTERNAL_SIGNALS or self._signalled
         if code == -signal.SIGKILL:
-            from_outside = from_outside or await self._falls_silent()
-        return await self._verdict(died) if from_outside else died
+            job_is_ending = job_is_ending or await self._agent_disconnects()
+        return await self._ask_scheduler(failure) if job_is_ending else failure
 
-    async def _falls_silent(self) -> bool:
-        """Say whether the job ends, too, or only its worker was killed."""
-        for _ in range(20):
+    async def _agent_disconnects(self) -> bool:
+        """Return whether the whole job ends, and not only its worker was killed."""
+        for _ in range(_DISCONNECT_POLLS):
             if not self.agent.online.is_set():
                 return True
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(_DISCONNECT_POLL_INTERVAL_S)
         return False
 
     def finish(self) -> None:
@@ -131,9 +155,9 @@ class AgentWorkerHandle:
         if self._process is not None:
             self._process.close_stdin()
 
-    async def leave(self) -> None:
+    async def detach(self) -> None:
         self.finish()
-        self.dismiss()
+        self.release_agent()
         await self.agent.done()
 
     def log_tail(self) -> str:
@@ -141,31 +165,31 @@ class AgentWorkerHandle:
         return "\n".join(filter(None, (printed, self._errors.text)))
 
     @property
-    def may_go_on(self) -> bool:
-        """Whether the job can have another worker in the place of this one."""
-        alive = self._greeted and self.agent.online.is_set()
+    def can_be_replaced(self) -> bool:
+        """Whether the job can run another worker in the place of this one."""
+        alive = self._has_answered and self.agent.online.is_set()
         return alive and not self._finished and not self.is_ending
 
-    def dismiss(self) -> None:
-        """Let the agent go."""
+    def release_agent(self) -> None:
+        """Order the agent, and so its job, to end when its worker has."""
         if self.agent.over is None:
             self.agent.finish()
 
-    def _signalled(self, number: int) -> None:
-        self._warned = True
+    def _on_signal(self, number: int) -> None:
+        self._signalled = True
         log.info("%s got signal %d; it takes no more calls", self.name, number)
 
-    def _silent(self) -> None:
-        """Find out what became of the job, called when its agent says goodbye or is cut off."""
+    def _on_silent(self) -> None:
+        """Check the job; called when its agent says goodbye or is disconnected."""
         if self._finished:
             return
-        self._allocation.suspect()
-        if self.element != self._allocation.job_id:
-            self._crew.spawn(self._inquire())
+        self.allocation.suspect()
+        if self.element != self.allocation.job_id:
+            self._owner.start_task(self._watch_element())
 
-    async def _inquire(self) -> None:
-        """Watch one element of an array while its agent is silent: the others may live on."""
-        watch = self._allocation.client.watch(self.element, 5.0)
+    async def _watch_element(self) -> None:
+        """Watch one array element while its agent is silent: other elements may still run."""
+        watch = self.allocation.client.watch(self.element, _ELEMENT_QUERY_INTERVAL_S)
         try:
             while not self.agent.online.is_set():
                 status = await watch.change(watch.status)
@@ -176,9 +200,9 @@ class AgentWorkerHandle:
         finally:
             watch.close()
 
-    async def _verdict(self, error: BatchError) -> BaseException:
-        """Return what the scheduler says of this job, or else what is known without it."""
-        found = await self._crew.end_of(self._allocation, self.element)
+    async def _ask_scheduler(self, error: BatchError) -> BaseException:
+        """Return why the job ended by its scheduler, or `error` if that knows nothing better."""
+        found = await self._owner.end_of(self.allocation, self.element)
         if found is None or type(found) in (BatchError, JobFailed):
             return error
         if isinstance(found, JobFailed):
@@ -187,6 +211,6 @@ class AgentWorkerHandle:
 
 
 def worker_command(python: str, call: CallFolder) -> tuple[list[str], dict[str, str]]:
-    """Return the command of a worker, and what it needs in its environment."""
+    """Return the command of a worker, and its environment variables."""
     log = {worker.LOG: str(call.folder / "output-")} if call.is_here else {}
     return [python, str(call.seen_as / "worker.py")], log

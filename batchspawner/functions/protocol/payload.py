@@ -1,8 +1,8 @@
-"""Make calls of functions travel: by reference and in JSON where possible, else pickled.
+"""Calls in the form in which they are sent: by reference and as JSON if possible, else pickled.
 
-A function that the other side can import travels as its name, one that was made by `slurmify` in
-a script as the script's file and its name. All others (lambdas, closures, what a notebook or
-``__main__`` defines) are pickled by value, for which cloudpickle has to be installed.
+A function that the other side can import is sent as its name, one that `slurmify` has made in a
+script as the script's file and its name. All others (lambdas, closures, what a notebook or
+``__main__`` defines) are pickled by value, which needs cloudpickle.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ _INSTALLED = ("stdlib", "platstdlib", "purelib", "platlib")
 
 
 class CannotTravel(BatchError, TypeError):
-    """Report a function, an argument or a result that cannot be sent to another process."""
+    """Function, argument or result that cannot be sent to another process."""
 
 
 @dataclass(frozen=True)
-class Function:
-    """Hold a function as it travels."""
+class PackedFunction:
+    """Function in the form in which it is sent."""
 
     key: str
     form: str
@@ -49,9 +49,9 @@ class Function:
 
 @dataclass(frozen=True)
 class PackedCall:
-    """Hold a call of a function as it travels."""
+    """Call in the form in which it is sent."""
 
-    function: Function
+    function: PackedFunction
     form: str
     data: bytes
 
@@ -62,22 +62,23 @@ class PackedCall:
 
 def make_call(
     function: Callable[..., Any],
-    args: tuple[Any, ...],
-    kwargs: dict[str, Any],
+    args: tuple[object, ...],
+    kwargs: dict[str, object],
     *,
     by_value: bool = False,
 ) -> PackedCall:
-    """Pack a call. Raises CannotTravel, which names what of it cannot.
+    """Pack a call. Raises CannotTravel, which names the part that cannot be sent.
 
-    With `by_value` nothing is said of our files: only what is installed travels as a name.
+    With `by_value` the other side does not have our files: only installed functions are sent by
+    name.
     """
     if by_value:
-        function = _released(function)
+        function = _detached(function)
     return PackedCall(pack_function(function), *_pack_arguments(function, args, kwargs))
 
 
-def _released(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a function that does not travel as a name where only our files have it."""
+def _detached(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a function that is sent by value if it is defined in a file of ours."""
     plain = inspect.unwrap(function) if hasattr(function, "entry_point") else function
     module = inspect.getmodule(plain)
     file = getattr(module, "__file__", None)
@@ -93,7 +94,7 @@ def _released(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def welcome(spool: str | None = None) -> bytes:
-    """Return the frame that tells a worker where its caller is at home."""
+    """Return the frame with the import path, folder and program name of this process."""
     return worker.pack(
         {
             "type": "welcome",
@@ -105,8 +106,8 @@ def welcome(spool: str | None = None) -> bytes:
     )
 
 
-def pack_function(function: Callable[..., Any]) -> Function:
-    """Return a function as it travels. Raises CannotTravel."""
+def pack_function(function: Callable[..., Any]) -> PackedFunction:
+    """Return a function in the form in which it is sent. Raises CannotTravel."""
     name = getattr(function, "__qualname__", None) or repr(function)
     reference = _reference(function)
     if reference:
@@ -114,11 +115,11 @@ def pack_function(function: Callable[..., Any]) -> Function:
         form = "json"
     else:
         form, data = "pickle", _pickled(function, f"the function {name}")
-    return Function(hashlib.sha256(data).hexdigest()[:16], form, data, name)
+    return PackedFunction(hashlib.sha256(data).hexdigest()[:16], form, data, name)
 
 
 def _reference(function: Callable[..., Any]) -> dict[str, str] | None:
-    """Return where a function can be found again, or None for one that has to be pickled."""
+    """Return how a function can be found again, or None for one that has to be pickled."""
     name = getattr(function, "__qualname__", "")
     module = getattr(function, "__module__", "") or ""
     if not name or "<" in name:
@@ -133,15 +134,15 @@ def _reference(function: Callable[..., Any]) -> dict[str, str] | None:
     return {"module": module, "name": name, "file": file}
 
 
-def _named(module: str, name: str) -> Any:
-    found: Any = sys.modules.get(module)
+def _named(module: str, name: str) -> object:
+    found: object = sys.modules.get(module)
     for part in name.split("."):
         found = getattr(found, part, None)
     return found
 
 
 def _pack_arguments(
-    function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    function: Callable[..., Any], args: tuple[object, ...], kwargs: dict[str, object]
 ) -> tuple[str, bytes]:
     if worker.is_plain([list(args), kwargs]):
         return "json", json.dumps([args, kwargs]).encode()
@@ -154,9 +155,9 @@ def _pack_arguments(
 
 
 def _labelled(
-    function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> Iterator[tuple[str, Any]]:
-    """Yield each argument with words that name it."""
+    function: Callable[..., Any], args: tuple[object, ...], kwargs: dict[str, object]
+) -> Iterator[tuple[str, object]]:
+    """Yield each argument with a phrase that names it."""
     try:
         names = list(inspect.signature(function).parameters)
     except (TypeError, ValueError):
@@ -169,8 +170,8 @@ def _labelled(
         yield f"argument {name} of {of}", value
 
 
-def _pickled(value: Any, label: str) -> bytes:
-    """Pickle by value. Raises CannotTravel with the label, and with the part that is at fault."""
+def _pickled(value: object, label: str) -> bytes:
+    """Pickle by value. Raises CannotTravel with the label, and with the part at fault."""
     try:
         return _dumps(value)
     except Exception as error:
@@ -182,7 +183,7 @@ def _pickled(value: Any, label: str) -> bytes:
         ) from error
 
 
-def _dumps(value: Any) -> bytes:
+def _dumps(value: object) -> bytes:
     try:
         import cloudpickle
     except ImportError:
@@ -195,13 +196,13 @@ def _dumps(value: Any) -> bytes:
             ) from error
     script = sys.modules.get("__mp_main__")
     if script is not None and script.__name__ == "__mp_main__":
-        # Within a job, what the script defines is by that name in this process only.
+        # In a job, only this process knows the script by that name.
         cloudpickle.register_pickle_by_value(script)
     data: bytes = cloudpickle.dumps(value, protocol=4)
     return data
 
 
-def _culprit(value: Any, where: str = "", depth: int = 4) -> str:
+def _culprit(value: object, where: str = "", depth: int = 4) -> str:
     """Return a phrase for the innermost part of a value that cannot be pickled."""
     for name, part in _parts(value) if depth else ():
         if not _travels(part):
@@ -209,7 +210,7 @@ def _culprit(value: Any, where: str = "", depth: int = 4) -> str:
     return f"{where}, a {type(value).__qualname__}," if where else ""
 
 
-def _travels(value: Any) -> bool:
+def _travels(value: object) -> bool:
     try:
         _dumps(value)
     except Exception:  # noqa: BLE001  (whatever a class does when it is pickled)
@@ -217,7 +218,7 @@ def _travels(value: Any) -> bool:
     return True
 
 
-def _parts(value: Any) -> Iterator[tuple[str, Any]]:
+def _parts(value: object) -> Iterator[tuple[str, object]]:
     if isinstance(value, functools.partial):
         yield from ((f" its argument {n + 1}", one) for n, one in enumerate(value.args))
         value = value.func

@@ -1,11 +1,11 @@
-"""Run calls of Python functions in a process of its own: the part of `functions` inside a job.
+"""Worker: the program inside a job that runs calls of Python functions.
 
 It runs alone, on any Python from 3.8, with the standard library only, in two ways::
 
     worker.py                  calls come on standard input, results go to standard output
     worker.py FOLDER           calls are in FOLDER/calls, results go to the end of FOLDER/results
 
-Both are frames: a header in JSON and any bytes. What the functions print goes to standard error.
+Both are frames: a header in JSON and any bytes. What functions print goes to standard error.
 """
 
 from __future__ import annotations
@@ -27,73 +27,97 @@ from collections import deque
 # The module typing takes longer to import than all that is done here.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from typing import Any, BinaryIO, Optional
+    from collections.abc import Callable, Iterator
+    from typing import Any, BinaryIO, Optional, TypedDict
 
-    Frame = tuple[dict[str, Any], bytes]
+    Header = TypedDict(
+        "Header",
+        {
+            "type": str,
+            "id": int,
+            "ids": list[int],
+            "key": str,
+            "form": str,
+            "file": str,
+            "took": float,
+            "by value": bool,
+            "name": str,
+            "message": str,
+            "text": str,
+            "path": list[str],
+            "folder": str,
+            "program": str,
+            "spool": Optional[str],
+            "python": list[int],
+            "pid": int,
+            "log": str,
+        },
+        total=False,
+    )
+    Frame = tuple[Header, bytes]
 
 HEAD = struct.Struct(">IQ")
-"""How each frame begins: the length of its header, and of its bytes."""
+"""The beginning of each frame: the lengths of its header and of its data."""
 
 IN_JOB = "BATCHSPAWNER_FUNCTIONS_JOB"
-"""The environment variable that says that this process works for a job."""
+"""The environment variable that marks a process inside a job."""
 
 LOG = "BATCHSPAWNER_FUNCTIONS_LOG"
 """The environment variable with the beginning of a log's name; host and process id follow."""
 
-INLINE = 8 << 20
-"""Bytes of a result that travel in a frame; a longer one lies in a file of the job's folder."""
+MAX_INLINE_BYTES = 8 << 20
+"""Bytes of a result that is sent in a frame; a longer one is a file in the job's folder."""
 
 loading = False
-"""Whether a script is being loaded, which is not the time to do anything."""
+"""Whether a script is being loaded, which must not start any work."""
 
-_PLAIN = (str, bool, float, type(None))
-_MANY = 1000
+_PLAIN_TYPES = (str, bool, float, type(None))
+_MAX_JSON_VALUES = 1000
 
 
-def pack(header: dict[str, Any], data: bytes = b"") -> bytes:
+def pack(header: Header, data: bytes = b"") -> bytes:
     """Return a frame."""
     head = json.dumps(header).encode()
     return HEAD.pack(len(head), len(data)) + head + data
 
 
 def frames(stream: BinaryIO) -> Iterator[Frame]:
-    """Yield all whole frames of a stream; a frame that breaks off in the middle ends it."""
+    """Yield all complete frames of a stream; an incomplete one ends the iteration."""
     while True:
         start = stream.read(HEAD.size)
         if len(start) < HEAD.size:
             return
-        head, size = HEAD.unpack(start)
+        lengths: tuple[int, int] = HEAD.unpack(start)
+        head, size = lengths
         header, data = stream.read(head), stream.read(size)
         if len(header) < head or len(data) < size:
             return
         yield json.loads(header), data
 
 
-def is_plain(value: Any) -> bool:
-    """Say whether JSON brings a value over as it is; long ones are left to pickle."""
+def is_plain(value: object) -> bool:
+    """Return whether a value survives JSON unchanged; False for long ones, left to pickle."""
     waiting, seen = [value], 0
     while waiting:
         one, seen = waiting.pop(), seen + 1
-        kind = type(one)
-        if kind is list:
+        if type(one) is list:
             waiting.extend(one)
-        elif kind is dict:
+        elif type(one) is dict:
             if any(type(key) is not str for key in one):
                 return False
             waiting.extend(one.values())
-        elif kind is int:
+        elif type(one) is int:
             if one.bit_length() > 64:
                 return False
-        elif kind not in _PLAIN:
+        elif type(one) not in _PLAIN_TYPES:
             return False
-        if seen + len(waiting) > _MANY:
+        if seen + len(waiting) > _MAX_JSON_VALUES:
             return False
     return True
 
 
-def dump(value: Any) -> tuple[str, bytes]:
-    """Return a value's form, ``json`` or ``pickle``, and its bytes."""
+def dump(value: object) -> tuple[str, bytes]:
+    """Return the form of a value, ``json`` or ``pickle``, and its bytes in that form."""
     if is_plain(value):
         return "json", json.dumps(value).encode()
     try:
@@ -109,23 +133,24 @@ def dump(value: Any) -> tuple[str, bytes]:
 
 
 def load(form: str, data: bytes) -> Any:
-    """Return the value of which `dump` made these bytes."""
+    """Return the value that `dump` has turned into these bytes."""
     return json.loads(data) if form == "json" else pickle.loads(data)
 
 
-def find(reference: dict[str, str]) -> Any:
+def find(reference: dict[str, str]) -> Callable[..., object]:
     """Return a function by its module and name; one of a script is found by the script's file."""
     name = reference["module"]
     module = script(reference["file"]) if reference.get("file") else importlib.import_module(name)
-    found = module
+    found: Any = module
     for part in reference["name"].split("."):
         found = getattr(found, part)
-    # A decorator of the library stands for the function that it decorates.
-    return getattr(found, "run_locally", found)
+    # `slurmify` replaces a function by an object that can also distribute it.
+    function: Callable[..., object] = getattr(found, "run_locally", found)
+    return function
 
 
 def script(file: str) -> types.ModuleType:
-    """Load a script but not what it does only as a program, as multiprocessing does."""
+    """Load a script without running its main part, as multiprocessing does."""
     global loading
     module = sys.modules.get("__mp_main__")
     if module is None or module.__file__ != file:
@@ -143,57 +168,59 @@ def script(file: str) -> types.ModuleType:
 
 
 class Worker:
-    """Perform calls one after the other."""
+    """What performs calls, one after the other."""
 
     def __init__(self) -> None:
-        self.functions: dict[str, Any] = {}
+        self.functions: dict[str, Callable[..., object]] = {}
         self.broken: dict[str, BaseException] = {}
         self.pickled: set[str] = set()
         self.spool: Optional[str] = None
 
-    def handle(self, header: dict[str, Any], data: bytes) -> Optional[Frame]:
-        """Do what a frame asks for, and return the frame that answers it, if there is one."""
+    def handle(self, header: Header, data: bytes) -> Optional[Frame]:
+        """Process a frame, and return the frame that answers it, if there is one."""
         if header["type"] == "call":
             return self.perform(header, data)
         if header["type"] == "function":
-            self.learn(header, data)
+            self.define(header, data)
         elif header["type"] == "welcome":
-            self.settle(header)
+            self.set_up(header)
         return None
 
-    def settle(self, header: dict[str, Any]) -> None:
-        """Make this process as much like the caller's as is good for its functions."""
+    def set_up(self, header: Header) -> None:
+        """Take over the caller's import path, folder and program name."""
         sys.path.extend(path for path in header["path"] if path not in sys.path)
         self.spool = header.get("spool")
         if os.path.isdir(header["folder"]):
             os.chdir(header["folder"])
         sys.argv = [header["program"]]
 
-    def learn(self, header: dict[str, Any], data: bytes) -> None:
-        """Keep a function for the calls to come; why it cannot be loaded is told to each call."""
+    def define(self, header: Header, data: bytes) -> None:
+        """Load a function for later calls; if that fails, each of its calls raises the reason."""
         key = header["key"]
         if header["form"] == "pickle":
             self.pickled.add(key)
         try:
-            value = load(header["form"], data)
-            self.functions[key] = find(value) if header["form"] == "json" else value
+            is_reference = header["form"] == "json"
+            loaded: Any = load(header["form"], data)
+            self.functions[key] = find(loaded) if is_reference else loaded
         except BaseException as error:
             self.broken[key] = error
 
-    def perform(self, header: dict[str, Any], data: bytes) -> Frame:
+    def perform(self, header: Header, data: bytes) -> Frame:
         """Call a function and return the frame with its result, or with what it raised."""
         begin = time.perf_counter()
-        answer: dict[str, Any] = {"type": "result", "id": header["id"]}
+        answer: Header = {"type": "result", "id": header["id"]}
         try:
             if header["key"] in self.broken:
                 raise self.broken[header["key"]]
-            args, kwargs = load(header["form"], data)
+            arguments: tuple[list[object], dict[str, object]] = load(header["form"], data)
+            args, kwargs = arguments
             value = self.functions[header["key"]](*args, **kwargs)
             answer["form"], result = _dump_result(value)
         except BaseException as error:
             answer["type"] = "error"
             answer.update(_described(error))
-            # What is wrong with such a call may be that this is another Python.
+            # Such a call may have failed because this is another Python.
             by_value = header["form"] == "pickle" or header["key"] in self.pickled
             answer["by value"] = by_value or header["key"] in self.broken
             answer["form"], result = _dump_error(error)
@@ -201,7 +228,7 @@ class Worker:
             sys.stdout.flush()
             sys.stderr.flush()
         answer["took"] = time.perf_counter() - begin
-        if self.spool and len(result) > INLINE:
+        if self.spool and len(result) > MAX_INLINE_BYTES:
             answer["file"] = self._spooled(header["id"], result)
             result = b""
         return answer, result
@@ -215,7 +242,7 @@ class Worker:
         return path
 
 
-def _dump_result(value: Any) -> tuple[str, bytes]:
+def _dump_result(value: object) -> tuple[str, bytes]:
     try:
         return dump(value)
     except Exception as error:
@@ -223,17 +250,17 @@ def _dump_result(value: Any) -> tuple[str, bytes]:
         raise TypeError("the result, a %s, cannot be sent back: %s" % (kind, error)) from error
 
 
-def _described(error: BaseException) -> dict[str, str]:
+def _described(error: BaseException) -> Header:
     import traceback
 
     # The first step of the traceback is in this file.
     steps = error.__traceback__.tb_next if error.__traceback__ else None
-    told = traceback.format_exception(type(error), error, steps)
-    return {"text": "".join(told), "name": type(error).__name__, "message": str(error)}
+    lines = traceback.format_exception(type(error), error, steps)
+    return {"text": "".join(lines), "name": type(error).__name__, "message": str(error)}
 
 
 def _dump_error(error: BaseException) -> tuple[str, bytes]:
-    """Pickle an exception, or tell with the form ``text`` that this one cannot travel."""
+    """Pickle an exception; the form is ``text``, with no bytes, if it cannot be pickled."""
     try:
         data = dump(error)[1]
         pickle.loads(data)
@@ -242,29 +269,28 @@ def _dump_error(error: BaseException) -> tuple[str, bytes]:
     return "pickle", data
 
 
-class Desk:
-    """Hold the frames that have come, so that calls that have not begun can be given back."""
+class FrameQueue:
+    """Frames that have arrived; calls among them that have not begun can be given back."""
 
     def __init__(self, calls: BinaryIO, results: BinaryIO) -> None:
         self._frames: deque[Optional[Frame]] = deque()
-        self._count = threading.Semaphore(0)
+        self._arrived = threading.Condition()
         self._results = results
-        self._lock = threading.Lock()
+        self._sending = threading.Lock()
         threading.Thread(target=self._read, args=(calls,), daemon=True).start()
 
     def __iter__(self) -> Iterator[Frame]:
         while True:
-            self._count.acquire()
-            try:
+            with self._arrived:
+                while not self._frames:
+                    self._arrived.wait()
                 frame = self._frames.popleft()
-            except IndexError:
-                continue  # given back
             if frame is None:
                 return
             yield frame
 
-    def send(self, header: dict[str, Any], data: bytes = b"") -> None:
-        with self._lock:
+    def send(self, header: Header, data: bytes = b"") -> None:
+        with self._sending:
             _send(self._results, pack(header, data))
 
     def _read(self, calls: BinaryIO) -> None:
@@ -272,44 +298,46 @@ class Desk:
             if frame[0]["type"] == "give back":
                 self._give_back()
             else:
-                self._frames.append(frame)
-                self._count.release()
-        self._frames.append(None)
-        self._count.release()
+                self._append(frame)
+        self._append(None)
+
+    def _append(self, frame: Optional[Frame]) -> None:
+        with self._arrived:
+            self._frames.append(frame)
+            self._arrived.notify()
 
     def _give_back(self) -> None:
+        """Remove all calls and send their numbers, the last one first; functions stay."""
         numbers = []
-        while self._frames:
-            try:
+        with self._arrived:
+            for _ in range(len(self._frames)):
                 frame = self._frames.pop()
-            except IndexError:
-                break
-            if frame is None or frame[0]["type"] != "call":
-                self._frames.append(frame)
-                break
-            numbers.append(frame[0]["id"])
+                if frame is not None and frame[0]["type"] == "call":
+                    numbers.append(frame[0]["id"])
+                else:
+                    self._frames.appendleft(frame)
         self.send({"type": "given back", "ids": numbers})
 
 
 def serve() -> None:
     """Perform the calls that come on standard input until it ends."""
-    desk = Desk(os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb", buffering=0))
+    queue = FrameQueue(os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb", buffering=0))
     log = os.environ.pop(LOG, "")
     if log:
         log += "%s-%s" % (os.uname().nodename, os.getpid())
     _redirect(log)
-    # The one thread besides this one only reads: a function may fork.
+    # The only other thread just reads, so a function may fork.
     warnings.filterwarnings("ignore", message=".*multi-threaded, use of fork")
     worker = Worker()
-    desk.send({**_hello(), "log": os.path.basename(log)})
-    for header, data in desk:
+    queue.send({**_hello(), "log": os.path.basename(log)})
+    for header, data in queue:
         answer = worker.handle(header, data)
         if answer is not None:
-            desk.send(*answer)
+            queue.send(*answer)
 
 
 def _redirect(log: str) -> None:
-    """Keep the frames' streams from the functions: they read nothing, and print to the log."""
+    """Separate the functions from the frames: they read nothing, and print to the log."""
     if log:
         file = os.open(log, os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o600)
         os.dup2(file, 2)
@@ -318,11 +346,11 @@ def _redirect(log: str) -> None:
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
     os.close(nothing)
-    # Who follows the log sees each line when it is printed.
+    # Whoever follows the log sees each line when it is printed.
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
 
 
-def _hello() -> dict[str, Any]:
+def _hello() -> Header:
     return {"type": "hello", "python": list(sys.version_info[:3]), "pid": os.getpid()}
 
 
@@ -333,52 +361,52 @@ def _send(stream: BinaryIO, frame: bytes) -> None:
 
 
 def run_folder(folder: str) -> int:
-    """Perform the calls of a folder that have no result yet; return 1 where one has failed.
+    """Perform the calls of a folder that have no result yet; return 1 if one has failed.
 
-    A byte on standard output tells that there is a new result.
+    A byte on standard output announces each new result.
     """
-    bell = os.fdopen(os.dup(1), "wb", buffering=0)
+    announcements = os.fdopen(os.dup(1), "wb", buffering=0)
     _redirect(os.path.join(folder, "output"))
     path = os.path.join(folder, "results")
     done, failed = _results(path)
     worker = Worker()
-    tasks = open(os.path.join(folder, "calls"), "rb")
-    with tasks, open(path, "ab", buffering=0) as results:
+    calls = open(os.path.join(folder, "calls"), "rb")
+    with calls, open(path, "ab", buffering=0) as results:
         _send(results, pack(_hello()))
-        for header, data in frames(tasks):
+        for header, data in frames(calls):
             if header["type"] == "call" and header["id"] in done:
                 continue
             answer = worker.handle(header, data)
             if answer is not None:
                 _send(results, pack(*answer))
                 os.fsync(results.fileno())
-                _ring(bell)
+                _announce(announcements)
                 failed = failed or answer[0]["type"] == "error"
     return int(failed)
 
 
-def _ring(bell: BinaryIO) -> None:
-    # Who cannot hear it finds the result in the end.
+def _announce(announcements: BinaryIO) -> None:
+    # Without a reader, the result is found when the job ends.
     with contextlib.suppress(OSError):
-        bell.write(b".")
+        announcements.write(b".")
 
 
 def _results(path: str) -> tuple[set[int], bool]:
     """Return which calls have a result from an earlier run, and whether one of them failed.
 
-    What a run that was killed left half written is cut off.
+    A frame that an interrupted run has left incomplete is cut off.
     """
     done: set[int] = set()
     failed = False
     flags = os.O_RDWR | os.O_CREAT
     with open(os.open(path, flags, 0o600), "r+b") as results:
-        whole = 0
+        complete = 0
         for header, _ in frames(results):
-            whole = results.tell()
+            complete = results.tell()
             if header["type"] in ("result", "error"):
                 done.add(header["id"])
                 failed = failed or header["type"] == "error"
-        results.truncate(whole)
+        results.truncate(complete)
     return done, failed
 
 
@@ -392,8 +420,8 @@ def main(argv: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    # The folder of this file is no place for the imports of the functions, and this module must
-    # live on when a script takes its place as __main__.
+    # Functions must not import from the folder of this file, and this module must outlive its
+    # name __main__, which a script takes over.
     sys.path[:] = [path for path in sys.path if path != os.path.dirname(os.path.abspath(__file__))]
     sys.modules["batchspawner_worker"] = sys.modules["__main__"]
     sys.exit(main(sys.argv))

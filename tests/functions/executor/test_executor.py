@@ -1,4 +1,4 @@
-"""What `concurrent.futures` promises of every executor, and what ours promises besides."""
+"""What `concurrent.futures` promises of every executor, and what ours promises in addition."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from batchspawner.errors import JobFailed, JobOutOfMemory
 from batchspawner.functions import CannotTravel, Executor, RemoteError
 from batchspawner.jobs import JobState
 from tests.functions import tasks
+from tests.functions.tasks import SECONDS
 
 
 @pytest.fixture(scope="module", params=["processes", "local"])
@@ -26,8 +27,8 @@ def executor(request, queue):
 
 
 @pytest.fixture
-def lonely():
-    """An executor of one worker."""
+def single():
+    """An executor with one worker."""
     with Executor("processes", workers=1) as one:
         yield one
 
@@ -37,15 +38,15 @@ class Thing:
 
 
 def test_a_call_returns_its_value(executor):
-    assert executor.submit(pow, 2, 8).result(20) == 256
+    assert executor.submit(pow, 2, 8).result(SECONDS) == 256
 
 
 def test_keywords_reach_the_function(executor):
-    assert executor.submit(dict, self=1, fn=2).result(20) == {"self": 1, "fn": 2}
+    assert executor.submit(dict, self=1, fn=2).result(SECONDS) == {"self": 1, "fn": 2}
 
 
 def test_calls_can_be_mapped_in_order(executor):
-    values = executor.map(tasks.sleep_and_return, [0.1, 0.0], "ab", timeout=20)
+    values = executor.map(tasks.sleep_and_return, [0.1, 0.0], "ab", timeout=SECONDS)
     assert list(values) == ["a", "b"]
 
 
@@ -75,16 +76,16 @@ def test_there_must_be_workers(number):
         Executor("processes", workers=number)
 
 
-def test_a_call_that_waits_can_be_cancelled(lonely, tmp_path):
+def test_a_call_that_waits_can_be_cancelled(single, tmp_path):
     begun, go = tmp_path / "begun", tmp_path / "go"
-    first = lonely.submit(tasks.touch_and_wait, str(begun), str(go))
-    second = lonely.submit(pow, 2, 2)
+    first = single.submit(tasks.touch_and_wait, str(begun), str(go))
+    second = single.submit(pow, 2, 2)
     tasks.wait_for_file(begun)
     assert (first.running(), first.cancel(), second.cancel()) == (True, False, True)
     go.touch()
     with pytest.raises(concurrent.futures.CancelledError):
-        second.result(20)
-    assert first.result(20) == str(go)
+        second.result(SECONDS)
+    assert first.result(SECONDS) == str(go)
 
 
 def test_callbacks_run_and_may_submit(executor):
@@ -96,25 +97,27 @@ def test_callbacks_run_and_may_submit(executor):
         seen.set()
 
     executor.submit(pow, 2, 3).add_done_callback(submit_another)
-    assert seen.wait(20)
-    assert submitted[0].result(20) == 64
+    assert seen.wait(SECONDS)
+    assert submitted[0].result(SECONDS) == 64
 
 
 def test_futures_can_be_waited_for(executor, tmp_path):
     go = tmp_path / "go"
     slow = executor.submit(tasks.wait_for_file, str(go))
     quick, bad = executor.submit(pow, 2, 2), executor.submit(tasks.fail, "no")
-    done, _ = concurrent.futures.wait([slow, quick], 20, return_when=FIRST_COMPLETED)
+    done, _ = concurrent.futures.wait([slow, quick], SECONDS, return_when=FIRST_COMPLETED)
     assert done == {quick}
-    done, _ = concurrent.futures.wait([slow, bad], 20, return_when=FIRST_EXCEPTION)
+    done, _ = concurrent.futures.wait([slow, bad], SECONDS, return_when=FIRST_EXCEPTION)
     assert done == {bad}
     go.touch()
-    assert concurrent.futures.wait([slow, quick, bad], 20, return_when=ALL_COMPLETED)[1] == set()
+    assert (
+        concurrent.futures.wait([slow, quick, bad], SECONDS, return_when=ALL_COMPLETED)[1] == set()
+    )
 
 
 def test_as_completed_yields_every_future_once(executor):
     futures = {executor.submit(pow, n, 2) for n in range(20)}
-    completed = list(concurrent.futures.as_completed(futures, 20))
+    completed = list(concurrent.futures.as_completed(futures, SECONDS))
     assert (set(completed), len(completed)) == (futures, 20)
 
 
@@ -122,39 +125,39 @@ async def test_a_future_can_be_awaited(executor):
     assert await executor.submit(pow, 3, 3) == 27
 
 
-def test_an_argument_is_not_kept_alive_by_its_call(executor):
+def test_a_call_does_not_keep_its_argument_alive(executor):
     thing = Thing()
     gone = threading.Event()
     weakref.finalize(thing, gone.set)
     future = executor.submit(id, thing)
     del thing
-    future.result(20)
+    future.result(SECONDS)
     gc.collect()
-    assert gone.wait(20)
+    assert gone.wait(SECONDS)
 
 
 def test_the_remote_traceback_is_the_cause_of_an_exception(executor):
-    error = executor.submit(tasks.fail, "no luck").exception(20)
+    error = executor.submit(tasks.fail, "no luck").exception(SECONDS)
     assert (type(error), str(error)) == (ValueError, "no luck")
     assert "raise ValueError(text)\nValueError: no luck" in str(error.__cause__)
 
 
-def test_an_exception_that_cannot_travel_is_told_in_words(executor):
-    error = executor.submit(tasks.fail_stubbornly).exception(20)
+def test_an_exception_that_cannot_be_sent_is_described_in_words(executor):
+    error = executor.submit(tasks.fail_stubbornly).exception(SECONDS)
     assert (type(error), str(error)) == (RemoteError, "Stubborn: cannot")
     assert "fail_stubbornly" in str(error.__cause__)
 
 
-def test_a_result_that_cannot_travel_is_an_error_of_its_call_only(executor):
-    error = executor.submit(tasks.unpicklable).exception(20)
+def test_a_result_that_cannot_be_sent_is_an_error_of_its_call_only(executor):
+    error = executor.submit(tasks.unpicklable).exception(SECONDS)
     assert (type(error), str(error)) == (
         TypeError,
         "the result, a generator, cannot be sent back: cannot pickle 'generator' object",
     )
-    assert executor.submit(pow, 2, 2).result(20) == 4
+    assert executor.submit(pow, 2, 2).result(SECONDS) == 4
 
 
-def test_lambdas_and_closures_travel(executor):
+def test_lambdas_and_closures_can_be_sent(executor):
     factor = 7
     assert list(executor.map(lambda n: n * factor, range(4))) == [0, 7, 14, 21]
 
@@ -165,14 +168,16 @@ def test_classes_of_main_come_back_as_themselves():
         "class Point:\n    x = 3\n"
         "def make(): return Point()\n"
         "with Executor('processes', workers=1) as one:\n"
-        "    point = one.submit(make).result(20)\n"
+        "    point = one.submit(make).result(120)\n"
         "print(isinstance(point, Point), point.x)\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=SECONDS
+    )
     assert (done.stdout, done.stderr) == ("True 3\n", "")
 
 
-def test_what_cannot_travel_is_named_before_anything_is_submitted(executor):
+def test_what_cannot_be_sent_is_named_before_anything_is_submitted(executor):
     lock = threading.Lock()
     with pytest.raises(CannotTravel, match=r"2 \(value\) of sleep_and_return: \['a'\], a lock"):
         executor.submit(tasks.sleep_and_return, 0, {"a": lock})
@@ -183,8 +188,8 @@ def test_what_cannot_travel_is_named_before_anything_is_submitted(executor):
 def test_a_call_whose_process_dies_fails_and_the_others_do_not(executor):
     dead = executor.submit(tasks.die, int(signal.SIGSEGV))
     others = [executor.submit(tasks.square, n) for n in range(10)]
-    assert [other.result(20) for other in others] == [n * n for n in range(10)]
-    error = dead.exception(20)
+    assert [other.result(SECONDS) for other in others] == [n * n for n in range(10)]
+    error = dead.exception(SECONDS)
     assert (type(error), error.status.state, error.status.signal) == (
         JobFailed,
         JobState.FAILED,
@@ -193,19 +198,19 @@ def test_a_call_whose_process_dies_fails_and_the_others_do_not(executor):
 
 
 def test_a_process_that_the_kernel_kills_was_out_of_memory(executor):
-    error = executor.submit(tasks.die, int(signal.SIGKILL)).exception(20)
+    error = executor.submit(tasks.die, int(signal.SIGKILL)).exception(SECONDS)
     assert type(error) is JobOutOfMemory
     assert "most likely for its memory" in str(error)
 
 
 def test_futures_are_taken_as_arguments(executor):
     first = executor.submit(tasks.sleep_and_return, 0.05, 2)
-    assert executor.submit(pow, first, 5).result(20) == 32
+    assert executor.submit(pow, first, 5).result(SECONDS) == 32
 
 
 def test_a_call_whose_argument_failed_fails_with_the_same_exception(executor):
     first = executor.submit(tasks.fail, "no luck")
-    error = executor.submit(pow, first, 5).exception(20)
+    error = executor.submit(pow, first, 5).exception(SECONDS)
     assert (type(error), str(error)) == (ValueError, "no luck")
 
 
@@ -214,11 +219,11 @@ def test_calls_are_spread_over_all_workers(tmp_path):
         begun, go = tmp_path / "begun", tmp_path / "go"
         first = one.submit(tasks.touch_and_wait, str(begun), str(go))
         tasks.wait_for_file(begun)
-        one.submit(go.touch).result(20)
-        assert first.result(20) == str(go)
+        one.submit(go.touch).result(SECONDS)
+        assert first.result(SECONDS) == str(go)
 
 
-def test_each_worker_does_so_many_calls_as_it_may():
+def test_a_worker_is_replaced_after_its_number_of_calls():
     with Executor("processes", workers=1, calls_each=2) as one:
         pids = list(one.map(tasks.process_id, range(6)))
     assert [pids.count(pid) for pid in dict.fromkeys(pids)] == [2, 2, 2]
@@ -232,13 +237,13 @@ def test_short_calls_do_not_stay_behind_a_long_one(executor, tmp_path):
     list(executor.map(tasks.square, range(500)))  # both workers take many at a time now
     go = tmp_path / "go"
     slow = executor.submit(tasks.wait_for_file, str(go))
-    assert list(executor.map(tasks.square, range(500), timeout=20))[-1] == 499**2
+    assert list(executor.map(tasks.square, range(500), timeout=SECONDS))[-1] == 499**2
     assert not slow.done()
     go.touch()
 
 
 def test_python_values_come_back_as_they_are(executor):
     values = [(1, 2), {3, 4}, {"a": [None, True, 1.5]}, b"x", 2**100, float("inf"), {1: "a"}]
-    assert [executor.submit(tasks.sleep_and_return, 0, value).result(20) for value in values] == (
-        values
-    )
+    assert [
+        executor.submit(tasks.sleep_and_return, 0, value).result(SECONDS) for value in values
+    ] == (values)

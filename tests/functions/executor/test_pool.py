@@ -1,26 +1,37 @@
-"""A pool of workers whose jobs end in ways that no test can wait for, with workers made up."""
+"""A pool with fake workers, whose jobs end in ways that no test can wait for."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
+from collections import deque
 
 import pytest
 
-from batchspawner.errors import BatchError, JobCancelled, JobPreempted, NodeFailed, SubmitError
+from batchspawner.concurrency import within
+from batchspawner.errors import (
+    BatchError,
+    JobCancelled,
+    JobLost,
+    JobPreempted,
+    NodeFailed,
+    SubmitError,
+)
 from batchspawner.functions.executor import pool as pools
 from batchspawner.functions.executor.pool import Pool
 from batchspawner.functions.executor.tasks import Task
-from batchspawner.functions.executor.worker_providers import WorkerProvider, taken
+from batchspawner.functions.executor.worker_providers import WorkerProvider
 from batchspawner.functions.futures import JobFuture
+from batchspawner.functions.protocol.frames import take_frames
 from batchspawner.functions.protocol.payload import make_call
 from batchspawner.jobs import JobInfo, JobState
 
-SECONDS = 10
+SECONDS = 60
 
 
-class MadeUpHand:
-    """Answer each call with its first argument, or end in the middle of it."""
+class FakeHandle:
+    """Handle of a worker that answers each call, or ends in the middle of it."""
 
     job = None
     is_ending = False
@@ -30,7 +41,7 @@ class MadeUpHand:
         self.frames = asyncio.Queue()
 
     async def send(self, data):
-        for header, payload in taken(bytearray(data)):
+        for header, payload in take_frames(bytearray(data)):
             self.frames.put_nowait((header, payload))
 
     async def answers(self):
@@ -43,76 +54,76 @@ class MadeUpHand:
                 return
             yield {"type": "result", "id": header["id"], "form": "json", "took": 0.0}, b'"done"'
 
-    async def ending(self):
+    async def exit_reason(self):
         return self.end
 
     def finish(self):
         self.frames.put_nowait(None)
 
 
-class MadeUpCrew(WorkerProvider):
-    """Bring workers that end as they are told, one after the other; the rest are good."""
+class FakeProvider(WorkerProvider):
+    """Provider of workers that end with given errors, one after the other; later ones are good."""
 
     def __init__(self, *ends):
         self.ends = list(ends)
-        self.brought = 0
+        self.started = 0
 
-    async def recruit(self, count):
+    async def request_workers(self, count):
         for _ in range(count):
-            self.brought += 1
-            self.on_hand(MadeUpHand(str(self.brought), self.ends.pop(0) if self.ends else None))
+            self.started += 1
+            self.on_worker(FakeHandle(str(self.started), self.ends.pop(0) if self.ends else None))
 
 
-class SlowCrew(MadeUpCrew):
-    """Bring one worker of however many were asked for, and count how often it is dismissed."""
+class SlowProvider(FakeProvider):
+    """Provider that starts one of the requested workers, and counts how often it is closed."""
 
-    dismissed = 0
+    times_closed = 0
 
-    async def recruit(self, count):
-        await super().recruit(min(count, 1))
+    async def request_workers(self, count):
+        await super().request_workers(min(count, 1))
 
-    async def dismiss(self):
-        self.dismissed += 1
+    async def close(self):
+        self.times_closed += 1
 
 
-class TiredCrew(MadeUpCrew):
-    """Bring workers that are about to end."""
+class TiredProvider(FakeProvider):
+    """Provider of workers that are about to end."""
 
-    async def recruit(self, count):
-        self.brought += count
+    async def request_workers(self, count):
+        self.started += count
         for number in range(count):
-            hand = MadeUpHand(f"worker {self.brought - number}", None)
-            hand.is_ending = True
-            self.on_hand(hand)
+            handle = FakeHandle(f"worker {self.started - number}", None)
+            handle.is_ending = True
+            self.on_worker(handle)
 
 
 class BlackHole(WorkerProvider):
-    """Bring one worker that is at a call until the last, and others that die at once."""
+    """Provider of one worker that is at a call until the end, and others that die at once."""
 
     def __init__(self):
-        self.brought = 0
-        self.good = MadeUpHand("good", None)
+        self.started = 0
+        self.good = FakeHandle("good", None)
 
-    async def recruit(self, count):
+    async def request_workers(self, count):
         for _ in range(count):
-            self.brought += 1
-            self.on_hand(self.good if self.brought == 1 else DeadHand(str(self.brought), None))
+            self.started += 1
+            self.on_worker(self.good if self.started == 1 else DeadHandle(str(self.started), None))
 
-    async def dismiss(self):
+    async def close(self):
         pass
 
 
-class DeadHand(MadeUpHand):
+class DeadHandle(FakeHandle):
     async def answers(self):
         for frame in ():
             yield frame
 
-    async def ending(self):
+    async def exit_reason(self):
         return BatchError("it cannot start")
 
 
-class NoCrew(WorkerProvider):
-    async def recruit(self, count):
+class RefusingProvider(WorkerProvider):
+    async def request_workers(self, count):
         raise SubmitError("The queue is closed.")
 
 
@@ -120,9 +131,9 @@ def ended(kind, state):
     return kind(JobInfo("17", state))
 
 
-async def outcome(crew, calls=1, size=1, **settings):
-    """Return what comes of calls."""
-    pool = Pool(crew, size, **settings)
+async def outcome(provider, calls=1, size=1, **settings):
+    """Run calls; return the value or the kind of the exception of each."""
+    pool = Pool(provider, size, **settings)
     futures = [JobFuture() for _ in range(calls)]
     pool.add([Task(one, make_call(pow, (2, 3), {})) for one in futures])
     pool.close()
@@ -139,43 +150,47 @@ async def outcome(crew, calls=1, size=1, **settings):
 
 @pytest.mark.parametrize(
     "end",
-    [ended(NodeFailed, JobState.NODE_FAIL), ended(JobPreempted, JobState.PREEMPTED)],
-    ids=str,
+    [
+        ended(NodeFailed, JobState.NODE_FAIL),
+        ended(JobPreempted, JobState.PREEMPTED),
+        JobLost("17"),
+    ],
+    ids=["node failed", "preempted", "lost"],
 )
-async def test_a_call_is_repeated_when_its_node_fails_or_its_job_is_preempted(end):
-    crew = MadeUpCrew(end, end)
-    assert (await outcome(crew, retries=2), crew.brought) == (["done"], 3)
+async def test_a_call_is_repeated_whose_node_fails_or_whose_job_is_preempted_or_lost(end):
+    provider = FakeProvider(end, end)
+    assert (await outcome(provider, retries=2), provider.started) == (["done"], 3)
 
 
 async def test_a_call_is_repeated_only_so_often():
-    crew = MadeUpCrew(*[ended(NodeFailed, JobState.NODE_FAIL)] * 3)
-    assert (await outcome(crew, retries=2), crew.brought) == ([NodeFailed], 3)
+    provider = FakeProvider(*[ended(NodeFailed, JobState.NODE_FAIL)] * 3)
+    assert (await outcome(provider, retries=2), provider.started) == ([NodeFailed], 3)
 
 
 async def test_a_call_whose_job_was_cancelled_is_not_repeated_but_those_behind_it_are():
-    crew = MadeUpCrew(ended(JobCancelled, JobState.CANCELLED))
-    assert await outcome(crew, calls=3) == [JobCancelled, "done", "done"]
+    provider = FakeProvider(ended(JobCancelled, JobState.CANCELLED))
+    assert await outcome(provider, calls=3) == [JobCancelled, "done", "done"]
 
 
-async def test_calls_fail_with_the_reason_why_no_worker_comes():
-    assert await outcome(NoCrew(), calls=2) == [SubmitError, SubmitError]
+async def test_calls_fail_with_the_reason_why_no_worker_starts():
+    assert await outcome(RefusingProvider(), calls=2) == [SubmitError, SubmitError]
 
 
-async def test_workers_who_do_not_come_are_not_waited_for_when_all_is_done(monkeypatch):
-    monkeypatch.setattr(pools, "_LATE", 0.05)
-    crew = SlowCrew()
-    assert (await outcome(crew, calls=3, size=3), crew.dismissed) == (["done"] * 3, 1)
+async def test_workers_that_do_not_start_are_not_awaited_when_all_calls_are_done(monkeypatch):
+    monkeypatch.setattr(pools, "_LATE_WORKER_TIMEOUT_S", 0.05)
+    provider = SlowProvider()
+    assert (await outcome(provider, calls=3, size=3), provider.times_closed) == (["done"] * 3, 1)
 
 
-async def test_workers_that_come_for_nothing_are_not_asked_for_again_and_again():
-    crew = TiredCrew()
-    assert (await outcome(crew, calls=2), crew.brought) == ([BatchError] * 2, 3)
+async def test_workers_that_end_without_a_call_are_not_requested_again_and_again():
+    provider = TiredProvider()
+    assert (await outcome(provider, calls=2), provider.started) == ([BatchError] * 2, 3)
 
 
-async def test_nodes_on_which_no_worker_starts_do_not_swallow_jobs_without_end(caplog):
-    crew = BlackHole()
+async def test_nodes_on_which_no_worker_starts_do_not_get_jobs_without_end(caplog):
+    provider = BlackHole()
     held = asyncio.Event()
-    answers = crew.good.answers
+    answers = provider.good.answers
 
     async def slowly():
         async for frame in answers():
@@ -183,39 +198,165 @@ async def test_nodes_on_which_no_worker_starts_do_not_swallow_jobs_without_end(c
                 await held.wait()
             yield frame
 
-    crew.good.answers = slowly
-    done = asyncio.ensure_future(outcome(crew, calls=9, size=3))
+    provider.good.answers = slowly
+    done = asyncio.ensure_future(outcome(provider, calls=9, size=3))
     until = asyncio.get_running_loop().time() + SECONDS
     while "going on with the 1 that work" not in caplog.text:
         assert asyncio.get_running_loop().time() < until
         await asyncio.sleep(0.01)
     held.set()
-    assert (await done, crew.brought < 9) == (["done"] * 9, True)
+    assert (await done, provider.started < 9) == (["done"] * 9, True)
 
 
-class Patient(MadeUpCrew):
-    """Bring all workers but the first when they are let in."""
+class WaitingProvider(FakeProvider):
+    """Provider that starts all workers but the first only when it is allowed to."""
 
     def __init__(self, *ends):
         super().__init__(*ends)
-        self.gone, self.let_in = asyncio.Event(), asyncio.Event()
+        self.gone, self.allowed = asyncio.Event(), asyncio.Event()
 
-    async def recruit(self, count):
-        if self.brought:
+    async def request_workers(self, count):
+        if self.started:
             self.gone.set()
-            await self.let_in.wait()
-        await super().recruit(count)
+            await self.allowed.wait()
+        await super().request_workers(count)
 
 
 async def test_a_call_that_is_to_be_repeated_is_not_cancelled_with_those_that_wait():
-    crew = Patient(ended(NodeFailed, JobState.NODE_FAIL))
-    pool = Pool(crew, 1)
+    provider = WaitingProvider(ended(NodeFailed, JobState.NODE_FAIL))
+    pool = Pool(provider, 1)
     futures = [JobFuture() for _ in range(3)]
     pool.add([Task(one, make_call(pow, (2, 3), {})) for one in futures])
-    await asyncio.wait_for(crew.gone.wait(), SECONDS)
-    pool.drop()
+    await asyncio.wait_for(provider.gone.wait(), SECONDS)
+    pool.cancel_waiting()
     pool.close()
-    crew.let_in.set()
+    provider.allowed.set()
     await asyncio.wait_for(pool.closed(), SECONDS)
     assert futures[0].result(0) == "done"
     assert [one.cancelled() for one in futures[1:]] == [True, True]
+
+
+class RecordingHandle(FakeHandle):
+    """Handle that records the first argument of each call, and waits or ends at one of them."""
+
+    def __init__(self, name, end=None, *, end_at=None, wait_at=None):
+        super().__init__(name, end)
+        self.seen, self.calls = [], deque()
+        self.end_at, self.wait_at = end_at, wait_at
+        self.waits, self.held = asyncio.Event(), None
+
+    async def send(self, data):
+        for header, payload in take_frames(bytearray(data)):
+            if header["type"] == "give back":
+                # As a worker does: the last one first.
+                ids = [number for number, _ in reversed(self.calls)]
+                self.calls.clear()
+                self.frames.put_nowait(({"type": "given back", "ids": ids}, b""))
+            elif header["type"] == "call":
+                self.calls.append((header["id"], json.loads(payload)[0][0]))
+        if self.held is None:
+            self.do_calls()
+
+    def do_calls(self):
+        while self.calls:
+            number, argument = self.calls.popleft()
+            self.seen.append(argument)
+            if argument == self.end_at:
+                self.finish()
+                return
+            answer = {"type": "result", "id": number, "form": "json", "took": 0.0}, b"0"
+            if argument == self.wait_at:
+                self.waits.set()
+                self.held = answer
+                return
+            self.frames.put_nowait(answer)
+
+    def go_on(self):
+        self.frames.put_nowait(self.held)
+
+    async def answers(self):
+        yield {"type": "hello", "python": [0, 0, 0]}, b""
+        while (frame := await self.frames.get()) is not None:
+            yield frame
+
+
+class GivenProvider(WorkerProvider):
+    """Provider of given workers, each of which starts when it is requested and allowed to."""
+
+    def __init__(self, *handles):
+        self.left = list(handles)
+        self.allowed = {one: asyncio.Event() for one in handles}
+
+    async def request_workers(self, count):
+        for _ in range(count):
+            handle = self.left.pop(0)
+            await self.allowed[handle].wait()
+            self.on_worker(handle)
+
+    def allow(self, handle):
+        self.allowed[handle].set()
+
+
+def numbered(numbers):
+    return [Task(JobFuture(), make_call(pow, (number, 2), {})) for number in numbers]
+
+
+def results(tasks):
+    return [asyncio.wrap_future(one.future) for one in tasks]
+
+
+async def finish(pool):
+    pool.close()
+    await within(SECONDS, pool.closed())
+
+
+async def test_the_calls_of_a_dead_worker_are_repeated_in_their_order():
+    first = RecordingHandle("first", ended(NodeFailed, JobState.NODE_FAIL), end_at=3)
+    second = RecordingHandle("second")
+    provider = GivenProvider(first, second)
+    pool = Pool(provider, 1)
+    provider.allow(first), provider.allow(second)
+    tasks = numbered(range(20))
+    pool.add(tasks)
+    await finish(pool)
+    assert (first.seen, second.seen) == ([0, 1, 2, 3], list(range(3, 20)))
+    assert [one.tries for one in tasks] == [0, 0, 0, 1, *[0] * 16]
+
+
+async def test_calls_behind_a_long_one_go_to_another_worker_in_their_order():
+    stuck, other = RecordingHandle("stuck", wait_at=9), RecordingHandle("other")
+    provider = GivenProvider(stuck, other)
+    pool = Pool(provider, 2)
+    provider.allow(stuck)
+    tasks = numbered(range(60))
+    pool.add(tasks)
+    await within(SECONDS, stuck.waits.wait())
+    provider.allow(other)
+    await asyncio.wait(results(tasks[:9] + tasks[10:]), timeout=SECONDS)
+    first = other.seen[0]
+    assert first > 11
+    assert (stuck.seen, other.seen) == (
+        list(range(10)),
+        [*range(first, 60), *range(10, first)],
+    )
+    stuck.go_on()
+    await finish(pool)
+
+
+async def test_calls_are_left_for_workers_that_are_about_to_be_requested():
+    stuck, other = RecordingHandle("stuck", wait_at=100), RecordingHandle("other")
+    provider = GivenProvider(stuck, other)
+    pool = Pool(provider, 2)
+    provider.allow(stuck), provider.allow(other)
+    tasks = numbered([100, 101, 102])
+    for first in numbered(range(4)):  # it takes several calls at a time now
+        pool.add([first])
+        await asyncio.wait(results([first]), timeout=SECONDS)
+    last = numbered([4])
+    # They come at the moment at which the worker asks for more.
+    last[0].future.add_done_callback(lambda _: pool.add(tasks))
+    pool.add(last)
+    await asyncio.wait(results(tasks[1:]), timeout=SECONDS)
+    assert (stuck.seen[5:], sorted(other.seen)) == ([100], [101, 102])
+    stuck.go_on()
+    await finish(pool)

@@ -1,4 +1,4 @@
-"""How executors end: when they are told to, and with the program."""
+"""The end of executors: by a shutdown, and with the program."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import pytest
 
 from batchspawner.functions import Executor
 from tests.functions import tasks
+from tests.functions.tasks import SECONDS
 
 
 def test_nothing_can_be_submitted_after_the_shutdown():
@@ -33,7 +34,7 @@ def test_a_shutdown_that_does_not_wait_still_sees_all_calls_done():
     one = Executor("processes", workers=1)
     futures = [one.submit(tasks.sleep_and_return, 0.05, n) for n in range(3)]
     one.shutdown(wait=False)
-    assert [future.result(20) for future in futures] == [0, 1, 2]
+    assert [future.result(SECONDS) for future in futures] == [0, 1, 2]
 
 
 def test_a_shutdown_can_cancel_what_has_not_begun(tmp_path):
@@ -45,7 +46,7 @@ def test_a_shutdown_can_cancel_what_has_not_begun(tmp_path):
     one.shutdown(wait=False, cancel_futures=True)
     go.touch()
     one.shutdown()
-    assert first.result(20) == str(go)
+    assert first.result(SECONDS) == str(go)
     assert [other.cancelled() for other in others] == [True] * 5
 
 
@@ -102,7 +103,9 @@ def test_a_program_that_ends_waits_for_its_calls(program, moment):
         "future.add_done_callback(lambda one: print(one.result()))\n"
         f"time.sleep({moment})\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=SECONDS
+    )
     assert (done.returncode, done.stdout, done.stderr) == (0, "apple\n", "")
 
 
@@ -111,18 +114,18 @@ def test_a_process_that_is_forked_has_executors_of_its_own_and_ends():
         "import multiprocessing\n"
         "from batchspawner.functions import Executor\n"
         "one = Executor('processes', workers=1)\n"
-        "one.submit(pow, 2, 3).result(20)\n"
+        "one.submit(pow, 2, 3).result(120)\n"
         "def act():\n"
         "    with Executor('processes', workers=1) as mine:\n"
-        "        print(mine.submit(pow, 2, 4).result(20))\n"
+        "        print(mine.submit(pow, 2, 4).result(120))\n"
         "child = multiprocessing.get_context('fork').Process(target=act)\n"
         "child.start()\n"
-        "child.join(10)\n"
+        "child.join(60)\n"
         "print(child.exitcode)\n"
         "child.kill()\n"
     )
     argv = [sys.executable, "-W", "ignore", "-c", code]
-    done = subprocess.run(argv, capture_output=True, text=True, timeout=30)
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=SECONDS)
     assert done.stdout.split() == ["16", "0"]
 
 
@@ -131,10 +134,12 @@ def test_nothing_can_be_submitted_when_the_program_has_ended():
         "import atexit\n"
         "from batchspawner.functions import Executor\n"
         "one = Executor('processes', workers=1)\n"
-        "one.submit(id, 42).result(20)\n"
+        "one.submit(id, 42).result(120)\n"
         "atexit.register(lambda: one.submit(id, None))\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=SECONDS
+    )
     assert "RuntimeError: cannot schedule new futures after shutdown" in done.stderr
 
 
@@ -145,7 +150,7 @@ def test_an_executor_that_is_forgotten_does_its_calls_and_ends_its_workers():
     future = one.submit(tasks.process_id)
     del one
     gc.collect()
-    pid = future.result(20)
+    pid = future.result(SECONDS)
     tasks.wait_for(lambda: not psutil.pid_exists(pid))
 
 
@@ -165,6 +170,6 @@ def test_an_interrupt_cancels_what_has_not_begun_and_waits_for_nothing(last, tmp
     with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as one:
         tasks.wait_for_file(begun)
         one.send_signal(signal.SIGINT)
-        out, errors = one.communicate(timeout=10)
+        out, errors = one.communicate(timeout=SECONDS / 2)
     go.touch()
     assert (out, errors.splitlines()[-1]) == ("True\nTrue\n", "KeyboardInterrupt")
