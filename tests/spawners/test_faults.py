@@ -43,7 +43,7 @@ async def test_five_hundred_starts_at_once_are_submitted_eight_at_a_time_and_all
 
     cluster.handle, cluster.delay, peaks = counted, 0.01, []
     starting = asyncio.ensure_future(start_all(spawners, cluster))
-    await until(lambda: spawners[-1].story)
+    await until(lambda: spawners[-1].job.progress)
     assert spawners[-1].backend.describe() == (
         0,
         "Submitting the job to Fake; 491 other submits come first",

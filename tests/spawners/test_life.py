@@ -209,7 +209,9 @@ async def test_stopping_while_the_submit_runs_cancels_the_job_that_comes_of_it(s
 
 
 async def test_a_cancel_without_an_answer_is_repeated(spawner, cluster, monkeypatch):
-    monkeypatch.setattr("batchspawner.spawners.backends.cancel._PAUSES", (0.2, 5.0))
+    monkeypatch.setattr(
+        "batchspawner.spawners.backends.scheduler_backend._CANCEL_INTERVALS_S", (0.2, 5.0)
+    )
     await serve(spawner, cluster)
     cluster.down = True
     stopping = asyncio.ensure_future(spawner.stop())
@@ -254,7 +256,7 @@ async def test_a_restarted_hub_finds_a_job_whose_id_was_never_stored(spawner, cl
 async def test_a_restarted_hub_finds_it_also_when_the_scheduler_answers_later(
     spawner, cluster, monkeypatch, caplog
 ):
-    monkeypatch.setattr("batchspawner.spawners.backends.submission._PAUSE", 0.05)
+    monkeypatch.setattr("batchspawner.spawners.backends.submission._SEARCH_INTERVAL_S", 0.05)
     task = await begin(spawner)
     task.cancel()
     spawner.orm_spawner.state = {"job_tag": spawner.job_tag}
@@ -273,7 +275,9 @@ async def test_a_restarted_hub_finds_it_also_when_the_scheduler_answers_later(
 
 
 async def test_a_restarted_hub_takes_no_silence_for_an_end(spawner, cluster, monkeypatch):
-    monkeypatch.setattr("batchspawner.spawners.backends.scheduler_backend._FIRST_ANSWER", 0.1)
+    monkeypatch.setattr(
+        "batchspawner.spawners.backends.scheduler_backend._FIRST_ANSWER_TIMEOUT_S", 0.1
+    )
     await serve(spawner, cluster)
     cluster.down = True
     assert await restored(FakeSpawner, spawner.orm_spawner).poll() is None

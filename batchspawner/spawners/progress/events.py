@@ -1,31 +1,46 @@
-"""Tell the user who waits for a server how far it has come."""
+"""The events of a start, which JupyterHub shows to the user who waits for it."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
-from .log import news, tell
+from ..hub.jupyterhub import JobSpawner
+from .log import append, new_events
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Sequence
 
-_LOOK = 0.5
-"""Seconds between two looks at what the spawner knows."""
+_POLL_INTERVAL_S = 0.5
 
 
-async def progress_events(spawner: Any) -> AsyncIterator[dict[str, Any]]:
-    """Yield what was told of this start so far, and then each piece of news.
+class DescribesStart(Protocol):
+    """Backend that can describe how far a start has come."""
+
+    async def update_estimate(self) -> None: ...
+
+    def describe(self) -> tuple[int, str]: ...
+
+
+class StartingSpawner(JobSpawner, Protocol):
+    """Spawner whose backend can describe its start."""
+
+    @property
+    def backend(self) -> DescribesStart: ...
+
+
+async def progress_events(spawner: StartingSpawner) -> AsyncIterator[dict[str, Any]]:
+    """Yield what was told of this start so far, and then everything new.
 
     It depends on nothing but the spawner's state, so that every tab shows the same.
     """
-    seen: list[Any] = []
+    seen: Sequence[tuple[int, str]] = []
     while True:
-        await spawner.backend.look_around()
+        await spawner.backend.update_estimate()
         percent, message = spawner.backend.describe()
-        tell(spawner, percent, f"{spawner.claim_alarm} {message}".lstrip())
-        story = spawner.story
-        for event in news(seen, story):
+        append(spawner, percent, f"{spawner.job.alarm} {message}".lstrip())
+        progress = spawner.job.progress
+        for event in new_events(seen, progress):
             yield event
-        seen = story
-        await asyncio.sleep(_LOOK)
+        seen = progress
+        await asyncio.sleep(_POLL_INTERVAL_S)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ...errors import OptionsError
 from ...units import seconds
@@ -34,13 +34,23 @@ def runtime_seconds(scheduler: str, text: str) -> int | None:
         return None
 
 
-def limit_of(spawner: Any) -> int | None:
+class LimitedSpawner(Protocol):
+    """Spawner whose jobs have a time limit."""
+
+    chosen: dict[str, Any] | None
+    req_runtime: str
+    scheduler_name: str
+
+    def chosen_variables(self) -> dict[str, Any]: ...
+
+
+def limit_of(spawner: LimitedSpawner) -> int | None:
     """Return for how many seconds the server's job may run, None where there is no limit."""
     chosen = spawner.chosen_variables().get("runtime") if spawner.chosen is not None else None
     return runtime_seconds(spawner.scheduler_name, str(chosen or spawner.req_runtime))
 
 
-def time_variables(spawner: Any) -> dict[str, str]:
+def time_variables(spawner: LimitedSpawner) -> dict[str, str]:
     """Return the variable that tells a job its limit, in minutes.
 
     The extension jupyterlab-server-timer reads it, beside JOB_START_TIME, which

@@ -196,7 +196,7 @@ async def test_queries_in_vain_are_counted_by_kind(spawner, cluster, monkeypatch
 async def test_the_age_of_the_last_answer_grows_also_where_there_never_was_one(
     spawner, cluster, monkeypatch
 ):
-    monkeypatch.setattr(scheduler_backend, "_FIRST_ANSWER", 0.1)
+    monkeypatch.setattr(scheduler_backend, "_FIRST_ANSWER_TIMEOUT_S", 0.1)
     cluster.down = True
     spawner.job_id = "7"
     assert await spawner.poll() is None

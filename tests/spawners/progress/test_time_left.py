@@ -121,12 +121,12 @@ async def test_the_home_page_tells_the_end_of_each_server(spawner):
     outer = SimpleNamespace(ready=False, active=False)
     user = SimpleNamespace(name=spawner.user.name, spawners={"": outer, "lab": outer, "x": outer})
     why = "ended: the time that it had asked for was over"
-    assert list(pages.endings(user)) == [
+    assert list(pages.past_ends(user)) == [
         f"Your server {why} (job 1).",
         f"Your server lab {why} (job 2).",
     ]
     user.spawners["lab"] = SimpleNamespace(ready=True, active=True)
-    assert list(pages.endings(user)) == [f"Your server {why} (job 1)."]
+    assert list(pages.past_ends(user)) == [f"Your server {why} (job 1)."]
     for one in (spawner, lab):
         past_ends.forget_end(one)
 
@@ -135,7 +135,7 @@ async def test_endings_of_yesterday_are_no_news(spawner, monkeypatch):
     past_ends.note_end(spawner, JobInfo("1", JobState.TIMEOUT))
     now = time.time()
     monkeypatch.setattr(time, "time", lambda: now + 2 * 86400)
-    assert past_ends.ending_of(spawner.user.name, "") == ""
+    assert past_ends.past_end_of(spawner.user.name, "") == ""
     past_ends.forget_end(spawner)
 
 

@@ -22,7 +22,7 @@ ME, OTHER = "a" * 64, "b" * 64
 
 @pytest.fixture(autouse=True)
 def _hurried(monkeypatch):
-    monkeypatch.setattr(exchange_module, "_PATIENCE", 0.2)
+    monkeypatch.setattr(exchange_module, "_SCHEDULER_TIMEOUT_S", 0.2)
 
 
 @pytest.fixture
@@ -92,7 +92,7 @@ async def test_what_a_claim_hands_out_does_not_show_itself(running, cluster):
 async def test_a_job_whose_answer_was_lost_gets_it_again(running, cluster):
     first = await exchange(running, application(cluster))
     assert await exchange(running, application(cluster)) == first
-    assert running.claim_alarm == ""
+    assert running.job.alarm == ""
 
 
 async def test_a_second_claim_is_refused_and_an_alarm(running, cluster, caplog):
@@ -101,7 +101,7 @@ async def test_a_second_claim_is_refused_and_an_alarm(running, cluster, caplog):
     assert (status, text) == (403, "this code was used already; the use is logged as an alarm")
     assert stored_state(running)["reported_port"] == 4321
     alarm = "ALARM: the claim code of job 1 was used a second time"
-    assert running.claim_alarm.startswith(alarm)
+    assert running.job.alarm.startswith(alarm)
     assert [r.levelname for r in caplog.records if alarm in r.getMessage()] == ["ERROR"]
     assert await asyncio.wait_for(says(running.progress(), alarm), 5)
     await asyncio.sleep(0.05)

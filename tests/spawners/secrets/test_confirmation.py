@@ -77,4 +77,4 @@ async def test_a_hub_that_does_not_need_it_does_not_ask_for_it(spawner):
     spawner.confirm_server = False
     assert "BATCHSPAWNER_CONFIRM" not in spawner.get_env()
     spawner.receive_report(4321, confirms=True)
-    assert spawner.unconfirmed_port == 0
+    assert spawner.job.unconfirmed_port == 0

@@ -1,18 +1,53 @@
-"""Let a job report to the Hub where its server listens: ``POST /hub/api/batchspawner``."""
+"""The handler by which a job reports where its server listens: ``POST /hub/api/batchspawner``."""
 
 from __future__ import annotations
 
 import json
 import re
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from jupyterhub import orm
 from jupyterhub.apihandlers import APIHandler, default_handlers
 from tornado import web
 
+from .hub.jupyterhub import innermost, log_name
+from .secrets.claim import Application, server_of
+from .secrets.exchange import ClaimRefused, exchange, promote
+from .server_job import ServerJob
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from logging import Logger
+    from typing import Protocol
+
+    from tornado.httputil import HTTPServerRequest
+
+    from .hub.jupyterhub import HubSpawner, HubUser
+    from .secrets.exchange import ClaimingSpawner
+
+    class _Token(Protocol):
+        """Token of JupyterHub's API that a request carries."""
+
+        user: object
+        scopes: list[str]
+
+    class APIHandler:  # type: ignore[no-redef]
+        """JupyterHub's base of handlers, as far as it is used here."""
+
+        db: Any
+        log: Logger
+        request: HTTPServerRequest
+        users: Mapping[object, HubUser]
+
+        def finish(self, text: str) -> None: ...
+        def get_auth_token(self) -> str | None: ...
+        def get_token(self) -> _Token | None: ...
+        def set_status(self, status: int) -> None: ...
+
+
 _PATH = r"/api/batchspawner"
-_LONGEST_BODY = 10_000
+_MAX_BODY_BYTES = 10_000
 _CLAIMANT = re.compile(r"[A-Za-z0-9_-]{16,128}")
 _CODE = re.compile(r"[A-Za-z0-9_-]{43}\.claim-[0-9]{1,18}")
 _JOB_ID = re.compile(r"[\x21-\x7e]{0,200}")
@@ -20,7 +55,7 @@ _JOB_ID = re.compile(r"[\x21-\x7e]{0,200}")
 
 @dataclass(frozen=True)
 class Report:
-    """Hold the checked body of a report; nothing else of it is looked at."""
+    """Checked body of a report; nothing else in the body is looked at."""
 
     port: int
     host: str = ""
@@ -32,7 +67,7 @@ class Report:
 
 
 class BatchSpawnerAPIHandler(APIHandler):
-    """Take the report of the job whose server's token, or claim code, the request carries.
+    """Handler of the report of a job, which carries the token or the claim code of its server.
 
     The body is ``{"port": 1..65535}``, and ``"host"`` where the spawner allows that. With a claim
     code there is also ``"claim"``, a random word of the process that asks, ``"job_id"``, and
@@ -42,7 +77,7 @@ class BatchSpawnerAPIHandler(APIHandler):
     """
 
     async def post(self) -> None:
-        """Take note of a server's port, and answer as all releases have."""
+        """Record a server's port, and answer as all releases have."""
         code, report = self.get_auth_token() or "", _checked(self.request.body)
         # A code that an older wrapper has made the token is used when somebody claims with it.
         is_token = self.get_token() is not None and not report.claimant
@@ -51,24 +86,19 @@ class BatchSpawnerAPIHandler(APIHandler):
             await self._claim(claimed, code, report)
             return
         spawner = self._server_of_token()
+        ours = _with_job(spawner)
         if report.listening:
-            self._confirm(spawner, report)
-        elif hasattr(spawner, "receive_report"):
-            spawner.receive_report(report.port, report.host, confirms=report.confirms)
+            if ours is not None:
+                ours.receive_confirmation(report.port)
+        elif ours is not None:
+            ours.receive_report(report.port, report.host, confirms=report.confirms)
         else:
             # A spawner of another package that uses our wrapper.
             spawner.port = report.port
         self._done(spawner, report)
 
-    def _confirm(self, spawner: Any, report: Report) -> None:
-        if hasattr(spawner, "receive_confirmation"):
-            spawner.receive_confirmation(report.port)
-
-    async def _claim(self, spawner: Any, code: str, report: Report) -> None:
+    async def _claim(self, spawner: ClaimingSpawner, code: str, report: Report) -> None:
         """Exchange a code for the secrets of its server."""
-        from ..secrets.claim import Application
-        from ..secrets.exchange import ClaimRefused, exchange, promote
-
         application = Application(
             code,
             report.port,
@@ -86,22 +116,22 @@ class BatchSpawnerAPIHandler(APIHandler):
             else:
                 await promote(spawner, application)
         except ClaimRefused as refusal:
-            self.log.warning("%s: claim refused: %s", spawner._log_name, refusal)
+            self.log.warning("%s: claim refused: %s", spawner.log_name, refusal)
             raise web.HTTPError(refusal.status, str(refusal)) from None
         self._done(spawner, report, environment)
 
     def _done(
-        self, spawner: Any, report: Report, environment: dict[str, str] | None = None
+        self, spawner: HubSpawner, report: Report, environment: Mapping[str, str] | None = None
     ) -> None:
         said = "listens on" if report.listening else "reports"
-        self.log.info("%s %s port %s", spawner._log_name, said, report.port)
-        answer: dict[str, Any] = {"message": "BatchSpawner data configured"}
+        self.log.info("%s %s port %s", log_name(spawner), said, report.port)
+        answer: dict[str, object] = {"message": "BatchSpawner data configured"}
         if environment is not None:
             answer["environment"] = environment
         self.set_status(201)
         self.finish(json.dumps(answer))
 
-    def _server_of_token(self) -> Any:
+    def _server_of_token(self) -> HubSpawner:
         """Return the spawner of the server whose own token came with the request."""
         token = self.get_token()
         if token is None or token.user is None:
@@ -114,68 +144,67 @@ class BatchSpawnerAPIHandler(APIHandler):
                 return innermost(spawner)
         raise web.HTTPError(403, "this token belongs to no server that is starting or running")
 
-    def _server_of_code(self, code: str) -> Any | None:
-        """Return the spawner whose code it says it is, None for what is no code."""
-        from ..secrets.claim import server_of
-
+    def _server_of_code(self, code: str) -> ClaimingSpawner | None:
+        """Return the spawner that a claim code names, None for what is no code."""
         number = server_of(code)
         if number is None:
             return None
         row = self.db.get(orm.Spawner, number)
         if row is None or row.server is None:
             raise web.HTTPError(403, "this code belongs to no server that is starting or running")
-        spawner = innermost(self.users[row.user].spawners[row.name])
-        if not hasattr(spawner, "job_claim"):
+        spawner = _with_job(innermost(self.users[row.user].spawners[row.name]))
+        if spawner is None:
             raise web.HTTPError(403, "this code belongs to no server that has codes")
         return spawner
 
 
-def _peer(request: Any) -> str:
+def _with_job(spawner: HubSpawner) -> ClaimingSpawner | None:
+    """Return the spawner if it is one of this library, None for one of another package."""
+    ours = isinstance(getattr(spawner, "job", None), ServerJob)
+    return cast("ClaimingSpawner", spawner) if ours else None
+
+
+def _peer(request: HTTPServerRequest) -> str:
     """Return from which address a request comes, whatever its headers say.
 
     JupyterHub has tornado believe `X-Forwarded-For`, which anybody can send.
     """
-    address = request.connection.context.address
+    context = getattr(request.connection, "context", None)
+    address: object = getattr(context, "address", None)
     return str(address[0]) if isinstance(address, tuple) else ""
 
 
-def innermost(spawner: Any) -> Any:
-    """Return the spawner that started the job, inside whatever wraps it."""
-    while getattr(spawner, "child_spawner", None) is not None:
-        spawner = spawner.child_spawner
-    return spawner
-
-
 def _checked(data: bytes) -> Report:
-    """Return what a report says. Raises HTTPError 400 for what is none."""
-    if len(data) > _LONGEST_BODY:
+    """Return what a report says. Raises HTTPError 400 if it is not a report."""
+    if len(data) > _MAX_BODY_BYTES:
         raise web.HTTPError(413, "a report has only a few words")
     try:
-        body = json.loads(data)
+        body: object = json.loads(data)
     except (ValueError, RecursionError):
         body = None
-    body = body if isinstance(body, dict) else {}
-    port, host, claimant, following, job_id = (
-        body.get(name) for name in ("port", "host", "claim", "next", "job_id")
-    )
+    known: dict[str, object] = body if isinstance(body, dict) else {}
+    port, host = known.get("port"), known.get("host")
     if not isinstance(port, int) or isinstance(port, bool) or not 1 <= port <= 65535:
         raise web.HTTPError(400, 'the body must be {"port": N} with N from 1 to 65535')
-    for name, value, form in (
-        ("claim", claimant, _CLAIMANT),
-        ("next", following, _CODE),
-        ("job_id", job_id, _JOB_ID),
-    ):
-        if value is not None and not (isinstance(value, str) and form.fullmatch(value)):
-            raise web.HTTPError(400, f'"{name}" must look like /{form.pattern}/')
     return Report(
         port,
         host if isinstance(host, str) else "",
-        claimant or "",
-        following or "",
-        job_id or "",
-        body.get("confirms") is True,
-        body.get("listening") is True,
+        _word(known, "claim", _CLAIMANT),
+        _word(known, "next", _CODE),
+        _word(known, "job_id", _JOB_ID),
+        known.get("confirms") is True,
+        known.get("listening") is True,
     )
+
+
+def _word(body: Mapping[str, object], name: str, form: re.Pattern[str]) -> str:
+    """Return a word of a report, empty if it is missing. Raises HTTPError 400 for another form."""
+    value = body.get(name)
+    if value is None:
+        return ""
+    if not (isinstance(value, str) and form.fullmatch(value)):
+        raise web.HTTPError(400, f'"{name}" must look like /{form.pattern}/')
+    return value
 
 
 if not any(path == _PATH for path, *_ in default_handlers):
