@@ -1,4 +1,4 @@
-"""Show the job script of a server without starting it."""
+"""Preview of the job script of a server, without starting it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import logging
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from jupyterhub import orm
 from jupyterhub.app import JupyterHub
@@ -15,21 +15,54 @@ from tornado import web
 
 from ..templating import find_template
 from .failures.spawn_failure import SpawnFailure
+from .hub.jupyterhub import HubSpawner, innermost
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from sqlalchemy.engine import Engine
+    from sqlalchemy.orm import Session
+    from traitlets.config import Config
+
+    class HubApp(Protocol):
+        """JupyterHub's application, as far as it is used here."""
+
+        config: Config
+        spawner_class: Callable[..., PreviewedSpawner]
+
+        def load_config_file(self, filename: str) -> None: ...
+
+    class OrmUser(Protocol):
+        """Row of a user in the Hub's database."""
+
+        groups: list[object]
 
 
 class PreviewError(Exception):
-    """Report a server for which there is no job script."""
+    """A server for which there is no job script."""
 
 
 @dataclass(frozen=True)
 class Preview:
-    """Hold a job script, and say which template or trait it comes from."""
+    """A job script, and the template or trait that it comes from."""
 
     script: str
     source: str
+
+
+class PreviewedSpawner(HubSpawner, Protocol):
+    """What the preview uses of a spawner, or of what wraps it."""
+
+    batch_script: str
+    scheduler_name: str
+    template_folders: tuple[str, ...]
+    user_options: dict[str, Any]
+
+    def take_options(self, given: object) -> object: ...
+
+    def script_variables(self) -> dict[str, Any]: ...
+
+    async def _get_batch_script(self, **subvars: Any) -> str: ...
 
 
 async def preview(
@@ -44,7 +77,7 @@ async def preview(
         try:
             if hasattr(spawner, "take_options"):
                 await maybe_future(spawner.take_options(spawner.user_options))
-            child = getattr(spawner, "child_spawner", None) or spawner
+            child = cast("PreviewedSpawner", innermost(spawner))
             if not hasattr(child, "script_variables"):
                 raise PreviewError(f"{type(child).__name__} has no job script")
             script = await child._get_batch_script(**child.script_variables())
@@ -57,7 +90,7 @@ async def preview(
         return Preview(script, _source(child))
 
 
-def _source(child: Any) -> str:
+def _source(child: PreviewedSpawner) -> str:
     if child.batch_script or not child.scheduler_name:
         return f"{type(child).__name__}.batch_script"
     name = f"{child.scheduler_name}.j2"
@@ -65,15 +98,15 @@ def _source(child: Any) -> str:
 
 
 @contextmanager
-def _spawner(config_file: str, name: str, groups: Sequence[str]) -> Iterator[Any]:
-    """Make the configured spawner as the Hub would, with a database in memory behind it."""
+def _spawner(config_file: str, name: str, groups: Sequence[str]) -> Iterator[PreviewedSpawner]:
+    """Yield the configured spawner as the Hub would make it, with a database in memory."""
     logging.getLogger("alembic").setLevel(logging.WARNING)
-    app = JupyterHub(log_level="WARN")
+    app: HubApp = JupyterHub(log_level="WARN")
     app.load_config_file(config_file)
-    db = orm.new_session_factory("sqlite:///:memory:")()
+    db: Session = orm.new_session_factory("sqlite:///:memory:")()
     try:
-        owner = orm.User(name=name, groups=[orm.Group(name=group) for group in groups])
-        row = orm.Spawner(name="", user=owner, server=orm.Server(base_url=f"/user/{name}/"))
+        owner: OrmUser = orm.User(name=name, groups=[orm.Group(name=group) for group in groups])
+        row: object = orm.Spawner(name="", user=owner, server=orm.Server(base_url=f"/user/{name}/"))
         db.add_all([owner, row])
         db.commit()
         url = "http://127.0.0.1:8081/hub/"
@@ -94,4 +127,4 @@ def _spawner(config_file: str, name: str, groups: Sequence[str]) -> Iterator[Any
         )
     finally:
         db.close()
-        db.get_bind().dispose()
+        cast("Engine", db.get_bind()).dispose()

@@ -45,7 +45,7 @@ class BatchSpawnerRegexStates(BatchSpawnerBase):
         if not match:
             self.log.error(
                 "%s: c.%s.state_exechost_re finds no host in %r",
-                self._log_name,
+                self.log_name,
                 type(self).__name__,
                 self.job_status,
             )

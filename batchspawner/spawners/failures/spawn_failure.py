@@ -117,5 +117,5 @@ def failure_of_job(job: ServerJob, status: JobInfo, tail: str, api_url: str) -> 
 
 
 def capital(text: str) -> str:
-    """Return a text with a capital letter at its beginning, as the start of a sentence."""
+    """Return a text with its first character in upper case, as a sentence begins."""
     return text[:1].upper() + text[1:]

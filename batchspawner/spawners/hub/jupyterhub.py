@@ -171,7 +171,7 @@ def hub_spawner(spawner: HubSpawner) -> HubSpawner:
 
 
 async def notify_of_end(spawner: HubSpawner) -> None:
-    """Have JupyterHub ask about a server now, and clean up after it if it has ended."""
+    """Make JupyterHub poll a server now, and clean up after it if it has ended."""
     outer = hub_spawner(spawner)
     if await _settled(outer):
         await outer.poll_and_notify()

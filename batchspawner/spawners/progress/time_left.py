@@ -1,4 +1,4 @@
-"""Know how long a job may run, for those in it and those who look at it."""
+"""Time that a job may still run, for the job itself and for the pages."""
 
 from __future__ import annotations
 

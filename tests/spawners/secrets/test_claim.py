@@ -143,6 +143,33 @@ async def test_a_code_counts_only_while_its_job_runs(spawner, cluster):
     assert "reported_port" not in stored_state(spawner)
 
 
+async def test_a_code_is_worth_nothing_while_its_server_stops(running, cluster):
+    running._stop_pending = True
+    stops = (403, "the server is being stopped")
+    assert await refusal(running, application(cluster)) == stops
+    assert "reported_port" not in stored_state(running)
+    running._stop_pending = False
+    assert (await exchange(running, application(cluster)))["JUPYTERHUB_API_TOKEN"] == TOKEN
+    running._stop_pending = True
+    assert await refusal(running, application(cluster, claimant=OTHER)) == stops
+    assert running.job.alarm == ""
+
+
+async def test_a_server_that_stops_while_its_code_is_checked_gets_nothing(
+    running, cluster, monkeypatch
+):
+    run = running.backend.run
+
+    async def run_and_stop(**how):
+        running._stop_pending = True
+        return await run(**how)
+
+    monkeypatch.setattr(running.backend, "run", run_and_stop)
+    refused = await refusal(running, application(cluster))
+    assert refused == (403, "the server is being stopped")
+    assert "reported_port" not in stored_state(running)
+
+
 async def test_a_code_counts_only_in_its_own_job(running, cluster):
     refused = await refusal(running, application(cluster, job_id="99"))
     assert refused == (403, "the code belongs to another job than 99")
