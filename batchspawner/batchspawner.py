@@ -1,4 +1,4 @@
-"""Offer the spawners under their old import path."""
+"""The spawners under their 1.x import path, and the names that came along with them."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
 """Start JupyterHub users' servers as batch jobs."""
 
 from .base import BatchSpawnerBase
+from .conflicts import warn_of_old_wrapspawner
 from .gridengine import GridengineSpawner
 from .htcondor import CondorSpawner
-from .hub.conflicts import warn_of_old_wrapspawner
 from .local import LocalQueueSpawner
 from .lsf import LsfSpawner
 from .oar import OarSpawner

@@ -20,7 +20,7 @@ from .backends.selection import backend_of
 from .hub.jupyterhub import Spawner, log_name
 from .hub.metrics import counting_failures
 from .hub.state import commit_state
-from .progress.events import progress_events
+from .progress.log import progress_events
 from .progress.time_left import time_variables
 from .secrets.confirmation import CONFIRM
 from .server_job import JobStatus, ServerJob
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
     from .backends.backend import Backend
-    from .hub.jupyterhub import HubUser
 
 _HOST_NAME = re.compile(r"[A-Za-z0-9_.:-]{1,253}")
 
@@ -48,9 +47,9 @@ class BatchSpawnerBase(ChoiceTraits, SecrecyTraits, CommandTraits, RequestTraits
     """
 
     scheduler_name: str = ""
-    """The word for this class's scheduler and its template; empty where a site brings both.
+    """Name of this class's scheduler and of its template; empty if a site brings both.
 
-    Where the scheduler layer does not know it, the commands of the traits below are used.
+    If the scheduler layer does not know it, the commands of the traits below are used.
     """
 
     start_timeout = Integer(
@@ -67,7 +66,7 @@ class BatchSpawnerBase(ChoiceTraits, SecrecyTraits, CommandTraits, RequestTraits
     batchspawner_singleuser_cmd = Unicode(
         "batchspawner-singleuser",
         help="Command that chooses a port on the node, reports it and starts the server. It goes "
-        "before `c.Spawner.cmd`; set the full path where the job does not find it.",
+        "before `c.Spawner.cmd`; set the full path if the job does not find it.",
     ).tag(config=True)
     startup_poll_interval = Float(
         0.5,
@@ -105,7 +104,7 @@ class BatchSpawnerBase(ChoiceTraits, SecrecyTraits, CommandTraits, RequestTraits
     ).tag(config=True)
 
     log: logging.Logger
-    user: HubUser
+    user: Any
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self.job = ServerJob()

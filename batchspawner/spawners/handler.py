@@ -79,7 +79,7 @@ class BatchSpawnerAPIHandler(APIHandler):
     async def post(self) -> None:
         """Record a server's port, and answer as all releases have."""
         code, report = self.get_auth_token() or "", _checked(self.request.body)
-        # A code that an older wrapper has made the token is used when somebody claims with it.
+        # With an older wrapper the code is the token; it may still be claimed with.
         is_token = self.get_token() is not None and not report.claimant
         claimed = None if is_token else self._server_of_code(code)
         if claimed is not None:
@@ -123,8 +123,8 @@ class BatchSpawnerAPIHandler(APIHandler):
     def _done(
         self, spawner: HubSpawner, report: Report, environment: Mapping[str, str] | None = None
     ) -> None:
-        said = "listens on" if report.listening else "reports"
-        self.log.info("%s %s port %s", log_name(spawner), said, report.port)
+        verb = "listens on" if report.listening else "reports"
+        self.log.info("%s %s port %s", log_name(spawner), verb, report.port)
         answer: dict[str, object] = {"message": "BatchSpawner data configured"}
         if environment is not None:
             answer["environment"] = environment

@@ -1,4 +1,4 @@
-"""Preview of the job script of a server, without starting it."""
+"""The job script of a server, without starting it: ``batchspawner templates render``."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import logging
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Protocol
 
 from jupyterhub import orm
 from jupyterhub.app import JupyterHub
@@ -14,32 +14,21 @@ from jupyterhub.utils import maybe_future
 from tornado import web
 
 from ..templating import find_template
+from .base import BatchSpawnerBase
 from .failures.spawn_failure import SpawnFailure
-from .hub.jupyterhub import HubSpawner, innermost
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
-
-    from sqlalchemy.engine import Engine
-    from sqlalchemy.orm import Session
-    from traitlets.config import Config
-
-    class HubApp(Protocol):
-        """JupyterHub's application, as far as it is used here."""
-
-        config: Config
-        spawner_class: Callable[..., PreviewedSpawner]
-
-        def load_config_file(self, filename: str) -> None: ...
-
-    class OrmUser(Protocol):
-        """Row of a user in the Hub's database."""
-
-        groups: list[object]
+    from collections.abc import Iterator, Mapping, Sequence
 
 
 class PreviewError(Exception):
-    """A server for which there is no job script."""
+    """There is no job script; the text says why."""
+
+
+class ConfiguredSpawner(Protocol):
+    """A spawner of any class, as JupyterHub makes it."""
+
+    user_options: dict[str, object]
 
 
 @dataclass(frozen=True)
@@ -50,23 +39,8 @@ class Preview:
     source: str
 
 
-class PreviewedSpawner(HubSpawner, Protocol):
-    """What the preview uses of a spawner, or of what wraps it."""
-
-    batch_script: str
-    scheduler_name: str
-    template_folders: tuple[str, ...]
-    user_options: dict[str, Any]
-
-    def take_options(self, given: object) -> object: ...
-
-    def script_variables(self) -> dict[str, Any]: ...
-
-    async def _get_batch_script(self, **subvars: Any) -> str: ...
-
-
 async def preview(
-    config_file: str, user: str, groups: Sequence[str], options: Mapping[str, Any]
+    config_file: str, user: str, groups: Sequence[str], options: Mapping[str, object]
 ) -> Preview:
     """Return the script for a user's options, as it would be submitted.
 
@@ -77,9 +51,12 @@ async def preview(
         try:
             if hasattr(spawner, "take_options"):
                 await maybe_future(spawner.take_options(spawner.user_options))
-            child = cast("PreviewedSpawner", innermost(spawner))
-            if not hasattr(child, "script_variables"):
+            child: object = getattr(spawner, "child_spawner", None) or spawner
+            if not isinstance(child, BatchSpawnerBase):
                 raise PreviewError(f"{type(child).__name__} has no job script")
+            if child.chosen is None:
+                # As in a start with JupyterHub < 5.3.
+                await child.take_options(child.user_options)
             script = await child._get_batch_script(**child.script_variables())
         except web.HTTPError as error:
             raise PreviewError(error.log_message) from error
@@ -90,7 +67,7 @@ async def preview(
         return Preview(script, _source(child))
 
 
-def _source(child: PreviewedSpawner) -> str:
+def _source(child: BatchSpawnerBase) -> str:
     if child.batch_script or not child.scheduler_name:
         return f"{type(child).__name__}.batch_script"
     name = f"{child.scheduler_name}.j2"
@@ -98,15 +75,15 @@ def _source(child: PreviewedSpawner) -> str:
 
 
 @contextmanager
-def _spawner(config_file: str, name: str, groups: Sequence[str]) -> Iterator[PreviewedSpawner]:
-    """Yield the configured spawner as the Hub would make it, with a database in memory."""
+def _spawner(config_file: str, name: str, groups: Sequence[str]) -> Iterator[ConfiguredSpawner]:
+    """Make the configured spawner as the Hub would, with a database in memory behind it."""
     logging.getLogger("alembic").setLevel(logging.WARNING)
-    app: HubApp = JupyterHub(log_level="WARN")
+    app = JupyterHub(log_level="WARN")
     app.load_config_file(config_file)
-    db: Session = orm.new_session_factory("sqlite:///:memory:")()
+    db = orm.new_session_factory("sqlite:///:memory:")()
     try:
-        owner: OrmUser = orm.User(name=name, groups=[orm.Group(name=group) for group in groups])
-        row: object = orm.Spawner(name="", user=owner, server=orm.Server(base_url=f"/user/{name}/"))
+        owner = orm.User(name=name, groups=[orm.Group(name=group) for group in groups])
+        row = orm.Spawner(name="", user=owner, server=orm.Server(base_url=f"/user/{name}/"))
         db.add_all([owner, row])
         db.commit()
         url = "http://127.0.0.1:8081/hub/"
@@ -127,4 +104,4 @@ def _spawner(config_file: str, name: str, groups: Sequence[str]) -> Iterator[Pre
         )
     finally:
         db.close()
-        cast("Engine", db.get_bind()).dispose()
+        db.get_bind().dispose()

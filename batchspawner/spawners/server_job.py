@@ -94,7 +94,7 @@ class ServerJob:
 
     @property
     def report(self) -> asyncio.Event:
-        """Set when the job has reported where its server listens."""
+        """Event that is set when the job has reported where its server listens."""
         if self._report is None:
             # Not before it is needed: Python 3.9 binds it to the loop that runs then.
             self._report = asyncio.Event()

@@ -177,11 +177,11 @@ class Backend(ABC):
         """Return what is known of a server that has not started in time."""
         spawner, job = self.spawner, self.spawner.job
         _, message = self.describe()
-        said = f"After {spawner.start_timeout} s, the limit of this Hub: {message}."
+        explanation = f"After {spawner.start_timeout} s, the limit of this Hub: {message}."
         if self.status is None or self.status.state.is_waiting:
-            return FailureDetails(TOO_LONG, said, job.id)
+            return FailureDetails(TOO_LONG, explanation, job.id)
         tail = await self.log_tail(_LATE_LOG_TIMEOUT_S)
-        return FailureDetails(SILENT, said, job.id, job.log_path, tail)
+        return FailureDetails(SILENT, explanation, job.id, job.log_path, tail)
 
     def _api_url(self) -> str:
         """Return the address of the Hub as the job has it in its environment."""

@@ -238,11 +238,11 @@ class CommandBackend(Backend):
         await asyncio.wait([report], timeout=self.spawner.startup_poll_interval)
         report.cancel()
 
-    async def _failure(self, said: str, job_id: str, log: JobLog) -> SpawnFailure:
+    async def _failure(self, explanation: str, job_id: str, log: JobLog) -> SpawnFailure:
         """Return the failure of a job about which only its log says more."""
         tail = await read_tail(log, self.owner())
         cause = cause_of(JobInfo(job_id, JobState.FAILED), tail)
-        return SpawnFailure(details=FailureDetails(cause, said, job_id, log.path, tail))
+        return SpawnFailure(details=FailureDetails(cause, explanation, job_id, log.path, tail))
 
     def _command(self, template: str) -> str:
         """Return a command line of the configuration, with `exec_prefix` before it."""

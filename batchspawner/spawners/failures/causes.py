@@ -26,7 +26,7 @@ class Cause:
 REFUSED = Cause(
     "job_refused",
     "The scheduler refused the job.",
-    "Choose other values and start again; what it says above names the one that it does not take.",
+    "Choose other values and start again; the message above names the one that is not accepted.",
 )
 UNSENT = Cause(
     "scheduler_unavailable",

@@ -20,16 +20,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class FailureDetails:
-    """What a user is told of a failure. `said` is what is known of it besides its cause."""
+    """What a user is told of a failure. `explanation` is what is known besides its cause."""
 
     cause: Cause
-    said: str = ""
+    explanation: str = ""
     job_id: str = ""
     log: str = ""
     tail: str = ""
 
     @property
-    def where(self) -> str:
+    def location(self) -> str:
         """Which job it was, and the path of its log."""
         log = f"Its log is {self.log}." if self.log else ""
         return " ".join(
@@ -39,7 +39,7 @@ class FailureDetails:
     @property
     def text(self) -> str:
         """The whole as plain text."""
-        parts = (self.cause.title, _sentence(self.said), self.cause.advice, self.where)
+        parts = (self.cause.title, _sentence(self.explanation), self.cause.advice, self.location)
         text = " ".join(part for part in parts if part)
         return f"{text} It ends with:\n{self.tail}" if self.tail else text
 
@@ -47,9 +47,9 @@ class FailureDetails:
     def html(self) -> str:
         """The whole as HTML; everything that others wrote is escaped."""
         parts = [Markup("<strong>{}</strong>").format(self.cause.title)]
-        parts += [escape(one) for one in (_sentence(self.said), self.cause.advice) if one]
+        parts += [escape(one) for one in (_sentence(self.explanation), self.cause.advice) if one]
         if self.job_id or self.log:
-            parts.append(Markup("<small>{}</small>").format(self.where))
+            parts.append(Markup("<small>{}</small>").format(self.location))
         page = Markup("<br>").join(parts)
         if self.tail:
             page += Markup(
@@ -110,9 +110,9 @@ def failure_of_job(job: ServerJob, status: JobInfo, tail: str, api_url: str) -> 
     """
     ended = "The job ended before it ran" if status.start is None else "The job ended"
     parts = (f"{ended}: {status.describe()}.", exit_meaning(status.exit_code, api_url), job.alarm)
-    said = " ".join(part for part in parts if part)
+    explanation = " ".join(part for part in parts if part)
     return SpawnFailure(
-        details=FailureDetails(cause_of(status, tail), said, job.id, job.log_path, tail)
+        details=FailureDetails(cause_of(status, tail), explanation, job.id, job.log_path, tail)
     )
 
 

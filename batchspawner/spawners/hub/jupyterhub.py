@@ -9,7 +9,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+    from collections.abc import AsyncIterator, Callable, Mapping
     from logging import Logger
 
     from traitlets import Bool, HasTraits, Integer, Unicode
@@ -118,11 +118,11 @@ if TYPE_CHECKING:
         pending: str | None
         ready: bool
         server: ServerAddress
-        user: HubUser
+        user: Any
 
         _log_name: str
         api_token = Unicode()
-        cmd: Sequence[str]
+        cmd: list[str]
         create_certs: Callable[..., Any]
         http_timeout = Integer()
         internal_certs_location = Unicode()

@@ -68,8 +68,8 @@ def describe_request(job_id: str, title: str, asked: Mapping[str, Any]) -> str:
         f"at most {asked.get('runtime')} of time" if asked.get("runtime") else "",
         f"account {asked.get('account')}" if asked.get("account") else "",
     ]
-    said = ", ".join(part for part in requested if part)
-    return f"Job {job_id} is submitted to {title}{': ' if said else ''}{said}"
+    resources = ", ".join(part for part in requested if part)
+    return f"Job {job_id} is submitted to {title}{': ' if resources else ''}{resources}"
 
 
 def describe_start(

@@ -184,10 +184,10 @@ def _alarm(spawner: ClaimingSpawner) -> ClaimRefused:
     return ClaimRefused("this code was used already; the use is logged as an alarm")
 
 
-def _same_job(said: str, job_id: str) -> bool:
+def _same_job(own_id: str, job_id: str) -> bool:
     """Return whether the id that a job finds in its environment is the one of the submit."""
-    mine, known = re.search("[0-9]+", said), re.search("[0-9]+", job_id)
-    return not (mine and known) or mine[0] == known[0]
+    own, known = re.search("[0-9]+", own_id), re.search("[0-9]+", job_id)
+    return not (own and known) or own[0] == known[0]
 
 
 def _host(spawner: ClaimingSpawner, status: JobInfo) -> str:

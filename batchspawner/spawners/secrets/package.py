@@ -111,16 +111,16 @@ class _Packer:
         self._where = scheduler.title if scheduler else type(spawner).__name__
         self._readers = scheduler.environment_readers if scheduler else "unknown people"
         self._carrier = scheduler.carrier if scheduler else Carrier.ENVIRONMENT
-        self._way = spawner.secret_transport
-        if self._way == "file":
+        self._transport = spawner.secret_transport
+        if self._transport == "file":
             self._carrier = Carrier.FILE
         self._id_variable = scheduler.job_id_variable if scheduler else ""
         self._extra = [_ID_VARIABLE] if self._id_variable else []
         if self._carrier is Carrier.FILE:
             self._extra.append(FILE)
-        if self._way == "claim":
+        if self._transport == "claim":
             self._extra.append(NEXT)
-        self._certificates = self._way == "claim" and are_ours(spawner)
+        self._certificates = self._transport == "claim" and are_ours(spawner)
         if self._certificates:
             self._extra.append(CERTIFICATES)
         # What the script or a file brings is not among the variables that the job is to get.
@@ -149,7 +149,7 @@ class _Packer:
 
     def _secrets(self) -> dict[str, str]:
         spawner = self._spawner
-        if self._way == "environment":
+        if self._transport == "environment":
             self._warn("secret_transport is 'environment'", _ALL)
             return {}
         if spawner.orm_spawner is None or not self.environment.get(TOKEN):
@@ -184,54 +184,56 @@ class _Packer:
         environment = {k: v for k, v in self.environment.items() if k not in gone}
         if self._id_variable:
             environment[_ID_VARIABLE] = self._id_variable
-        claim, cargo = None, secrets
-        if self._way == "claim":
+        claim, payload = None, secrets
+        if self._transport == "claim":
             code = new_code(server_number(self._spawner))
-            claim, cargo = Claim.of(code, secrets), {TOKEN: code}
+            claim, payload = Claim.of(code, secrets), {TOKEN: code}
             environment[NEXT] = "{}/{}-next".format(*self._place())
             if self._certificates:
-                cargo[CERTIFICATES] = entry_certificate(self._spawner)
-        loaded = await self._load(script, cargo, environment)
+                payload[CERTIFICATES] = entry_certificate(self._spawner)
+        loaded = await self._load(script, payload, environment)
         if loaded is None:
             # It travels in the environment after all.
             self._elsewhere = ()
             loaded = script = await self._render(secrets)
-            environment.update(cargo)
+            environment.update(payload)
         elif self._carrier is Carrier.ENVIRONMENT:
-            environment.update(cargo)
+            environment.update(payload)
         return Package(loaded, script, PrivateEnvironment(environment), claim)
 
     async def _load(
-        self, script: str, cargo: Mapping[str, str], environment: dict[str, str]
+        self, script: str, payload: Mapping[str, str], environment: dict[str, str]
     ) -> str | None:
-        """Return the script with the cargo as the scheduler's carrier brings it.
+        """Return the script with the payload, as it travels with this scheduler.
 
-        Returns None if it cannot be brought in this way.
+        Returns None if it cannot travel in this way.
         """
         if self._carrier is Carrier.FILE:
-            environment[FILE] = file = await self._write_file(cargo)
+            environment[FILE] = file = await self._write_file(payload)
             if not file:
                 return None
             return self._scheduler.bringing(script, file) if self._scheduler else script
         if self._carrier is Carrier.SCRIPT:
-            changed = with_variables(script, cargo)
+            changed = with_variables(script, payload)
             if changed is None:
                 self._warn("nothing can be set in a job script in this language", _CODE)
             return changed
         return script
 
-    async def _write_file(self, cargo: Mapping[str, str]) -> str:
-        """Write the cargo into a file of the job's owner; return its path, empty if that failed."""
+    async def _write_file(self, payload: Mapping[str, str]) -> str:
+        """Write the payload to a file of the job's owner; return its path, empty if that failed."""
         folder, name = self._place()
         try:
             if self._leave is None:
                 raise BatchError("the configuration's own commands are used")
-            await self._leave(folder, name, json.dumps(dict(cargo)))
+            await self._leave(folder, name, json.dumps(dict(payload)))
         except BatchError as error:
             why = "no private file can be written for the job's owner"
-            if self._way == "file":
-                raise SpawnFailure(f"The job is not submitted: {why}: {_said(error)}.") from error
-            self._warn(why, _CODE, f": {_said(error)}")
+            if self._transport == "file":
+                raise SpawnFailure(
+                    f"The job is not submitted: {why}: {_last_line(error)}."
+                ) from error
+            self._warn(why, _CODE, f": {_last_line(error)}")
             return ""
         return f"{folder}/{name}"
 
@@ -248,7 +250,7 @@ class _Packer:
             self._spawner.log.warning(f"{cls}: {why}{detail}. So {what} {readers}.")
 
 
-def _said(error: BatchError) -> str:
+def _last_line(error: BatchError) -> str:
     """Return an error in one line: the last line of a command that failed."""
     result = error.result if isinstance(error, SchedulerError) else None
     lines = result.text.splitlines() if result else []
