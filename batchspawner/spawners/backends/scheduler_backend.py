@@ -274,7 +274,7 @@ class SchedulerBackend(Backend):
             job.id,
             status.describe(),
         )
-        raise failure_of_job(job, status, await self.log_tail(), self._api_url())
+        raise failure_of_job(job, status, await self.log_tail(), self._api_url)
 
     def owner(self) -> int:
         """Return the id of the user to whom the job belongs."""

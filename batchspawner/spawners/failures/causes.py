@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from ...jobs import JobState
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from ...jobs import JobInfo
 
@@ -161,7 +161,10 @@ def cause_of(status: JobInfo, log: str) -> Cause:
     return CRASHED
 
 
-def exit_meaning(code: int | None, api_url: str) -> str:
-    """Return a sentence about an exit status of a job, empty if there is nothing to say."""
+def exit_meaning(code: int | None, api_url: Callable[[], str]) -> str:
+    """Return a sentence about an exit status of a job, empty if there is nothing to say.
+
+    `api_url` returns the address of the Hub that the job was given.
+    """
     _, meaning = _BY_EXIT.get(code or 0, (CRASHED, ""))
-    return meaning.format(api_url=api_url)
+    return meaning.format(api_url=api_url()) if meaning else ""

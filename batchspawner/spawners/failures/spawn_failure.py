@@ -13,6 +13,8 @@ from ...errors import SubmitError
 from .causes import CRASHED, REFUSED, UNSENT, Cause, cause_of, exit_meaning
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ...errors import SchedulerError
     from ...jobs import JobInfo
     from ..server_job import ServerJob
@@ -103,10 +105,12 @@ def failure_of_submit(title: str, error: SchedulerError) -> SpawnFailure:
     )
 
 
-def failure_of_job(job: ServerJob, status: JobInfo, tail: str, api_url: str) -> SpawnFailure:
+def failure_of_job(
+    job: ServerJob, status: JobInfo, tail: str, api_url: Callable[[], str]
+) -> SpawnFailure:
     """Return the failure of a job that has ended before its server was there.
 
-    `tail` is the end of its log, `api_url` the address of the Hub that it was given.
+    `tail` is the end of its log; `api_url` returns the address of the Hub that it was given.
     """
     ended = "The job ended before it ran" if status.start is None else "The job ended"
     parts = (f"{ended}: {status.describe()}.", exit_meaning(status.exit_code, api_url), job.alarm)
