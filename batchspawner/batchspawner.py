@@ -1,4 +1,4 @@
-"""The spawners under their 1.x import path, and the names that came along with them."""
+"""The spawners, under their 1.x import path."""
 
 from __future__ import annotations
 

@@ -192,6 +192,17 @@ async def test_a_failed_start_shows_the_end_of_its_log_without_the_token(
     )
 
 
+async def test_a_report_that_the_hub_refused_is_not_taken_for_one_that_never_came(spawner, cluster):
+    task = await begin(spawner)
+    cluster.set("1", JobState.FAILED, exit_code=69, start=1.0)
+    with pytest.raises(SpawnFailure) as caught:
+        await asyncio.wait_for(task, 5)
+    assert str(caught.value) == (
+        "The Hub did not accept the job's report. The job ended: failed (exit status 69). See the "
+        "log for the Hub's answer. Start again; if it fails again, tell the administrator. Job 1."
+    )
+
+
 async def test_a_start_that_takes_too_long_says_what_it_was_waiting_for(spawner, cluster):
     spawner.start_timeout = 1
     task = await begin(spawner)
