@@ -87,7 +87,7 @@ async def test_a_trusted_host_needs_no_word_of_the_scheduler(spawner, cluster):
     assert await asyncio.wait_for(task, 5) == ("10.0.0.9", 4321)
 
 
-async def test_a_refused_job_tells_the_user_why(spawner, cluster):
+async def test_a_refused_job_shows_the_user_why(spawner, cluster):
     cluster.refuse = "Invalid account"
     with pytest.raises(SpawnFailure, match=r"refused .* Fake says: Invalid account") as caught:
         await spawner.start()
@@ -274,7 +274,7 @@ async def test_a_restarted_hub_finds_it_also_when_the_scheduler_answers_later(
     again.clear_state()
 
 
-async def test_a_restarted_hub_takes_no_silence_for_an_end(spawner, cluster, monkeypatch):
+async def test_a_restarted_hub_takes_no_missing_answer_for_an_end(spawner, cluster, monkeypatch):
     monkeypatch.setattr(
         "batchspawner.spawners.backends.scheduler_backend._FIRST_ANSWER_TIMEOUT_S", 0.1
     )
@@ -304,7 +304,7 @@ async def test_a_second_start_listens_where_the_first_did(spawner, cluster):
     task.cancel()
 
 
-async def test_the_progress_tells_news_and_never_goes_back(spawner, cluster):
+async def test_the_progress_shows_changes_and_never_goes_back(spawner, cluster):
     events = []
 
     async def listen():

@@ -57,7 +57,7 @@ async def test_an_orphan_has_its_grace(spawner, cluster):
     assert job_id in cluster.ended
 
 
-async def test_a_site_may_want_to_be_told_only(spawner, cluster, caplog):
+async def test_a_site_may_want_only_a_report(spawner, cluster, caplog):
     job_id = await submit(spawner, new_tag(spawner))
     await reaper(spawner, orphan_policy="report").look()
     assert job_id in cluster.jobs
@@ -122,7 +122,7 @@ async def test_a_hub_that_looks_for_orphans_survives_a_scheduler_that_does_not_a
     assert job_id in cluster.ended
 
 
-def test_a_tag_is_short_and_tells_hubs_apart():
+def test_a_tag_is_short_and_identifies_its_hub():
     hubs = [
         SimpleNamespace(user=SimpleNamespace(settings={"cookie_secret": secret}))
         for secret in (b"one", b"two")

@@ -39,7 +39,7 @@ async def test_a_user_with_many_does_not_keep_the_others_waiting():
     assert order == ["ada", "ada", "ben", "cleo", "ada", "ben"]
 
 
-async def test_a_slot_tells_how_many_are_before_it():
+async def test_a_slot_knows_how_many_are_before_it():
     queue = SubmitQueue(1)
     slots = [queue.reserve(who) for who in ("x", "ada", "ada", "ben", "ada")]
     assert [slot.ahead for slot in slots] == [0, 0, 2, 1, 3]
@@ -87,7 +87,7 @@ async def test_who_is_cancelled_inside_gives_the_place_back():
     await tasks[1]
 
 
-async def test_all_spawners_of_a_scheduler_share_a_gate():
+async def test_all_spawners_of_a_scheduler_share_a_queue():
     assert shared_queue("slurm", 3) is shared_queue("slurm", 4)
     assert shared_queue("slurm", 5).limit == 5
     assert shared_queue("slurm", 5) is not shared_queue("lsf", 5)

@@ -46,7 +46,7 @@ async def test_the_end_of_a_running_job_is_told_at_once(spawner, cluster):
     await until(lambda: told == ["ended"])
 
 
-async def test_nothing_is_told_while_jupyterhub_is_still_busy_with_the_start(spawner, cluster):
+async def test_nothing_is_reported_while_jupyterhub_is_still_busy_with_the_start(spawner, cluster):
     told = []
     spawner._spawn_pending = True
     await serve(spawner, cluster)
@@ -57,7 +57,7 @@ async def test_nothing_is_told_while_jupyterhub_is_still_busy_with_the_start(spa
     await until(lambda: told == ["ended"])
 
 
-async def test_the_end_that_jupyterhub_itself_brings_about_is_no_news(spawner, cluster):
+async def test_an_end_that_jupyterhub_itself_causes_is_not_reported_again(spawner, cluster):
     told = []
     await serve(spawner, cluster)
     spawner._stop_pending = True

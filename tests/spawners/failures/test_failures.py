@@ -242,7 +242,7 @@ async def test_a_log_that_only_its_owner_may_read_is_asked_for_as_its_owner(spaw
     assert failed.value.details.tail == "log of 1\nno such module, [hidden]"
 
 
-async def test_a_log_that_cannot_be_had_soon_is_no_hindrance(spawner, cluster):
+async def test_a_log_that_cannot_be_read_in_time_delays_nothing(spawner, cluster):
     task = await begin(spawner)
 
     async def log_tail(_: str) -> str:

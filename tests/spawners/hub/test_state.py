@@ -38,7 +38,7 @@ async def test_a_locked_database_gets_the_state_of_the_job_later(locked):
     assert stored_state(spawner) == {"job_id": "17"}
 
 
-async def test_the_news_of_many_servers_are_written_at_once(monkeypatch):
+async def test_the_progress_of_many_servers_is_written_in_one_commit(monkeypatch):
     monkeypatch.setattr(state, "_COLLECT_S", 0.05)
     *spawners, stopped = make_spawners(SlurmSpawner, 4)
     written = []

@@ -115,7 +115,7 @@ async def test_a_job_that_is_put_back_does_not_put_the_percentage_back(spawner, 
     task.cancel()
 
 
-async def test_the_next_start_begins_a_new_story(spawner, cluster):
+async def test_the_next_start_begins_with_an_empty_progress_log(spawner, cluster):
     task = await begin(spawner)
     assert spawner.job.progress
     task.cancel()
@@ -173,7 +173,7 @@ async def test_a_wait_is_stored_and_known_again_after_a_restart(spawner, cluster
     later.clear_state()
 
 
-async def test_a_limit_of_cores_is_told_with_its_figures(spawner, cluster, monkeypatch):
+async def test_a_limit_of_cores_is_shown_with_its_figures(spawner, cluster, monkeypatch):
     reasons = [Reason("TooMany", "you use too many cores", "Stop one.", of_cores=True)]
     monkeypatch.setattr(FakeScheduler, "reasons", reasons)
     answers = {"core_usage": {"1": ("normal", 64)}, "core_limits": {"normal": 64}, "ahead": {}}

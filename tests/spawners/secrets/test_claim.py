@@ -273,7 +273,7 @@ async def test_a_site_with_commands_of_its_own_has_claims_too():
     assert (await refusal(spawner, Application(code, 4321, claimant=OTHER)))[0] == 403
 
 
-async def test_the_code_of_the_next_run_counts_where_nobody_says_when_a_run_began():
+async def test_the_code_of_the_next_run_counts_if_the_start_of_a_run_is_unknown():
     spawner = scripted(OldSite, ("sub", "77"), ("ask", "RUN on node5"))
     await spawner.submit_batch_script()
     await spawner.query_job_status()

@@ -142,7 +142,7 @@ async def test_secrets_of_the_site_travel_with_the_claim_and_the_rest_openly():
     assert "COLOUR" not in given
 
 
-async def test_everything_can_be_kept_back_that_the_job_can_begin_without():
+async def test_everything_can_be_withheld_that_the_job_can_begin_without():
     _, package = await packed(SlurmSpawner, environment={"COLOUR": "red"}, secret_variables=["*"])
     given = package.claim.environment(package.environment[TOKEN_NAME])
     assert given["COLOUR"] == "red"
