@@ -11,6 +11,7 @@ import os
 import platform
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -20,8 +21,8 @@ TITLES = {
     "restart": "A Hub restarts with running servers",
     "start": "A server listens until JupyterHub says that it is ready (real Slurm)",
     "burst": "Many starts at once (real Slurm)",
-    "functions": "Two hundred functions as jobs (real Slurm; who needs 120 s is given up)",
-    "clusters": "Many engines on one machine (the peer is ipyparallel by itself)",
+    "functions": "Two hundred functions as jobs (real Slurm; stopped after 120 s)",
+    "clusters": "Many engines on one machine (the peer is ipyparallel alone)",
     "kernels": "A kernel in a job and one on this machine",
     "life": "An hour with thousands of servers, on a virtual clock",
 }
@@ -31,8 +32,8 @@ Written by `make bench`: batchspawner {version}, JupyterHub {jupyterhub}, Python
 {cores} cores, {slurm}.
 
 The peer is batchspawner 1.3.0 from PyPI, in an environment of its own, in the same run on the same
-machine. A ratio is the peer's figure divided by ours. What each number means stands in the first
-lines of the scripts in `benchmarks/`.
+machine. A ratio is the peer's figure divided by ours. The first lines of the scripts in
+`benchmarks/` say what each number means.
 """
 
 
@@ -59,7 +60,8 @@ def table(result: dict) -> list[str]:
     """Return a table with a column for each of those that were measured beside each other."""
     columns = {key: flat(value) for key, value in result.items() if isinstance(value, dict)}
     single = {key: value for key, value in result.items() if key not in columns}
-    rows = [", ".join(f"{key}: {value}" for key, value in single.items() if key != "benchmark")]
+    figures = (f"{key}: {value}" for key, value in single.items() if key != "benchmark")
+    rows = textwrap.wrap(", ".join(figures), 100) or [""]
     if columns:
         names = dict.fromkeys(name for figures in columns.values() for name in figures)
         rows += ["", f"| | {' | '.join(columns)} |", "|---" * (len(columns) + 1) + "|"]

@@ -12,7 +12,7 @@ myst_heading_anchors = 3
 html_theme = "furo"
 html_title = "batchspawner"
 exclude_patterns = ["_build"]
-# The Hub of the tutorial runs on its reader's machine.
+# The Hub of the tutorial runs on the reader's machine.
 linkcheck_ignore = [r"http://127\.0\.0\.1"]
 
 
@@ -21,14 +21,14 @@ def setup(app):
 
 
 def _list_traits(_app, _docname, source):
-    """Put the traits that a class of ours defines in the place of ``traits of module.Class``."""
+    """Replace each line ``traits of module.Class`` by the traits that the class adds."""
     seen: list[type] = []
     pattern = re.compile(r"^traits of (\w+)\.(\w+)$", re.MULTILINE)
     source[0] = pattern.sub(lambda match: _traits(match, seen), source[0])
 
 
 def _traits(match: re.Match[str], seen: list[type]) -> str:
-    """List the traits of a class that those before it on the page do not have just so."""
+    """Return the traits of a class that no earlier class on the page has with the same default."""
     cls = getattr(importlib.import_module(match[1]), match[2])
     lines = ["```{eval-rst}"]
     for name, trait in sorted(cls.class_traits(config=True).items()):

@@ -1,4 +1,4 @@
-"""Choose at run time which spawner starts a user's server."""
+"""Spawners around other spawners: which one starts a server is decided at run time."""
 
 from .docker import DockerProfilesSpawner
 from .profiles import ProfilesSpawner

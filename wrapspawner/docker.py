@@ -1,4 +1,4 @@
-"""Offer the Docker images of this machine as profiles, beside the configured ones."""
+"""A spawner that offers the Docker images of this machine as profiles."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 import json
 import re
 import urllib.request
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Protocol, TypedDict
 
 from traitlets import Dict, List, default
 
@@ -17,23 +17,43 @@ if TYPE_CHECKING:
 
 _IMAGE = re.compile(r".*jupyterhub")
 _GPU_PLUGIN = "http://127.0.0.1:3476/v1.0/docker/cli/json"
-_GPU_TIMEOUT = 2.0
+_GPU_TIMEOUT_S = 2.0
+
+
+class GpuPlugin(TypedDict):
+    """The answer of Nvidia's plugin for Docker."""
+
+    Volumes: list[str]
+    VolumeDriver: str
+    Devices: list[str]
+
+
+class Image(Protocol):
+    """An image, as the package docker lists it."""
+
+    @property
+    def tags(self) -> list[str]: ...
 
 
 class DockerProfilesSpawner(ProfilesSpawner):
-    """Offer every image whose tag ends in ``jupyterhub``; it needs docker and dockerspawner."""
+    """A `ProfilesSpawner` with a profile for every image whose tag ends in ``jupyterhub``.
 
-    default_profiles: Any = List(
+    It needs the packages docker and dockerspawner.
+    """
+
+    default_profiles: List[object] = List(
         help="Profiles to offer besides the images, as in ProfilesSpawner.profiles."
     ).tag(config=True)
-    docker_spawner_args = Dict(help="Traits of the spawner of every image.").tag(config=True)
+    docker_spawner_args: Dict[str, object] = Dict(help="Traits of the spawner of every image.").tag(
+        config=True
+    )
 
     @default("profiles")
-    def _profiles_default(self) -> Any:
+    def _profiles_default(self) -> object:
         return _profiles_of
 
-    async def image_profiles(self) -> list[dict[str, Any]]:
-        """Return one profile an image; none where Docker does not answer."""
+    async def image_profiles(self) -> list[dict[str, object]]:
+        """Return one profile for each image; none if Docker does not answer."""
         loop = asyncio.get_running_loop()
         tags = await loop.run_in_executor(None, self.image_tags)
         gpu = await loop.run_in_executor(None, self.gpu_args) if tags else {}
@@ -44,30 +64,30 @@ class DockerProfilesSpawner(ProfilesSpawner):
         try:
             import docker  # type: ignore[import-not-found,import-untyped,unused-ignore]
 
-            images = docker.from_env().images.list()
+            images: list[Image] = docker.from_env().images.list()
         except ImportError:
             self.log.error("DockerProfilesSpawner needs the package docker, for Python")
             return []
         except docker.errors.DockerException as error:
-            self.log.error("Docker does not tell its images: %s", error)
+            self.log.error("Docker does not list its images: %s", error)
             return []
         return sorted(tag for image in images for tag in image.tags if _IMAGE.fullmatch(tag))
 
-    def gpu_args(self) -> dict[str, Any]:
-        """Return the traits that give a container the GPUs, where Nvidia's plugin answers."""
+    def gpu_args(self) -> dict[str, object]:
+        """Return the traits that give a container the GPUs, if Nvidia's plugin answers."""
         try:
-            with urllib.request.urlopen(_GPU_PLUGIN, timeout=_GPU_TIMEOUT) as answer:
-                told: Mapping[str, Any] = json.load(answer)
-            volumes = dict(volume.split(":")[:2] for volume in told["Volumes"])
+            with urllib.request.urlopen(_GPU_PLUGIN, timeout=_GPU_TIMEOUT_S) as answer:
+                plugin: GpuPlugin = json.load(answer)
+            volumes = dict(volume.split(":")[:2] for volume in plugin["Volumes"])
             return {
                 "read_only_volumes": volumes,
-                "extra_create_kwargs": {"volume_driver": told["VolumeDriver"]},
-                "extra_host_config": {"devices": told["Devices"]},
+                "extra_create_kwargs": {"volume_driver": plugin["VolumeDriver"]},
+                "extra_host_config": {"devices": plugin["Devices"]},
             }
         except (OSError, ValueError, KeyError):
             return {}
 
-    def _profile(self, tag: str, gpu: Mapping[str, Any]) -> dict[str, Any]:
+    def _profile(self, tag: str, gpu: Mapping[str, object]) -> dict[str, object]:
         return {
             "display_name": f"Docker: ({'w/GPU' if gpu else 'no GPU'}): {tag}",
             "slug": f"docker-{re.sub('[^A-Za-z0-9_.]+', '-', tag)}",
@@ -76,5 +96,5 @@ class DockerProfilesSpawner(ProfilesSpawner):
         }
 
 
-async def _profiles_of(spawner: DockerProfilesSpawner) -> list[Any]:
+async def _profiles_of(spawner: DockerProfilesSpawner) -> list[object]:
     return [*spawner.default_profiles, *await spawner.image_profiles()]

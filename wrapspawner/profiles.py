@@ -1,32 +1,51 @@
-"""Let users choose one of several configured spawners."""
+"""A spawner that offers several configured spawners to choose from."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Protocol
+from typing import Union as TypeUnion
 
-from jupyterhub.utils import maybe_future
 from traitlets import Callable, List, Unicode, Union, default, import_item, validate
 
 from batchspawner.errors import OptionsError
 from batchspawner.spawners.options.schema import OptionsRefused
 
-from .environment import apply_surroundings
+from .child import resolve
+from .declarations import profile_of
+from .environment import apply_environment
 from .offered_profile import OfferedProfile, offered_profiles
-from .profile import Profile, profile_of
-from .select_form import FORM, OPTION, is_plain, plain_form, render_profiles
+from .select_form import FORM, OPTION, render_list, render_profiles
 from .wrapspawner import WrapSpawner
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections import abc
+    from collections.abc import AsyncIterator, Awaitable, Iterable, Mapping, Sequence
 
-    from jupyterhub.spawner import Spawner
-    from tornado import web
+    from .child import Child, Event, HubUser
+    from .profile import Profile
+
+    Declared = TypeUnion[
+        Sequence[object],
+        abc.Callable[[object], TypeUnion[Sequence[object], Awaitable[Sequence[object]]]],
+    ]
+    FormData = Mapping[str, Sequence[str]]
+    Options = dict[str, object]
+
+
+class Proposal(Protocol):
+    """What traitlets gives to a validator."""
+
+    @property
+    def value(self) -> Declared: ...
+
+
+_POLL_INTERVAL_S = 0.1
 
 
 class ProfilesSpawner(WrapSpawner):
-    """Offer profiles in a form and start the server by the one that the user chose."""
+    """A spawner that shows profiles in a form, and starts the server by the chosen one."""
 
     profiles = Union(
         [List(minlen=1), Callable()],
@@ -47,47 +66,73 @@ class ProfilesSpawner(WrapSpawner):
         Unicode(), help="Folders with the site's own templates, such as forms/profiles.html."
     ).tag(config=True)
 
-    _refused: dict[str, Any] | None = None
+    _refused: Options | None = None
+
+    # What JupyterHub's class has.
+    user: HubUser
+    user_options: Options
+    options_form: object
 
     @validate("profiles")
-    def _check_profiles(self, proposal: Any) -> Any:
+    def _check_profiles(self, proposal: Proposal) -> Declared:
         if not callable(proposal.value):
             _distinct(proposal.value)
         return proposal.value
 
     @default("options_form")
-    def _options_form_default(self) -> Any:
-        if is_plain(self):
-            return plain_form(self)
-        return _own_form
+    def _options_form_default(self) -> object:
+        if not self._has_plain_form:
+            return _own_form
+        return render_list(
+            self._static_profiles(), self.form_template, self.input_template, self.first_template
+        )
 
     @default("apply_user_options")
-    def _apply_user_options_default(self) -> Any:
+    def _apply_user_options_default(self) -> object:
         return _apply
 
     @default("template_paths")
     def _template_paths_default(self) -> list[str]:
         return list(self.config.get("BatchSpawnerBase", {}).get("template_paths", []))
 
+    @property
+    def _declared(self) -> Declared:
+        declared: Declared = self.profiles
+        return declared
+
+    def _static_profiles(self) -> list[Profile]:
+        """Return the profiles of a list; none if the configuration has a function."""
+        declared = self._declared
+        return [] if callable(declared) else _distinct(declared)
+
     async def known_profiles(self) -> list[Profile]:
         """Return all profiles, those of other users too."""
-        listed = self.profiles
-        if callable(listed):
-            listed = await maybe_future(listed(self))
-        return _distinct(listed)
+        declared = self._declared
+        return _distinct(await resolve(declared(self)) if callable(declared) else declared)
 
-    def options_from_form(self, formdata: dict[str, list[str]]) -> Any:
-        """Return the choice in a form or an address, the first profile where it makes none.
+    @property
+    def _has_plain_form(self) -> bool:
+        """Whether the profiles are tuples without options, which need no more than a list."""
+        profiles = self._static_profiles()
+        if not profiles or not all(profile.is_plain for profile in profiles):
+            return False
+        if (self.form_template, self.input_template) != (FORM, OPTION):
+            return True
+        made = [OfferedProfile(self, profile) for profile in profiles]
+        return not any(one.child.options_form for one in made)
 
-        JupyterHub awaits the answer where that is needed.
+    def options_from_form(self, formdata: FormData) -> Options | Awaitable[Options]:
+        """Return the choice in a form or an address, the first profile if it makes none.
+
+        JupyterHub calls it, and awaits the answer if necessary.
         """
-        if not is_plain(self):
+        if not self._has_plain_form:
             return self._read_form(formdata)
-        key = formdata.get("profile", [self.profiles[0][1]])[0]
-        self._find(key)
-        return {"profile": key}
+        profiles = self._static_profiles()
+        key = formdata.get("profile", [profiles[0].slug])[0]
+        return {"profile": _find(profiles, key).slug}
 
-    async def _read_form(self, formdata: dict[str, list[str]]) -> dict[str, Any]:
+    async def _read_form(self, formdata: FormData) -> Options:
         offered = await offered_profiles(self)
         key = formdata.get("profile", [offered[0].slug])[-1]
         self._refused = {"profile": key}
@@ -99,18 +144,19 @@ class ProfilesSpawner(WrapSpawner):
         return options
 
     @property
-    def takes_anything(self) -> bool:
+    def accepts_any_option(self) -> bool:
         """Whether a site's own form, or its own reading of ours, adds options to the profile."""
         mine = getattr(self.options_from_form, "__func__", None)
         return mine is not ProfilesSpawner.options_from_form or not (
-            self.options_form is _own_form or is_plain(self)
+            self.options_form is _own_form or self._has_plain_form
         )
 
     async def own_form(self) -> str:
         """Return the form of the profiles that are open to the user."""
         last = self._refused if self._refused is not None else self.user_options
         self._refused = None
-        return await render_profiles(self, await offered_profiles(self), last or {})
+        offered = await offered_profiles(self)
+        return await render_profiles(offered, last or {}, self.template_paths)
 
     async def take_options(self, given: object) -> None:
         """Choose profile and options, and make the child that will start the server.
@@ -125,8 +171,8 @@ class ProfilesSpawner(WrapSpawner):
         child, values = await one.choose(rest)
         self.child_class, self.child_profile = type(child), one.slug
         self.child_config = one.profile.traits(values)
-        apply_surroundings(child, one.profile.surroundings(values))
-        self.adopt_child(child)
+        apply_environment(child, one.profile.server_environment(values))
+        self.use_child(child)
 
     def _pick(self, offered: list[OfferedProfile], key: object) -> OfferedProfile:
         for one in offered:
@@ -135,54 +181,46 @@ class ProfilesSpawner(WrapSpawner):
         raise _no_profile(key, [one.slug for one in offered])
 
     async def run_pre_spawn_hook(self) -> None:
-        """Take the options, where JupyterHub < 5.3 has not asked for that; then run the hook."""
+        """Take the options, which JupyterHub < 5.3 has not done before; then run the hook."""
         if self.child_spawner is None:
             await self.take_options(self.user_options)
-        await maybe_future(super().run_pre_spawn_hook())
+        await resolve(super().run_pre_spawn_hook())
 
-    def load_child_class(self, state: dict[str, Any]) -> None:
+    def load_child_class(self, state: Mapping[str, object]) -> None:
         """Choose the class and the profile with which a running server was started."""
-        self.child_profile = state.get("profile", "")
+        self.child_profile = str(state.get("profile", ""))
         # A profile may have been changed, or taken out of the configuration, since then.
-        listed = [] if callable(self.profiles) else _distinct(self.profiles)
-        for profile in listed:
+        for profile in self._static_profiles():
             if profile.slug == self.child_profile:
                 self.child_class = profile.spawner
                 self.child_config = profile.traits({})
         if state.get("child_class"):
-            self.child_class = import_item(state["child_class"])
+            self.child_class = import_item(str(state["child_class"]))
 
-    def select_profile(self, key: str) -> None:
-        """Take up a profile. Raises HTTPError 400 where there is none with this key."""
-        profile = self._find(key)
-        self.child_class, self.child_profile = profile.spawner, key
+    def select_profile(self, key: object) -> None:
+        """Choose a profile. Raises HTTPError 400 if none has this key."""
+        profile = _find(_distinct(self.profiles), key)
+        self.child_class, self.child_profile = profile.spawner, profile.slug
         self.child_config = profile.traits({})
 
-    def _find(self, key: object) -> Profile:
-        profiles = _distinct(self.profiles)
-        for profile in profiles:
-            if profile.slug == key:
-                return profile
-        raise _no_profile(key, [profile.slug for profile in profiles])
-
-    def construct_child(self) -> Spawner:
+    def construct_child(self) -> Child:
         """Return the child; without one, make that of the chosen profile, if it is a tuple's."""
         if self.child_spawner is None and not self.child_profile:
-            if not is_plain(self):
+            if not self._has_plain_form:
                 raise RuntimeError("the options of this server have not been checked")
-            key = self.user_options.get("profile", self.profiles[0][1])
-            self.select_profile(key)
+            first = self._static_profiles()[0].slug
+            self.select_profile(self.user_options.get("profile", first))
         return super().construct_child()
 
-    async def progress(self) -> AsyncIterator[Any]:
-        """Yield what the child says of its start, once there is one."""
+    async def progress(self) -> AsyncIterator[Event]:
+        """Yield the child's progress events, once there is a child."""
         while self.child_spawner is None:
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(_POLL_INTERVAL_S)
         async for event in super().progress():
             yield event
 
-    def get_state(self) -> dict[str, Any]:
-        """Return what it takes to make the child anew."""
+    def get_state(self) -> dict[str, object]:
+        """Return what is needed to construct the child again after a restart of the Hub."""
         state = super().get_state()
         if not state:
             return state
@@ -195,12 +233,12 @@ class ProfilesSpawner(WrapSpawner):
         }
 
     def clear_state(self) -> None:
-        """Let go of the child and of the choice."""
+        """Forget the child and the choice."""
         super().clear_state()
         self.child_profile = ""
 
 
-def _distinct(listed: Any) -> list[Profile]:
+def _distinct(listed: Iterable[object]) -> list[Profile]:
     """Return the declared profiles. Raises ValueError for a wrong one, or two with one key."""
     profiles = [profile_of(one) for one in listed]
     keys = [profile.slug for profile in profiles]
@@ -210,12 +248,19 @@ def _distinct(listed: Any) -> list[Profile]:
     return profiles
 
 
-def _no_profile(key: object, known: list[str]) -> web.HTTPError:
+def _find(profiles: Sequence[Profile], key: object) -> Profile:
+    for profile in profiles:
+        if profile.slug == key:
+            return profile
+    raise _no_profile(key, [profile.slug for profile in profiles])
+
+
+def _no_profile(key: object, known: list[str]) -> OptionsRefused:
     shown = key if isinstance(key, str) and len(key) < 100 else type(key).__name__
     return OptionsRefused(f"there is no profile {shown!r}; choose one of {', '.join(known)}")
 
 
-def _storable(value: Any) -> bool:
+def _storable(value: object) -> bool:
     try:
         json.dumps(value)
     except (TypeError, ValueError):
@@ -228,6 +273,6 @@ async def _own_form(spawner: ProfilesSpawner) -> str:
     return await spawner.own_form()
 
 
-async def _apply(spawner: Any, options: dict[str, Any]) -> None:
+async def _apply(spawner: ProfilesSpawner, options: Options) -> None:
     """Take the options of a start; JupyterHub >= 5.3 calls it, however they came."""
     await spawner.take_options(options)

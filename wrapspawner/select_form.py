@@ -1,22 +1,21 @@
-"""Render the form of the profiles."""
+"""The HTML forms from which users select a profile."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
 from batchspawner.spawners.options.form import shown_fields
-from batchspawner.spawners.options.queue_info import shown_offer
+from batchspawner.spawners.options.queue_info import queue_table
 from batchspawner.templating import render_page, search_path
 
-from .offered_profile import OfferedProfile
-from .profile import profile_of
-
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
+
+    from .offered_profile import OfferedProfile
+    from .profile import Profile
 
 FORM = """<label for="profile">Select a job profile:</label>
 <select class="form-control" name="profile" required autofocus>
@@ -25,33 +24,24 @@ FORM = """<label for="profile">Select a job profile:</label>
 OPTION = """<option value="{key}" {first}>{display}</option>"""
 
 
-def is_plain(wrapper: Any) -> bool:
-    """Tell whether the profiles are tuples without options, which need no more than a list."""
-    listed = wrapper.profiles
-    if callable(listed) or any(isinstance(one, Mapping) for one in listed):
-        return False
-    if (wrapper.form_template, wrapper.input_template) != (FORM, OPTION):
-        return True
-    made = [OfferedProfile(wrapper, profile_of(one)) for one in listed]
-    return not any(one.child.options_form for one in made)
-
-
-def plain_form(wrapper: Any) -> str:
-    """Return a list to choose from, made of the configured templates."""
+def render_list(
+    profiles: Sequence[Profile], form_template: str, input_template: str, first_template: str
+) -> str:
+    """Return a list of profiles to choose from, made of the configured templates."""
     options = [
-        wrapper.input_template.format(
+        input_template.format(
             display=escape(profile.display_name),
             key=escape(profile.slug),
             type=escape(profile.spawner.__name__),
-            first="" if number else wrapper.first_template,
+            first="" if number else first_template,
         )
-        for number, profile in enumerate(map(profile_of, wrapper.profiles))
+        for number, profile in enumerate(profiles)
     ]
-    return str(wrapper.form_template.format(input_template="".join(options)))
+    return form_template.format(input_template="".join(options))
 
 
 async def render_profiles(
-    wrapper: Any, offered: Sequence[OfferedProfile], last: Mapping[str, Any]
+    offered: Sequence[OfferedProfile], last: Mapping[str, object], template_paths: Sequence[str]
 ) -> str:
     """Return the form of the profiles that are on offer, filled with the last choice."""
     keys = [one.slug for one in offered]
@@ -59,14 +49,12 @@ async def render_profiles(
     profiles = [
         await _shown(one, index, chosen == one.slug, last) for index, one in enumerate(offered)
     ]
-    return render_page(
-        "forms/profiles.html", {"profiles": profiles}, search_path(wrapper.template_paths)
-    )
+    return render_page("forms/profiles.html", {"profiles": profiles}, search_path(template_paths))
 
 
 async def _shown(
-    one: OfferedProfile, index: int, is_chosen: bool, last: Mapping[str, Any]
-) -> dict[str, Any]:
+    one: OfferedProfile, index: int, is_chosen: bool, last: Mapping[str, object]
+) -> dict[str, object]:
     values = one.schema.restored(last if is_chosen else {})
     return {
         "slug": one.slug,
@@ -77,5 +65,5 @@ async def _shown(
         "fields": shown_fields(one.schema, values, one.prefix, f"bs-{index}-"),
         # The form of another spawner is as trusted here as it is without a wrapper.
         "html": Markup(await one.html()),  # noqa: S704
-        "availability": shown_offer(one.offer) if one.offer else None,
+        "availability": queue_table(one.queue_info) if one.queue_info else None,
     }

@@ -1,9 +1,9 @@
-"""Wrap one spawner, whose class is known only when a server starts, in another."""
+"""A spawner around another one, whose class is known only when a server starts."""
 
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Protocol, cast
 
 from jupyterhub.spawner import LocalProcessSpawner, Spawner
 from jupyterhub.utils import maybe_future
@@ -15,8 +15,10 @@ if sys.version_info >= (3, 10):
 else:
     from async_generator import aclosing
 
+from .child import Child, Event, State, resolve
+
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Mapping
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
 _OWN = frozenset(
     {"child_class", "child_config", "child_state", "child_spawner", "config", "parent", "log"}
@@ -24,24 +26,34 @@ _OWN = frozenset(
 """Traits of the wrapper that never go to the child."""
 
 
+class Change(Protocol):
+    """What traitlets gives to an observer."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def new(self) -> object: ...
+
+
 class WrapSpawner(Spawner):
-    """Start a user's server with a child spawner of the class `child_class`.
+    """A spawner that leaves everything to a child spawner of the class `child_class`.
 
     The child gets what JupyterHub gives to a spawner, its own class's configuration, what the
     configuration sets on the wrapper itself, and at last `child_config`, which rules over all.
     """
 
-    child_class = Type(
+    child_class: Type[type[Child], object] = Type(
         LocalProcessSpawner, klass=Spawner, help="Class of the spawner that is wrapped."
     ).tag(config=True)
-    child_config = Dict(help="Traits of the child; they rule over all other configuration.").tag(
-        config=True
-    )
-    child_state = Dict(help="What the child last said it must know after a restart.")
-    child_spawner = Instance(Spawner, allow_none=True)
+    child_config: Dict[str, object] = Dict(
+        help="Traits of the child; they rule over all other configuration."
+    ).tag(config=True)
+    child_state: Dict[str, object] = Dict(help="The last saved state of the child.")
+    child_spawner: Instance[Child | None] = Instance(Spawner, allow_none=True)
     config = AnyTrait(help="The configuration, for the child too.")
 
-    def __init__(self, **kwargs: Any) -> None:
+    def __init__(self, **kwargs: object) -> None:
         self._given = set(kwargs)
         super().__init__(**kwargs)
         self._configured_config = dict(self.child_config)
@@ -51,8 +63,8 @@ class WrapSpawner(Spawner):
     _wrapping = False
 
     @observe(All)
-    def _forward(self, change: Any) -> None:
-        """Pass on to the child what is set on the wrapper while it lives."""
+    def _forward(self, change: Change) -> None:
+        """Set on the child, too, what is set on the wrapper."""
         if not self._wrapping or change.name in _OWN:
             return
         self._given.add(change.name)
@@ -60,21 +72,22 @@ class WrapSpawner(Spawner):
         if child is not None and self._goes_to(child, change.name):
             setattr(child, change.name, change.new)
 
-    def _goes_to(self, child: Spawner | type[Spawner], name: str) -> bool:
+    def _goes_to(self, child: Child, name: str) -> bool:
         return name not in _OWN and name not in self.child_config and child.has_trait(name)
 
-    def load_child_class(self, state: dict[str, Any]) -> None:
+    def load_child_class(self, state: Mapping[str, object]) -> None:
         """Set `child_class` and `child_config` for a saved state; subclasses override it."""
 
-    def construct_child(self) -> Spawner:
-        """Make the child if there is none, with its saved state, and return it."""
-        if self.child_spawner is None:
-            self.adopt_child(self.make_child(self.child_class, self.child_config))
-        child: Spawner = self.child_spawner
+    def construct_child(self) -> Child:
+        """Return the child; if there is none, make it with its saved state."""
+        child = self.child_spawner
+        if child is None:
+            child = self.make_child(self.child_class, self.child_config)
+            self.use_child(child)
         return child
 
-    def make_child(self, child_class: type[Spawner], child_config: Mapping[str, Any]) -> Spawner:
-        """Return a new spawner of this class, which is not ours yet."""
+    def make_child(self, child_class: type[Child], child_config: Mapping[str, object]) -> Child:
+        """Return a new spawner of this class; `use_child` makes it the one that is started."""
         names = {*self._given, *self._set_on_wrapper(child_class)}
         traits = {
             name: getattr(self, name)
@@ -86,78 +99,78 @@ class WrapSpawner(Spawner):
         child.api_token = self.api_token
         return child
 
-    def adopt_child(self, child: Spawner) -> None:
+    def use_child(self, child: Child) -> None:
         """Make a spawner the one that starts the server."""
         child.load_state(dict(self.child_state))
         self.child_spawner = child
-        self._take_over_times(child)
+        self._copy_timeouts(child)
 
-    def _set_on_wrapper(self, child_class: type[Spawner]) -> set[str]:
+    def _set_on_wrapper(self, child_class: type[Child]) -> set[str]:
         """Return what the configuration sets on the wrapper's classes and not on the child's."""
         sections = [cls.__name__ for cls in type(self).__mro__ if cls not in child_class.__mro__]
         return {name for section in sections for name in self.config.get(section, {})}
 
-    def _take_over_times(self, child: Spawner) -> None:
+    def _copy_timeouts(self, child: Child) -> None:
         # JupyterHub reads them from the spawner that it knows.
         for name in ("start_timeout", "http_timeout", "poll_interval"):
             setattr(self, name, getattr(child, name))
 
-    def start(self) -> Awaitable[Any]:
+    def start(self) -> Awaitable[object]:
         """Start the child; JupyterHub reads `start_timeout` as soon as this has returned."""
-        return maybe_future(self.construct_child().start())
+        started: Awaitable[object] = maybe_future(self.construct_child().start())
+        return started
 
     async def stop(self, now: bool = False) -> None:
         """Stop the child, if there is one."""
         if self.child_spawner is not None:
-            await maybe_future(self.child_spawner.stop(now))
+            await resolve(self.child_spawner.stop(now))
 
     async def poll(self) -> int | None:
-        """Ask the child; without one there is no server."""
-        if self.child_spawner is None:
-            return 1
-        status: int | None = await maybe_future(self.child_spawner.poll())
-        return status
+        """Return the child's status; without a child there is no server."""
+        return 1 if self.child_spawner is None else await resolve(self.child_spawner.poll())
 
-    async def progress(self) -> AsyncIterator[Any]:
-        """Yield what the child says of its start."""
+    async def progress(self) -> AsyncIterator[Event]:
+        """Yield the child's progress events."""
         async with aclosing(self.construct_child().progress()) as events:
             async for event in events:
                 yield event
 
     async def get_url(self) -> str:
-        """Return the child's word on where its server is."""
-        url = await maybe_future(self.construct_child().get_url())
-        return str(url)
+        """Return the URL of the child's server."""
+        return str(await resolve(self.construct_child().get_url()))
 
-    async def move_certs(self, paths: Any) -> Any:
-        """Let the child put the certificates where its server finds them."""
-        return await maybe_future(self.construct_child().move_certs(paths))
+    async def move_certs(self, paths: object) -> object:
+        """Return where the child has put the certificates for its server."""
+        return await resolve(self.construct_child().move_certs(paths))
 
     async def rename(self, old_name: str, new_name: str) -> None:
-        """Tell the child that its user has another name now."""
-        if self.child_spawner is not None and hasattr(self.child_spawner, "rename"):
-            await maybe_future(self.child_spawner.rename(old_name, new_name))
+        """Rename the child's server, if its class can do that; JupyterHub >= 6 calls it."""
+        child = self.child_spawner
+        if child is not None and hasattr(child, "rename"):
+            rename = cast("Callable[[str, str], Awaitable[None]]", child.rename)
+            await resolve(rename(old_name, new_name))
 
-    def load_state(self, state: dict[str, Any]) -> None:
-        """Make the child of a running server anew, as it was when the server was started."""
+    def load_state(self, state: State) -> None:
+        """Construct the child of a running server as it was when the server was started."""
         super().load_state(state)
         if not state.get("child_state") and not state.get("child_conf"):
             return
         self.load_child_class(state)
-        self.child_config = dict(state.get("child_conf") or self.child_config)
-        self.child_state = dict(state.get("child_state") or {})
+        configured = cast("State | None", state.get("child_conf"))
+        self.child_config = dict(configured or self.child_config)
+        self.child_state = dict(cast("State | None", state.get("child_state")) or {})
         self.child_spawner = None
         self.construct_child()
 
-    def get_state(self) -> dict[str, Any]:
-        """Return what it takes to make the child anew."""
+    def get_state(self) -> State:
+        """Return what is needed to construct the child again after a restart of the Hub."""
         state = {**super().get_state(), "child_conf": self.child_config}
         if self.child_spawner is not None:
             self.child_state = self.child_spawner.get_state()
         return {**state, "child_state": self.child_state} if self.child_spawner else {}
 
     def clear_state(self) -> None:
-        """Let go of the child; the next start makes another from today's configuration."""
+        """Forget the child; the next start makes another from the current configuration."""
         super().clear_state()
         if self.child_spawner is not None:
             self.child_spawner.clear_state()

@@ -1,1 +1,1 @@
-"""Find out what is wrong with a site, and say which line of its configuration mends it."""
+"""What is wrong with a site, and which line of its configuration fixes it: `batchspawner check`."""

@@ -1,4 +1,4 @@
-"""Hold what a check has found, and write it down for people and for programs."""
+"""The findings of a check, and the reports that people and programs read."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _WIDTH = 100
 
 
 class Verdict(Enum):
-    """Say how a check went. SKIPPED: something before it failed, so it could not be made."""
+    """The result of one check. SKIPPED: an earlier one failed, so it could not be made."""
 
     OK = "ok"
     WARNING = "warning"
@@ -25,11 +25,11 @@ class Verdict(Enum):
 
 @dataclass(frozen=True)
 class Finding:
-    """Hold one line of a report.
+    """One line of a report.
 
-    `name` is one word, the same in every report. `cure` is what mends it: lines of configuration,
-    of sudoers or of a shell, or a sentence. `figures` are measured numbers with their units in
-    their names.
+    `name` is one word, the same in every report. `cure` is what fixes the problem: lines of
+    configuration, of sudoers or of a shell, or a sentence. `figures` are measured numbers, with
+    their units in their names.
     """
 
     name: str
@@ -39,8 +39,16 @@ class Finding:
     figures: Mapping[str, float] = field(default_factory=dict)
 
 
-def fine(name: str, text: str, **figures: float) -> Finding:
-    """Return a finding that all is well."""
+class CheckAborted(Exception):
+    """The end of a check whose further steps need what is wrong."""
+
+    def __init__(self, finding: Finding) -> None:
+        super().__init__(finding.text)
+        self.finding = finding
+
+
+def ok(name: str, text: str, **figures: float) -> Finding:
+    """Return a finding that something works."""
     return Finding(name, Verdict.OK, text, figures=figures)
 
 
@@ -49,13 +57,13 @@ def wrong(name: str, text: str, cure: str = "") -> Finding:
     return Finding(name, Verdict.WRONG, text, cure)
 
 
-def doubtful(name: str, text: str, cure: str = "") -> Finding:
+def warning(name: str, text: str, cure: str = "") -> Finding:
     """Return a finding that something works, but not as well as it should."""
     return Finding(name, Verdict.WARNING, text, cure)
 
 
 def skipped(name: str, text: str) -> Finding:
-    """Return a finding that something could not be looked at."""
+    """Return a finding that something could not be checked."""
     return Finding(name, Verdict.SKIPPED, text)
 
 
@@ -80,7 +88,7 @@ def as_json(findings: Sequence[Finding]) -> str:
 
 
 def failed(findings: Sequence[Finding]) -> bool:
-    """Tell whether anything is wrong."""
+    """Return whether anything is wrong."""
     return any(one.verdict is Verdict.WRONG for one in findings)
 
 
@@ -94,7 +102,7 @@ def summary(findings: Sequence[Finding]) -> str:
         text = f"{number} thing{' is' if number == 1 else 's are'} wrong"
     rest = [
         f"{counts[one]} {word}"
-        for one, word in ((Verdict.WARNING, "to think about"), (Verdict.SKIPPED, "not checked"))
+        for one, word in ((Verdict.WARNING, "to consider"), (Verdict.SKIPPED, "not checked"))
         if counts[one]
     ]
     return "; ".join([text, *rest]) + "."

@@ -1,7 +1,7 @@
-"""Tell what a job sees of its node and of the Hub; `batchspawner check` sends it as a tiny job.
+"""The program of the test job of `batchspawner check`: what a job sees of its node and the Hub.
 
-Its source travels in the job script, for nothing of ours may be installed on the node. Standard
-library of a Python >= 3.6.
+Its source travels in the job script, because this package may not be installed on the node. It
+needs only the standard library of a Python >= 3.6.
 """
 
 import contextlib
@@ -23,8 +23,8 @@ from urllib.parse import urlsplit
 Facts = Dict[str, Any]
 
 MARK = "BATCHSPAWNER-CHECK "
-PATIENCE = 8.0
-LIFE = 90.0
+TIMEOUT_S = 8.0
+LIFETIME_S = 90.0
 
 WANTED = ("jupyterhub", "batchspawner", "jupyterlab", "notebook", "jupyter_server")
 VERSIONS = """
@@ -43,50 +43,50 @@ print(json.dumps(found))
 """
 
 
-def main(wishes: Facts) -> None:
-    """Find everything out, say it twice, and wait to be found by the Hub."""
-    facts = look(wishes)
-    listener, facts["port"], facts["port_error"] = listen(wishes.get("ports") or [])
+def main(request: Facts) -> None:
+    """Collect the facts, report them by log and by HTTP, and wait for the Hub to connect."""
+    facts = collect(request)
+    listener, facts["port"], facts["port_error"] = listen(request.get("ports") or [])
     print(MARK + json.dumps(facts), flush=True)
-    send(wishes.get("reply", ""), facts)
+    send(request.get("reply", ""), facts)
     if listener is not None:
         with listener:
-            serve(listener, wishes["nonce"])
+            serve(listener, request["nonce"])
 
 
-def look(wishes: Facts) -> Facts:
-    """Return what can be seen from here; a part that fails is told as its error."""
+def collect(request: Facts) -> Facts:
+    """Return what can be seen from here; a part that fails is None, and has its error."""
     parts = {
         "host": socket.gethostname,
         "python": platform.python_version,
         "user": lambda: os.popen("id -un").read().strip(),  # noqa: S605
-        "wrapper": lambda: found(wishes["wrapper"]),
-        "server": lambda: found(wishes["server"]),
-        "wrapper_error": lambda: cannot_run(found(wishes["wrapper"])),
+        "wrapper": lambda: which(request["wrapper"]),
+        "server": lambda: which(request["server"]),
+        "wrapper_error": lambda: cannot_run(which(request["wrapper"])),
         "path": lambda: os.environ.get("PATH", ""),
-        "versions": lambda: versions(found(wishes["server"])),
-        "home": look_at_home,
+        "versions": lambda: versions(which(request["server"])),
+        "home": check_home,
         "environment": lambda: sorted(name for name, value in os.environ.items() if value),
-        "hub": lambda: reach(wishes["api_url"]),
-        "seen": lambda: seen(wishes["secret"]),
+        "hub": lambda: reach(request["api_url"]),
+        "seen": lambda: exposed(request["secret"]),
     }  # type: Dict[str, Callable[[], Any]]
     facts = {}  # type: Facts
     for name, part in parts.items():
         try:
             facts[name] = part()
-        except Exception as error:  # noqa: BLE001  (whatever it is, the Hub shall hear of it)
+        except Exception as error:  # noqa: BLE001  (whatever it is, the Hub must learn of it)
             facts[name] = None
             facts.setdefault("errors", {})[name] = "%s: %s" % (type(error).__name__, error)
     return facts
 
 
-def found(program: str) -> str:
+def which(program: str) -> str:
     """Return the path of a program, or nothing."""
     return shutil.which(program) or ""
 
 
 def cannot_run(program: str) -> str:
-    """Return why a program that is there cannot be run: its interpreter may not be."""
+    """Return why a program cannot be run: its interpreter may be missing."""
     if not program:
         return ""
     try:
@@ -111,80 +111,80 @@ def versions(server: str) -> Dict[str, str]:
     words = first[2:].decode(errors="replace").split() if first.startswith(b"#!") else []
     if not words or "python" not in words[-1]:
         return {}
-    said = subprocess.run(
+    done = subprocess.run(
         [*words, "-c", VERSIONS, *WANTED],
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         timeout=60,
         check=True,
     )
-    return dict(json.loads(said.stdout.decode()))
+    return dict(json.loads(done.stdout.decode()))
 
 
-def look_at_home() -> Facts:
-    """Tell whether the home folder is here, whether we can write into it, and how much."""
+def check_home() -> Facts:
+    """Return whether the home folder exists and is writable, and how much space it has."""
     home = os.path.expanduser("~")
-    told = {"path": home, "exists": os.path.isdir(home), "error": ""}  # type: Facts
+    facts = {"path": home, "exists": os.path.isdir(home), "error": ""}  # type: Facts
     try:
         with tempfile.NamedTemporaryFile(dir=home, prefix=".batchspawner-check-"):
-            told["free_mb"] = shutil.disk_usage(home).free >> 20
+            facts["free_mb"] = shutil.disk_usage(home).free >> 20
     except OSError as error:
-        told["error"] = error.strerror or str(error)
-    return told
+        facts["error"] = error.strerror or str(error)
+    return facts
 
 
 def reach(url: str) -> Facts:
-    """Tell how far one comes from here on the way to the Hub's API."""
+    """Return which step on the way to the Hub's API was reached, and what went wrong."""
     where = urlsplit(url)
-    told = {"step": "name", "error": ""}  # type: Facts
+    facts = {"step": "name", "error": ""}  # type: Facts
     port = where.port or (443 if where.scheme == "https" else 80)
     try:
         address = socket.getaddrinfo(where.hostname, port, type=socket.SOCK_STREAM)[0][4][0]
-        told.update(step="connect", address=address)
+        facts.update(step="connect", address=address)
         began = time.time()
-        with socket.create_connection((str(where.hostname), port), PATIENCE) as connected:
-            told.update(step="answer", connect_seconds=time.time() - began)
-            told["local"] = connected.getsockname()[0]
+        with socket.create_connection((str(where.hostname), port), TIMEOUT_S) as connected:
+            facts.update(step="answer", connect_seconds=time.time() - began)
+            facts["local"] = connected.getsockname()[0]
         if where.scheme == "http":
-            ask(told, str(where.hostname), port, where.path)
+            query_hub(facts, str(where.hostname), port, where.path)
         else:
-            told.update(step="done")
+            facts.update(step="done")
     except (OSError, http.client.HTTPException) as error:
-        told["error"] = str(error) or type(error).__name__
-    return told
+        facts["error"] = str(error) or type(error).__name__
+    return facts
 
 
-def ask(told: Facts, host: str, port: int, path: str) -> None:
-    """Ask the Hub for its version, as anybody may."""
-    connection = http.client.HTTPConnection(host, port, timeout=PATIENCE)
+def query_hub(facts: Facts, host: str, port: int, path: str) -> None:
+    """Add the Hub's version to the facts; everybody may ask for it."""
+    connection = http.client.HTTPConnection(host, port, timeout=TIMEOUT_S)
     with contextlib.closing(connection):
         began = time.time()
         connection.request("GET", path)
         answer = connection.getresponse()
-        said = answer.read(4096).decode(errors="replace")
-        told.update(status=answer.status, answer_seconds=time.time() - began)
+        text = answer.read(4096).decode(errors="replace")
+        facts.update(status=answer.status, answer_seconds=time.time() - began)
         try:
-            told.update(step="done", version=json.loads(said)["version"])
+            facts.update(step="done", version=json.loads(text)["version"])
         except (ValueError, KeyError, TypeError):
-            told["error"] = "HTTP %d: %s" % (answer.status, said[:200])
+            facts["error"] = "HTTP %d: %s" % (answer.status, text[:200])
 
 
-def seen(secret: str) -> List[str]:
-    """Tell where on this node everybody can read a word that travels like a token."""
-    places = []
+def exposed(secret: str) -> List[str]:
+    """Return the command lines on this node in which everybody can read the secret."""
+    lines = []
     for path in glob.glob("/proc/[0-9]*/cmdline"):
         with contextlib.suppress(OSError), open(path, "rb") as file:
             words = file.read().split(b"\0")
             if any(secret.encode() in word for word in words):
-                places.append(" ".join(word.decode(errors="replace") for word in words)[:200])
-    return places
+                lines.append(" ".join(word.decode(errors="replace") for word in words)[:200])
+    return lines
 
 
 def listen(ports: List[int]) -> Any:
-    """Listen where a server would; return the socket, its port, and what went wrong."""
+    """Listen on a port as a server would; return the socket, its port, and what went wrong."""
     first, last = ports or (0, 0)
     tries = [0] if not ports else random.sample(range(first, last + 1), min(200, last + 1 - first))
-    said = ""
+    problem = ""
     for port in tries:
         listener = socket.socket()
         try:
@@ -192,39 +192,39 @@ def listen(ports: List[int]) -> Any:
             listener.listen(5)
         except OSError as error:
             listener.close()
-            said = error.strerror or str(error)
+            problem = error.strerror or str(error)
         else:
             return listener, listener.getsockname()[1], ""
-    return None, 0, said
+    return None, 0, problem
 
 
 def send(url: str, facts: Facts) -> None:
-    """Tell the facts to whoever asked; where that does not work, they are in the log."""
+    """Send the facts to the check; if that fails, it finds them in the log."""
     where = urlsplit(url)
     with contextlib.suppress(OSError, http.client.HTTPException):
-        connection = http.client.HTTPConnection(str(where.hostname), where.port, timeout=PATIENCE)
+        connection = http.client.HTTPConnection(str(where.hostname), where.port, timeout=TIMEOUT_S)
         with contextlib.closing(connection):
             connection.request("POST", where.path, json.dumps(facts))
             connection.getresponse()
 
 
 def serve(listener: socket.socket, nonce: str) -> None:
-    """Answer the Hub, with the time that it is here, until it has heard enough."""
-    end = time.time() + LIFE
+    """Answer the Hub with the time on this node, until the lifetime is over."""
+    end = time.time() + LIFETIME_S
     listener.settimeout(1)
     while time.time() < end:
         with contextlib.suppress(OSError):
-            asker, _ = listener.accept()
-            with asker:
-                asker.settimeout(PATIENCE)
-                text = asker.recv(4096).decode(errors="replace")
+            connection, _ = listener.accept()
+            with connection:
+                connection.settimeout(TIMEOUT_S)
+                text = connection.recv(4096).decode(errors="replace")
                 if text.startswith("GET /%s" % nonce):
-                    said = json.dumps({"time": time.time()})
-                    head = "HTTP/1.0 200 OK\r\nContent-Length: %d\r\n\r\n" % len(said)
-                    asker.sendall((head + said).encode())
+                    body = json.dumps({"time": time.time()})
+                    head = "HTTP/1.0 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body)
+                    connection.sendall((head + body).encode())
 
 
-def read_wishes(text: Optional[str] = None) -> Facts:
-    """Return what is asked of this job, from the hexadecimal JSON of its first argument."""
+def read_request(text: Optional[str] = None) -> Facts:
+    """Return what this job has to check, from the hexadecimal JSON of its first argument."""
     word = sys.argv[1] if text is None else text
     return dict(json.loads(bytes.fromhex(word).decode()))

@@ -1,4 +1,4 @@
-"""Run the tiny job, and gather all that it and the scheduler tell."""
+"""The test job: submit it, collect what it and the scheduler report, and cancel it."""
 
 from __future__ import annotations
 
@@ -12,31 +12,58 @@ import time
 import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypedDict
 
 from ..concurrency import within
 from ..errors import SchedulerError
 from ..jobs import JobRequest
 from . import probe
-from .hub_host import look_at_package, render
+from .job_script import check_package, render
+from .report import HubFacts, facts_in
 
 if TYPE_CHECKING:
     from ..jobs import JobInfo
     from .findings import Finding
-    from .hub_host import Bench
-    from .report_listener import ReportListener
+    from .hub_host import Target
+    from .report import Facts, ReportListener
 
 FILE = "BATCHSPAWNER_PRIVATE_FILE"
 """The variable that names the file in which a claim code may travel."""
 
-_LOOK = 0.3
-_GRACE = 20.0
-"""Seconds that a job which runs, or has ended, may take to tell what it saw."""
+_POLL_INTERVAL_S = 0.3
+_REPORT_TIMEOUT_S = 20.0
+"""Seconds that a job which runs, or was cancelled, may take to report, or to end."""
+_LATE_REPORT_TIMEOUT_S = 2.0
+"""Seconds that the report of a job which has ended may take."""
+_VISIT_TIMEOUT_S = 8.0
+_USER_COMMAND_TIMEOUT_S = 5.0
+
+
+class Request(TypedDict):
+    """What `probe` has to check."""
+
+    nonce: str
+    api_url: str
+    reply: str
+    ports: list[int]
+    secret: str
+    wrapper: str
+    server: str
+
+
+@dataclass(frozen=True)
+class Visit:
+    """The Hub's connection to the job's port; `skew` is how many seconds its clock is ahead."""
+
+    address: str
+    error: str = ""
+    seconds: float = 0.0
+    skew: float | None = None
 
 
 @dataclass
-class Course:
-    """Hold how the job went, as far as it came."""
+class ProbeRun:
+    """What is known of the test job, as far as it got."""
 
     script: str = ""
     environment: dict[str, str] = field(default_factory=dict)
@@ -44,7 +71,7 @@ class Course:
     submit_error: SchedulerError | None = None
     cancel_error: SchedulerError | None = None
     status: JobInfo | None = None
-    facts: dict[str, Any] | None = None
+    facts: Facts | None = None
     log: str = ""
     log_text: str = ""
     submit_seconds: float = 0.0
@@ -54,36 +81,26 @@ class Course:
     ended: bool = False
 
 
-@dataclass(frozen=True)
-class Visit:
-    """Hold how the Hub came to the job's port; `skew` is by how many seconds its clock is ahead."""
+def command_of(request: Request, wrapper: str) -> str:
+    """Return the shell command that runs the probe, of which nothing is installed.
 
-    address: str
-    error: str = ""
-    seconds: float = 0.0
-    skew: float | None = None
-
-
-def command_of(wishes: dict[str, Any], wrapper: str) -> str:
-    """Return the shell command that runs the probe with nothing installed.
-
-    The name of the wrapper stands in it, because a script without one gets no claim code.
+    It contains the name of the wrapper, because a script without one gets no claim code.
     """
-    source = Path(probe.__file__).read_text(encoding="utf-8") + "\nmain(read_wishes())\n"
+    source = Path(probe.__file__).read_text(encoding="utf-8") + "\nmain(read_request())\n"
     packed = base64.b64encode(zlib.compress(source.encode(), 9)).decode()
     code = f'import base64,zlib;exec(zlib.decompress(base64.b64decode("{packed}")))'
-    return shlex.join(["python3", "-c", code, json.dumps(wishes).encode().hex(), wrapper])
+    return shlex.join(["python3", "-c", code, json.dumps(request).encode().hex(), wrapper])
 
 
-async def run_job(
-    bench: Bench, listener: ReportListener, patience: float, folder: str
-) -> tuple[Course, list[Finding]]:
-    """Submit the job, wait for what it tells, visit it and cancel it. Raises Broken."""
-    spawner, course = bench.spawner, Course()
+async def run_probe(
+    target: Target, listener: ReportListener, queue_timeout_s: float
+) -> tuple[ProbeRun, list[Finding]]:
+    """Submit the job, wait for its report, connect to it and cancel it. Raises CheckAborted."""
+    spawner, run = target.spawner, ProbeRun()
     nonce = secrets.token_hex(8)
-    course.log = f"{folder}/.batchspawner-check-{nonce}.log"
+    run.log = f"{spawner.req_homedir}/.batchspawner-check-{nonce}.log"
     wrapper = spawner.batchspawner_singleuser_cmd.split(" ")[0]
-    wishes = {
+    request: Request = {
         "nonce": nonce,
         "api_url": spawner.hub.api_url,
         "reply": listener.url,
@@ -92,88 +109,98 @@ async def run_job(
         "wrapper": wrapper,
         "server": spawner.cmd[0],
     }
-    package = await render(bench, command_of(wishes, wrapper), course.log)
-    course.script, course.environment = package.script, dict(package.environment)
-    found = look_at_package(bench, package)
-    await _submit(bench, course)
-    if course.submit_error is None:
+    package = await render(target, command_of(request, wrapper), run.log)
+    run.script, run.environment = package.script, dict(package.environment)
+    found = check_package(target, package)
+    await _submit(target, run)
+    if run.submit_error is None:
         try:
-            await _follow(bench, course, listener, patience)
-            if course.facts is not None and course.status is not None:
-                course.visit = await visit(bench, course.status.host, course.facts, nonce)
+            await _follow(target, run, listener, queue_timeout_s)
+            if run.facts is not None and run.status is not None:
+                run.visit = await visit(target, run.status.host, run.facts, nonce)
         finally:
-            await _end(bench, course)
-            await _forget(bench, course)
-    return course, found
+            await _cancel(target, run)
+            await _clean_up(target, run)
+    return run, found
 
 
-async def _submit(bench: Bench, course: Course) -> None:
-    request = JobRequest(course.script, f"check-{secrets.token_hex(6)}", course.environment)
+async def _submit(target: Target, run: ProbeRun) -> None:
+    request = JobRequest(run.script, f"check-{secrets.token_hex(6)}", run.environment)
     began = time.monotonic()
     try:
-        course.job_id = await bench.client.submit(request)
+        run.job_id = await target.client.submit(request)
     except SchedulerError as error:
-        course.submit_error = error
-    course.submit_seconds = time.monotonic() - began
+        run.submit_error = error
+    run.submit_seconds = time.monotonic() - began
 
 
-async def _follow(bench: Bench, course: Course, listener: ReportListener, patience: float) -> None:
-    """Wait until the job has told its facts, has ended without, or has waited too long."""
+async def _follow(
+    target: Target, run: ProbeRun, listener: ReportListener, queue_timeout_s: float
+) -> None:
+    """Wait until the job has reported, has ended without a report, or has waited too long."""
     began = time.monotonic()
-    watch = bench.client.watch(course.job_id, 0.5)
-    limit = began + patience
+    watch = target.client.watch(run.job_id, 0.5)
+    limit = began + queue_timeout_s
     try:
         while time.monotonic() < limit:
-            course.status = status = watch.status
-            if status is not None and not status.state.is_waiting and course.wait_seconds is None:
-                course.wait_seconds = time.monotonic() - began
-                limit = min(limit, time.monotonic() + _GRACE)
-            course.facts = listener.facts or await _read_log(bench, course)
-            # Where the job runs is for the scheduler to say; the job may be quicker than that.
-            if course.facts is not None and status is not None and status.host:
-                course.report_seconds = time.monotonic() - began
+            run.status = status = watch.status
+            if status is not None and not status.state.is_waiting and run.wait_seconds is None:
+                run.wait_seconds = time.monotonic() - began
+                limit = min(limit, time.monotonic() + _REPORT_TIMEOUT_S)
+            run.facts = listener.facts or await _read_log(target, run)
+            # The scheduler names the host; the job may report before that.
+            if run.facts is not None and status is not None and status.host:
+                run.report_seconds = time.monotonic() - began
                 return
             if status is not None and status.is_final:
-                limit = min(limit, time.monotonic() + 2)
-            await asyncio.sleep(_LOOK)
+                limit = min(limit, time.monotonic() + _LATE_REPORT_TIMEOUT_S)
+            await asyncio.sleep(_POLL_INTERVAL_S)
     finally:
         watch.close()
 
 
-async def _read_log(bench: Bench, course: Course) -> dict[str, Any] | None:
-    """Read what the job has printed, as ourselves, or as the user."""
+async def _read_log(target: Target, run: ProbeRun) -> Facts | None:
+    """Return the facts in the job's log, which is read as this user or as the job's owner."""
     text = ""
     with contextlib.suppress(OSError):
-        text = Path(course.log).read_text(errors="replace")
-    if not text and not bench.client.runner.is_this_user:
+        text = Path(run.log).read_text(errors="replace")
+    if not text and not target.client.runner.is_this_user:
         with contextlib.suppress(SchedulerError):
-            result = await bench.client.runner.run(("cat", course.log), timeout=5)
+            result = await target.client.runner.run(
+                ("cat", run.log), timeout=_USER_COMMAND_TIMEOUT_S
+            )
             text = result.stdout if result.ok else ""
-    course.log_text = text
+    run.log_text = text
     for line in text.splitlines():
         if line.startswith(probe.MARK):
             with contextlib.suppress(ValueError):
-                return dict(json.loads(line[len(probe.MARK) :]))
+                return facts_in(line[len(probe.MARK) :])
     return None
 
 
-async def visit(bench: Bench, host: str, facts: dict[str, Any], nonce: str) -> Visit:
-    """Connect to the job's port, as the Hub will to a server's."""
-    reported = (facts.get("hub") or {}).get("local", "")
-    trusted = bench.spawner.trust_reported_host and reported
-    where = reported if trusted else bench.spawner.connect_host(host)
+async def visit(target: Target, host: str, facts: Facts, nonce: str) -> Visit:
+    """Connect to the job's port, as the Hub will connect to that of a server."""
+    reported = (facts.get("hub") or HubFacts()).get("local", "")
+    trusted = target.spawner.trust_reported_host and reported
+    host_name = reported if trusted else target.spawner.connect_host(host)
     port = facts.get("port") or 0
-    address = f"{where}:{port}"
+    address = f"{host_name}:{port}"
     if not port:
         return Visit(address, "the job has no port")
     began = time.time()
     try:
-        said = await within(8, _fetch(where, port, f"/{nonce}"))
+        answer = await within(_VISIT_TIMEOUT_S, _fetch(host_name, port, f"/{nonce}"))
         ended = time.time()
-        skew = json.loads(said)["time"] - (began + ended) / 2
+        skew = _time_in(answer) - (began + ended) / 2
     except (OSError, ValueError, KeyError, asyncio.TimeoutError) as error:
-        return Visit(address, str(error) or "no answer within 8 s")
+        return Visit(address, str(error) or f"no answer within {_VISIT_TIMEOUT_S:g} s")
     return Visit(address, "", ended - began, skew)
+
+
+def _time_in(answer: bytes) -> float:
+    """Return the time on the node in the answer of the job. Raises ValueError or KeyError."""
+    clock: dict[str, float] = json.loads(answer)
+    return clock["time"]
 
 
 async def _fetch(host: str, port: int, path: str) -> bytes:
@@ -187,24 +214,24 @@ async def _fetch(host: str, port: int, path: str) -> bytes:
     return answer.partition(b"\r\n\r\n")[2]
 
 
-async def _end(bench: Bench, course: Course) -> None:
-    """Cancel the job and see it end."""
+async def _cancel(target: Target, run: ProbeRun) -> None:
+    """Cancel the job and wait for its end."""
     try:
-        await bench.client.cancel(course.job_id)
-        await within(_GRACE, bench.client.wait(course.job_id, 0.5))
-        course.ended = True
+        await target.client.cancel(run.job_id)
+        await within(_REPORT_TIMEOUT_S, target.client.wait(run.job_id, 0.5))
+        run.ended = True
     except SchedulerError as error:
-        course.cancel_error = error
+        run.cancel_error = error
     except asyncio.TimeoutError:
         return
 
 
-async def _forget(bench: Bench, course: Course) -> None:
-    """Remove what the job has left in the user's folder."""
-    for path in filter(None, (course.log, course.environment.get(FILE, ""))):
-        if bench.client.runner.is_this_user:
+async def _clean_up(target: Target, run: ProbeRun) -> None:
+    """Remove the files of the job from the user's folder."""
+    for path in filter(None, (run.log, run.environment.get(FILE, ""))):
+        if target.client.runner.is_this_user:
             with contextlib.suppress(OSError):
                 Path(path).unlink()
         else:
             with contextlib.suppress(SchedulerError):
-                await bench.client.runner.run(("rm", "-f", path), timeout=5)
+                await target.client.runner.run(("rm", "-f", path), timeout=_USER_COMMAND_TIMEOUT_S)

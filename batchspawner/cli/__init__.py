@@ -1,1 +1,1 @@
-"""Offer the `batchspawner` command."""
+"""The command `batchspawner`."""

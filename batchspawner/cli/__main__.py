@@ -1,12 +1,22 @@
-"""Read the command line of `batchspawner` and call what it asks for."""
+"""The command line of `batchspawner`: every module here adds its subcommand."""
 
 from __future__ import annotations
 
 import argparse
 import sys
+from typing import TYPE_CHECKING
 
 from .._version import __version__
 from . import check, cluster, connect, demo, jobs, kernel, launcher, sudoers, templates
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class Arguments(argparse.Namespace):
+    """A command line: `run` is the function of its subcommand, which returns an exit status."""
+
+    run: Callable[[argparse.Namespace], int]
 
 
 def parser() -> argparse.ArgumentParser:
@@ -16,26 +26,25 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument("--version", action="version", version=__version__)
     commands = top.add_subparsers(metavar="COMMAND", required=True)
-    for command in (
-        demo,
-        templates,
-        check,
-        launcher,
-        sudoers,
-        jobs,
-        kernel,
-        cluster,
-        connect,
+    for add_to in (
+        demo.add_to,
+        templates.add_to,
+        check.add_to,
+        launcher.add_to,
+        sudoers.add_to,
+        jobs.add_to,
+        kernel.add_to,
+        cluster.add_to,
+        connect.add_to,
     ):
-        command.add_to(commands)
+        add_to(commands)
     return top
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command and return its exit status."""
-    arguments = parser().parse_args(argv)
-    status: int = arguments.run(arguments)
-    return status
+    arguments = parser().parse_args(argv, namespace=Arguments())
+    return arguments.run(arguments)
 
 
 if __name__ == "__main__":

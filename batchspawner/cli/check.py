@@ -1,28 +1,41 @@
-"""Find out what is wrong with a site: ``batchspawner check``."""
+"""What is wrong with a site, and how to fix it: ``batchspawner check``."""
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import getpass
 import logging
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from ..checking.checks import check_site
 from ..checking.findings import Finding, as_json, as_text, failed, summary
-from ..checking.kernel import check_kernel
+from ..checking.kernel_check import check_kernel
+from ..checking.site_check import check_site
 
 if TYPE_CHECKING:
-    import argparse
+    Commands = argparse._SubParsersAction[argparse.ArgumentParser]
 
 
-def add_to(commands: Any) -> None:
+class Arguments(argparse.Namespace):
+    """The command line of `batchspawner check`."""
+
+    config: Path
+    user: str
+    queue_timeout_s: float
+    kernel: str
+    no_job: bool
+    json: bool
+
+
+def add_to(commands: Commands) -> None:
     """Add the subcommand to the parser of `batchspawner`."""
     parser = commands.add_parser(
         "check",
-        help="find out on the Hub's machine what is wrong with a site, and which line mends it",
-        description="Load the Hub's configuration, submit a tiny job as a user, and tell of each "
-        "step whether it works. Run it as the user that runs the Hub; the Hub may run meanwhile.",
+        help="find out what is wrong with a site, and which line of its configuration fixes it",
+        description="Load the Hub's configuration, submit a small test job as a user, and report "
+        "for each step whether it works. Run it on the Hub's machine as the user that runs the "
+        "Hub; the Hub may run at the same time.",
     )
     parser.add_argument(
         "-f",
@@ -35,30 +48,32 @@ def add_to(commands: Any) -> None:
         "-u",
         "--user",
         default=getpass.getuser(),
-        help="a user of the cluster, who owns the tiny job (default: you)",
+        help="a user of the cluster, who owns the test job (default: you)",
     )
     parser.add_argument(
         "--patience",
         type=float,
         default=120.0,
-        help="seconds that the job may wait in the queue (default: 120)",
+        dest="queue_timeout_s",
+        metavar="SECONDS",
+        help="how long the job may wait in the queue (default: 120)",
     )
     parser.add_argument(
         "--kernel",
         metavar="NAME",
         default="",
-        help="check a kernel of yours that runs in jobs instead; this needs no Hub",
+        help="check one of your kernels that run in jobs instead; this needs no Hub",
     )
-    parser.add_argument("--no-job", action="store_true", help="submit nothing")
+    parser.add_argument("--no-job", action="store_true", help="do not submit a job")
     parser.add_argument("--json", action="store_true", help="print a JSON document")
     parser.set_defaults(run=run)
 
 
-def run(arguments: argparse.Namespace) -> int:
-    """Run all checks; the exit status is 1 where something is wrong."""
-    # What the Hub's own classes log would stand between the findings.
+def run(arguments: Arguments) -> int:
+    """Run all checks; the exit status is 1 if something is wrong."""
+    # Log lines of the Hub's own classes would appear between the findings.
     logging.disable(logging.WARNING)
-    findings = asyncio.run(_checked(arguments))
+    findings = asyncio.run(_check(arguments))
     if arguments.json:
         print(as_json(findings))
     else:
@@ -66,14 +81,14 @@ def run(arguments: argparse.Namespace) -> int:
     return 1 if failed(findings) else 0
 
 
-async def _checked(arguments: argparse.Namespace) -> list[Finding]:
+async def _check(arguments: Arguments) -> list[Finding]:
     if arguments.kernel:
-        source = check_kernel(arguments.kernel, arguments.patience)
+        source = check_kernel(arguments.kernel, arguments.queue_timeout_s)
     else:
         source = check_site(
             arguments.config,
             arguments.user,
-            patience=arguments.patience,
+            queue_timeout_s=arguments.queue_timeout_s,
             job=not arguments.no_job,
         )
     findings = []

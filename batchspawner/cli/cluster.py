@@ -1,27 +1,48 @@
-"""Start, list and stop ipyparallel clusters that run in jobs."""
+"""ipyparallel clusters that run in jobs: ``batchspawner cluster``."""
 
 from __future__ import annotations
 
+import argparse
 import sys
 from typing import TYPE_CHECKING, Any
 
 from ..client.blocking_client import run
 from ..errors import BatchError
+from .terminal import print_table
 
 if TYPE_CHECKING:
-    import argparse
-
+    from ..clusters import Cluster
     from ..clusters.listing import Known
 
 _OPTIONS = {
     "queue": "queue (partition) of the job",
-    "account": "account that pays",
+    "account": "account that pays for the job",
     "runtime": "how long the job may run, such as 2h or 1-12:00:00",
     "memory": "memory of the job on a node, such as 8G",
     "nprocs": "cores of an engine",
     "gpus": "GPUs of the job",
     "reservation": "reservation to run in",
 }
+
+
+class StartArguments(argparse.Namespace):
+    """The command line of `batchspawner cluster start`, which also has all of `_OPTIONS`."""
+
+    n: int
+    nodes: int
+    mpi: bool | str
+    notebook: bool | str
+    scheduler: str
+    resource: list[str]
+    wait: bool
+
+
+class StopArguments(argparse.Namespace):
+    """The command line of `batchspawner cluster stop`."""
+
+    jobs: list[str]
+    all: bool
+    ended: bool
 
 
 def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -33,12 +54,12 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     )
     verbs = top.add_subparsers(metavar="VERB", required=True)
     _add_start(verbs)
-    one = verbs.add_parser("list", help="print the clusters and how their jobs fare")
+    one = verbs.add_parser("list", help="print the clusters and the states of their jobs")
     one.set_defaults(run=_list)
-    one = verbs.add_parser("stop", help="end clusters and remove what they have left")
+    one = verbs.add_parser("stop", help="end clusters and remove their files")
     one.add_argument("jobs", nargs="*", metavar="JOBID", help="id of a cluster's job")
     one.add_argument("--all", action="store_true", help="stop every cluster")
-    one.add_argument("--ended", action="store_true", help="remove what ended jobs have left")
+    one.add_argument("--ended", action="store_true", help="remove the files of ended jobs")
     one.set_defaults(run=_stop)
 
 
@@ -76,15 +97,16 @@ def _add_start(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     one.set_defaults(run=_start)
 
 
-def _start(arguments: argparse.Namespace) -> int:
+def _start(arguments: StartArguments) -> int:
     from ..clusters import Cluster
 
-    wanted: dict[str, Any] = {name: getattr(arguments, name) for name in _OPTIONS}
+    given: dict[str, str | None] = {name: getattr(arguments, name) for name in _OPTIONS}
     for pair in arguments.resource:
         name, equals, value = pair.partition("=")
         if not equals:
-            return _fail(f"--resource {pair!r} has not the form NAME=VALUE")
-        wanted[name] = value
+            return _fail(f"--resource {pair!r} is not of the form NAME=VALUE")
+        given[name] = value
+    resources: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     try:
         cluster = Cluster(
             arguments.n,
@@ -92,7 +114,7 @@ def _start(arguments: argparse.Namespace) -> int:
             mpi=arguments.mpi,
             notebook=arguments.notebook,
             scheduler=arguments.scheduler,
-            **{name: value for name, value in wanted.items() if value is not None},
+            **resources,
         ).start()
         job_id, profile = cluster.job_id, cluster.profile
         print(f"Job {job_id} was submitted to {cluster.scheduler.title}.")
@@ -110,8 +132,8 @@ def _start(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _wait(cluster: Any) -> None:
-    """Wait until all engines have joined; a cluster that fails to start leaves nothing."""
+def _wait(cluster: Cluster) -> None:
+    """Wait until all engines have joined; stop a cluster that fails to start."""
     try:
         cluster.client().close()
     except BaseException:
@@ -126,10 +148,7 @@ def _list(_arguments: argparse.Namespace) -> int:
     if not known:
         print("There is no cluster; start one with: batchspawner cluster start ENGINES")
         return 0
-    rows = [("JOB", "ENGINES", "SCHEDULER", "PROFILE", "STATE"), *map(_row, known)]
-    widths = [max(map(len, column)) for column in zip(*rows)]
-    for row in rows:
-        print("  ".join(f"{word:{width}}" for word, width in zip(row, widths)).rstrip())
+    print_table([("JOB", "ENGINES", "SCHEDULER", "PROFILE", "STATE"), *map(_row, known)])
     return 0
 
 
@@ -139,11 +158,11 @@ def _row(one: Known) -> tuple[str, ...]:
     return record.job_id, str(record.n), record.scheduler, one.profile, state
 
 
-def _stop(arguments: argparse.Namespace) -> int:
+def _stop(arguments: StopArguments) -> int:
     from ..clusters.listing import overview
 
     if not (arguments.jobs or arguments.all or arguments.ended):
-        return _fail("say which: JOBID, --all or --ended; see: batchspawner cluster list")
+        return _fail("name the clusters: JOBID, --all or --ended; see: batchspawner cluster list")
     jobs = list(arguments.jobs)
     if arguments.all or arguments.ended:
         known = run(overview())

@@ -1,7 +1,8 @@
-"""Reach a cluster in a job on another host, until Ctrl-C."""
+"""A connection to a cluster in a job on another host: ``batchspawner connect``."""
 
 from __future__ import annotations
 
+import argparse
 import logging
 import signal
 import sys
@@ -11,11 +12,9 @@ from ..client.blocking_client import run
 from ..errors import BatchError
 
 if TYPE_CHECKING:
-    import argparse
-
     from ..clusters import Connection
 
-# What ssh has an option for, with its own letter.
+# Options of ssh, each with the same name.
 _SSH = {
     "-F": ("FILE", "ssh's configuration file"),
     "-J": ("HOST", "host to jump over"),
@@ -26,13 +25,25 @@ _SSH = {
 }
 
 
+class Arguments(argparse.Namespace):
+    """The command line of `batchspawner connect`, which also has all of `_SSH`."""
+
+    host: str | None
+    where: str | None
+    notebook: bool
+    no_browser: bool
+    wait: float
+    cluster_id: str
+    clean: bool
+
+
 def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add `connect` to the command line."""
     one = commands.add_parser(
         "connect",
         help="reach an ipyparallel cluster in a job over one ssh connection",
-        description="Opens one ssh connection as your ssh configuration says, forwards all ports "
-        "of the cluster over it, and makes a local IPython profile that leads there, until Ctrl-C.",
+        description="Open one ssh connection as your ssh configuration says, forward all ports of "
+        "the cluster over it, and make a local IPython profile for it, until Ctrl-C.",
     )
     one.add_argument("host", nargs="?", metavar="HOST", help="host that ssh connects to")
     one.add_argument(
@@ -50,19 +61,21 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
         type=float,
         default=0.0,
         metavar="SECONDS",
-        help="how long the cluster may need to start",
+        help="how long to wait for the cluster to start",
     )
     one.add_argument("--cluster-id", default="", help="ipyparallel's id of the cluster, if any")
     one.add_argument(
-        "--clean", action="store_true", help="only remove what crashed connections have left here"
+        "--clean",
+        action="store_true",
+        help="only remove the files of crashed connections on this machine",
     )
     ssh = one.add_argument_group("options of ssh")
-    for letter, (value, text) in _SSH.items():
-        ssh.add_argument(letter, action="append", default=[], metavar=value, help=text)
+    for option, (value, text) in _SSH.items():
+        ssh.add_argument(option, action="append", default=[], metavar=value, help=text)
     one.set_defaults(run=_run)
 
 
-def _run(arguments: argparse.Namespace) -> int:
+def _run(arguments: Arguments) -> int:
     if arguments.clean:
         return _clean()
     if not arguments.host or not arguments.where:
@@ -72,7 +85,10 @@ def _run(arguments: argparse.Namespace) -> int:
     logging.basicConfig(format="batchspawner connect: %(message)s")
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler)
-    given = [(letter, value) for letter in _SSH for value in getattr(arguments, letter[1])]
+    options: list[str] = []
+    for option in _SSH:
+        values: list[str] = getattr(arguments, option.lstrip("-"))
+        options += [word for value in values for word in (option, value)]
     try:
         link = connect(
             arguments.host,
@@ -80,13 +96,13 @@ def _run(arguments: argparse.Namespace) -> int:
             notebook=arguments.notebook,
             wait=arguments.wait,
             cluster_id=arguments.cluster_id,
-            options=[word for pair in given for word in pair],
+            options=options,
             terminal=sys.stdin.isatty(),
         )
         with link:
-            _say(link, browser=arguments.notebook and not arguments.no_browser)
+            _print_usage(link, browser=arguments.notebook and not arguments.no_browser)
             link.wait()
-        print("The controller does not answer any more: its job has ended.")
+        print("The controller no longer answers: its job has ended.")
     except KeyboardInterrupt:
         print()
     except BatchError as error:
@@ -94,7 +110,7 @@ def _run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _say(link: Connection, *, browser: bool) -> None:
+def _print_usage(link: Connection, *, browser: bool) -> None:
     if browser:
         print(f"Notebook:  {link.open_notebook()}")
     elif link.notebook_url:
@@ -110,7 +126,7 @@ def _clean() -> int:
     from ..clusters.local_profile import clean
 
     for name in run(clean()):
-        print(f"Removed what the connection to {name} had left.")
+        print(f"Removed the files of the connection to {name}.")
     return 0
 
 

@@ -1,7 +1,8 @@
-"""Start a JupyterHub on this machine whose servers are jobs of the embedded queue."""
+"""A JupyterHub on this machine whose servers are jobs of the embedded queue."""
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import secrets
@@ -15,23 +16,55 @@ import urllib.error
 import urllib.request
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypedDict
 
 if TYPE_CHECKING:
-    import argparse
+    Commands = argparse._SubParsersAction[argparse.ArgumentParser]
 
 USER = "demo"
-_START = 60.0
+_START_TIMEOUT_S = 60.0
 """Seconds that the Hub may take to answer."""
-_STOP = 30.0
+_STOP_TIMEOUT_S = 30.0
 """Seconds that the Hub may take to end its servers."""
 
 
 class DemoError(Exception):
-    """Report what keeps the demo from running, and what to do."""
+    """The demo cannot run; the text says why, and what to do."""
 
 
-def add_to(commands: Any) -> None:
+class Arguments(argparse.Namespace):
+    """The command line of `batchspawner demo`."""
+
+    port: int
+    folder: Path
+
+
+class Settings(TypedDict):
+    """What the configuration of the Hub is made from."""
+
+    port: int
+    hub_port: int
+    proxy_port: int
+    folder: str
+    proxy: str
+    password: str
+    user: str
+    root: bool
+
+
+class Job(TypedDict):
+    """A job of the embedded queue, as its query prints it."""
+
+    id: str
+
+
+class Jobs(TypedDict, total=False):
+    """What the query of the embedded queue prints."""
+
+    jobs: list[Job]
+
+
+def add_to(commands: Commands) -> None:
     """Add the subcommand to the parser of `batchspawner`."""
     parser = commands.add_parser(
         "demo", help="start a JupyterHub on this machine, without a scheduler and without root"
@@ -41,12 +74,12 @@ def add_to(commands: Any) -> None:
         "--folder",
         type=Path,
         default=Path(".demo"),
-        help="where the demo lives while it runs; it is removed at the end (default: .demo)",
+        help="folder for the demo's files, removed at the end (default: .demo)",
     )
     parser.set_defaults(run=run)
 
 
-def run(arguments: argparse.Namespace) -> int:
+def run(arguments: Arguments) -> int:
     """Run the demo until Ctrl-C, and clean up."""
     folder = arguments.folder.resolve()
     try:
@@ -115,12 +148,14 @@ def _make_folder(folder: Path) -> None:
         folder.mkdir(mode=0o700)
         (folder / "notebooks").mkdir()
     except FileExistsError as error:
-        if (folder / "running").exists() and _lives(int((folder / "running").read_text())):
+        if (folder / "running").exists() and _is_running(int((folder / "running").read_text())):
             raise DemoError(
                 f"a demo runs in {folder} already; stop it with Ctrl-C there"
             ) from error
         if not (folder / "running").exists():
-            raise DemoError(f"{folder} exists and is not of a demo; choose --folder") from error
+            raise DemoError(
+                f"{folder} exists and does not belong to a demo; choose --folder"
+            ) from error
         shutil.rmtree(folder)
         _make_folder(folder)
     except OSError as error:
@@ -128,7 +163,7 @@ def _make_folder(folder: Path) -> None:
     (folder / "running").write_text(str(os.getpid()))
 
 
-def _lives(pid: int) -> bool:
+def _is_running(pid: int) -> bool:
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
@@ -139,7 +174,7 @@ def _lives(pid: int) -> bool:
 
 
 def _start_hub(folder: Path, port: int, proxy: str, password: str) -> subprocess.Popen[bytes]:
-    settings = {
+    settings: Settings = {
         "port": port,
         "hub_port": _free_port(),
         "proxy_port": _free_port(),
@@ -158,7 +193,7 @@ def _start_hub(folder: Path, port: int, proxy: str, password: str) -> subprocess
     }
     config = files("batchspawner.cli").joinpath("demo_config.py")
     with (folder / "jupyterhub.log").open("wb") as log:
-        # A session of its own: Ctrl-C is for us, who then stop the Hub in order.
+        # A session of its own: Ctrl-C goes to this process, which then stops the Hub properly.
         return subprocess.Popen(
             [sys.executable, "-m", "jupyterhub", "-f", str(config)],
             cwd=folder,
@@ -175,8 +210,8 @@ def _queue(folder: Path) -> dict[str, str]:
 
 
 def _wait_until_up(hub: subprocess.Popen[bytes], port: int, folder: Path) -> None:
-    end = time.monotonic() + _START
-    # No proxy of the environment stands between us and our own machine.
+    end = time.monotonic() + _START_TIMEOUT_S
+    # A proxy in the environment is not for connections to this machine.
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     while time.monotonic() < end:
         if hub.poll() is not None:
@@ -186,7 +221,7 @@ def _wait_until_up(hub: subprocess.Popen[bytes], port: int, folder: Path) -> Non
                 return
         except (urllib.error.URLError, OSError):
             time.sleep(0.2)
-    raise DemoError(f"the Hub did not answer within {_START:g} s. {_log_tail(folder)}")
+    raise DemoError(f"the Hub did not answer within {_START_TIMEOUT_S:g} s. {_log_tail(folder)}")
 
 
 def _log_tail(folder: Path) -> str:
@@ -215,7 +250,7 @@ def _clean_up(hub: subprocess.Popen[bytes], folder: Path) -> None:
     if hub.poll() is None:
         hub.terminate()
     try:
-        hub.wait(_STOP)
+        hub.wait(_STOP_TIMEOUT_S)
     except subprocess.TimeoutExpired:
         os.killpg(hub.pid, signal.SIGKILL)
     _cancel_jobs(folder)
@@ -233,7 +268,8 @@ def _cancel_jobs(folder: Path) -> None:
         return done.stdout
 
     if (folder / "queue").exists():
-        jobs = [job["id"] for job in json.loads(call("query") or "{}").get("jobs", ())]
+        listed: Jobs = json.loads(call("query") or "{}")
+        jobs = [job["id"] for job in listed.get("jobs", ())]
         if jobs:
             call("cancel", *jobs)
             call("wait", "--timeout", "10", *jobs)

@@ -1,16 +1,24 @@
-"""Configure the JupyterHub of `batchspawner demo`."""
+"""Configuration of the JupyterHub of `batchspawner demo`."""
+
+from __future__ import annotations
 
 import json
 import os
 from importlib.resources import files
+from typing import TYPE_CHECKING
 
 from batchspawner import use_pages
 
-settings = json.loads(os.environ["BATCHSPAWNER_DEMO"])
+if TYPE_CHECKING:
+    from traitlets.config import Config
+
+    from batchspawner.cli.demo import Settings
+
+settings: Settings = json.loads(os.environ["BATCHSPAWNER_DEMO"])
 folder = settings["folder"]
 labextension = files("batchspawner.labextension")
 
-c = get_config()  # type: ignore[name-defined]  # noqa: F821
+c: Config = get_config()  # type: ignore[name-defined]  # noqa: F821
 c.JupyterHub.bind_url = f"http://127.0.0.1:{settings['port']}"
 c.JupyterHub.hub_bind_url = f"http://127.0.0.1:{settings['hub_port']}"
 c.ConfigurableHTTPProxy.api_url = f"http://127.0.0.1:{settings['proxy_port']}"
@@ -32,7 +40,7 @@ c.LocalQueueSpawner.req_homedir = folder
 c.LocalQueueSpawner.req_runtime = "8:00:00"
 c.Spawner.notebook_dir = f"{folder}/notebooks"
 c.Spawner.default_url = "/lab"
-# JupyterLab finds by itself what was installed, but not what lies in a folder of sources.
+# JupyterLab finds installed extensions by itself, but not those in a folder of sources.
 c.Spawner.environment = {
     "JUPYTER_PATH": f"{labextension}/share/jupyter",
     "JUPYTER_CONFIG_PATH": f"{labextension}/etc/jupyter",

@@ -1,24 +1,23 @@
-"""Install, list, edit and remove the kernels that run in jobs."""
+"""Kernels that run in jobs: ``batchspawner kernel`` installs, lists, edits and removes them."""
 
 from __future__ import annotations
 
-import importlib
+import argparse
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeVar
 
 from ..errors import BatchError
 
 if TYPE_CHECKING:
-    import argparse
     from collections.abc import Callable
 
 _OPTIONS = {
-    "scheduler": "such as slurm; by default that of the machine the kernel is started from",
+    "scheduler": "such as slurm; by default that of the machine on which the kernel is started",
     "queue": "queue, or partition",
-    "account": "account that pays",
+    "account": "account that pays for the job",
     "qos": "quality of service",
     "reservation": "reservation to run in",
-    "cluster": "cluster, where the scheduler has several",
+    "cluster": "cluster, if the scheduler has several",
     "nodes": "number of nodes",
     "nprocs": "number of cores",
     "parallel_environment": "Grid Engine's parallel environment for several cores",
@@ -29,17 +28,35 @@ _OPTIONS = {
     "options": "more options of the submit command",
     "prologue": "shell commands to run in the job before the kernel, such as: module load cuda",
     "epilogue": "shell commands to run in the job after the kernel",
-    "allocation": "a word: kernels with the same one share a job",
+    "allocation": "a name: kernels with the same one share a job",
     "jobid": "a job to join: one that holds kernels already or, on Slurm, any of yours",
     "node": "the node to run on",
-    "linger": "seconds that a job is kept after its last kernel has ended",
-    "patience": "seconds that a kernel lives on after its server is gone",
-    "wait": "true where starting the kernel waits for the job",
+    "linger": "seconds that a job goes on after its last kernel has ended",
+    "patience": "seconds that a kernel goes on after its server is gone",
+    "wait": "true if starting the kernel waits for the job",
     "python": "the Python that starts the kernel in the job",
-    "tunnel": "ssh, or its command line, where the nodes' ports cannot be reached",
+    "tunnel": "ssh, or its command line, if the nodes' ports cannot be reached",
     "keepvars": "names of the server's environment variables that the kernel gets",
 }
 _UNSET = "none"
+
+A = TypeVar("A", bound=argparse.Namespace)
+
+
+class InstallArguments(argparse.Namespace):
+    """The command line of `batchspawner kernel install`, which also has all of `_OPTIONS`."""
+
+    name: str
+    kernel: str
+    display_name: str
+    prefix: str | None
+    replace: bool
+
+
+class NameArguments(argparse.Namespace):
+    """The command line of `edit`, which also has all of `_OPTIONS`, and of `remove`."""
+
+    name: str
 
 
 def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -47,11 +64,13 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     top = commands.add_parser("kernel", help="make kernels that run in jobs")
     verbs = top.add_subparsers(metavar="VERB", required=True)
 
-    one = verbs.add_parser("install", help="let a kernel of this machine run in jobs, too")
+    one = verbs.add_parser(
+        "install", help="install a kernel that runs another one of this machine in jobs"
+    )
     one.add_argument("name", help="name of the new kernel")
     one.add_argument("--kernel", default="python3", help="the kernel to run (%(default)s)")
     one.add_argument("--display-name", default="", help="what people see")
-    one.add_argument("--prefix", help="install for everybody whose Jupyter lies here")
+    one.add_argument("--prefix", help="install for everybody whose Jupyter is installed here")
     one.add_argument(
         "--sys-prefix",
         action="store_const",
@@ -66,7 +85,7 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     one = verbs.add_parser("list", help="print the kernels that run in jobs, and check them")
     one.set_defaults(run=_reporting(_list))
 
-    one = verbs.add_parser("edit", help="change what a kernel's job is asked for")
+    one = verbs.add_parser("edit", help="change the settings of a kernel's job")
     one.add_argument("name")
     _add_options(one, f"; {_UNSET} removes it")
     one.set_defaults(run=_reporting(_edit))
@@ -82,18 +101,17 @@ def _add_options(parser: argparse.ArgumentParser, more: str) -> None:
         group.add_argument(f"--{name.replace('_', '-')}", help=text + more)
 
 
-def _given(arguments: argparse.Namespace) -> dict[str, Any]:
-    values = {name: getattr(arguments, name) for name in _OPTIONS}
+def _given(arguments: argparse.Namespace) -> dict[str, str]:
+    values: dict[str, str | None] = {name: getattr(arguments, name) for name in _OPTIONS}
     return {name: value for name, value in values.items() if value is not None}
 
 
 def _reporting(
-    verb: Callable[[Any, argparse.Namespace], int],
-) -> Callable[[argparse.Namespace], int]:
-    def run(arguments: argparse.Namespace) -> int:
+    verb: Callable[[A], int],
+) -> Callable[[A], int]:
+    def run(arguments: A) -> int:
         try:
-            specs = importlib.import_module("batchspawner.kernels.kernelspecs")
-            return verb(specs, arguments)
+            return verb(arguments)
         except ImportError as error:
             text = f"{error}. Install what kernels need: pip install 'batchspawner[kernels]'"
         except (BatchError, OSError) as error:
@@ -104,8 +122,10 @@ def _reporting(
     return run
 
 
-def _install(specs: Any, arguments: argparse.Namespace) -> int:
-    folder = specs.install(
+def _install(arguments: InstallArguments) -> int:
+    from ..kernels import kernelspecs
+
+    folder = kernelspecs.install(
         arguments.name,
         arguments.kernel,
         _given(arguments),
@@ -117,25 +137,31 @@ def _install(specs: Any, arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _list(specs: Any, _: argparse.Namespace) -> int:
-    found = specs.listing()
+def _list(_: argparse.Namespace) -> int:
+    from ..kernels import kernelspecs
+
+    found = kernelspecs.listing()
     for one in found:
-        wishes = " ".join(f"{key}={value}" for key, value in one.config.items())
-        print(f"{one.name}\t{one.display_name}\t{wishes}\t{one.folder}")
+        settings = " ".join(f"{key}={value}" for key, value in one.config.items())
+        print(f"{one.name}\t{one.display_name}\t{settings}\t{one.folder}")
         if one.trouble:
             print(f"\t{one.trouble}")
     return 1 if any(one.trouble for one in found) else 0
 
 
-def _edit(specs: Any, arguments: argparse.Namespace) -> int:
+def _edit(arguments: NameArguments) -> int:
+    from ..kernels import kernelspecs
+
     given = _given(arguments)
     changes = {name: None if value == _UNSET else value for name, value in given.items()}
-    one = specs.edit(arguments.name, changes)
+    one = kernelspecs.edit(arguments.name, changes)
     for key, value in one.config.items():
         print(f"{key}\t{value}")
     return 0
 
 
-def _remove(specs: Any, arguments: argparse.Namespace) -> int:
-    print(f"Removed {specs.remove(arguments.name)}")
+def _remove(arguments: NameArguments) -> int:
+    from ..kernels import kernelspecs
+
+    print(f"Removed {kernelspecs.remove(arguments.name)}")
     return 0

@@ -1,24 +1,28 @@
-"""Print the launcher and its rules, for root to install."""
+"""The launcher and its rules, for root to install: ``batchspawner launcher``."""
 
 from __future__ import annotations
 
+import argparse
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from .. import launcher
 from ..errors import BatchError
 from .launcher_rules import rules_for
 
-if TYPE_CHECKING:
-    import argparse
+
+class RulesArguments(argparse.Namespace):
+    """The command line of `batchspawner launcher rules`."""
+
+    group: str
+    scheduler: str
 
 
 def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add `launcher` and its verbs to the command line."""
     top = commands.add_parser(
-        "launcher", help="print the launcher that root installs, and the rules beside it"
+        "launcher", help="print the launcher that root installs, and its rules"
     )
     verbs = top.add_subparsers(metavar="VERB", required=True)
 
@@ -36,7 +40,7 @@ def _program(_: argparse.Namespace) -> int:
     return 0
 
 
-def _rules(arguments: argparse.Namespace) -> int:
+def _rules(arguments: RulesArguments) -> int:
     try:
         rules = rules_for(arguments.scheduler, arguments.group)
     except BatchError as error:

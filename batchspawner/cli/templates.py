@@ -1,4 +1,4 @@
-"""Show which templates are used, and what comes of them."""
+"""The templates of job scripts and forms, and their output: ``batchspawner templates``."""
 
 from __future__ import annotations
 
@@ -8,17 +8,33 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import Any
 
 from ..errors import BatchError
 from ..templating import PACKAGED, PATH_VARIABLE, SITE_FOLDER, find_template, template_names
+
+
+class FolderArguments(argparse.Namespace):
+    """The command line of `batchspawner templates list`, and of `show` with a name."""
+
+    path: list[str]
+    name: str
+
+
+class RenderArguments(argparse.Namespace):
+    """The command line of `batchspawner templates render`."""
+
+    config: str
+    user: str
+    groups: list[str]
+    options: list[str]
+    json: dict[str, object]
 
 
 def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add `templates` and its verbs to the command line."""
     top = commands.add_parser(
         "templates",
-        help="show which templates are used, and what comes of them",
+        help="show which templates are used, and render them",
         description="Templates are looked for in c.BatchSpawnerBase.template_paths, then in "
         f"${PATH_VARIABLE}, in {SITE_FOLDER}, and among the packaged ones.",
     )
@@ -33,8 +49,12 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     _add_folders(one)
     one.set_defaults(run=_show)
 
+    _add_render(verbs)
+
+
+def _add_render(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     one = verbs.add_parser(
-        "render", help="print the job script that a user's server would be submitted with"
+        "render", help="print the job script that would be submitted for a user's server"
     )
     one.add_argument(
         "--config",
@@ -82,12 +102,12 @@ def _add_folders(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _folders(arguments: argparse.Namespace) -> tuple[str, ...]:
+def _folders(arguments: FolderArguments) -> tuple[str, ...]:
     named = os.environ.get(PATH_VARIABLE, "").split(os.pathsep)
     return (*arguments.path, *filter(None, named), SITE_FOLDER)
 
 
-def _list(arguments: argparse.Namespace) -> int:
+def _list(arguments: FolderArguments) -> int:
     folders = _folders(arguments)
     names = template_names(folders)
     width = max(map(len, names))
@@ -96,7 +116,7 @@ def _list(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _show(arguments: argparse.Namespace) -> int:
+def _show(arguments: FolderArguments) -> int:
     try:
         file, text = find_template(arguments.name, _folders(arguments))
     except BatchError as error:
@@ -106,16 +126,16 @@ def _show(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _render(arguments: argparse.Namespace) -> int:
+def _render(arguments: RenderArguments) -> int:
     from ..spawners.preview import PreviewError, preview
 
     if not Path(arguments.config).is_file():
         return _fail(f"there is no file {arguments.config}; name the Hub's with --config")
-    options: dict[str, Any] = dict(arguments.json)
+    options = dict(arguments.json)
     for option in arguments.options:
         name, equals, value = option.partition("=")
         if not equals:
-            return _fail(f"--option {option!r} has not the form NAME=VALUE")
+            return _fail(f"--option {option!r} is not of the form NAME=VALUE")
         options[name] = value
     try:
         shown = asyncio.run(preview(arguments.config, arguments.user, arguments.groups, options))
@@ -126,11 +146,11 @@ def _render(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _object(text: str) -> dict[str, Any]:
+def _object(text: str) -> dict[str, object]:
     try:
-        value = json.loads(text)
+        value: object = json.loads(text)
     except ValueError as error:
-        raise argparse.ArgumentTypeError(f"this is no JSON: {error}") from None
+        raise argparse.ArgumentTypeError(f"this is not JSON: {error}") from None
     if not isinstance(value, dict):
         raise argparse.ArgumentTypeError("give a JSON object, such as '{\"nprocs\": 2}'")
     return value

@@ -245,7 +245,7 @@ class BatchSpawnerBase(ChoiceTraits, SecrecyTraits, CommandTraits, RequestTraits
         """Forget the job."""
         super().clear_state()
         self.job.ended()
-        self.chosen = None
+        self.set_chosen(None)
         self._close_backend()
 
     def _close_backend(self) -> None:

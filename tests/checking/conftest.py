@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from batchspawner.checking.checks import collect
 from batchspawner.checking.findings import as_json
+from batchspawner.checking.site_check import collect
 from tests.hubs import free_port
 
 SERVER = "#!/bin/sh\nexec sleep 60\n"
@@ -26,7 +26,7 @@ class Place:
 
     folder: Path
     port: int = field(default_factory=free_port)
-    patience: str = "30"
+    timeout: str = "30"
     user: str = field(default_factory=getpass.getuser)
 
     def __post_init__(self) -> None:
@@ -73,7 +73,7 @@ class Place:
                 "--user",
                 self.user,
                 "--patience",
-                self.patience,
+                self.timeout,
                 *words,
             ],
             cwd=self.folder,
@@ -90,7 +90,7 @@ class Place:
         with pytest.MonkeyPatch.context() as patch:
             for name, value in self.environment.items():
                 patch.setenv(name, value)
-            found = asyncio.run(collect(file, self.user, patience=float(self.patience)))
+            found = asyncio.run(collect(file, self.user, queue_timeout_s=float(self.timeout)))
         return json.loads(as_json(found))["findings"]
 
     def wrong(self) -> dict:

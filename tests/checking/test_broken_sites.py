@@ -1,4 +1,4 @@
-"""Sites that were broken on purpose: each finding says what is wrong and what mends it."""
+"""Sites that were broken on purpose: each finding says what is wrong and how to fix it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.hub
 PYTHON = Path(sys.executable)
 
 
-def test_a_site_that_works_is_told_so(place):
+def test_a_site_that_works_has_no_wrong_finding(place):
     findings = place.findings()
     assert [(one["name"], one["verdict"]) for one in findings] == [
         (name, "ok")
@@ -101,14 +101,14 @@ def test_4_a_spawner_that_does_not_exist(place):
 def test_5_a_spawner_that_starts_no_jobs(place):
     place.lines.append("c.JupyterHub.spawner_class = 'simple'")
     one = place.wrong()
-    assert one["text"] == "SimpleLocalProcessSpawner starts no batch jobs"
+    assert one["text"] == "SimpleLocalProcessSpawner does not start batch jobs"
     assert one["cure"].startswith('c.JupyterHub.spawner_class = "slurm"')
 
 
 def test_6_a_misspelt_option(place):
     place.lines.append("c.LocalQueueSpawner.req_runtme = '1:00:00'")
     one = place.wrong()
-    assert one["text"] == "c.LocalQueueSpawner.req_runtme is no option, and has no effect"
+    assert one["text"] == "c.LocalQueueSpawner.req_runtme is not an option and has no effect"
     assert one["cure"] == "c.LocalQueueSpawner.req_runtime = '1:00:00'"
 
 
@@ -124,7 +124,10 @@ def test_7_commands_that_are_not_on_the_path(place):
 def test_8_a_user_who_does_not_exist(place):
     place.user = "nobody-of-that-name"
     one = place.wrong()
-    assert (one["name"], one["text"]) == ("user", "this machine knows no user nobody-of-that-name")
+    assert (one["name"], one["text"]) == (
+        "user",
+        "there is no user nobody-of-that-name on this machine",
+    )
 
 
 def test_9_a_sudo_rule_that_is_missing(place):
@@ -155,11 +158,11 @@ def test_11_a_template_that_cannot_be_filled(place):
 def test_12_a_template_that_forgets_the_server(place):
     place.lines.append("c.LocalQueueSpawner.batch_script = '#!/bin/sh\\nsleep 9\\n'")
     one = place.wrong()
-    assert one["text"] == "the job script does not hold the command that starts the server"
+    assert one["text"] == "the job script does not contain the command that starts the server"
     assert one["cure"] == "write {cmd} into c.LocalQueueSpawner.batch_script"
 
 
-def test_13_a_template_that_tells_the_token(place):
+def test_13_a_template_that_reveals_the_token(place):
     place.lines += [
         "class Own(__import__('batchspawner').LocalQueueSpawner):",
         "    @property",
@@ -169,7 +172,7 @@ def test_13_a_template_that_tells_the_token(place):
     ]
     wrong = [one for one in place.findings() if one["verdict"] == "wrong"]
     assert [one["name"] for one in wrong] == ["secrets"]
-    assert wrong[0]["text"].startswith("the job script holds the token of the server")
+    assert wrong[0]["text"].startswith("the job script contains the token of the server")
 
 
 def test_14_a_job_that_the_scheduler_refuses(place):
@@ -181,7 +184,7 @@ def test_14_a_job_that_the_scheduler_refuses(place):
 
 
 def test_15_a_queue_in_which_the_job_waits_for_too_long(place):
-    place.patience = "4"
+    place.timeout = "4"
     filler = place.folder / "filler.sh"
     slots = json.loads(place.queue("info"))["slots"]
     filler.write_text(f"#!/bin/sh\n#QUEUE --slots={slots}\nsleep 60\n")
@@ -201,7 +204,7 @@ def test_16_a_prologue_that_fails(place):
     place.lines.append("c.LocalQueueSpawner.req_prologue = 'module load jupyter'")
     one = place.wrong()
     assert one["name"] == "start"
-    assert "ran and told nothing (failed (exit status 127)" in one["text"]
+    assert "ran but reported nothing (failed (exit status 127)" in one["text"]
     assert "module: command not found" in one["text"]
     assert "c.LocalQueueSpawner.req_prologue" in one["cure"]
 
@@ -273,7 +276,7 @@ def test_23_something_else_at_the_hubs_address(place, other_server):
     place.lines.append(f"c.JupyterHub.hub_connect_url = 'http://127.0.0.1:{other_server}'")
     one = place.wrong()
     assert one["name"] == "hub"
-    assert "is no JupyterHub: HTTP 404" in one["text"]
+    assert "is not a JupyterHub: HTTP 404" in one["text"]
 
 
 def test_24_ports_that_are_all_taken(place):
@@ -322,7 +325,7 @@ def test_27_a_token_on_a_command_line_of_the_node(place):
 
 
 def test_a_hub_that_runs_is_found_where_it_is(place):
-    """What answers at the Hub's own port is asked, not we."""
+    """The check asks what listens on the Hub's port, not itself."""
     code = (
         "import http.server\n"
         "class H(http.server.BaseHTTPRequestHandler):\n"

@@ -47,9 +47,9 @@ def check(tmp_path):
             text=True,
             timeout=120,
         )
-        told = json.loads(done.stdout)
-        assert done.returncode == (0 if told["ok"] else 1)
-        return [(one["name"], one["verdict"], one["text"]) for one in told["findings"]]
+        report = json.loads(done.stdout)
+        assert done.returncode == (0 if report["ok"] else 1)
+        return [(one["name"], one["verdict"], one["text"]) for one in report["findings"]]
 
     return check
 
@@ -62,7 +62,7 @@ def test_a_kernel_that_works_is_started_asked_and_ended(check):
     assert f"with {sys.executable}, Python" in findings[3][2]
 
 
-def test_a_kernel_that_does_not_exist_is_told_with_those_that_do(check):
+def test_for_a_kernel_that_does_not_exist_those_that_do_are_named(check):
     ((name, verdict, text),) = check("nothing")
     assert (name, verdict) == ("kernel", "wrong")
     assert "the kernels that run in jobs are: batch" in text

@@ -10,15 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from batchspawner.checking.checks import collect
 from batchspawner.checking.findings import Verdict
+from batchspawner.checking.site_check import collect
 from tests.hubs import free_port
 
 pytestmark = pytest.mark.hub
 
 
 def can_run_python(user: str) -> bool:
-    """Tell whether the owner of a job can run this Python; it may lie in root's home."""
+    """Return whether the owner of a job can run this Python; it may lie in root's home."""
     run = ["sudo", "-n", "-u", user, sys.executable, "-V"]
     return subprocess.run(run, capture_output=True).returncode == 0
 
@@ -45,7 +45,7 @@ def findings(site, tmp_path, monkeypatch):
         folder = Path(sys.executable).parent
         path = site.environment.get("PATH", os.environ["PATH"])
         monkeypatch.setenv("PATH", f"{path}:{folder}")
-        found = asyncio.run(collect(file, site.users[0], patience=90))
+        found = asyncio.run(collect(file, site.users[0], queue_timeout_s=90))
         return {
             verdict.value: [one for one in found if one.verdict is verdict] for verdict in Verdict
         }

@@ -1,4 +1,4 @@
-"""What keeps the demo from running is said, with what to do."""
+"""Errors of the demo, each with what to do."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_a_folder_that_is_no_demo_is_left_alone(capsys, tmp_path):
     (tmp_path / "demo").mkdir()
     (tmp_path / "demo" / "precious").touch()
     assert start(tmp_path / "demo", 0) == 1
-    assert "exists and is not of a demo; choose --folder" in capsys.readouterr().err
+    assert "exists and does not belong to a demo; choose --folder" in capsys.readouterr().err
     assert (tmp_path / "demo" / "precious").exists()
 
 

@@ -84,7 +84,7 @@ def test_the_script_of_a_user_and_options_is_shown(site, capsys):
         ),
         (["-o", "profile=queue"], "there is no profile 'queue'; choose one of here"),
         (["-o", "profile=here"], "LocalProcessSpawner has no job script"),
-        (["-o", "nprocs"], "--option 'nprocs' has not the form NAME=VALUE"),
+        (["-o", "nprocs"], "--option 'nprocs' is not of the form NAME=VALUE"),
     ],
 )
 def test_what_would_be_refused_is_refused_here_with_the_same_words(

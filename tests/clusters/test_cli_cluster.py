@@ -78,9 +78,9 @@ def test_a_cluster_whose_submitter_died_is_found_by_its_tag(place, capsys):
     ("words", "error"),
     [
         (("start", "0"), "n: 0 is not allowed; write a whole number from 1"),
-        (("start", "1", "--resource", "fast"), "--resource 'fast' has not the form NAME=VALUE"),
+        (("start", "1", "--resource", "fast"), "--resource 'fast' is not of the form NAME=VALUE"),
         (("start", "1", "--nodes=0"), "nodes: 0 is not allowed; write a whole number from 1"),
-        (("stop",), "say which: JOBID, --all or --ended; see: batchspawner cluster list"),
+        (("stop",), "name the clusters: JOBID, --all or --ended; see: batchspawner cluster list"),
         (("stop", "77"), "there is no cluster in job 77; see: batchspawner cluster list"),
     ],
 )

@@ -75,7 +75,7 @@ def test_what_a_killed_command_has_left_is_removed_on_demand(far, laptop):
     command = [sys.executable, "-m", "batchspawner.cli", "connect", "--clean"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     job = far.cluster.job_id
-    assert done.stdout == f"Removed what the connection to login {job} had left.\n"
+    assert done.stdout == f"Removed the files of the connection to login {job}.\n"
 
 
 @pytest.mark.parametrize(
@@ -99,7 +99,7 @@ def test_the_end_of_the_job_ends_the_command(far, laptop):
         cluster.stop()
         out, _ = process.communicate(timeout=60)
     assert process.returncode == 0
-    assert out == "The controller does not answer any more: its job has ended.\n"
+    assert out == "The controller no longer answers: its job has ended.\n"
 
 
 def test_the_jupyter_server_in_the_job_is_reached(far, laptop, monkeypatch):

@@ -73,7 +73,7 @@ def test_a_job_of_nobody_is_named(queue, capsys):
 
 def test_cancelling_takes_names_or_all(queue, capsys):
     assert (jobs("cancel"), jobs("cancel", "--all", "3")) == (1, 1)
-    assert capsys.readouterr().err.count("name the jobs to cancel, or say --all") == 2
+    assert capsys.readouterr().err.count("name the jobs to cancel, or give --all") == 2
 
 
 def test_a_record_is_for_its_user_only(tmp_path):

@@ -1,4 +1,4 @@
-"""Profiles as dictionaries: who may use them, what can be chosen in them, and what comes of it."""
+"""Profiles as dictionaries: who may use them, what can be chosen in them, and its effects."""
 
 from __future__ import annotations
 
@@ -143,7 +143,7 @@ async def test_a_chosen_option_is_a_variable_of_the_script():
         ("/home/ada", "own-/home/ada", ". /home/ada/bin/activate"),
     ],
 )
-async def test_a_choice_changes_traits_and_surroundings(software, account, prologue):
+async def test_a_choice_changes_traits_and_environment(software, account, prologue):
     child = await take(profiles(SMALL, LARGE), profile="large", software=software)
     assert child.req_account == account
     assert prologue in child.req_prologue.splitlines()
@@ -350,7 +350,7 @@ async def test_an_option_of_a_spawner_without_scripts_is_its_trait():
     assert (child.notebook_dir, child.http_timeout, child.default_url) == ("/data", 77, "/lab")
 
 
-async def test_surroundings_come_before_the_sites_own_prologue_and_the_server():
+async def test_the_environment_comes_before_the_sites_own_prologue_and_the_server():
     profile = {
         **SMALL,
         "environment": {
@@ -410,6 +410,14 @@ async def test_surroundings_come_before_the_sites_own_prologue_and_the_server():
                 "profile_options": {"x": {"choices": {"a": {"overide": {}}}}},
             },
             "option 'x', choice 'a' has 'overide'",
+        ),
+        (
+            {
+                "display_name": "A",
+                "spawner": Site,
+                "profile_options": {"environment_file": {"choices": {"a": {}}}},
+            },
+            "an option cannot be called 'environment_file'",
         ),
         (("a", "b"), "a profile as a tuple is"),
         ("a", "a profile is a dictionary or a tuple"),

@@ -1,4 +1,4 @@
-"""What users may choose: fields, the form that is made of them, the check of what comes back."""
+"""What users may choose: fields, the form made of them, and the check of what comes back."""
 
 from .fields import (
     Amount,

@@ -1,22 +1,24 @@
-"""Take numbers, memory and times from users, between limits that are written alike."""
+"""Fields for amounts: whole numbers, memory and times, between limits in the same notation."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from ... import units
 from ...errors import OptionsError
-from .field import Field, Limit, Size
+from .field import Field, Limit, Size, Value
 
-_LONGEST_AMOUNT = 24
+_MAX_LENGTH = 24
+_MAX_DURATION_S = 10 * 366 * 86400
+_MAX_MEMORY_BYTES = 2**60
 _INTEGER = re.compile(r"[0-9]{1,9}")
 
 
 @dataclass(frozen=True)
 class Amount(Field):
-    """Take an amount between two limits, which are written as users write it."""
+    """An amount between two limits, which are written as users write amounts."""
 
     min: Size = None
     max: Size = None
@@ -24,7 +26,7 @@ class Amount(Field):
 
     def __post_init__(self) -> None:
         try:
-            self.bound("min"), self.bound("max")
+            self.bounds()
         except OptionsError as error:
             raise ValueError(f"a limit of an option is wrong: {error}") from error
         super().__post_init__()
@@ -33,31 +35,31 @@ class Amount(Field):
         """Return the amount in its smallest unit. Raises OptionsError."""
         raise NotImplementedError
 
-    def show(self, number: int) -> str:
+    def to_text(self, number: int) -> str:
         """Return an amount as text that every scheduler's template takes."""
         return str(number)
 
-    def say(self, number: int) -> str:
+    def display(self, number: int) -> str:
         """Return an amount as people write it."""
-        return self.show(number)
+        return self.to_text(number)
 
-    def bound(self, which: str) -> int | None:
-        """Return the limit `min` or `max` in the smallest unit, None where there is none."""
-        limit = getattr(self, which)
-        return None if limit is None else self.number(str(limit))
+    def bounds(self) -> tuple[int | None, int | None]:
+        """Return `min` and `max` in the smallest unit, None if there is no limit."""
+        low = None if self.min is None else self._size(self.min)
+        return low, None if self.max is None else self._size(self.max)
 
     def read_text(self, text: str) -> str:
-        if len(text) > _LONGEST_AMOUNT:
-            raise self.refusal(text, f"give at most {_LONGEST_AMOUNT} characters")
+        if len(text) > _MAX_LENGTH:
+            raise self.refusal(text, f"give at most {_MAX_LENGTH} characters")
         try:
             number = self.number(text)
         except OptionsError as error:
             allowed = "; ".join(filter(None, (error.allowed, self.allowed)))
             raise self.refusal(text, allowed) from None
-        low, high = self.bound("min"), self.bound("max")
+        low, high = self.bounds()
         if (low is not None and number < low) or (high is not None and number > high):
             raise self.refusal(text, self.allowed)
-        return self.show(number)
+        return self.to_text(number)
 
     def within(self, limit: Limit) -> Amount:
         lows = [one for one in (self.min, limit.min) if one is not None]
@@ -69,20 +71,17 @@ class Amount(Field):
             max=min(highs, key=self._size, default=None),
         )
 
-    def cut(self, value: Any) -> Any:
-        low, high = self.bound("min"), self.bound("max")
+    def clamp(self, value: Value) -> Value:
         if value == "":
             return value
+        low, high = self.bounds()
         number = self.number(str(value))
         number = number if high is None else min(number, high)
-        return self.show(number if low is None else max(number, low))
+        return self.to_text(number if low is None else max(number, low))
 
     @property
     def allowed(self) -> str:
-        low, high = (
-            None if number is None else self.say(number)
-            for number in (self.bound("min"), self.bound("max"))
-        )
+        low, high = (None if number is None else self.display(number) for number in self.bounds())
         unit = f" {self.unit}" if self.unit else ""
         if low is not None and high is not None:
             return f"choose from {low} to {high}{unit}"
@@ -96,7 +95,7 @@ class Amount(Field):
 
 @dataclass(frozen=True)
 class Integer(Amount):
-    """Take a whole number."""
+    """A whole number."""
 
     min: Size = 0
     kind: ClassVar[str] = "integer"
@@ -109,43 +108,43 @@ class Integer(Amount):
 
 @dataclass(frozen=True)
 class Memory(Amount):
-    """Take an amount of memory with its unit, such as ``4G``."""
+    """An amount of memory with its unit, such as ``4G``."""
 
     min: Size = "1M"
     kind: ClassVar[str] = "memory"
 
     def number(self, text: str) -> int:
         size = units.memory(self.name, text)
-        if size >= 2**60:
+        if size >= _MAX_MEMORY_BYTES:
             raise self.refusal(text, "that is too much")
         return size
 
-    def show(self, number: int) -> str:
+    def to_text(self, number: int) -> str:
         mega = -(-number // 2**20)
         return f"{mega // 1024}G" if mega and mega % 1024 == 0 else f"{mega}M"
 
 
 @dataclass(frozen=True)
 class Duration(Amount):
-    """Take a time such as ``90`` (minutes), ``8:00:00`` or ``1d 12h``."""
+    """A time such as ``90`` (minutes), ``8:00:00`` or ``1d 12h``."""
 
     min: Size = "00:01:00"
     kind: ClassVar[str] = "duration"
 
     def number(self, text: str) -> int:
         seconds = units.seconds(self.name, text)
-        if seconds > 10 * 366 * 86400:
+        if seconds > _MAX_DURATION_S:
             raise self.refusal(text, "that is too long")
         return seconds
 
-    def show(self, number: int) -> str:
+    def to_text(self, number: int) -> str:
         return _clock(number)
 
-    def say(self, number: int) -> str:
-        return say_duration(number)
+    def display(self, number: int) -> str:
+        return format_duration(number)
 
 
-def say_duration(seconds: int) -> str:
+def format_duration(seconds: int) -> str:
     """Return a time as people write it: ``1d 12h``."""
     if seconds % 60 or not seconds:
         return _clock(seconds)

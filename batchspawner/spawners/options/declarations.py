@@ -1,13 +1,14 @@
-"""Read options that a configuration declares as dictionaries."""
+"""Fields that a configuration declares as dictionaries."""
 
 from __future__ import annotations
 
 from dataclasses import fields
-from typing import Any
 
 from .fields import Bool, Choice, Duration, Field, Integer, Limit, Memory, Option, Text
 
-_KINDS = {cls.kind: cls for cls in (Text, Integer, Memory, Duration, Bool, Choice)}
+_KINDS: dict[str, type[Field]] = {
+    cls.kind: cls for cls in (Text, Integer, Memory, Duration, Bool, Choice)
+}
 
 
 def field_of(declaration: object) -> Field:
@@ -20,7 +21,7 @@ def field_of(declaration: object) -> Field:
     if not isinstance(declaration, dict):
         raise ValueError(f"an option is a field or a dictionary, not {declaration!r}")
     given = dict(declaration)
-    cls: Any = _KINDS.get(given.pop("type", "text"))
+    cls = _KINDS.get(str(given.pop("type", "text")))
     if cls is None:
         raise ValueError(f"the option {declaration!r}: `type` is one of {', '.join(_KINDS)}")
     known = {one.name for one in fields(cls)}
@@ -31,8 +32,7 @@ def field_of(declaration: object) -> Field:
         given["choices"] = tuple(map(_option_of, given["choices"]))
     if isinstance(given.get("other"), dict):
         given["other"] = Text(given["name"], **given["other"])
-    made: Field = cls(**given)
-    return made
+    return cls(**given)
 
 
 def _option_of(declaration: object) -> object:

@@ -1,10 +1,10 @@
-"""Say what all options of users have in common, and how one narrows another."""
+"""A single option of a form: what fields of all kinds have in common."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Any, ClassVar, TypeVar, Union
+from typing import ClassVar, TypeVar, Union
 
 from ...errors import OptionsError
 
@@ -12,17 +12,26 @@ F = TypeVar("F", bound="Field")
 
 NAME = re.compile(r"[a-z][a-z0-9_]{0,59}")
 
-NEVER = frozenset({"cmd", "path", "profile", "username", "homedir", "keepvars", "keepvars_extra"})
-"""Names that no field may have, because the library itself gives them a value."""
+RESERVED = frozenset(
+    {"cmd", "path", "keepvars", "keepvars_extra", "username", "homedir", "environment_file"}
+)
+"""Variables of the job script that users never choose: what runs, as whom, with which secrets."""
 
-_SHOWN = 80
+_NOT_FIELDS = RESERVED | {"profile"}
+"""Names that no field may have; `profile` is the key by which options name a profile."""
+
+_MAX_QUOTED_LENGTH = 80
+_MAX_QUOTED_NUMBER = 10**18
+
+Value = Union[str, int]
+"""A value: text (``""`` for none), or True and False for a `Bool`; a default may be a number."""
 
 Size = Union[str, int, None]
 
 
 @dataclass(frozen=True)
 class Limit:
-    """Narrow a field while another one has a certain value; None narrows nothing."""
+    """Narrower limits of a field while another field has a certain value; None changes nothing."""
 
     min: Size = None
     max: Size = None
@@ -31,21 +40,21 @@ class Limit:
 
 @dataclass(frozen=True)
 class Field:
-    """Hold what the fields of all kinds have in common."""
+    """Base class of the fields of all kinds."""
 
     name: str
     label: str = ""
     help: str = ""
-    default: Any = ""
+    default: Value = ""
     required: bool = False
     advanced: bool = False
     kind: ClassVar[str] = ""
 
     def __post_init__(self) -> None:
-        if not NAME.fullmatch(self.name) or self.name in NEVER:
+        if not NAME.fullmatch(self.name) or self.name in _NOT_FIELDS:
             raise ValueError(
                 f"an option cannot be called {self.name!r}; use small letters, digits and _, "
-                f"and none of {', '.join(sorted(NEVER))}"
+                f"and none of {', '.join(sorted(_NOT_FIELDS))}"
             )
         if not self.label:
             object.__setattr__(self, "label", self.name.replace("_", " ").capitalize())
@@ -55,7 +64,7 @@ class Field:
             except OptionsError as error:
                 raise ValueError(f"the default of an option is wrong: {error}") from error
 
-    def read(self, given: object) -> Any:
+    def read(self, given: object) -> Value:
         """Return a value in this field's own form, ``""`` for none.
 
         Raises OptionsError for what is not allowed.
@@ -70,33 +79,34 @@ class Field:
         """Return what was given as text. Raises OptionsError for anything else."""
         if given is None:
             return ""
-        if isinstance(given, int) and not isinstance(given, bool) and abs(given) < 10**18:
-            return str(given)
-        if not isinstance(given, str):
-            raise self.refusal(given, "give a text or a whole number")
-        if not given.isprintable():
+        if isinstance(given, int) and not isinstance(given, bool):
+            if abs(given) < _MAX_QUOTED_NUMBER:
+                return str(given)
+        elif isinstance(given, str):
+            if given.isprintable():
+                return given.strip()
             raise self.refusal(given, "it must be one line without control characters")
-        return given.strip()
+        raise self.refusal(given, "give a text or a whole number")
 
     def refusal(self, given: object, allowed: str) -> OptionsError:
-        """Return the error about a value, which it quotes shortly."""
-        shown = given if isinstance(given, (str, int, float, bool)) else type(given).__name__
-        if isinstance(shown, int) and abs(shown) >= 10**18:
+        """Return the error about a value, which it quotes in short."""
+        shown: str | float = given if isinstance(given, (str, int, float)) else type(given).__name__
+        if isinstance(shown, int) and abs(shown) >= _MAX_QUOTED_NUMBER:
             shown = "a very large number"
-        if isinstance(shown, str) and len(shown) > _SHOWN:
-            shown = f"{shown[:_SHOWN]}…"
+        if isinstance(shown, str) and len(shown) > _MAX_QUOTED_LENGTH:
+            shown = f"{shown[:_MAX_QUOTED_LENGTH]}…"
         plain = self.label.lower().replace(" ", "_") == self.name
         return OptionsError(self.name, shown, allowed, "" if plain else self.label)
 
     def within(self: F, limit: Limit) -> F:  # noqa: ARG002  (for those that can be narrowed)
-        """Return this field as it is while a limit holds."""
+        """Return this field as it is while a limit applies."""
         return self
 
-    def cut(self, value: Any) -> Any:
-        """Return the nearest allowed value to one that nobody chose."""
+    def clamp(self, value: Value) -> Value:
+        """Return the nearest allowed value to a default, which no user chose."""
         return value
 
     @property
     def allowed(self) -> str:
-        """Say in words what is allowed."""
+        """What is allowed, as a phrase for users; empty if everything is."""
         return ""

@@ -1,7 +1,7 @@
-"""Declare what users may choose: one declaration renders the form and checks what comes back.
+"""The kinds of fields: one declaration renders the form and checks what comes back.
 
 A field is named after the trait that it replaces, without its ``req_``: ``Integer("nprocs")``
-stands for ``req_nprocs`` in the job script. All values that leave a field are text of a closed
+stands for ``req_nprocs`` in the job script. The values of all fields are text of a closed
 form, except those of `Bool`.
 """
 
@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from ...errors import OptionsError
 from .amounts import Amount, Duration, Integer, Memory
-from .field import Field, Limit
+from .field import Field, Limit, Value
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -38,7 +38,7 @@ _TRUE, _FALSE = ("1", "true", "on", "yes"), ("", "0", "false", "off", "no")
 
 @dataclass(frozen=True)
 class Text(Field):
-    """Take one line of text that a regular expression matches as a whole."""
+    """One line of text that a regular expression matches as a whole."""
 
     pattern: str = _PLAIN
     pattern_help: str = _PLAIN_HELP
@@ -64,9 +64,9 @@ class Text(Field):
 
 @dataclass(frozen=True)
 class Bool(Field):
-    """Take yes or no."""
+    """Yes or no."""
 
-    default: Any = False
+    default: Value = False
     kind: ClassVar[str] = "bool"
 
     def read(self, given: object) -> bool:
@@ -80,7 +80,7 @@ class Bool(Field):
 
 @dataclass(frozen=True)
 class Option:
-    """Offer one value of a `Choice`; `limits` narrow other fields, by name, while it is chosen."""
+    """One value of a `Choice`; `limits` narrow other fields, by name, while it is chosen."""
 
     value: str
     label: str = ""
@@ -90,9 +90,9 @@ class Option:
 
 @dataclass(frozen=True)
 class Choice(Field):
-    """Take one of some values, each a text or an `Option`; with `other`, also text like that."""
+    """One of several values, each a text or an `Option`; with `other`, also text like that."""
 
-    choices: tuple[Any, ...] = ()
+    choices: tuple[Option | str, ...] = ()
     other: Text | None = None
     kind: ClassVar[str] = "choice"
 
@@ -103,8 +103,17 @@ class Choice(Field):
         object.__setattr__(self, "choices", options)
         super().__post_init__()
 
+    @property
+    def options(self) -> tuple[Option, ...]:
+        """All of `choices`, which are options once the field has been made."""
+        return tuple(one for one in self.choices if isinstance(one, Option))
+
+    def option(self, value: object) -> Option | None:
+        """Return the option with this value, None if there is none."""
+        return next((option for option in self.options if option.value == value), None)
+
     def read_text(self, text: str) -> str:
-        if any(option.value == text for option in self.choices):
+        if self.option(text):
             return text
         if self.other is not None:
             try:
@@ -113,20 +122,16 @@ class Choice(Field):
                 raise self.refusal(text, f"{self.allowed}, or: {error.allowed}") from None
         raise self.refusal(text, self.allowed)
 
-    def chosen(self, value: str) -> Option | None:
-        """Return the option with this value."""
-        return next((option for option in self.choices if option.value == value), None)
-
     def within(self, limit: Limit) -> Choice:
         if limit.values is None:
             return self
-        kept = tuple(option for option in self.choices if option.value in limit.values)
-        return replace(self, choices=kept, default="")
+        allowed = tuple(option for option in self.options if option.value in limit.values)
+        return replace(self, choices=allowed, default="")
 
-    def cut(self, value: Any) -> Any:
-        return value if self.other or self.chosen(value) or not value else ""
+    def clamp(self, value: Value) -> Value:
+        return value if self.other or self.option(value) or not value else ""
 
     @property
     def allowed(self) -> str:
-        names = [option.value for option in self.choices]
+        names = [option.value for option in self.options]
         return f"choose one of {', '.join(names)}" if names else "there is nothing to choose"

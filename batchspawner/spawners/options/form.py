@@ -1,8 +1,8 @@
-"""Render declared options as a form, in the look of the Hub's pages."""
+"""The form of declared options, in the look of the Hub's pages."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ...templating import render_page
 from .fields import Amount, Choice, Field, Limit, Text
@@ -11,6 +11,7 @@ from .schema import OTHER
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from .field import Value
     from .schema import Schema
 
 _PLACEHOLDERS = {"memory": "such as 4G", "duration": "such as 8:00:00 or 1d 12h"}
@@ -18,9 +19,9 @@ _PLACEHOLDERS = {"memory": "such as 4G", "duration": "such as 8:00:00 or 1d 12h"
 
 def render_options(
     schema: Schema,
-    values: Mapping[str, Any],
+    values: Mapping[str, Value],
     folders: Sequence[str],
-    availability: Mapping[str, Any] | None = None,
+    availability: Mapping[str, object] | None = None,
 ) -> str:
     """Return the form of one spawner."""
     variables = {"fields": shown_fields(schema, values), "availability": availability}
@@ -28,24 +29,27 @@ def render_options(
 
 
 def shown_fields(
-    schema: Schema, values: Mapping[str, Any], prefix: str = "", anchor: str = "bs-"
-) -> list[dict[str, Any]]:
+    schema: Schema, values: Mapping[str, Value], prefix: str = "", anchor: str = "bs-"
+) -> list[dict[str, object]]:
     """Return the fields as the templates show them.
 
     `prefix` keeps the names of several forms in one page apart, `anchor` their ids.
     """
-    shown = [
-        (shown_field(schema, field, values.get(field.name, ""), prefix), field)
+    return [
+        {
+            **shown_field(schema, field, values.get(field.name, ""), prefix),
+            "id": f"{anchor}{field.name}",
+        }
         for field in schema.fields
     ]
-    return [{**one, "id": f"{anchor}{field.name}"} for one, field in shown]
 
 
-def shown_field(schema: Schema, field: Field, value: Any, prefix: str) -> dict[str, Any]:
+def shown_field(schema: Schema, field: Field, value: Value, prefix: str) -> dict[str, object]:
     """Return what `forms/fields.html` needs to know of one field."""
-    shown = {
+    input_name = f"{prefix}{field.name}"
+    shown: dict[str, object] = {
         "name": field.name,
-        "input": f"{prefix}{field.name}",
+        "input": input_name,
         "kind": field.kind,
         "label": field.label,
         "help": field.help,
@@ -67,11 +71,11 @@ def shown_field(schema: Schema, field: Field, value: Any, prefix: str) -> dict[s
             limits={"min": None, "max": None, "allowed": ""},
         )
     elif isinstance(field, Choice):
-        shown.update(_choices(schema, field, value, shown["input"]))
+        shown.update(_choices(schema, field, value, input_name))
     return shown
 
 
-def _choices(schema: Schema, field: Choice, value: Any, name: str) -> dict[str, Any]:
+def _choices(schema: Schema, field: Choice, value: Value, name: str) -> dict[str, object]:
     fields = {one.name: one for one in schema.fields}
     options = [
         {
@@ -84,13 +88,13 @@ def _choices(schema: Schema, field: Choice, value: Any, name: str) -> dict[str, 
                 if other in fields
             },
         }
-        for option in field.choices
+        for option in field.options
     ]
     other = field.other and {
         "marker": OTHER,
         "label": field.other.label,
         "input": f"{name}{OTHER}",
-        "value": "" if field.chosen(value) else value,
+        "value": "" if field.option(value) else value,
         "max_length": field.other.max_length,
         "pattern": field.other.pattern,
         "help": field.other.pattern_help,
@@ -98,11 +102,11 @@ def _choices(schema: Schema, field: Choice, value: Any, name: str) -> dict[str, 
     return {"choices": options, "other": other}
 
 
-def _limits(field: Field, limit: Limit | None = None) -> dict[str, Any]:
+def _limits(field: Field, limit: Limit | None = None) -> dict[str, object]:
     """Return the limits in force, for the script in the page."""
     low, high, allowed = None, None, ""
     if isinstance(field, Amount):
-        low, high = field.bound("min"), field.bound("max")
+        low, high = field.bounds()
         allowed = field.allowed and f"{field.allowed[0].upper()}{field.allowed[1:]}."
     values = None if limit is None or limit.values is None else list(limit.values)
     return {"min": low, "max": high, "allowed": allowed, "values": values}

@@ -1,15 +1,18 @@
-"""Check all that a user has chosen against a closed set of fields."""
+"""A closed set of fields, against which everything that a user chose is checked."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 from tornado import web
 
 from ...errors import OptionsError
 from .fields import Choice, Field, Limit
+
+if TYPE_CHECKING:
+    from .field import Value
 
 OTHER = "--other"
 """What follows a choice's name in the form's field for a value that is not in its list."""
@@ -19,7 +22,7 @@ NOT_OPTIONS = frozenset({"_xsrf", "next", "display_name"})
 
 
 class OptionsRefused(web.HTTPError):
-    """Answer a request with what was wrong with its options."""
+    """The answer to a request whose options are not allowed; it says what is."""
 
     def __init__(self, error: OptionsError | str) -> None:
         super().__init__(400, str(error))
@@ -32,7 +35,7 @@ class OptionsRefused(web.HTTPError):
 
 @dataclass(frozen=True)
 class Schema:
-    """Hold the fields of one form. Whatever is not a field is refused."""
+    """The fields of one form. Whatever is not a field is refused."""
 
     fields: tuple[Field, ...] = ()
 
@@ -42,15 +45,16 @@ class Schema:
         if twice:
             raise ValueError(f"more than one option has the name {twice[0]!r}")
 
-    def check(self, given: object) -> dict[str, Any]:
-        """Return the values, defaults included, that a user's choice comes to.
+    def check(self, given: object) -> dict[str, Value]:
+        """Return the values for a user's choice, defaults included.
 
-        What has no value is left out. Raises OptionsError for the first value that is not allowed.
+        Fields without a value are left out. Raises OptionsError for the first value that is not
+        allowed.
         """
         if not isinstance(given, Mapping):
             raise OptionsError("options", type(given).__name__, "give an object of options")
         self._check_names(given)
-        values: dict[str, Any] = {}
+        values: dict[str, Value] = {}
         for field in sorted(self.fields, key=_narrows_nothing):
             value = self._value(field, given.get(field.name), values)
             if value != "":
@@ -59,7 +63,7 @@ class Schema:
                 raise field.refusal("", field.allowed or "a value is needed")
         return {field.name: values[field.name] for field in self.fields if field.name in values}
 
-    def _check_names(self, given: Mapping[Any, Any]) -> None:
+    def _check_names(self, given: Mapping[object, object]) -> None:
         known = [field.name for field in self.fields]
         for name in given:
             if name not in known:
@@ -67,7 +71,7 @@ class Schema:
                 shown = str(name)[:60] if isinstance(name, str) else type(name).__name__
                 raise OptionsError("options", shown, allowed)
 
-    def _value(self, field: Field, given: object, others: Mapping[str, Any]) -> Any:
+    def _value(self, field: Field, given: object, others: Mapping[str, Value]) -> Value:
         narrowed, because = field, ""
         for limit, reason in self._limits(field.name, others):
             narrowed, because = narrowed.within(limit), f"{because} with {reason}"
@@ -77,32 +81,32 @@ class Schema:
             allowed = f"{error.allowed}{because}"
             raise OptionsError(error.option, error.given, allowed, error.label) from None
         if value == "" and field.default != "":
-            value = narrowed.cut(field.read(field.default))
+            value = narrowed.clamp(field.read(field.default))
         return value
 
-    def _limits(self, name: str, values: Mapping[str, Any]) -> list[tuple[Limit, str]]:
+    def _limits(self, name: str, values: Mapping[str, Value]) -> list[tuple[Limit, str]]:
         found = []
         for other in self.fields:
-            option = other.chosen(values.get(other.name, "")) if isinstance(other, Choice) else None
+            option = other.option(values.get(other.name, "")) if isinstance(other, Choice) else None
             if option is not None and name in option.limits:
                 found.append((option.limits[name], f"{other.name} {option.value}"))
         return found
 
-    def restored(self, last: object) -> dict[str, Any]:
-        """Return of an earlier choice what is still allowed, else the defaults."""
-        kept = last if isinstance(last, Mapping) else {}
-        kept = {field.name: kept[field.name] for field in self.fields if field.name in kept}
+    def restored(self, last: object) -> dict[str, Value]:
+        """Return what is still allowed of an earlier choice, and defaults for the rest."""
+        earlier: Mapping[object, object] = last if isinstance(last, Mapping) else {}
+        values = {one.name: earlier[one.name] for one in self.fields if one.name in earlier}
         try:
-            return self.check(kept)
+            return self.check(values)
         except OptionsError as error:
-            if error.option not in kept:
+            if error.option not in values:
                 return {field.name: field.default for field in self.fields if field.default}
-            del kept[error.option]
-            return self.restored(kept)
+            del values[error.option]
+            return self.restored(values)
 
-    def from_form(self, form: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    def from_form(self, form: Mapping[str, object], prefix: str = "") -> dict[str, object]:
         """Return the options in a form or an address, each the last value of its name."""
-        given: dict[str, Any] = {}
+        given: dict[str, object] = {}
         for name, listed in form.items():
             if name in NOT_OPTIONS or not name.startswith(prefix):
                 continue
@@ -116,6 +120,6 @@ class Schema:
 
 
 def _narrows_nothing(field: Field) -> bool:
-    """Put first, for `sorted`, the choices that narrow others."""
-    narrows = isinstance(field, Choice) and any(option.limits for option in field.choices)
+    """Return the key by which `sorted` puts the choices that narrow others first."""
+    narrows = isinstance(field, Choice) and any(option.limits for option in field.options)
     return not narrows

@@ -1,20 +1,26 @@
-"""Hold how the commands of a scheduler are run, and as whom."""
+"""How the commands of a scheduler are run, and as whom."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from traitlets import HasTraits, List, Unicode, default
 
 from ...runners import IDENTITY, run_shell, tool_environment
 from .environment import COMMAND_ENV_KEEP
 
+if TYPE_CHECKING:
+    import logging
+
 
 class CommandTraits(HasTraits):
-    """Offer the commands of a site's own, and what goes before all commands."""
+    """Traits for a site's own commands, and for what goes before all commands."""
 
-    log: Any
-    _log_name: str
+    log: logging.Logger
+    if TYPE_CHECKING:
+
+        @property
+        def log_name(self) -> str: ...
 
     exec_prefix = Unicode(
         "sudo -E -u {username}",
@@ -24,7 +30,7 @@ class CommandTraits(HasTraits):
         "",
         help="Path of the launcher that root has installed, such as "
         "/usr/local/sbin/batchspawner-launcher. Jobs are submitted and cancelled through it, by "
-        "`sudo -n -u {username}` where exec_prefix says nothing else. It may do nothing else.",
+        "`sudo -n -u {username}` unless exec_prefix is set. It can do nothing else.",
     ).tag(config=True)
     batch_submit_cmd = Unicode(
         "", help="Template of the submit command, run by a shell, the job script as its input."
@@ -53,12 +59,12 @@ class CommandTraits(HasTraits):
     ) -> str:
         """Run a command of the configuration through the shell and return what it printed.
 
-        Raises RuntimeError with its standard error where its exit status is not 0.
+        Raises RuntimeError with its standard error if its exit status is not 0.
         """
         identity = () if self.exec_prefix.strip() else IDENTITY
         environment = tool_environment((*self.command_env_keep, *identity), env)
         result = await run_shell(cmd, input=input or "", environment=environment)
         if not result.ok:
-            self.log.error("%s: the command failed\n%s", self._log_name, result.describe())
+            self.log.error("%s: the command failed\n%s", self.log_name, result.describe())
             raise RuntimeError(result.stderr.strip())
         return result.stdout.strip()

@@ -1,11 +1,14 @@
-"""Make the environment in which a user's server finds itself."""
+"""Environment variables of a user's server and of the scheduler's commands."""
 
 from __future__ import annotations
 
 import pwd
-from typing import Any
+from typing import TYPE_CHECKING
 
 from ...private import PrivateEnvironment
+
+if TYPE_CHECKING:
+    from .resources import JobOwner
 
 # JupyterHub 5.2 dropped these from its own default. Jobs of existing sites find their commands
 # by this PATH.
@@ -41,9 +44,9 @@ COMMAND_ENV_KEEP = (
 
 
 class UserEnvMixin:
-    """Add to a server's environment what a login would set."""
+    """Mixin of spawners whose server gets the variables that a login would set."""
 
-    user: Any
+    user: JobOwner
 
     def user_env(self, env: dict[str, str]) -> dict[str, str]:
         """Set USER, HOME and SHELL from the system's user database; subclasses override it."""

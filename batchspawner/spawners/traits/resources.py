@@ -1,15 +1,25 @@
-"""Hold what a spawner asks the scheduler for, as traits that every template can name."""
+"""What a spawner asks the scheduler for: traits that every template can name."""
 
 from __future__ import annotations
 
 import pwd
-from typing import Any
+from typing import Any, Protocol
 
 from traitlets import HasTraits, Unicode, default
 
 
+class JobOwner(Protocol):
+    """What a job needs to know of a user of JupyterHub."""
+
+    @property
+    def name(self) -> str: ...
+
+
 class RequestTraits(HasTraits):
-    """Offer a trait ``req_foo`` to templates as ``foo``; subclasses add their own likewise."""
+    """Traits that templates see without their prefix: ``req_foo`` as ``foo``.
+
+    Subclasses add traits of their own in the same way.
+    """
 
     req_queue = Unicode("", help="Queue to submit to. Slurm calls it a partition.").tag(config=True)
     req_host = Unicode(
@@ -49,11 +59,11 @@ class RequestTraits(HasTraits):
         "sets, separated by commas.",
     ).tag(config=True)
 
-    user: Any
+    user: JobOwner
 
     @default("req_username")
     def _req_username_default(self) -> str:
-        return str(self.user.name)
+        return self.user.name
 
     @default("req_homedir")
     def _req_homedir_default(self) -> str:

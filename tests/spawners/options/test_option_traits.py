@@ -11,7 +11,7 @@ from traitlets import Unicode
 from batchspawner import LocalQueueSpawner, SlurmSpawner
 from batchspawner.queues import Queue
 from batchspawner.spawners.options.fields import Integer, Text
-from batchspawner.spawners.options.queue_info import Offer
+from batchspawner.spawners.options.queue_info import QueueInfo
 from batchspawner.spawners.options.schema import OptionsRefused
 from batchspawner.spawners.traits import options
 from tests.spawners.site import apply_options, make_spawner
@@ -20,7 +20,7 @@ QUEUES = {
     "debug": {"runtime": "1:00:00", "nprocs": 4, "memory": "16G", "ngpus": 0, "label": "Debug"},
     "long": {"runtime": "2d", "nprocs": 64, "memory": "256G", "ngpus": 2, "help": "For <nights>."},
 }
-LIVE = Offer(
+LIVE = QueueInfo(
     (
         Queue("normal", True, True, None, 8, 2**35, 0, 5, 16, 1, 2),
         Queue("gpu", False, True, 600, 16, 2**36, 2, 16, 16, 1, 1),
@@ -34,11 +34,11 @@ LIVE = Offer(
 def offers(monkeypatch):
     """What the scheduler says of its queues; nothing, unless a test says otherwise."""
 
-    async def look(spawner):
+    async def query(*_):
         return said["offer"]
 
-    said = {"offer": Offer()}
-    monkeypatch.setattr(options, "look_at_offer", look)
+    said = {"offer": QueueInfo()}
+    monkeypatch.setattr(options, "query_queue_info", query)
     return said
 
 
@@ -167,7 +167,7 @@ async def test_the_form_has_the_last_choice():
     assert 'name="memory" value=""' in html
 
 
-async def test_what_was_refused_is_in_the_form_once_again_as_far_as_it_is_allowed():
+async def test_the_form_is_filled_with_the_allowed_part_of_a_refused_choice():
     spawner = slurm()
     with pytest.raises(OptionsRefused):
         await maybe_future(spawner.run_options_from_form(form(queue="long", nprocs="900")))
@@ -219,19 +219,29 @@ async def test_the_form_works_while_the_scheduler_does_not_answer(offers):
     assert spawner.chosen == {"queue": "any", "nprocs": "4"}
 
 
-async def test_what_is_free_is_shown_with_its_age_and_old_news_as_such(offers):
+def test_what_a_user_chose_is_set_by_one_method_only():
+    spawner = slurm()
+    with pytest.raises(AttributeError):
+        spawner.chosen = {"nprocs": "4"}
+    spawner.set_chosen({"nprocs": "4"})
+    assert spawner.chosen_variables() == {"nprocs": "4"}
+    spawner.clear_state()
+    assert spawner.chosen is None
+
+
+async def test_free_cores_are_shown_with_their_age_and_outdated_figures_as_such(offers):
     offers["offer"] = LIVE
     spawner = slurm()
     html = await html_of(spawner)
     assert "As of 3 s ago." in html
     assert '<th scope="row">old (closed)</th>' in html
-    offers["offer"] = Offer(LIVE.queues, 600.0, is_stale=True)
+    offers["offer"] = QueueInfo(LIVE.queues, 600.0, is_stale=True)
     html = await html_of(spawner)
     assert "As of 10 minutes ago. The scheduler does not answer now" in html
 
 
 async def test_where_the_scheduler_chooses_among_its_queues_users_may_leave_it_to_that(offers):
-    offers["offer"] = Offer((Queue("a", runtime=600), Queue("b", runtime=60)), 1.0)
+    offers["offer"] = QueueInfo((Queue("a", runtime=600), Queue("b", runtime=60)), 1.0)
     spawner = slurm(queue_limits={})
     queue, *_ = (await spawner.option_schema()).fields
     assert (queue.default, queue.required) == ("", False)
@@ -242,7 +252,7 @@ async def test_where_the_scheduler_chooses_among_its_queues_users_may_leave_it_t
 
 
 async def test_accounts_and_reservations_of_the_user_are_a_list_to_choose_from(offers):
-    offers["offer"] = Offer(accounts=("phys", "chem"), reservations=("course",))
+    offers["offer"] = QueueInfo(accounts=("phys", "chem"), reservations=("course",))
     spawner = slurm(req_account="chem")
     account, reservation = (await spawner.option_schema()).fields[-2:]
     assert ([one.value for one in account.choices], account.default) == (["phys", "chem"], "chem")

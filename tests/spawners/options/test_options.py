@@ -168,7 +168,7 @@ def test_a_required_option_without_a_value_is_asked_for():
         Schema((Text("account", required=True),)).check({})
 
 
-def test_of_the_last_choice_what_is_still_allowed_is_kept():
+def test_the_form_is_filled_with_what_is_still_allowed_of_the_last_choice():
     last = {"queue": "debug", "nprocs": 9, "memory": "2G", "gone": 1}
     assert SCHEMA.restored(last) == {
         "nprocs": "2",
@@ -197,6 +197,8 @@ def test_a_form_gives_the_last_value_of_each_name_and_the_text_beside_a_list():
     [
         (lambda: Text("Account"), "cannot be called 'Account'"),
         (lambda: Text("cmd"), "cannot be called 'cmd'"),
+        (lambda: Text("environment_file"), "cannot be called 'environment_file'"),
+        (lambda: Text("profile"), "cannot be called 'profile'"),
         (lambda: Text("a", pattern="("), "the pattern of the option 'a'"),
         (lambda: Integer("a", max="many"), "a limit of an option is wrong: a: 'many'"),
         (lambda: Integer("a", max=2, default=3), "the default of an option is wrong: a: '3'"),

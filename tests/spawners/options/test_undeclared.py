@@ -9,13 +9,22 @@ from hypothesis import strategies as st
 from traitlets import TraitError, Unicode
 
 from batchspawner import SlurmSpawner
+from batchspawner.spawners.options.declarations import field_of
 from batchspawner.spawners.options.schema import OptionsRefused
 from tests.spawners.options.test_hostile_options import VALUES
 from tests.spawners.site import make_spawner
 
 FORM = "<input name=queue>"
 ADMINS = ["account", "reservation", "options", "prologue", "epilogue", "srun"]
-NEVER = ["cmd", "path", "keepvars", "keepvars_extra", "username", "homedir"]
+RESERVED = [
+    "cmd",
+    "path",
+    "keepvars",
+    "keepvars_extra",
+    "username",
+    "homedir",
+    "environment_file",
+]
 
 
 class Site(SlurmSpawner):
@@ -68,7 +77,7 @@ def test_what_costs_or_runs_is_opened_by_its_name_only(name):
     assert chosen(options, batch_script=script, open_options=[name]) == options
 
 
-@pytest.mark.parametrize("name", NEVER)
+@pytest.mark.parametrize("name", RESERVED)
 def test_what_runs_and_as_whom_is_never_the_users_choice(name):
     traits = {"batch_script": f"{{{name}}} {{cmd}}", "options_form": FORM}
     assert refused({name: "evil"}, **traits) == (
@@ -76,6 +85,8 @@ def test_what_runs_and_as_whom_is_never_the_users_choice(name):
     )
     with pytest.raises(TraitError, match=f"open_options cannot have {name}: users never"):
         chosen({}, open_options=[name])
+    with pytest.raises(ValueError, match=f"an option cannot be called '{name}'"):
+        field_of({"name": name})
 
 
 @pytest.mark.parametrize("value", ["", None, "physics"])
@@ -154,7 +165,7 @@ def test_values_of_old_forms_pass(value):
 def test_whatever_is_sent_a_script_has_the_same_lines_and_directives():
     script = "#SBATCH -p {queue} {account}\nrun {image} {cmd}\n{prologue}"
     spawner = make_spawner(Site, batch_script=script, options_form=FORM)
-    names = st.sampled_from(["image", "queue", *ADMINS, *NEVER])
+    names = st.sampled_from(["image", "queue", *ADMINS, *RESERVED])
     outcomes = set()
 
     @settings(
