@@ -42,9 +42,9 @@ EXTRAS["dev"] = [
     "ruff",
 ]
 
-SCHEDULERS = [
-    *("gridengine", "htcondor", "local", "lsf", "moab", "oar", "pbspro", "slurm", "torque"),
-]
+SCHEDULERS = sorted(
+    path.parent.name for path in (HERE / "batchspawner" / "schedulers").glob("*/scheduler.py")
+)
 
 
 def launchers(kind: str, word: str) -> list[str]:
@@ -72,6 +72,7 @@ setup(
     package_data={
         "batchspawner": ["py.typed"],
         "batchspawner.labextension": ["etc/**/*.json", "share/**/*"],
+        **{f"batchspawner.schedulers.{name}": ["*.j2"] for name in SCHEDULERS},
         "batchspawner.templates": ["*.j2", "forms/*.html", "hub/*.html"],
         "wrapspawner": ["py.typed"],
     },

@@ -1,10 +1,11 @@
-"""Find and render job scripts and pages from templates, a site's own before the packaged ones."""
+"""Templates of job scripts and pages: a site's own, the packaged ones, and those of schedulers."""
 
 from __future__ import annotations
 
 import os
 import re
 import shlex
+import sys
 import traceback
 from base64 import b64encode
 from functools import lru_cache
@@ -18,21 +19,24 @@ from jinja2 import meta, nodes
 from jinja2.sandbox import SandboxedEnvironment
 
 from .errors import OptionsError, TemplateError
+from .schedulers import scheduler_classes, template_name
+from .schedulers.base import Scheduler
 from .units import native_duration, native_memory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from importlib.abc import Traversable
 
 MULTI_LINE = frozenset({"cmd", "prologue", "epilogue", "options"})
-"""Variables of a job script whose value may have several lines; the administrator sets them."""
+"""Variables of a job script whose values may have several lines: administrators set them."""
 
 _SYNTAX = re.compile(r"""[;&|<>`$(){}*?!#~"'\\]|(?:^|\s)-""")
-"""What is more than a value to a shell, or an option of its own in a line of directives."""
+"""Syntax of a shell, or the beginning of another option in a line of directives."""
 
 PATH_VARIABLE = "BATCHSPAWNER_TEMPLATE_PATH"
 SITE_FOLDER = "/etc/batchspawner/templates"
 PACKAGED = "packaged"
-"""What goes before a template's name to say that the packaged one is meant."""
+"""Prefix of a template's name that means the packaged one."""
 
 
 def format_template(template: str | jinja2.Template, *args: Any, **kwargs: Any) -> str:
@@ -48,12 +52,12 @@ def format_template(template: str | jinja2.Template, *args: Any, **kwargs: Any) 
 
 
 def names_in(template: str | jinja2.Template) -> frozenset[str] | None:
-    """Return the variables that a template for `format_template` names, None if nobody can tell."""
+    """Return the variables that a template for `format_template` names, None if that is unknown."""
     if not isinstance(template, str):
         return None
     if "{{" in template or "{%" in template:
         return frozenset(meta.find_undeclared_variables(jinja2.Environment().parse(template)))  # noqa: S701
-    # "memory.real" and "nodes[0]" name a part of a variable, "{n:>{width}}" another one inside.
+    # "memory.real" and "nodes[0]" are parts of a variable, "{n:>{width}}" contains another one.
     found: set[str] = set()
     for _, name, specification, _ in Formatter().parse(template):
         if name is not None:
@@ -75,9 +79,8 @@ def render_script(
 ) -> str:
     """Render a job-script template such as ``slurm.j2``.
 
-    A site's ``spawner/slurm.j2`` is for the front end of this name only. Raises TemplateError for
-    a template or variable that does not exist, OptionsError for a value that would break out of
-    its line.
+    A site's ``spawner/slurm.j2`` is used for the front end of this name only. Raises TemplateError
+    for a template or variable that does not exist, OptionsError for a value with a line break.
     """
     for variable, value in variables.items():
         if variable not in MULTI_LINE:
@@ -116,9 +119,9 @@ def template_names(folders: Sequence[str] | None = None) -> list[str]:
 def variables_of(
     name: str, folders: Sequence[str] | None = None, front_end: str = "", *, bare: bool = False
 ) -> frozenset[str]:
-    """Return the variables that a template and those that it extends name.
+    """Return the variables that a template and those that it extends use.
 
-    With `bare`, those alone that stand somewhere without the filter `quote`.
+    With `bare`, only those that are used somewhere without the filter `quote`.
     """
     environment = _environment(tuple(search_path() if folders is None else folders), page=False)
     tree = environment.parse(find_template(name, folders, front_end)[1])
@@ -143,7 +146,7 @@ def check_one_line(name: str, value: object) -> None:
 
 
 def check_plain(name: str, value: object) -> None:
-    """Raise OptionsError for text that is more than a value to a shell or a line of directives."""
+    """Raise OptionsError for text with shell syntax or further options."""
     check_one_line(name, value)
     if isinstance(value, str) and _SYNTAX.search(value):
         raise OptionsError(
@@ -174,22 +177,49 @@ def _place(error: Exception) -> str:
 
 
 class _PackagedLoader(jinja2.BaseLoader):
-    """Load the templates that come with the library."""
+    """Loader of the templates of this library, and of those that come with a scheduler's class."""
 
     def get_source(
         self, environment: jinja2.Environment, template: str
     ) -> tuple[str, str, Callable[[], bool]]:
         del environment
         file = files("batchspawner.templates").joinpath(template)
-        if ".." in template or not file.is_file():
+        if ".." in template:
             raise jinja2.TemplateNotFound(template)
-        return file.read_text(encoding="utf-8"), str(file), lambda: True
+        found = file if file.is_file() else _scheduler_template(template)
+        if found is None:
+            raise jinja2.TemplateNotFound(template)
+        return found.read_text(encoding="utf-8"), str(found), lambda: True
 
     def list_templates(self) -> list[str]:
         root = files("batchspawner.templates")
         pages = [f"forms/{file.name}" for file in root.joinpath("forms").iterdir()]
         names = [*(file.name for file in root.iterdir()), *pages]
-        return sorted(name for name in names if name.endswith((".j2", ".html")))
+        scripts = [template_name(one.name) for one in scheduler_classes()]
+        return sorted(
+            [name for name in names if name.endswith((".j2", ".html"))]
+            + [name for name in scripts if _scheduler_template(name) is not None]
+        )
+
+
+def _scheduler_template(template: str) -> Traversable | None:
+    """Return the template beside the class of a scheduler, else the one of its base class."""
+    known = (one for one in scheduler_classes() if template_name(one.name) == template)
+    for one in next(known, Scheduler).__mro__:
+        if issubclass(one, Scheduler) and one is not Scheduler:
+            file = _folder_of(one).joinpath(template_name(one.name))
+            if file.is_file():
+                return file
+    return None
+
+
+def _folder_of(cls: type) -> Traversable:
+    """Return the folder of the package in which a class is defined."""
+    module = sys.modules[cls.__module__]
+    if module.__spec__ is not None and module.__spec__.parent:
+        return files(module.__spec__.parent)
+    # A module that is not in a package.
+    return Path(module.__file__ or ".").parent
 
 
 def _loader(environment: jinja2.Environment) -> jinja2.BaseLoader:
@@ -205,7 +235,7 @@ def _environment(folders: tuple[str, ...], *, page: bool) -> jinja2.Environment:
     environment = SandboxedEnvironment(
         loader=jinja2.ChoiceLoader(loaders),
         undefined=jinja2.StrictUndefined,
-        # In a page, a line break may be all that is between two attributes.
+        # In a page, two attributes may be separated by a line break only.
         trim_blocks=not page,
         lstrip_blocks=True,
         keep_trailing_newline=True,
@@ -215,7 +245,7 @@ def _environment(folders: tuple[str, ...], *, page: bool) -> jinja2.Environment:
     return environment
 
 
-# What a job script's template can say: `{{ memory | memory_in("M") }}`.
+# Filters for job scripts, as in `{{ memory | memory_in("M") }}`.
 _FILTERS = {
     "quote": lambda value: shlex.quote(str(value)),
     "base64": lambda value: b64encode(str(value).encode()).decode(),

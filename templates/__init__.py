@@ -1,1 +1,1 @@
-"""Hold the job-script templates: base.j2, and one for each scheduler."""
+"""Templates of pages and scripts. Those of job scripts are in the packages of the schedulers."""

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.sites import REAL, SITES, SlurmSite
+from tests.spooler import SpoolerSite
 
 # Who starts us in the background may have Ctrl-C ignored, and so would all that we start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -39,11 +40,18 @@ def pytest_collection_modifyitems(items):
             waits = any(item.path.is_relative_to(HERE / one) for one in WAITING)
             item.add_marker("jobs" if waits else "unit")
     items[:] = [one for one in items if one.get_closest_marker("generations") or not again(one)]
+    items[:] = [one for one in items if one.path.name == "test_contract.py" or not brought(one)]
 
 
 def again(item) -> bool:
     """Say whether a test runs on a second generation of a scheduler that it has run on."""
     return item.get_closest_marker("slurm24") is not None
+
+
+def brought(item) -> bool:
+    """Check whether a test runs on the scheduler of another distribution."""
+    params = getattr(item, "callspec", None) and item.callspec.params
+    return bool(params) and params.get("site") == SpoolerSite.name
 
 
 @pytest.fixture(autouse=True)
@@ -54,10 +62,10 @@ def _databases():
         site.close_databases()
 
 
-@pytest.fixture(scope="session", params=list(SITES))
+@pytest.fixture(scope="session", params=[*SITES, SpoolerSite.name])
 def site(request, tmp_path_factory):
     """A site that can run jobs, for the whole session."""
-    kind = SITES[request.param]
+    kind = {**SITES, SpoolerSite.name: SpoolerSite}[request.param]
     if kind.unavailable:
         pytest.skip(f"no {request.param}: {kind.unavailable}")
     one = kind(tmp_path_factory.mktemp(request.param))

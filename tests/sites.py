@@ -28,7 +28,7 @@ class Site:
     users = USERS
     quiet: tuple[str, ...] = ()
     refused: tuple[str, ...] = ()
-    can_signal = says_why = can_requeue = True
+    can_signal = says_why = can_requeue = shows_start = True
     listing = submit = lost_answer = ""
     # Lines for a Hub whose jobs are to be started again soon after their node was lost.
     short_lease = ""

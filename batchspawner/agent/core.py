@@ -16,7 +16,7 @@ import time
 from .calling import call_home
 from .children import Child
 from .guard import Guard
-from .job_identity import index, job_id
+from .job_identity import index, job_end, job_id
 from .links import Files, Link, Orders
 from .memory import kills
 from .outbox import Outbox
@@ -169,8 +169,8 @@ class Agent:
                 "pid": os.getpid(),
                 "python": list(sys.version_info[:3]),
                 "executable": sys.executable,
-                "job_id": job_id(),
-                "index": index(),
+                "job_id": job_id(self.call.get("identity", ())),
+                "index": index(self.call.get("identity", ())),
                 "began": self.began,
                 "ends": self._ends(),
                 "processes": {one.id: one.process.pid for one in self.children.values()},
@@ -179,9 +179,9 @@ class Agent:
         )
 
     def _ends(self) -> float | None:
-        told = os.environ.get("SLURM_JOB_END_TIME", "")
-        if told.isdigit():
-            return float(told)
+        told = job_end(self.call.get("identity", ()))
+        if told is not None:
+            return told
         runtime = self.call.get("runtime")
         return self.began + runtime if runtime else None
 

@@ -1,47 +1,49 @@
-"""Find out which job this is, and which element of an array."""
+"""Id, array index and end of the job that an agent runs in.
+
+Each scheduler shows them in its own way. The driver writes into the call where they may be found:
+see `Scheduler.identity`.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import os
+from typing import TYPE_CHECKING
 
-_JOB_IDS = (
-    "SLURM_JOB_ID",
-    "PBS_JOBID",
-    "LSB_JOBID",
-    "OAR_JOB_ID",
-    "BATCHSPAWNER_QUEUE_JOB_ID",
-    "JOB_ID",
-)
-_INDICES = (
-    "SLURM_ARRAY_TASK_ID",
-    "PBS_ARRAY_INDEX",
-    "PBS_ARRAYID",
-    "SGE_TASK_ID",
-    "LSB_JOBINDEX",
-    "OAR_ARRAY_INDEX",
-)
-_NO_ARRAY = {"SGE_TASK_ID": "undefined", "LSB_JOBINDEX": "0"}
-"""What these are in a job that is no element of an array."""
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    Places = Sequence[Mapping[str, str]]
+    """For each scheduler: names of variables, or of lines in the file that a variable names."""
 
 
-def job_id() -> str:
-    """Return the scheduler's id of this job; an empty text where it does not tell."""
-    told = next((os.environ[name] for name in _JOB_IDS if os.environ.get(name)), "")
-    return told or _from_ad("ClusterId")
+def job_id(places: Places) -> str:
+    """Return the scheduler's id of this job; an empty text if it cannot be found."""
+    return next(filter(None, (_value(place, "job_id") for place in places)), "")
 
 
-def index() -> str:
-    """Return which element of an array this job is; an empty text outside of arrays."""
-    found = ((name, os.environ.get(name, "")) for name in _INDICES)
-    told = (number for name, number in found if number not in ("", _NO_ARRAY.get(name)))
-    # Every job of HTCondor is one of a cluster, in which it may be alone.
-    return next(told, "") or _from_ad("ProcId")
+def index(places: Places) -> str:
+    """Return the array index of this job; an empty text outside of arrays."""
+    found = ((_value(place, "index"), place.get("no_index", "")) for place in places)
+    return next((number for number, outside in found if number not in ("", outside)), "")
 
 
-def _from_ad(name: str) -> str:
-    """Return a number of the file in which HTCondor describes a job to itself."""
-    with contextlib.suppress(KeyError, OSError), open(os.environ["_CONDOR_JOB_AD"]) as file:
+def job_end(places: Places) -> float | None:
+    """Return when this job must end, in seconds since the epoch; None if that is not known."""
+    found = (_value(place, "end") for place in places)
+    return next((float(moment) for moment in found if moment.isdigit()), None)
+
+
+def _value(place: Mapping[str, str], key: str) -> str:
+    name = place.get(key, "")
+    if not name:
+        return ""
+    return _from_file(place["file"], name) if "file" in place else os.environ.get(name, "")
+
+
+def _from_file(variable: str, name: str) -> str:
+    """Return a value in the file of lines ``name = value`` that a variable names."""
+    with contextlib.suppress(KeyError, OSError), open(os.environ[variable]) as file:
         for line in file:
             key, _, value = line.partition("=")
             if key.strip() == name:

@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any
 from .. import agent as agent_package
 from ..agent.calling import append
 from ..agent.wire import CHUNK, Unpacker, frame_keys, pack
+from ..schedulers import scheduler_classes
 from .agent_handle import AgentHandle
 
 if TYPE_CHECKING:
@@ -105,6 +106,7 @@ class CallFolder:
             "linger": linger,
             "patience": patience,
             "runtime": runtime,
+            "identity": [one.identity() for one in scheduler_classes()],
         }
         _write(folder / "agent", packed_agent())
         _write(folder / "environment", _exports(environment or {}, cwd).encode())

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, cast
 
+from ..schedulers import scheduler_facts
 from .findings import CheckAborted, Finding, ok, warning, wrong
 
 if TYPE_CHECKING:
@@ -233,7 +234,8 @@ def check_hub(site: Site, spawner: CheckedSpawner) -> Iterator[Finding]:
     """Check the Hub's address as jobs get it, and whether servers outlive a restart."""
     url = spawner.hub.api_url
     host = url.split("//", 1)[-1].split("/", 1)[0].rsplit(":", 1)[0]
-    if spawner.scheduler_name != "local" and host in ("127.0.0.1", "localhost", "[::1]"):
+    is_loopback = host in ("127.0.0.1", "localhost", "[::1]")
+    if is_loopback and not scheduler_facts(spawner.scheduler_name).this_machine:
         yield warning(
             "address",
             f"jobs look for the Hub at {url}, which is their own node and not this machine",

@@ -144,7 +144,7 @@ def reach(url: str) -> Facts:
         began = time.time()
         with socket.create_connection((str(where.hostname), port), TIMEOUT_S) as connected:
             facts.update(step="answer", connect_seconds=time.time() - began)
-            facts["local"] = connected.getsockname()[0]
+            facts["own_address"] = connected.getsockname()[0]
         if where.scheme == "http":
             query_hub(facts, str(where.hostname), port, where.path)
         else:

@@ -180,7 +180,7 @@ async def _read_log(target: Target, run: ProbeRun) -> Facts | None:
 
 async def visit(target: Target, host: str, facts: Facts, nonce: str) -> Visit:
     """Connect to the job's port, as the Hub will connect to that of a server."""
-    reported = (facts.get("hub") or HubFacts()).get("local", "")
+    reported = (facts.get("hub") or HubFacts()).get("own_address", "")
     trusted = target.spawner.trust_reported_host and reported
     host_name = reported if trusted else target.spawner.connect_host(host)
     port = facts.get("port") or 0

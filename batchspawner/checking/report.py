@@ -31,7 +31,7 @@ class HubFacts(TypedDict, total=False):
     step: str
     error: str
     address: str
-    local: str
+    own_address: str
     connect_seconds: float
     answer_seconds: float
 

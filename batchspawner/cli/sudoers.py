@@ -1,4 +1,4 @@
-"""Print the rule that lets a Hub run the launcher, or a scheduler's commands, as its users."""
+"""`batchspawner sudoers`: the rule that lets a Hub run the launcher or commands as its users."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 LAUNCHER = "/usr/local/sbin/batchspawner-launcher"
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
-# The others would have to be escaped in sudoers.
+# Other characters would have to be escaped in sudoers.
 _PATH = re.compile(r"/[A-Za-z0-9_./+-]+")
 
 _FRAME = """\
@@ -55,7 +55,7 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
 
 
 def rule(hub: str, group: str, launcher: str, scheduler: str | None = None) -> str:
-    """Return the rule. Raises BatchError for a name or path that it cannot hold."""
+    """Return the rule. Raises BatchError for a name or path that cannot be part of it."""
     tools = tools_of(scheduler) if scheduler else [launcher]
     for text, form in ((hub, _NAME), (group, _NAME), *((tool, _PATH) for tool in tools)):
         if not form.fullmatch(text):
@@ -73,7 +73,7 @@ def rule(hub: str, group: str, launcher: str, scheduler: str | None = None) -> s
         commands=f'{launcher} ""',
         group=group,
         hub=hub,
-        # Requests hold scripts and variables: they are for no log.
+        # Requests contain scripts and variables, which must not be logged.
         defaults="env_reset, !setenv, !requiretty, !log_input, !log_output",
     )
 

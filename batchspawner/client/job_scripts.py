@@ -1,10 +1,11 @@
-"""Make the jobs of the front ends that are not JupyterHub: from a command and what it needs."""
+"""Job requests of the front ends other than JupyterHub, made from a command and its resources."""
 
 from __future__ import annotations
 
 import os
 import re
 import secrets
+import shlex
 from pathlib import Path
 from shutil import which
 from typing import TYPE_CHECKING
@@ -12,16 +13,16 @@ from typing import TYPE_CHECKING
 from ..errors import OptionsError
 from ..jobs import JobRequest
 from ..runners import IDENTITY, tool_environment
-from ..schedulers import scheduler_class
+from ..schedulers import FALLBACK, scheduler_class, scheduler_classes, template_name
 from ..templating import render_script
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from ..schedulers.base import Scheduler
+    from ..schedulers.base import Detection, Scheduler
 
 SCHEDULER_VARIABLE = "BATCHSPAWNER_SCHEDULER"
-"""What names the scheduler where a machine has several, or none is to be used ("local")."""
+"""Chooses the scheduler on a machine that has several, or where none is to be used ("local")."""
 
 RESOURCES = frozenset(
     (
@@ -30,38 +31,52 @@ RESOURCES = frozenset(
         *("options", "prologue", "epilogue"),
     )
 )
-"""What a job can ask for; a scheduler that does not know one leaves it out."""
+"""Resources that a job can ask for; a scheduler that does not know one leaves it out."""
 
 _NAME = re.compile(r"[^A-Za-z0-9_.-]+")
 
-COMMANDS = {
-    "sbatch": "slurm",
-    "condor_submit": "htcondor",
-    "bsub": "lsf",
-    "oarsub": "oar",
-    "msub": "moab",
-    "qconf": "gridengine",
-    "qsub": "torque",
-}
-"""The first command that is found tells the scheduler; qsub belongs to four of them."""
-
 
 def detect() -> str:
-    """Return the name of this machine's scheduler, ``local`` where there is none.
+    """Return the name of this machine's scheduler, ``local`` if there is none.
 
-    Raises LookupError where the variable BATCHSPAWNER_SCHEDULER names one that does not exist.
+    Raises LookupError if the variable BATCHSPAWNER_SCHEDULER names one that does not exist.
     """
     chosen = os.environ.get(SCHEDULER_VARIABLE, "")
     if chosen:
         return scheduler_class(chosen).name
-    found = next((name for command, name in COMMANDS.items() if which(command)), "local")
-    if found == "torque" and Path(os.environ.get("PBS_CONF_FILE", "/etc/pbs.conf")).exists():
-        return "pbspro"
-    return found
+    return next((name for name, detection in _detections() if _is_here(detection)), FALLBACK)
+
+
+def detection_script() -> str:
+    """Return shell commands that print the name of the scheduler of the machine they run on.
+
+    They print nothing if there is none, and find what `detect` finds.
+    """
+    lines = ['test -z "$BATCHSPAWNER_SCHEDULER" || { echo "$BATCHSPAWNER_SCHEDULER"; exit; }']
+    for name, one in _detections():
+        tests = [f"command -v {shlex.quote(one.command)} >/dev/null"]
+        if one.file:
+            other = f"${{{one.file_variable}:-{one.file}}}" if one.file_variable else one.file
+            tests.append(f'test -e "{other}"')
+        lines.append(f"if {' && '.join(tests)}; then echo {shlex.quote(name)}; exit; fi")
+    return "\n".join(lines)
+
+
+def _detections() -> list[tuple[str, Detection]]:
+    """Return how schedulers are recognised, those with ambiguous commands last."""
+    known = [(one.name, one.detection) for one in scheduler_classes() if one.detection]
+    return sorted(known, key=lambda pair: pair[1].ambiguous)
+
+
+def _is_here(detection: Detection) -> bool:
+    if not which(detection.command):
+        return False
+    file = os.environ.get(detection.file_variable) or detection.file
+    return not file or Path(file).exists()
 
 
 def find_scheduler(name: str | Scheduler = "auto") -> Scheduler:
-    """Return a scheduler by its name, this machine's own for ``auto``. Raises LookupError."""
+    """Return a scheduler by its name, the one of this machine for ``auto``. Raises LookupError."""
     if not isinstance(name, str):
         return name
     return scheduler_class(detect() if name == "auto" else name)()
@@ -83,12 +98,12 @@ def job_request(
 ) -> JobRequest:
     """Return the job that runs a shell command, from the scheduler's template.
 
-    `front_end` lets a site have templates for it alone, such as ``functions/slurm.j2``. `log` is
-    the file for what the job prints, in the scheduler's own form. `environment` is what the job
-    gets beside the few variables that any command needs: others may be able to read it.
+    A site can have templates for one `front_end` alone, such as ``functions/slurm.j2``. `log` is
+    the file for the output of the job, in the scheduler's own form. The job gets `environment`
+    in addition to the few variables that any command needs: others may be able to read it.
     `variables` are for a site's or a front end's own templates, `arguments` go to the submit
-    command as they are. `elements` are those of an array. Raises OptionsError for a
-    resource that does not exist or makes no sense, TemplateError for a template.
+    command as they are. `elements` is the size of an array. Raises OptionsError for an unknown
+    resource or a wrong value, TemplateError for a template.
     """
     if elements > 1 and not scheduler.arrays:
         raise OptionsError("elements", elements, f"{scheduler.title} has no arrays of jobs here")
@@ -107,9 +122,9 @@ def job_request(
         "log": log,
     }
     try:
-        script = render_script(f"{scheduler.name}.j2", values, folders, front_end)
+        script = render_script(template_name(scheduler.name), values, folders, front_end)
     except OptionsError as error:
-        # Templates call an amount what spawners call it.
+        # Templates use the names of the spawners' traits.
         option = error.option.removeprefix("req_")
         raise OptionsError(option, error.given, error.allowed) from error
     return JobRequest(script, f"bs-{secrets.token_hex(6)}", env, tuple(arguments), elements)

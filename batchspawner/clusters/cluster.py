@@ -186,10 +186,9 @@ class Cluster:
         return self._job
 
     def _launcher(self, mpi: bool | str) -> str:
-        own = "srun" if self.scheduler.name == "slurm" else "mpiexec"
         if isinstance(mpi, str) and mpi:
             return mpi
-        return own if mpi or self.nodes > 1 else ""
+        return self.scheduler.mpi_launcher if mpi or self.nodes > 1 else ""
 
     def _program(self) -> ClusterProgram:
         module, patience = (self.python, "-m"), max(_PATIENCE, _PATIENCE_EACH * self.n)

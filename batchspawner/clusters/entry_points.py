@@ -1,6 +1,6 @@
-"""Name one launcher for each scheduler: ``slurm_controller``, ``slurm_engines`` and so on.
+"""Launchers for each scheduler by its name: ``slurm_controller``, ``slurm_engines`` and so on.
 
-ipyparallel's entry points ``batch-slurm`` and so on lead here.
+The entry points of ipyparallel, such as ``batch-slurm``, refer to them.
 """
 
 from __future__ import annotations

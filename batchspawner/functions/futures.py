@@ -8,6 +8,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from ..jobs import JobState
+from ..schedulers.slurm import Slurm
 from . import wait_display
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ class JobFuture(concurrent.futures.Future):  # type: ignore[type-arg]
             "job_id": self.get_job_id(),
             "exit_code": self.get_exit_code(),
             "state": self.state.value,
-            "on_slurm": job.get("scheduler") == "slurm",
+            "on_slurm": job.get("scheduler") == Slurm.name,
         }
 
     def __int__(self) -> int:

@@ -14,12 +14,13 @@ from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
 
 from ..client.job_scripts import find_scheduler, job_request
 from ..errors import BatchError, OptionsError
+from ..schedulers.slurm import Slurm
 from . import settings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-PROVISIONERS = {"batch-provisioner": "auto", "slurm-provisioner": "slurm"}
+PROVISIONERS = {"batch-provisioner": "auto", "slurm-provisioner": Slurm.name}
 """The names under which a kernel.json may ask for us, and the scheduler that is meant."""
 
 _NAME = re.compile(r"[a-z0-9._-]+", re.IGNORECASE)

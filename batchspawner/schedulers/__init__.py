@@ -1,7 +1,8 @@
-"""Know every batch scheduler once, and find one by its name."""
+"""All that is specific to one scheduler, in one package each, and the registry of their names."""
 
 from __future__ import annotations
 
+import logging
 from functools import lru_cache
 from importlib import import_module
 from importlib.metadata import entry_points
@@ -13,29 +14,35 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from importlib.metadata import EntryPoint
 
+log = logging.getLogger(__name__)
+
 GROUP = "batchspawner.schedulers"
 """The entry-point group in which another distribution names its Scheduler class."""
 
+FALLBACK = "local"
+"""The scheduler that every machine has: the embedded queue."""
+
+# Where a job sees variables of several, the first one is taken for its scheduler.
 _BUILT_IN: Mapping[str, str] = {
-    "gridengine": ".gridengine:GridEngine",
-    "htcondor": ".htcondor:HTCondor",
-    "local": ".local:LocalQueue",
-    "lsf": ".lsf:LSF",
-    "moab": ".moab:Moab",
-    "oar": ".oar:OAR",
-    "pbspro": ".pbspro:PBSPro",
     "slurm": ".slurm:Slurm",
+    "htcondor": ".htcondor:HTCondor",
+    "lsf": ".lsf:LSF",
+    "oar": ".oar:OAR",
+    "moab": ".moab:Moab",
+    "pbspro": ".pbspro:PBSPro",
     "torque": ".torque:Torque",
+    "local": ".local:LocalQueue",
+    "gridengine": ".gridengine:GridEngine",
 }
 
 
 def scheduler_names() -> list[str]:
-    """Return the names of all schedulers, ours and those that other distributions add."""
+    """Return the names of all schedulers, ours and those of other distributions."""
     return sorted({*_BUILT_IN, *_third_party()})
 
 
 def scheduler_class(name: str) -> type[Scheduler]:
-    """Return the class behind a scheduler's name. Raises LookupError for an unknown one."""
+    """Return the class of a scheduler. Raises LookupError for an unknown name."""
     if name in _BUILT_IN:
         module, _, attribute = _BUILT_IN[name].partition(":")
         found = getattr(import_module(module, __name__), attribute)
@@ -47,6 +54,36 @@ def scheduler_class(name: str) -> type[Scheduler]:
     if not (isinstance(found, type) and issubclass(found, Scheduler)):
         raise LookupError(f"{name!r} is registered as {found!r}, which is no Scheduler class")
     return found
+
+
+@lru_cache(maxsize=1)
+def scheduler_classes() -> tuple[type[Scheduler], ...]:
+    """Return the classes of all schedulers, ours first, without those that cannot be loaded."""
+    return tuple(filter(None, map(_loaded, dict.fromkeys((*_BUILT_IN, *_third_party())))))
+
+
+def _loaded(name: str) -> type[Scheduler] | None:
+    try:
+        return scheduler_class(name)
+    except Exception as error:
+        if name in _BUILT_IN:
+            raise
+        # Another distribution's mistake must not affect jobs of other schedulers.
+        log.warning("The scheduler %r cannot be loaded: %s: %s", name, type(error).__name__, error)
+        return None
+
+
+def scheduler_facts(name: str) -> type[Scheduler]:
+    """Return the class of a scheduler, the base class with all its defaults for an unknown name.
+
+    Spawners of a site may name a scheduler that only the site knows.
+    """
+    return scheduler_class(name) if name in scheduler_names() else Scheduler
+
+
+def template_name(name: str) -> str:
+    """Return the name of a scheduler's job-script template, for instance to find a site's own."""
+    return f"{name}.j2"
 
 
 @lru_cache(maxsize=1)  # a search through everything that is installed

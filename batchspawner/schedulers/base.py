@@ -1,17 +1,19 @@
-"""Define what every scheduler can be asked.
+"""The base class of all schedulers.
 
-The rule of this folder: no input, no output. A scheduler builds a command and reads its answer;
-it starts no process, opens no file and knows nothing of Jupyter. Standard library only.
+No code below this package does input or output: a scheduler builds a command and parses its
+output. It starts no process, opens no file, knows nothing of Jupyter, and needs only the standard
+library.
 """
 
 from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from enum import Enum
+from types import MappingProxyType
 from typing import TYPE_CHECKING, ClassVar
 
 from ..errors import SchedulerError, SchedulerUnavailable, SubmitError
+from .facts import Carrier, Detection, LauncherRules
 from .reasons import explain
 
 if TYPE_CHECKING:
@@ -23,167 +25,273 @@ if TYPE_CHECKING:
     from .reasons import Explanation, Reason
 
     Listing = Mapping[str, JobInfo]
-    """What one query says: the status of each job that it names, by job id."""
+    """What one query returns: the status of each job that it lists, by job id."""
 
+__all__ = ["Carrier", "Detection", "LauncherRules", "Scheduler"]
 
-class Carrier(Enum):
-    """Name the ways by which a secret can reach a job."""
+_NEVER = re.compile(r"(?!)")
 
-    ENVIRONMENT = "environment"
-    """The environment of the submit command."""
-    SCRIPT = "script"
-    """The text of the job script."""
-    FILE = "file"
-    """A file that only its owner can read, in his home, which the nodes share."""
+SLURM_NAMES: Mapping[str, str] = MappingProxyType(
+    {
+        "partition": "queue",
+        "mem": "memory",
+        "time": "runtime",
+        "cpus_per_task": "nprocs",
+        "ntasks": "nprocs",
+        "c": "nprocs",
+        "t": "runtime",
+        "p": "queue",
+    }
+)
+"""Slurm's names of resources that every scheduler knows: options for Slurm work on others, too."""
 
 
 class Scheduler(ABC):
-    """Build one scheduler's commands, each with the reader of its answer.
+    """Commands of one scheduler and the parsers of their output.
 
-    Objects are values: two with the same settings are equal and hashable, so that whoever asks
-    the same scheduler shares one query.
+    Everything that is specific to a scheduler is an attribute or a method of its class. Those
+    below that have a default are optional.
+
+    Objects are values: two with the same settings are equal and hashable, so that all users of
+    the same scheduler share one query.
     """
 
+    # --- names
+
     name: ClassVar[str]
-    """One word, used everywhere: this module, the template, the transcripts, the entry point."""
+    """One word for the entry point, the folder, the transcripts and the template ``<name>.j2``."""
 
     title: ClassVar[str]
     """The scheduler's name as its makers write it."""
+
+    detection: ClassVar[Detection | None] = None
+    """How the scheduler is recognised on a machine; None if it must be chosen by its name."""
+
+    # --- its commands
 
     tool_variables: ClassVar[tuple[str, ...]] = ()
     """Environment variables of the caller that the scheduler's commands need."""
 
     floor: ClassVar[float] = 2.0
-    """Seconds between two queries at least, on average where something happens."""
+    """Minimum interval between two queries in seconds, on average while something happens."""
 
     reserve: ClassVar[float] = 5.0
-    """How many queries may follow each other at once after a calm, where something happens."""
-
-    job_id_pattern: ClassVar[re.Pattern[str]] = re.compile(r"[0-9]+")
-    """The form of a job id; nothing else ever reaches a command."""
-
-    no_answer: ClassVar[re.Pattern[str]] = re.compile(r"(?!)")
-    """What a command says that failed because the scheduler did not answer."""
+    """Burst: how many queries may follow each other at once after an idle time."""
 
     shared: ClassVar[bool] = True
     """Whether one user may list every user's jobs."""
 
-    carrier: ClassVar[Carrier] = Carrier.ENVIRONMENT
-    """What of a job this scheduler lets nobody but its owner read, so that a secret goes there."""
+    this_machine: ClassVar[bool] = False
+    """Whether jobs run on the machine on which they are submitted."""
 
-    environment_readers: ClassVar[str] = "whoever this scheduler shows a job's environment to"
-    """Who can read the environment of somebody else's job, and how, as a phrase for people."""
+    job_id_pattern: ClassVar[re.Pattern[str]] = re.compile(r"[0-9]+")
+    """The form of a job id; nothing else ever reaches a command."""
 
-    job_id_variable: ClassVar[str] = ""
-    """The variable in which a job finds its own id; empty where there is none."""
+    no_answer: ClassVar[re.Pattern[str]] = _NEVER
+    """Found in the output of a command that failed because the scheduler did not answer."""
 
-    numbers_lone_jobs: ClassVar[bool] = False
-    """Whether a job outside of arrays looks, to itself, like an element of one."""
+    launcher_rules: ClassVar[LauncherRules | None] = None
+    """Rules for the launcher of a site; None if it cannot be used with this scheduler."""
 
-    reasons: ClassVar[Sequence[Reason]] = ()
-    """What its words for why a job waits mean; the first that fits is taken."""
+    # --- what a job can ask for
+
+    directives: ClassVar[tuple[str, ...]] = ()
+    """Prefixes of comment lines in a script that are options of the submit command."""
+
+    resource_names: ClassVar[Mapping[str, str]] = SLURM_NAMES
+    """Other names of the resources that all schedulers have in common."""
+
+    bare_runtime_s: ClassVar[int] = 1
+    """Seconds that a bare number stands for in a limit on the run time."""
+
+    paired_runtime_s: ClassVar[int] = 60
+    """Seconds that the first of two numbers stands for in such a limit: 60 for ``MM:SS``."""
+
+    mpi_launcher: ClassVar[str] = "mpiexec"
+    """The command that starts one program several times on the nodes of a job."""
 
     arrays: ClassVar[bool] = False
     """Whether one submit can make an array of jobs: see `JobRequest.elements`."""
 
     array_refused: ClassVar[re.Pattern[str]] = re.compile("array", re.IGNORECASE)
-    """What a refusal says where a smaller array may be accepted."""
+    """Found in the refusal of an array that may be accepted with fewer elements."""
 
-    def refuses_array(self, error: SubmitError) -> bool:
-        """Say whether a smaller array may be accepted than the one that was refused."""
-        said = error.result.text if error.result else error.message
-        return bool(self.array_refused.search(said))
+    # --- inside a job
 
-    def bringing(self, script: str, path: str) -> str:  # noqa: ARG002
-        """Return the script of a job that takes along a file of its owner's home.
+    job_id_variable: ClassVar[str] = ""
+    """The variable in which a job finds its own id; empty if there is none."""
 
-        The same script where the nodes share the homes anyway.
-        """
-        return script
+    index_variable: ClassVar[str] = ""
+    """The variable in which an element of an array finds its index; empty if there is none."""
+
+    no_index: ClassVar[str] = ""
+    """The value of that variable in a job that is not an element of an array."""
+
+    end_variable: ClassVar[str] = ""
+    """The variable that says when a job must end, in seconds since the epoch; or empty."""
+
+    numbers_lone_jobs: ClassVar[bool] = False
+    """Whether a job outside of arrays looks, to itself, like an element of one."""
+
+    job_variables: ClassVar[re.Pattern[str]] = _NEVER
+    """Matches variables of a job that a job submitted from within it must not inherit."""
+
+    log_directive: ClassVar[re.Pattern[str]] = _NEVER
+    """Finds the line of a script that says where the log goes; it has a group `path`."""
+
+    log_job_id: ClassVar[re.Pattern[str]] = _NEVER
+    """Matches what stands for the job's id in the path of a log."""
+
+    # --- what others may see, and what users are told
+
+    carrier: ClassVar[Carrier] = Carrier.ENVIRONMENT
+    """The part of a job that only its owner can read, so that a secret goes there."""
+
+    environment_readers: ClassVar[str] = "whoever this scheduler shows a job's environment to"
+    """Who can read the environment of another user's job, and how; completes "read by"."""
+
+    reasons: ClassVar[Sequence[Reason]] = ()
+    """Explanations of the words with which it says why a job waits; the first match is used."""
+
+    # --- jobs
 
     @abstractmethod
     def submit(self, request: JobRequest) -> Command[str]:
-        """Hand over a job; the answer is its id. Raises SubmitError where it is refused."""
-
-    def element(self, job_id: str, index: str) -> str:  # noqa: ARG002
-        """Return the id of the element of an array that found this index where it runs."""
-        return job_id
+        """Submit a job; the answer is its id. Raises SubmitError for a job that is refused."""
 
     @abstractmethod
     def query(self, job_ids: Collection[str]) -> Sequence[Command[Listing]]:
-        """Ask for all these jobs in as few commands as there can be, mostly one.
+        """Query all these jobs, with as few commands as possible, mostly one.
 
-        A job that the answer does not name may have ended; `confirm` tells.
-        Raises SchedulerUnavailable where the scheduler did not answer.
+        A job that is missing in the answer may have ended: `confirm` finds out.
+        Raises SchedulerUnavailable if the scheduler did not answer.
         """
 
     @abstractmethod
     def confirm(self, job_id: str) -> Sequence[Command[JobInfo | None]]:
-        """Ask other sources about a job that a query did not name, best source first.
+        """Query other sources about a job that a listing did not contain, best source first.
 
-        The answer None says that this source does not know the job.
+        The answer None means that this source does not know the job.
         """
 
     @abstractmethod
     def find(self, tag: str) -> Command[list[str]]:
         """List the ids of the jobs, waiting or running, that carry this tag."""
 
-    def tagged(self) -> Command[list[TaggedJob]] | None:
-        """List everybody's jobs, waiting or running, with what may hold their tag.
-
-        None where the scheduler has no such listing.
-        """
-        return None
-
-    def availability(self) -> Command[list[Queue]] | None:
-        """List the queues, their limits and what is free in them.
-
-        None where this is not known of the scheduler.
-        """
-        return None
-
-    def accounts(self) -> Command[Mapping[str, tuple[str, ...]]] | None:
-        """List the accounts of every user, by the user's name; None where that is not known."""
-        return None
-
-    def reservations(self) -> Command[list[Reservation]] | None:
-        """List all reservations; None where that is not known."""
-        return None
-
-    def ahead(self) -> Command[Mapping[str, int]] | None:
-        """Count, for each job that waits, those that wait before it in its queue.
-
-        None where the scheduler does not tell the order.
-        """
-        return None
-
-    def core_usage(self) -> Command[Mapping[str, tuple[str, int]]] | None:
-        """Tell of each waiting job under which limit it is, and how many cores its user has there.
-
-        None where the scheduler has no such listing.
-        """
-        return None
-
-    def core_limits(self) -> Command[Mapping[str, int]] | None:
-        """Tell how many cores one user may have under each limit; None where that is not known."""
-        return None
-
     @abstractmethod
     def cancel(self, job_id: str) -> Command[None]:
-        """End a job, waiting or running. One that has ended already is no error."""
+        """Cancel a job, waiting or running. A job that has ended already is no error."""
 
     def signal(self, job_id: str, number: int) -> Command[None]:
         """Send a signal to the processes of a running job.
 
-        Raises SchedulerError where the scheduler has no command for that.
+        Raises SchedulerError if the scheduler has no command for that.
         """
         raise SchedulerError(f"{self.title} cannot send signal {number} to job {job_id}.")
 
+    def tagged(self) -> Command[list[TaggedJob]] | None:
+        """List all users' jobs, waiting or running, with the text that may contain their tag.
+
+        None if the scheduler has no such listing.
+        """
+        return None
+
+    def element(self, job_id: str, index: str) -> str:  # noqa: ARG002
+        """Return the id of the element of an array that found this index in its environment."""
+        return job_id
+
+    def on_node(self, node: str, command: str, job_id: str = "") -> tuple[str, ...] | None:  # noqa: ARG002
+        """Return the command that runs a shell command on a node of a running job, or None.
+
+        Without a job id, the job is the one that we run in; without a node, any node of the job.
+        """
+        return None
+
+    # --- the site
+
+    def availability(self) -> Command[list[Queue]] | None:
+        """List the queues, their limits and their free nodes; None if that is not known."""
+        return None
+
+    def accounts(self) -> Command[Mapping[str, tuple[str, ...]]] | None:
+        """List the accounts of every user, by the user's name; None if that is not known."""
+        return None
+
+    def reservations(self) -> Command[list[Reservation]] | None:
+        """List all reservations; None if that is not known."""
+        return None
+
+    def ahead(self) -> Command[Mapping[str, int]] | None:
+        """Count, for each waiting job, the jobs that wait before it in its queue.
+
+        None if the scheduler does not show the order.
+        """
+        return None
+
+    def core_usage(self) -> Command[Mapping[str, tuple[str, int]]] | None:
+        """List, for each waiting job, its limit and how many cores its user has under that limit.
+
+        None if the scheduler has no such listing.
+        """
+        return None
+
+    def core_limits(self) -> Command[Mapping[str, int]] | None:
+        """List how many cores one user may have under each limit; None if that is not known."""
+        return None
+
+    # --- scripts
+
+    def option(self, name: str, value: object) -> str:
+        """Return an option of the scheduler's own as a line of options in a job script.
+
+        `value` is True for an option without a value. An empty text means that the scheduler has
+        no such options.
+        """
+        option = f"-{name}" if len(name) == 1 else f"--{name.replace('_', '-')}"
+        if value is True:
+            return option
+        return f"{option} {value}" if len(name) == 1 else f"{option}={value}"
+
+    def dependencies(self, jobs: Mapping[str, Sequence[str]]) -> str | None:  # noqa: ARG002
+        """Return the options by which a job waits for others, None if it cannot wait for these.
+
+        `jobs` are the ids to wait for, by Slurm's words: after, afterany, afterok, afternotok,
+        and singleton, which has no ids.
+        """
+        return None
+
+    def warning(self, resources: Mapping[str, object]) -> str:  # noqa: ARG002
+        """Return what the user should know who asks for these resources; mostly nothing."""
+        return ""
+
+    def embedded(self, command: str) -> str:
+        """Return a shell command as it is written into the job script."""
+        return command
+
+    def bringing(self, script: str, path: str) -> str:  # noqa: ARG002
+        """Return the script of a job that takes along a file from its owner's home.
+
+        It is the same script if the nodes share the homes anyway.
+        """
+        return script
+
+    @classmethod
+    def identity(cls) -> dict[str, str]:
+        """Return how a job finds its id, its index and its end: see `agent.job_identity`."""
+        return {
+            "job_id": cls.job_id_variable,
+            "index": cls.index_variable,
+            "no_index": cls.no_index,
+            "end": cls.end_variable,
+        }
+
+    # --- answers
+
     @classmethod
     def answered(cls, result: CommandResult) -> None:
-        """Return where a command succeeded.
+        """Check that a command succeeded.
 
-        Raises SchedulerUnavailable where it had no answer, SchedulerError where it was refused.
+        Raises SchedulerUnavailable if it had no answer, SchedulerError if it was refused.
         """
         if result.ok:
             return
@@ -193,7 +301,7 @@ class Scheduler(ABC):
 
     @classmethod
     def accepted(cls, result: CommandResult, *, transient: bool = False) -> None:
-        """Return where a submit succeeded; a refusal is a SubmitError."""
+        """Check that a submit succeeded. Raises SubmitError for a refusal."""
         try:
             cls.answered(result)
         except SchedulerUnavailable:
@@ -202,24 +310,18 @@ class Scheduler(ABC):
             text = f"{cls.title} refused the job."
             raise SubmitError(text, result, transient=transient) from error
 
+    def refuses_array(self, error: SubmitError) -> bool:
+        """Check whether a smaller array may be accepted than the one that was refused."""
+        text = error.result.text if error.result else error.message
+        return bool(self.array_refused.search(text))
+
     @classmethod
     def explain(cls, reason: str) -> Explanation:
         """Return in plain words why a job waits, and what its owner can do."""
         return explain(cls.reasons, reason)
 
-    def embedded(self, command: str) -> str:
-        """Return a shell command as it is written into the job script."""
-        return command
-
-    def on_node(self, node: str, command: str, job_id: str = "") -> tuple[str, ...] | None:  # noqa: ARG002
-        """Return what runs a shell command on a node of a running job, None if nothing.
-
-        Without a job's id it is the job around us, without a node any of its nodes.
-        """
-        return None
-
     def checked(self, job_id: str) -> str:
-        """Return a job id as it is. Raises ValueError where it has not this scheduler's form."""
+        """Return a job id unchanged. Raises ValueError if it does not have the scheduler's form."""
         if not self.job_id_pattern.fullmatch(job_id):
             raise ValueError(
                 f"{job_id!r} is not a job id of {self.title}, which look like "

@@ -1,4 +1,4 @@
-"""Say in plain words why a job waits: the form of the tables, and how they are read."""
+"""Explanations of why jobs wait: the form of the tables, and the search in them."""
 
 from __future__ import annotations
 
@@ -9,18 +9,25 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_LENGTH = 200
-"""Characters of a scheduler's own words that are shown at most."""
+_MAX_CHARACTERS = 200
+"""Of a scheduler's own words, this many are shown at most."""
+
+ASK_SUPPORT = "Tell the support of this cluster the job's number."
+USE_LESS = "Stop another server or job of yours, or ask for less."
+WHEN_FREE = "It starts when enough is free. A smaller request may start earlier."
+CHOOSE_OTHERS = "It will not start like this. Stop this server and choose other values."
+RESOURCES_IN_USE = "what it needs is in use by others"
+WAITS_FOR_A_JOB = "it waits for another job to end"
 
 
 @dataclass(frozen=True)
 class Reason:
-    """Hold what a scheduler's words mean, and what the waiting user can do.
+    """Meaning of a scheduler's words, and what the waiting user can do.
 
-    `pattern` is looked for anywhere in the words, case aside; its named groups are filled into
-    both sentences. `meaning` completes "It waits: "; `advice` is a whole sentence, or empty where
-    there is nothing to do but wait. `forever` says that the job does not start by waiting,
-    `of_cores` that its user's cores in use are what keeps it.
+    `pattern` is searched anywhere in the words, ignoring case; its named groups are filled into
+    both sentences. `meaning` completes "It waits: "; `advice` is a whole sentence, or empty if
+    there is nothing to do but wait. `forever` means that the job will not start by waiting,
+    `of_cores` that it waits because of the cores that its user already uses.
     """
 
     pattern: str
@@ -32,7 +39,7 @@ class Reason:
 
 @dataclass(frozen=True)
 class Explanation:
-    """Hold the words for one job; `native` is what the scheduler said, for who supports users."""
+    """Explanation for one job; `native` is the scheduler's own text, for the support team."""
 
     meaning: str = ""
     advice: str = ""
@@ -42,10 +49,10 @@ class Explanation:
 
 
 def explain(table: Sequence[Reason], native: str) -> Explanation:
-    """Return the first explanation that fits; without one, the scheduler's words stand alone."""
+    """Return the first explanation that matches, or else the scheduler's words alone."""
     words = " ".join(native.split())
-    if len(words) > _LENGTH:
-        words = f"{words[: _LENGTH - 1]}…"
+    if len(words) > _MAX_CHARACTERS:
+        words = f"{words[: _MAX_CHARACTERS - 1]}…"
     for reason in table:
         match = re.search(reason.pattern, words, re.IGNORECASE)
         if match:

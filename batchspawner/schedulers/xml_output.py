@@ -1,4 +1,4 @@
-"""Read the XML that a scheduler's command prints, whatever users have put into it."""
+"""Parser for the XML output of schedulers, whatever users have put into it."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ _FORBIDDEN = re.compile(
 def read_xml(command: str, result: CommandResult) -> ET.Element:
     """Return the root of the document that a command printed.
 
-    Raises ParseError for text that is no document, or one that declares a type: only that could
-    name entities, and no scheduler's command does it.
+    Raises ParseError for text that is no document, and for one with a document type: only that
+    can define entities, and no scheduler's command prints one.
     """
     text = _FORBIDDEN.sub("\ufffd", result.stdout.strip())
     if "<!DOCTYPE" in text:

@@ -12,6 +12,7 @@ from jupyterhub.spawner import set_user_setuid
 from traitlets import Bool, CaselessStrEnum, Float, Integer, Tuple, Unicode, default
 
 from ..private import PrivateEnvironment
+from ..schedulers import template_name
 from ..templating import format_template, render_script
 from . import handler  # noqa: F401  (registers the handler that jobs report to)
 from .backends.names import check_names, risky_names
@@ -178,7 +179,7 @@ class BatchSpawnerBase(ChoiceTraits, SecrecyTraits, CommandTraits, RequestTraits
         """Return the job script, from `batch_script` or the packaged template."""
         if self.batch_script or not self.scheduler_name:
             return format_template(self.batch_script, **subvars)
-        return render_script(f"{self.scheduler_name}.j2", subvars, self.template_folders)
+        return render_script(template_name(self.scheduler_name), subvars, self.template_folders)
 
     def script_variables(self) -> dict[str, Any]:
         """Return all that a job script's template can name; choices of the user come last."""

@@ -1,4 +1,4 @@
-"""Start servers as jobs of Grid Engine."""
+"""Spawner for Grid Engine."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _VARIABLES = (
 
 
 class GridengineSpawner(BatchSpawnerBase):
-    """Start servers as jobs of Grid Engine (SGE, Son of Grid Engine, UGE)."""
+    """Spawner of servers that are jobs of Grid Engine (SGE, Son of Grid Engine, UGE)."""
 
     scheduler_name = "gridengine"
 
@@ -64,7 +64,7 @@ class GridengineSpawner(BatchSpawnerBase):
         return listing.find(f".//job_list[JB_job_number='{self.job_id}']")
 
     def get_env(self) -> dict[str, str]:
-        """Add what Grid Engine's commands and jobs need to find their cell."""
+        """Add the variables by which Grid Engine's commands and jobs find their cell."""
         env = super().get_env()
         for name in _VARIABLES:
             if name in os.environ:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 from jupyterhub import orm
-from jupyterhub.apihandlers import APIHandler, default_handlers
+from jupyterhub.apihandlers import default_handlers
 from tornado import web
 
 from .hub.jupyterhub import innermost, log_name
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from logging import Logger
     from typing import Protocol
 
+    from sqlalchemy.orm import Session
     from tornado.httputil import HTTPServerRequest
 
     from .hub.jupyterhub import HubSpawner, HubUser
@@ -32,10 +33,17 @@ if TYPE_CHECKING:
         user: object
         scopes: list[str]
 
-    class APIHandler:  # type: ignore[no-redef]
+    class _Row(Protocol):
+        """Row of a spawner in the Hub's database."""
+
+        name: str
+        server: object
+        user: object
+
+    class APIHandler:
         """JupyterHub's base of handlers, as far as it is used here."""
 
-        db: Any
+        db: Session
         log: Logger
         request: HTTPServerRequest
         users: Mapping[object, HubUser]
@@ -45,6 +53,8 @@ if TYPE_CHECKING:
         def get_token(self) -> _Token | None: ...
         def set_status(self, status: int) -> None: ...
 
+else:
+    from jupyterhub.apihandlers import APIHandler
 
 _PATH = r"/api/batchspawner"
 _MAX_BODY_BYTES = 10_000
@@ -149,7 +159,7 @@ class BatchSpawnerAPIHandler(APIHandler):
         number = server_of(code)
         if number is None:
             return None
-        row = self.db.get(orm.Spawner, number)
+        row: _Row | None = self.db.get(orm.Spawner, number)
         if row is None or row.server is None:
             raise web.HTTPError(403, "this code belongs to no server that is starting or running")
         spawner = _with_job(innermost(self.users[row.user].spawners[row.name]))
@@ -207,5 +217,6 @@ def _word(body: Mapping[str, object], name: str, form: re.Pattern[str]) -> str:
     return value
 
 
-if not any(path == _PATH for path, *_ in default_handlers):
-    default_handlers.append((_PATH, BatchSpawnerAPIHandler))
+_handlers: list[tuple[object, ...]] = default_handlers
+if not any(one[0] == _PATH for one in _handlers):
+    _handlers.append((_PATH, BatchSpawnerAPIHandler))

@@ -1,4 +1,4 @@
-"""Start servers as jobs of HTCondor."""
+"""Spawner for HTCondor."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .traits.environment import UserEnvMixin
 
 
 class CondorSpawner(UserEnvMixin, BatchSpawnerRegexStates):
-    """Start servers as jobs of HTCondor."""
+    """Spawner of servers that are HTCondor jobs."""
 
     scheduler_name = "htcondor"
 
@@ -32,5 +32,5 @@ class CondorSpawner(UserEnvMixin, BatchSpawnerRegexStates):
         return match[1]
 
     def cmd_formatted_for_batch(self) -> str:
-        """Double the quotes, as the line ``Arguments`` of a submit description wants it."""
+        """Return the command with doubled quotes, for the line ``Arguments`` of a description."""
         return super().cmd_formatted_for_batch().replace('"', '""').replace("'", "''")

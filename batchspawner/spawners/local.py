@@ -1,11 +1,10 @@
-"""Start servers as jobs of the embedded queue."""
+"""Spawner for the embedded queue."""
 
 from __future__ import annotations
 
 import os
 import pwd
 import re
-from typing import Any
 
 from traitlets import Unicode, default
 
@@ -14,7 +13,7 @@ from .traits.environment import UserEnvMixin
 
 
 class LocalQueueSpawner(UserEnvMixin, BatchSpawnerRegexStates):
-    """Start servers as jobs of the embedded queue of this machine.
+    """Spawner of servers that are jobs of the embedded queue of this machine.
 
     The jobs belong to the user who runs the Hub, unless `exec_prefix` says otherwise.
     """
@@ -51,5 +50,5 @@ class LocalQueueSpawner(UserEnvMixin, BatchSpawnerRegexStates):
         return self._owner().pw_dir
 
     def user_env(self, env: dict[str, str]) -> dict[str, str]:
-        owner: Any = self._owner()
+        owner = self._owner()
         return {**env, "USER": owner.pw_name, "HOME": owner.pw_dir, "SHELL": owner.pw_shell}

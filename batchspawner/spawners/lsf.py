@@ -1,4 +1,4 @@
-"""Start servers as jobs of LSF."""
+"""Spawner for LSF."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _PENDING = {"PEND", "PSUSP", "PUSP"}
 
 
 class LsfSpawner(BatchSpawnerBase):
-    """Start servers as jobs of LSF."""
+    """Spawner of servers that are LSF jobs."""
 
     scheduler_name = "lsf"
 
@@ -44,7 +44,7 @@ class LsfSpawner(BatchSpawnerBase):
         return words[number] if len(words) > number else ""
 
     def get_env(self) -> dict[str, str]:
-        """Add what LSF's commands and jobs need to find their cluster."""
+        """Add the variables by which LSF's commands and jobs find their cluster."""
         env = super().get_env()
         for name in _VARIABLES:
             if name in os.environ:

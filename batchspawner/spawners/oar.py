@@ -1,4 +1,4 @@
-"""Start servers as jobs of OAR."""
+"""Spawner for OAR."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .traits.environment import UserEnvMixin
 
 
 class OarSpawner(UserEnvMixin, BatchSpawnerRegexStates):
-    """Start servers as jobs of OAR."""
+    """Spawner of servers that are OAR jobs."""
 
     scheduler_name = "oar"
 

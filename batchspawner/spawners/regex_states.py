@@ -1,4 +1,4 @@
-"""Read a job's state from a query command's text by regular expressions."""
+"""Spawners whose query command is read by regular expressions."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .base import BatchSpawnerBase
 
 
 class BatchSpawnerRegexStates(BatchSpawnerBase):
-    """Read `job_status` by regular expressions that the administrator gives.
+    """Spawner that reads `job_status` by regular expressions of the configuration.
 
     They are searched with `re.search` in what `batch_query_cmd` printed, first running, then
     pending, then unknown; a text that none of them matches means that the job is gone.
@@ -55,7 +55,7 @@ class BatchSpawnerRegexStates(BatchSpawnerBase):
         return str(match.groups()[0])
 
     def _search(self, trait: str) -> re.Match[str] | None:
-        pattern = getattr(self, trait)
+        pattern: str = getattr(self, trait)
         if not pattern:
             raise RuntimeError(f"c.{type(self).__name__}.{trait} is not set in the configuration")
         return re.search(pattern, self.job_status or "")

@@ -1,4 +1,4 @@
-"""Start servers as jobs of Slurm.
+"""Spawners for Slurm.
 
 The command and expression traits are only used when a site changes one of them; otherwise the
 scheduler layer does the work.
@@ -13,7 +13,7 @@ from .traits.environment import UserEnvMixin
 
 
 class SlurmSpawner(UserEnvMixin, BatchSpawnerRegexStates):
-    """Start servers as jobs of Slurm."""
+    """Spawner of servers that are Slurm jobs."""
 
     scheduler_name = "slurm"
 
@@ -50,7 +50,7 @@ class SlurmSpawner(UserEnvMixin, BatchSpawnerRegexStates):
 
 
 class MultiSlurmSpawner(SlurmSpawner):
-    """Start servers on nodes of Slurm whose names are not those of hosts."""
+    """Spawner for a Slurm whose nodes have other names than their hosts."""
 
     daemon_resolver = Dict(
         {}, help="Host on which each node of Slurm lives, by the node's name."

@@ -1,4 +1,4 @@
-"""Start servers as jobs of Torque and of the schedulers that speak like it."""
+"""Spawners for Torque, Moab and PBS."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from .regex_states import BatchSpawnerRegexStates
 
 
 class TorqueSpawner(BatchSpawnerRegexStates):
-    """Start servers as jobs of Torque."""
+    """Spawner of servers that are Torque jobs."""
 
     scheduler_name = "torque"
 
@@ -21,7 +21,7 @@ class TorqueSpawner(BatchSpawnerRegexStates):
 
 
 class MoabSpawner(TorqueSpawner):
-    """Start servers as jobs of Moab, whose scripts are those of Torque."""
+    """Spawner of servers that are Moab jobs."""
 
     scheduler_name = "moab"
 
@@ -36,7 +36,7 @@ class MoabSpawner(TorqueSpawner):
 
 
 class PBSSpawner(TorqueSpawner):
-    """Start servers as jobs of PBS Pro or OpenPBS."""
+    """Spawner of servers that are jobs of PBS Pro or OpenPBS."""
 
     scheduler_name = "pbspro"
 

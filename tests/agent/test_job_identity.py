@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from batchspawner.agent import job_identity
+from batchspawner.schedulers import scheduler_classes
 
 PLACES = [
     ({"SLURM_JOB_ID": "14", "SLURM_ARRAY_TASK_ID": "3"}, ("14", "3")),
@@ -26,4 +27,5 @@ def test_a_job_finds_its_id_and_its_index(environment, expected, tmp_path, monke
     (tmp_path / "AD").write_text('Cmd = "ProcId = 9"\nClusterId = 12\nProcId = 3\n')
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(job_identity.os, "environ", environment)
-    assert (job_identity.job_id(), job_identity.index()) == expected
+    places = [one.identity() for one in scheduler_classes()]
+    assert (job_identity.job_id(places), job_identity.index(places)) == expected

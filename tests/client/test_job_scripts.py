@@ -14,11 +14,10 @@ from pathlib import Path
 import pytest
 
 from batchspawner.errors import OptionsError, TemplateError
-from batchspawner.schedulers import scheduler_names
+from batchspawner.schedulers import _BUILT_IN as BUILT_IN
 from batchspawner.templating import format_template, render_script
 
-ROOT = Path(__file__).parents[2]
-SCHEDULERS = [name for name in scheduler_names() if (ROOT / "templates" / f"{name}.j2").exists()]
+SCHEDULERS = sorted(BUILT_IN)
 GOLDEN = Path(__file__).parents[1] / "golden"
 NOTHING = dict.fromkeys(
     "queue host memory nprocs ngpus runtime partition account options prologue epilogue "

@@ -172,5 +172,5 @@ def test_nothing_but_a_job_id_reaches_a_command(job_id):
         ("x!", JobState.UNKNOWN),
     ],
 )
-def test_every_combination_of_letters_means_what_it_means(native, state):
+def test_every_combination_of_codes_has_its_meaning(native, state):
     assert state_of(native) is state

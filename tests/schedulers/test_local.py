@@ -48,7 +48,7 @@ def test_the_machine_is_one_queue_without_a_name():
         (CommandResult((), 0, "{}"), ParseError),
     ],
 )
-def test_a_queue_that_does_not_tell_its_slots_is_an_error(result, error):
+def test_a_queue_without_the_number_of_its_slots_is_an_error(result, error):
     with pytest.raises(error):
         queue.availability().parse(result)
 

@@ -8,7 +8,7 @@ import pytest
 from batchspawner.commands import CommandResult
 from batchspawner.errors import ParseError, SchedulerError, SchedulerUnavailable, SubmitError
 from batchspawner.jobs import JobInfo, JobRequest, JobState
-from batchspawner.schedulers.pbspro.scheduler import STATES, PBSPro
+from batchspawner.schedulers.pbspro.scheduler import PBSPro
 from tests.recorded import answer, recorded
 
 pbs = PBSPro()
@@ -185,11 +185,6 @@ def test_a_signal_is_sent_by_its_number():
 def test_nothing_but_a_job_id_reaches_a_command(job_id):
     with pytest.raises(ValueError, match="is not a job id of PBS"):
         pbs.cancel(job_id)
-
-
-@pytest.mark.parametrize("native", sorted(set(STATES) - {"F", "X"}))
-def test_every_state_of_the_manual_has_a_meaning(native):
-    assert listing(job_state=native).state is STATES[native]
 
 
 def test_a_state_of_a_future_release_is_unknown_and_not_an_end():

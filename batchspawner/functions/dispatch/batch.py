@@ -16,6 +16,7 @@ from ...allocation.job_records import record_of
 from ...client.batch_client import BatchClient
 from ...client.blocking_client import background_loop, run
 from ...errors import BatchError
+from ...schedulers.slurm import Slurm
 from ..exit_hooks import before_exit
 from ..futures import JobFuture, gathered, give_up
 from ..job import FunctionJob
@@ -86,7 +87,7 @@ class BatchDispatcher(Dispatcher):
     def _dependencies(self, after: tuple[Dependency, ...]) -> tuple[str, bool]:
         """Return the scheduler's lines for dependencies, and whether we have to wait ourselves."""
         after = still_open(after)
-        lines = native(self._client.scheduler.name, after) if after else ""
+        lines = native(self._client.scheduler, after) if after else ""
         return lines or "", lines is None
 
     def _submit(
@@ -130,7 +131,7 @@ class SlurmDispatcher(BatchDispatcher):
     def __init__(self) -> None:
         if not which("sbatch"):
             raise RuntimeError("Slurm could not be found: there is no sbatch on the PATH")
-        super().__init__("slurm")
+        super().__init__(Slurm.name)
 
 
 def attach(job_id: int | str) -> JobFuture:

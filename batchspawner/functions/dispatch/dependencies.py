@@ -1,4 +1,4 @@
-"""Let a job wait for others: by its scheduler where that can, else by this process."""
+"""Dependencies of jobs: by the scheduler if it can wait for them, else by this process."""
 
 from __future__ import annotations
 
@@ -14,58 +14,27 @@ from ..futures import JobFuture
 
 if TYPE_CHECKING:
     from ...client.batch_client import BatchClient
+    from ...schedulers.base import Scheduler
     from ..function import Dependency
 
-# https://www.ibm.com/docs/en/spectrum-lsf/10.1.0?topic=scheduling-dependency-conditions
-_LSF = {"after": "started", "afterany": "ended", "afterok": "done", "afternotok": "exit"}
 
+def native(scheduler: Scheduler, after: tuple[Dependency, ...]) -> str | None:
+    """Return the lines of a job script that ask for dependencies.
 
-def native(scheduler: str, after: tuple[Dependency, ...]) -> str | None:
-    """Return the line of a job script that asks for dependencies.
-
-    None where the scheduler has no such thing, or where a job that is waited for is not submitted
-    yet: then it is for `awaited`.
+    None if the scheduler cannot wait for these, or if a job to wait for is not submitted yet:
+    then `awaited` waits.
     """
-    lines: list[str] = []
-    groups = [(one.method, _ids(one.jobs)) for one in after]
-    if any(ids is None for _, ids in groups):
-        return None
-    words = {
-        method: _words(scheduler, method, list(dict.fromkeys(ids or []))) for method, ids in groups
-    }
-    if None in words.values():
-        return None
-    parts = [text for text in words.values() if text]
-    if scheduler == "slurm":
-        # Else a job that can never start would wait for ever.
-        lines = [f"--dependency={','.join(parts)}", "--kill-on-invalid-dep=yes"]
-    elif scheduler == "lsf":
-        lines = [f'-w "{" && ".join(parts)}"']
-    elif scheduler in ("torque", "pbspro"):
-        lines = [f"-W depend={','.join(parts)}"]
-    else:
-        lines = parts
-    return "\n".join(lines)
-
-
-def _words(scheduler: str, method: str, ids: list[str]) -> str | None:
-    if scheduler == "slurm":
-        return ":".join([method, *(one.partition(";")[0] for one in ids)])
-    if method == "singleton":
-        return None
-    if scheduler in ("torque", "pbspro"):
-        return ":".join([method, *ids])
-    if scheduler == "lsf":
-        return " && ".join(f"{_LSF[method]}({one})" for one in ids)
-    if scheduler == "gridengine" and method == "afterany":
-        return f"-hold_jid {','.join(ids)}"
-    if scheduler == "oar" and method == "afterany":
-        return "\n".join(f"-a {one}" for one in ids)
-    return None
+    jobs: dict[str, dict[str, None]] = {}
+    for one in after:
+        ids = _ids(one.jobs)
+        if ids is None:
+            return None
+        jobs.setdefault(one.method, {}).update(dict.fromkeys(ids))
+    return scheduler.dependencies({method: list(ids) for method, ids in jobs.items()})
 
 
 def _ids(jobs: tuple[Any, ...]) -> list[str] | None:
-    """Return the ids of jobs, None where one has none yet or has ended otherwise than wanted."""
+    """Return the ids of jobs, None if one is not submitted yet or has ended in another way."""
     ids = []
     for one in jobs:
         is_future = isinstance(one, JobFuture)
@@ -130,7 +99,7 @@ def _is_met(client: BatchClient, method: str, job: Any) -> bool:
 
 
 def all_after(jobs: list[JobFuture], after: tuple[Dependency, ...]) -> tuple[Dependency, ...]:
-    """Return dependencies with those that `join` asks for."""
+    """Return dependencies together with those that `join` asks for."""
     from ..function import Dependency
 
     if not jobs:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from ...allocation.allocation import client_for
 from ...client.blocking_client import background_loop, run
 from ...client.job_scripts import detect
+from ...schedulers import FALLBACK
 from ..exit_hooks import before_exit
 from ..futures import JobFuture, when_done
 from ..options import job_resources
@@ -251,7 +252,7 @@ def _positive(option: str, number: int) -> int:
 def _crew(scheduler: str, options: dict[str, Any], **settings: Any) -> WorkerProvider:
     if scheduler == "auto":
         scheduler = detect()
-        scheduler = "processes" if scheduler == "local" else scheduler
+        scheduler = "processes" if scheduler == FALLBACK else scheduler
     if scheduler == "processes":
         return ProcessProvider(settings["python"])
     refuse_recursion("an Executor was to be made")

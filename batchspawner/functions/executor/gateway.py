@@ -23,7 +23,7 @@ from ...allocation import relay
 from ...allocation.call_folder import CallFolder
 from ...allocation.listener import Listener
 from ...client.batch_client import BatchClient
-from ...client.job_scripts import COMMANDS, find_scheduler
+from ...client.job_scripts import detection_script, find_scheduler
 from ...errors import BatchError, ConnectionFailed
 from ...runners import SshRunner, begin_dialogue
 from ...ssh import Ssh
@@ -49,10 +49,7 @@ _LOOK = """
 folder=${BATCHSPAWNER_CALL_DIR:-${XDG_STATE_HOME:-$HOME/.local/state}/batchspawner/calls}/functions
 mkdir -p "$folder" && cd "$folder" && printf '%s\\n' "$HOME" "$PWD" || exit
 find . -mindepth 1 -maxdepth 1 -type d -mtime +DAYS -exec rm -rf {} +
-test -z "$BATCHSPAWNER_SCHEDULER" || { echo "$BATCHSPAWNER_SCHEDULER"; exit; }
-for name in COMMANDS; do
-    if command -v "$name" >/dev/null; then echo "$name"; exit; fi
-done
+DETECTION
 """
 _UNPACK = 'umask 077 && mkdir -p "$1" && cd "$1" && base64 -d | tar xf -'
 
@@ -141,15 +138,14 @@ class Gateway:
 
     async def _look(self, scheduler: str) -> None:
         """Find out where the folders of calls are, and which scheduler there is."""
-        script = _LOOK.replace("COMMANDS", " ".join(COMMANDS)).replace("DAYS", str(_KEPT))
+        script = _LOOK.replace("DETECTION", detection_script()).replace("DAYS", str(_KEPT))
         answer = await self._ssh.run(script)
         lines = answer.stdout.splitlines()
         if not answer.ok or len(lines) < 2:
             raise ConnectionFailed(f"{self.host} cannot keep files of jobs: {answer.text}")
         self.home, self.calls = lines[0], PurePosixPath(lines[1])
         if scheduler == "auto":
-            found = lines[2] if len(lines) > 2 else ""
-            scheduler = COMMANDS.get(found, found)
+            scheduler = lines[2] if len(lines) > 2 else ""
         if not scheduler:
             raise ConnectionFailed(
                 f"{self.host} has no scheduler's command on the PATH of `ssh {self.host} command`; "

@@ -20,23 +20,11 @@ from . import cleanup
 from .base import Backend
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from ...allocation.agent_handle import AgentHandle, RemoteProcess
     from ...allocation.call_folder import CallFolder
     from ...client.batch_client import BatchClient
+    from ...schedulers.base import Scheduler
     from ..record import CellRecord
-
-_DIRECTIVE: Mapping[str, str] = {
-    "gridengine": r"#\$",
-    "local": "#QUEUE",
-    "lsf": "#BSUB",
-    "moab": "#(?:MSUB|PBS)",
-    "oar": "#OAR",
-    "pbspro": "#PBS",
-    "slurm": "#SBATCH",
-    "torque": "#PBS",
-}
 
 _OWN_FOLDER = re.compile(r"-D|--chdir|-w?d|-cwd|--directory")
 """Options by which a job says where it begins; else it begins where the notebook is."""
@@ -69,7 +57,7 @@ class JobBackend(Backend):
             name="cell",
             call=call,
             arguments=self.arguments,
-            options="\n".join(directives(self.title, script)),
+            options="\n".join(directives(self.client.scheduler, script)),
         )
         self.ident = allocation.job_id
         cleanup.take_note(allocation)
@@ -182,15 +170,15 @@ class JobBackend(Backend):
         return status
 
 
-def directives(scheduler: str, script: bytes) -> list[str]:
+def directives(scheduler: Scheduler, script: bytes) -> list[str]:
     """Return the lines of a cell, before its first command, that are for the scheduler."""
-    pattern = re.compile(_DIRECTIVE.get(scheduler, "(?!)") + r"\s")
     found = []
     for raw in io.BytesIO(script):
         line = raw.decode(errors="replace").rstrip("\n")
         if line.strip() and not line.startswith("#"):
             break
-        if pattern.match(line):
+        prefix = next((one for one in scheduler.directives if line.startswith(one)), None)
+        if prefix and line[len(prefix) :][:1].isspace():
             found.append(line)
     return found
 

@@ -1,4 +1,4 @@
-"""Read Grid Engine's queues: https://manpages.debian.org/bookworm/gridengine-client/qstat.1.en.html"""
+"""Queues of Grid Engine: https://manpages.debian.org/bookworm/gridengine-client/qstat.1.en.html"""
 
 from __future__ import annotations
 
@@ -54,4 +54,4 @@ def _amount(read: Callable[[str, str], int], text: str) -> int | None:
     try:
         return read("limit", text)
     except OptionsError:
-        return None  # INFINITY, or not told
+        return None  # INFINITY, or unknown

@@ -1,4 +1,4 @@
-"""Speak Grid Engine: qsub, qstat, qdel, and qacct where an end has to be explained.
+"""Grid Engine: qsub, qstat, qdel, and qacct for how a job has ended.
 
 Manuals: https://manpages.debian.org/bookworm/gridengine-client/
 """
@@ -13,14 +13,15 @@ from typing import TYPE_CHECKING, ClassVar
 from ...commands import Command
 from ...errors import ParseError, SchedulerUnavailable
 from ...jobs import JobInfo, JobState, TaggedJob
-from .. import more_reasons
-from ..base import Carrier, Scheduler
+from ..base import Carrier, Detection, LauncherRules, Scheduler
+from ..option_lines import resource_option
+from ..reasons import ASK_SUPPORT, Reason
 from ..xml_output import read_xml
 from . import queues
 
 if TYPE_CHECKING:
     import xml.etree.ElementTree as ET
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from ...commands import CommandResult
     from ...jobs import JobRequest
@@ -29,20 +30,56 @@ if TYPE_CHECKING:
 
 _ENDED = re.compile(r"does not exist|already in deletion|registered the job|has deleted job")
 _TRY_LATER = 25
-"""qsub's exit status where a limit on jobs is reached: https://manpages.debian.org/qsub.1"""
+"""Exit status of qsub if a limit on jobs is reached: https://manpages.debian.org/qsub.1"""
+
+# Explanations of the texts of `_reason`.
+_REASONS = (
+    Reason(
+        r"its start failed",
+        "its start on a node failed, and Grid Engine has stopped it",
+        f"Stop this server and start it again. {ASK_SUPPORT}",
+        forever=True,
+    ),
+    Reason(
+        r"on hold",
+        "it is on hold, or waits for another job to end",
+        "If you have put it on hold, release it (qrls); else ask the support of this cluster.",
+    ),
+)
 
 
 @dataclass(frozen=True)
 class GridEngine(Scheduler):
-    """Build the commands of Grid Engine. A job id is a number, ``12.3`` a task of an array."""
+    """Commands of Grid Engine. A job id is a number, ``12.3`` a task of an array."""
 
     name: ClassVar[str] = "gridengine"
     title: ClassVar[str] = "Grid Engine"
-    reasons = more_reasons.GRIDENGINE
+    detection = Detection("qconf")
+    reasons = _REASONS
     tool_variables: ClassVar[tuple[str, ...]] = ("SGE_*",)
     carrier: ClassVar[Carrier] = Carrier.FILE
     environment_readers: ClassVar[str] = "every user of the cluster, by qstat -j"
+    directives: ClassVar[tuple[str, ...]] = ("#$",)
+    # https://manpages.debian.org/bookworm/gridengine-client/qsub.1 ("Environmental variables")
     job_id_variable: ClassVar[str] = "JOB_ID"
+    index_variable: ClassVar[str] = "SGE_TASK_ID"
+    no_index: ClassVar[str] = "undefined"
+    job_variables: ClassVar[re.Pattern[str]] = re.compile(
+        r"SGE_(?:TASK|STDIN|STDOUT|STDERR|JOB|O_|CWD|BINARY).*|JOB_ID|JOB_NAME|TASK_ID"
+        r"|NSLOTS|NHOSTS|NQUEUES|PE_HOSTFILE|PE|ENVIRONMENT|REQNAME"
+    )
+    log_directive: ClassVar[re.Pattern[str]] = re.compile(
+        r"^#?\$ -[oe] (?P<path>\S+)", re.MULTILINE
+    )
+    log_job_id: ClassVar[re.Pattern[str]] = re.compile(r"\$JOB_ID")
+    launcher_rules = LauncherRules(
+        show=("qstat", "-j", "{job_id}"),
+        shown=r"(?m)^job_name: +(\S+)$",
+        log="{home}/.jupyterhub.sge.out",
+        # https://manpages.debian.org/bookworm/gridengine-client/qsub.1: another prefix, options
+        # from a file, a script that judges jobs.
+        refused=(r"(?m)^#\$(?:.*\s)?-(?:C|jsv|@)",),
+    )
     arrays: ClassVar[bool] = True
     # max_aj_tasks: https://manpages.debian.org/bookworm/gridengine-common/sge_conf.5
     array_refused: ClassVar[re.Pattern[str]] = re.compile("tasks", re.IGNORECASE)
@@ -83,6 +120,21 @@ class GridEngine(Scheduler):
     def availability(self) -> Command[list[Queue]]:
         return Command(queues.QUEUES, queues.parse_queues)
 
+    def option(self, name: str, value: object) -> str:
+        return resource_option(name, value)
+
+    def dependencies(self, jobs: Mapping[str, Sequence[str]]) -> str | None:
+        return f"-hold_jid {','.join(jobs['afterany'])}" if [*jobs] == ["afterany"] else None
+
+    def warning(self, resources: Mapping[str, object]) -> str:
+        several = resources.get("nprocs") not in (None, "", 1, "1")
+        if not several or resources.get("parallel_environment") or "pe" in resources:
+            return ""
+        return (
+            "On Grid Engine a job has one core, whatever its nprocs, unless "
+            "parallel_environment names where it may have more (qconf -spl lists the names)."
+        )
+
     def cancel(self, job_id: str) -> Command[None]:
         number, _, task = self.checked(job_id).partition(".")
         option = ("-t", task) if task else ()
@@ -99,7 +151,7 @@ def _parse_submit(result: CommandResult) -> str:
 
 
 def _jobs(result: CommandResult) -> list[ET.Element]:
-    # A qmaster that is down gives an exit status and no document; -xml hides nothing else.
+    # If the qmaster is down, there is an exit status and no document.
     if not result.ok:
         raise SchedulerUnavailable("qstat failed.", result)
     return read_xml("qstat", result).findall(".//job_list")
@@ -110,14 +162,14 @@ def _parse_query(result: CommandResult, wanted: set[str]) -> dict[str, JobInfo]:
     for job in _jobs(result):
         number = job.findtext("JB_job_number", "")
         for job_id in (number, *_tasks(number, job.findtext("tasks", ""), wanted)):
-            # The first task listed is one that runs, where any does: it speaks for the array.
+            # A task that runs is listed first, and stands for the array.
             if job_id in wanted:
                 found.setdefault(job_id, _status(job_id, job))
     return found
 
 
 def _tasks(number: str, listed: str, wanted: set[str]) -> list[str]:
-    """Return the wanted tasks of an array that a line speaks of: ``3``, ``4-9:1``, ``1,5``."""
+    """Return the wanted tasks of an array among those of a line: ``3``, ``4-9:1``, ``1,5``."""
     return [
         job_id
         for job_id in wanted
@@ -151,21 +203,21 @@ def _status(job_id: str, job: ET.Element) -> JobInfo:
 
 
 def state_of(native: str) -> JobState:
-    """Return the state behind Grid Engine's letters, such as ``qw``, ``Eqw``, ``dr`` or ``hRwq``.
+    """Return the state of a code such as ``qw``, ``Eqw``, ``dr`` or ``hRwq``.
 
     https://manpages.debian.org/bookworm/gridengine-client/qstat.1 ("Output formats", state)
     """
-    letters = set(native)
-    if not letters or letters - set("dEhrRsStTwqzPN"):
+    codes = set(native)
+    if not codes or codes - {code for code, _ in _STATE_CODES}:
         return JobState.UNKNOWN
-    for letter, state in _LETTERS:
-        if letter in letters:
+    for code, state in _STATE_CODES:
+        if code in codes:
             return state
     return JobState.UNKNOWN
 
 
-# In the order in which they count: a deleted job may still run, a held one may still wait.
-_LETTERS = (
+# In order of precedence: a deleted job may still run, a held one still waits.
+_STATE_CODES = (
     ("z", JobState.COMPLETED),
     ("d", JobState.COMPLETING),
     ("E", JobState.HELD),

@@ -1,4 +1,4 @@
-"""Read what the machines of an HTCondor pool have:
+"""Machines of an HTCondor pool, as one queue:
 https://htcondor.readthedocs.io/en/latest/classad-attributes/machine-classad-attributes.html
 """
 
@@ -13,7 +13,7 @@ from ...queues import Queue, merge_lines
 if TYPE_CHECKING:
     from ...commands import CommandResult
 
-# A dynamic slot is a part of a partitionable one, which tells what is left of it.
+# A dynamic slot is a part of a partitionable one, which shows what is left.
 SLOTS = (
     *("condor_status", "-json", "-constraint", 'SlotType != "Dynamic"'),
     *("-attributes", "SlotType,State,Cpus,TotalSlotCpus,TotalSlotMemory,TotalSlotGPUs"),
@@ -21,9 +21,9 @@ SLOTS = (
 
 
 def parse_slots(result: CommandResult) -> list[Queue]:
-    """Return the pool as one queue without a name; an empty pool has none.
+    """Return the pool as one queue without a name; nothing for an empty pool.
 
-    Raises SchedulerUnavailable, or ParseError for what is no list of slots.
+    Raises SchedulerUnavailable, or ParseError if this is not a list of slots.
     """
     if not result.ok:
         raise SchedulerUnavailable("condor_status failed.", result)

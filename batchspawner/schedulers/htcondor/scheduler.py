@@ -1,5 +1,4 @@
-"""Speak HTCondor: condor_submit, condor_q, condor_rm, and condor_history where an end has to be
-explained.
+"""HTCondor: condor_submit, condor_q, condor_rm, and condor_history for how a job has ended.
 
 Manual: https://htcondor.readthedocs.io/en/latest/man-pages/index.html
 """
@@ -14,9 +13,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from ...commands import Command
 from ...errors import ParseError, SchedulerUnavailable
 from ...jobs import JobInfo, JobState, TaggedJob
-from .. import more_reasons
-from ..base import Carrier, Scheduler
-from . import queues
+from ..base import Carrier, Detection, LauncherRules, Scheduler
+from . import queues, reasons
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -49,7 +47,7 @@ STATES = {
     6: JobState.COMPLETING,
     7: JobState.SUSPENDED,
 }
-# HoldReasonCode, on the same page: these jobs do not wait, their time or memory is used up.
+# HoldReasonCode, on the same page: these jobs do not wait, they have used up time or memory.
 _USED_UP = {34: JobState.OUT_OF_MEMORY, 46: JobState.TIMEOUT, 47: JobState.TIMEOUT}
 _NATIVE = (
     "unexpanded",
@@ -68,20 +66,25 @@ _ANY_CASE = re.IGNORECASE | re.MULTILINE
 _SHARED = re.compile(r"^\s*should_?transfer_?files\s*=\s*(no|false)\b", _ANY_CASE)
 _TRANSFERRED = re.compile(r"^\s*transfer_?input_?files\s*=.*\S", _ANY_CASE)
 _QUEUE = re.compile(r"^\s*queue\b", _ANY_CASE)
+# Neither a comment nor an assignment nor a plain queue statement.
+_UNKNOWN_LINE = (
+    r"(?im)^(?![ \t\r]*(?:#.*|(?!queue\b)[+\w.]+[ \t]*=.*|queue(?:[ \t]+\d+)?[ \t\r]*)?$).+$"
+)
 _QUEUE_LINE = re.compile(r"^\s*queue\b.*$", _ANY_CASE)
 
 
 @dataclass(frozen=True)
 class HTCondor(Scheduler):
-    """Build the commands of HTCondor. A job id is a cluster, ``12``, or one of its jobs, ``12.0``.
+    """Commands of HTCondor. A job id is a cluster, ``12``, or one of its jobs, ``12.0``.
 
     The script of a request is a submit description.
     """
 
     name: ClassVar[str] = "htcondor"
     title: ClassVar[str] = "HTCondor"
+    detection = Detection("condor_submit")
     numbers_lone_jobs: ClassVar[bool] = True
-    reasons = more_reasons.HTCONDOR
+    reasons = reasons.REASONS
     tool_variables: ClassVar[tuple[str, ...]] = ("CONDOR_*", "_CONDOR_*")
     carrier: ClassVar[Carrier] = Carrier.FILE
     environment_readers: ClassVar[str] = "whoever reaches the pool, by condor_q -l"
@@ -95,9 +98,39 @@ class HTCondor(Scheduler):
         "|communication error|timed out|error: failed to end",
         re.IGNORECASE,
     )
+    job_variables: ClassVar[re.Pattern[str]] = re.compile(
+        "_?CONDOR_(?:SCRATCH|SLOT|JOB|CHIRP|WRAPPER).*"
+    )
+    log_directive: ClassVar[re.Pattern[str]] = re.compile(
+        r"^(?:Output|Error) = (?P<path>\S+)", re.MULTILINE
+    )
+    log_job_id: ClassVar[re.Pattern[str]] = re.compile(r"\$\(Cluster(?:Id)?\)")
+    launcher_rules = LauncherRules(
+        show=("condor_q", "{job_id}", "-af", _TAG),
+        log="{home}/.jupyterhub.condor.err",
+        # https://htcondor.readthedocs.io/en/latest/man-pages/condor_submit.html: the output of a
+        # command as a part of the description, or as its list of jobs, and universes whose jobs
+        # run beside the queue. Macros and continued lines can hide each of them.
+        refused=(
+            r"\\\s*\n",
+            _UNKNOWN_LINE,
+            r"(?im)^\s*@?include\b",
+            r"(?im)^\s*universe\s*=(?!\s*(?:vanilla|container|docker|parallel)\s*$)",
+            r"(?i)jobuniverse",
+        ),
+    )
+
+    @classmethod
+    def identity(cls) -> dict[str, str]:
+        # The file in which HTCondor describes a job to itself:
+        # https://htcondor.readthedocs.io/en/latest/users-manual/env-of-job.html
+        return {"file": "_CONDOR_JOB_AD", "job_id": "ClusterId", "index": "ProcId"}
+
+    def option(self, name: str, value: object) -> str:
+        return f"{name} = {value}"
 
     def bringing(self, script: str, path: str) -> str:
-        """Have the file transferred, unless the description says that nothing is."""
+        """Return a description that transfers the file, unless it says that no files are."""
         if _SHARED.search(script):
             return script
         listed, times = _TRANSFERRED.subn(lambda match: f"{match[0].rstrip()}, {path}", script)
@@ -106,7 +139,7 @@ class HTCondor(Scheduler):
         return _QUEUE.sub(lambda match: f"transfer_input_files = {path}\n{match[0]}", script)
 
     def submit(self, request: JobRequest) -> Command[str]:
-        # A tag has no character that a ClassAd string would have to escape.
+        # A tag needs no escapes in a ClassAd string.
         tag = ("-a", f'My.{_TAG}="{request.tag}"') if request.tag else ()
         argv = ("condor_submit", "-terse", *tag, *request.arguments)
         script = request.script
@@ -140,7 +173,7 @@ class HTCondor(Scheduler):
         return Command(queues.SLOTS, queues.parse_slots)
 
     def embedded(self, command: str) -> str:
-        # It stands within both quotes of a submit description, where each is written twice.
+        # Within the quotes of a submit description, quotes are written twice.
         return command.replace('"', '""').replace("'", "''")
 
     def cancel(self, job_id: str) -> Command[None]:

@@ -1,8 +1,9 @@
-"""Speak with the embedded queue of this machine: batchspawner-queue."""
+"""The embedded queue of this machine: batchspawner-queue."""
 
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -10,8 +11,8 @@ from ...commands import Command
 from ...errors import ParseError, SchedulerError, SchedulerUnavailable, SubmitError
 from ...jobs import JobInfo, JobState, TaggedJob
 from ...queues import Queue
-from .. import more_reasons
 from ..base import Scheduler
+from ..reasons import Reason
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 _QUEUE = "batchspawner-queue"
 
 # batchspawner.localqueue.store writes them.
-_STATES = {
+STATES = {
     "PENDING": JobState.PENDING,
     "RUNNING": JobState.RUNNING,
     "COMPLETING": JobState.COMPLETING,
@@ -35,18 +36,41 @@ _STATES = {
 }
 
 
+_STOP_ANOTHER = "Stop another server of yours, or wait until one ends."
+_REASONS = (
+    Reason(
+        r"needs (?P<slots>\d+) of the slots, (?P<free>\d+) free; (?P<ahead>\d+) ahead",
+        "it needs {slots} of the queue's slots, {free} are free, and {ahead} before it wait, too",
+        _STOP_ANOTHER,
+    ),
+    Reason(
+        r"needs (?P<slots>\d+) of the slots, (?P<free>\d+) free",
+        "it needs {slots} of the queue's slots, and {free} are free; it is the next one",
+        _STOP_ANOTHER,
+    ),
+)
+
+
 @dataclass(frozen=True)
 class LocalQueue(Scheduler):
-    """Build the commands of the embedded queue."""
+    """Commands of the embedded queue."""
 
     name: ClassVar[str] = "local"
     title: ClassVar[str] = "the local queue"
-    reasons = more_reasons.LOCAL
+    reasons = _REASONS
     tool_variables: ClassVar[tuple[str, ...]] = ("BATCHSPAWNER_QUEUE_*", "XDG_STATE_HOME", "HOME")
     environment_readers: ClassVar[str] = "nobody but the owner of the queue"
     job_id_variable: ClassVar[str] = "BATCHSPAWNER_QUEUE_JOB_ID"
     floor: ClassVar[float] = 0.5
     shared: ClassVar[bool] = False
+    this_machine: ClassVar[bool] = True
+    directives: ClassVar[tuple[str, ...]] = ("#QUEUE",)
+    bare_runtime_s: ClassVar[int] = 60
+    job_variables: ClassVar[re.Pattern[str]] = re.compile("BATCHSPAWNER_QUEUE_JOB(?:_ID)?")
+    log_directive: ClassVar[re.Pattern[str]] = re.compile(
+        r"^#?QUEUE --output=(?P<path>\S+)", re.MULTILINE
+    )
+    log_job_id: ClassVar[re.Pattern[str]] = re.compile("%j")
 
     def submit(self, request: JobRequest) -> Command[str]:
         tag = (f"--comment={request.tag}",) if request.tag else ()
@@ -81,6 +105,9 @@ class LocalQueue(Scheduler):
 
     def availability(self) -> Command[list[Queue]]:
         return Command((_QUEUE, "info"), _parse_info)
+
+    def option(self, name: str, value: object) -> str:  # noqa: ARG002
+        return ""
 
     def cancel(self, job_id: str) -> Command[None]:
         return Command((_QUEUE, "cancel", self.checked(job_id)), _check)
@@ -126,7 +153,7 @@ def _read(result: CommandResult) -> list[JobInfo]:
 
 
 def _status(job: dict[str, Any]) -> JobInfo:
-    state = _STATES.get(job["state"], JobState.UNKNOWN)
+    state = STATES.get(job["state"], JobState.UNKNOWN)
     return JobInfo(
         job_id=job["id"],
         state=state,

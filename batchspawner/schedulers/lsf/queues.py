@@ -1,4 +1,4 @@
-"""Read the queues and the hosts of LSF.
+"""Queues and hosts of LSF.
 
 Manuals: https://www.ibm.com/docs/en/spectrum-lsf/10.1.0?topic=reference-bqueues and bhosts there
 """
@@ -13,14 +13,14 @@ from ...queues import Queue, merge_lines, offer_nodes
 if TYPE_CHECKING:
     from ...commands import CommandResult
 
-# Neither command tells what the other one does.
+# Each of the commands prints what the other one does not.
 QUEUES = ("sh", "-c", "bqueues -w && bhosts -w")
 
 _AWAY = ("unavail", "unreach", "closed_LIM", "unlicensed")
 
 
 def parse_queues(result: CommandResult) -> list[Queue]:
-    """Return the queues, each with all hosts: only the long forms tell which are whose.
+    """Return the queues, each with all hosts: only long listings assign hosts to queues.
 
     Raises SchedulerUnavailable, or ParseError for an unknown form.
     """

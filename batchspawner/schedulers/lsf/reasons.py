@@ -1,4 +1,4 @@
-"""Know what LSF means by the reasons for which jobs pend.
+"""Explanations of the reasons for which LSF lets jobs pend.
 
 https://www.ibm.com/docs/en/spectrum-lsf/10.1.0?topic=jobs-view-pending-reasons
 """

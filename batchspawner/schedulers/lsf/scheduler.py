@@ -1,4 +1,4 @@
-"""Speak LSF, IBM's and the open ones whose commands are LSF's older form: bsub, bjobs, bkill.
+"""LSF, IBM's and the open ones whose commands are LSF's older form: bsub, bjobs, bkill.
 
 Manual: https://www.ibm.com/docs/en/spectrum-lsf/10.1.0?topic=reference-command
 """
@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, ClassVar
 from ...commands import Command
 from ...errors import ParseError, SchedulerUnavailable
 from ...jobs import TaggedJob
-from ..base import Scheduler
+from ..base import Detection, LauncherRules, Scheduler
+from ..option_lines import resource_option
 from . import queues, reasons
 from .states import status_of_lines, status_of_record
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from ...commands import CommandResult
     from ...jobs import JobInfo, JobRequest
@@ -34,25 +35,44 @@ _FIELDS = (
 # arguments.
 _LIST = 'bjobs -u all -o "$1" -json 2>/dev/null || exec bjobs -u all -w'
 _ONE = 'bjobs -a -o "$1" -json "$2" 2>/dev/null || exec bjobs -l "$2"'
-# Without it a command waits for ever for a daemon that is down.
+# Without it a command waits forever for a daemon that is down.
 _ONE_TRY = {"LSB_NTRIES": "1"}
 
 _NO_JOBS = re.compile("no unfinished job found|no matching job found", re.IGNORECASE)
 _UNKNOWN_JOB = re.compile("is not found|no matching job found", re.IGNORECASE)
 _ENDED = re.compile("already finished|is not found|no matching job found", re.IGNORECASE)
+# https://www.ibm.com/docs/en/spectrum-lsf/10.1.0?topic=scheduling-dependency-conditions
+_CONDITIONS = {"after": "started", "afterany": "ended", "afterok": "done", "afternotok": "exit"}
 _LINE = re.compile(r"(\d+)\s+(\S+)\s+(\S+)\s+(\S+)\s+(\S+)\s+(\S+)\s+(.*?)\s+\w{3} +\d+ \d+:\d+\s*")
 
 
 @dataclass(frozen=True)
 class LSF(Scheduler):
-    """Build the commands of LSF. A job id is ``12``, or ``12[3]`` for an element of an array."""
+    """Commands of LSF. A job id is ``12``, or ``12[3]`` for an element of an array."""
 
     name: ClassVar[str] = "lsf"
     title: ClassVar[str] = "LSF"
+    detection = Detection("bsub")
     reasons = reasons.REASONS
     tool_variables: ClassVar[tuple[str, ...]] = ("LSF_*", "LSB_*")
     environment_readers: ClassVar[str] = "administrators of LSF"
+    directives: ClassVar[tuple[str, ...]] = ("#BSUB",)
+    # [hours:]minutes: https://www.ibm.com/docs/en/spectrum-lsf/10.1.0?topic=options-w
+    bare_runtime_s: ClassVar[int] = 60
+    paired_runtime_s: ClassVar[int] = 3600
+    # https://www.ibm.com/docs/en/spectrum-lsf/10.1.0?topic=variables-set-job-execution
     job_id_variable: ClassVar[str] = "LSB_JOBID"
+    index_variable: ClassVar[str] = "LSB_JOBINDEX"
+    no_index: ClassVar[str] = "0"
+    job_variables: ClassVar[re.Pattern[str]] = re.compile(r"(?!LSB_SHAREDIR$)(?:LSB|LS)_.*")
+    log_directive: ClassVar[re.Pattern[str]] = re.compile(
+        r"^#?BSUB -[oe] (?P<path>\S+)", re.MULTILINE
+    )
+    log_job_id: ClassVar[re.Pattern[str]] = re.compile("%J")
+    launcher_rules = LauncherRules(
+        show=("bjobs", "-noheader", "-o", "job_name", "{job_id}"),
+        log="{home}/.jupyterhub.lsf.err",
+    )
     arrays: ClassVar[bool] = True
     job_id_pattern: ClassVar[re.Pattern[str]] = re.compile(r"[0-9]+(?:\[[0-9]+\])?")
     no_answer: ClassVar[re.Pattern[str]] = re.compile(
@@ -95,6 +115,15 @@ class LSF(Scheduler):
     def cancel(self, job_id: str) -> Command[None]:
         return Command(("bkill", self.checked(job_id)), _parse_cancel, environment=_ONE_TRY)
 
+    def option(self, name: str, value: object) -> str:
+        return resource_option(name, value)
+
+    def dependencies(self, jobs: Mapping[str, Sequence[str]]) -> str | None:
+        if "singleton" in jobs:
+            return None
+        parts = [f"{_CONDITIONS[method]}({one})" for method, ids in jobs.items() for one in ids]
+        return f'-w "{" && ".join(parts)}"'
+
     def signal(self, job_id: str, number: int) -> Command[None]:
         argv = ("bkill", "-s", str(number), self.checked(job_id))
         return Command(argv, self.answered, environment=_ONE_TRY)
@@ -109,16 +138,16 @@ def _parse_submit(result: CommandResult) -> str:
 
 
 def _records(result: CommandResult) -> list[dict[str, str]]:
-    """Return what `bjobs -json` or `bjobs -w` says of each job, in the words of the former."""
+    """Return the jobs in the output of `bjobs -json` or `bjobs -w`, with the keys of the former."""
     if result.stdout.lstrip().startswith("{"):
         try:
-            # What follows, if anything, is of the second command.
+            # Anything behind it is the output of the second command.
             answer, _ = json.JSONDecoder().raw_decode(result.stdout.lstrip())
             records = answer["RECORDS"]
             return [{**one} for one in records if "ERROR" not in one]
         except (ValueError, KeyError, TypeError) as error:
             raise ParseError(f"bjobs printed no records: {error!r}", result) from error
-    # Every failure has the same exit status; and what was found is printed in spite of one.
+    # All failures have the same exit status; jobs that were found are printed all the same.
     if not result.ok and not result.stdout.strip():
         if _NO_JOBS.search(result.text):
             return []

@@ -1,4 +1,4 @@
-"""Read what LSF says of one job."""
+"""States of LSF jobs, from both forms of the output of bjobs."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ STATES = {
     "SSUSP": JobState.SUSPENDED,
     "DONE": JobState.COMPLETED,
     "EXIT": JobState.FAILED,
-    # The daemon of the job's host is not heard: the job may live.
+    # The daemon of the job's host does not answer: the job may be alive.
     "UNKWN": JobState.UNKNOWN,
     "ZOMBI": JobState.UNKNOWN,
 }
@@ -48,7 +48,7 @@ _REASONS = {
     "TERM_ZOMBIE": JobState.NODE_FAIL,
     "TERM_EXTERNAL_SIGNAL": JobState.FAILED,
 }
-# Where no reason is given: INT is bkill's first signal, USR2 says that the run limit was reached.
+# If there is no reason: INT is the first signal of bkill, USR2 is sent at the run limit.
 _SIGNALS = {2: JobState.CANCELLED, 12: JobState.TIMEOUT}
 
 _STATUS = re.compile(r"Status\s*<([A-Z_\s]+)>")
@@ -82,7 +82,7 @@ def status_of_record(job_id: str, record: Mapping[str, str]) -> JobInfo:
 
 
 def status_of_lines(job_id: str, text: str) -> JobInfo | None:
-    """Return the status in the answer of `bjobs -l`, None where there is none."""
+    """Return the status in the output of `bjobs -l`, None if there is no status in it."""
     # Lines are folded at column 80, in the middle of words.
     whole = re.sub(r"\n {21}", "", text)
     status = _STATUS.search(whole)
@@ -128,7 +128,7 @@ def _status(
     said = re.search(r"TERM_\w+", ended_by)
     if native == "EXIT":
         by_reason = _REASONS.get(said[0]) if said else _SIGNALS.get(number or 0)
-        # Killed while it waited: it has neither a reason nor an exit status.
+        # A job that was killed while it waited has neither a reason nor an exit status.
         state = by_reason or (JobState.FAILED if exit_code else JobState.CANCELLED)
     return JobInfo(
         job_id=job_id,
@@ -146,7 +146,7 @@ def _status(
 
 
 def _moment(text: str) -> float | None:
-    """Read ``Nov 20 21:14`` and ``Fri Nov 20 21:14:51``, which leave the year to the reader."""
+    """Parse ``Nov 20 21:14`` and ``Fri Nov 20 21:14:51``, which do not contain the year."""
     match = re.match(r"(?:\w{3} )?(\w{3}) +(\d+) (\d+):(\d+)(?::(\d+))?(?: (\d{4}))?", text.strip())
     if not match:
         return None
@@ -158,7 +158,7 @@ def _moment(text: str) -> float | None:
             moment = time.mktime(time.strptime(stamp, "%Y %b %d %H %M %S"))
         except ValueError:
             continue
-        # A limit lies ahead, by days; last year's December does not.
+        # A limit may be days ahead; a date of last December is in the past.
         if moment < time.time() + 180 * 86400:
             return moment
     return None

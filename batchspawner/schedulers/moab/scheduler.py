@@ -1,4 +1,4 @@
-"""Speak Moab, in front of Torque or another resource manager: msub, mdiag, checkjob, mjobctl.
+"""Moab, in front of Torque or another resource manager: msub, mdiag, checkjob, mjobctl.
 
 Manual: http://www.adaptivecomputing.com/resources/docs/mwm/commands/mjobctl.html (its XML, too)
 """
@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, ClassVar
 from ...commands import Command
 from ...errors import ParseError, SchedulerError, SchedulerUnavailable
 from ...jobs import JobInfo, JobState, TaggedJob
-from .. import more_reasons
-from ..base import Carrier, Scheduler
-from ..torque.scheduler import Ending, ending_of
+from ..base import Carrier, Detection, LauncherRules, Scheduler
+from ..option_lines import resource_option
+from ..torque.scheduler import Ending, Torque, ending_of
 from ..xml_output import read_xml
+from . import reasons
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -42,7 +43,7 @@ STATES = {
     "migrated": JobState.PENDING,
     # The resource manager does not answer Moab.
     "notqueued": JobState.UNKNOWN,
-    # By somebody, or by Moab where the job broke a policy.
+    # By somebody, or by Moab if the job violated a policy.
     "removed": JobState.CANCELLED,
     "running": JobState.RUNNING,
     "staged": JobState.PENDING,
@@ -55,22 +56,23 @@ STATES = {
     "vacated": JobState.NODE_FAIL,
 }
 
-# A CompletionCode in figures is Torque's exit status; Moab removes a job for reasons of its own,
-# so that only Torque's reasons count there.
+# A numeric CompletionCode is Torque's exit status. Moab removes jobs for reasons of its own, so
+# that only Torque's own reasons count there.
 # http://kb.adaptivecomputing.com/phpmyfaq/index.php?action=artikel&cat=1&id=90
 _TORQUES_CODES = {JobState.COMPLETED: r"-?\d+", JobState.CANCELLED: r"-\d+"}
 
 
 @dataclass(frozen=True)
 class Moab(Scheduler):
-    """Build the commands of Moab. A job id is ``12``, or ``Moab.12`` before it has a queue.
+    """Commands of Moab. A job id is ``12``, or ``Moab.12`` before it has a queue.
 
     There is no form of an array: mjobctl takes ``12[3]`` for an expression that means 123, too.
     """
 
     name: ClassVar[str] = "moab"
     title: ClassVar[str] = "Moab"
-    reasons = more_reasons.MOAB
+    detection = Detection("msub")
+    reasons = reasons.REASONS
     tool_variables: ClassVar[tuple[str, ...]] = ("MOABHOMEDIR", "PBS_SERVER", "PBS_DEFAULT")
     carrier: ClassVar[Carrier] = Carrier.SCRIPT
     environment_readers: ClassVar[str] = "every user of the job's node, in the files of pbs_mom"
@@ -81,6 +83,13 @@ class Moab(Scheduler):
         "cannot connect|unable to connect|connection refused|communication error|timeout"
         "|timed out|lost connection|cannot read",
         re.IGNORECASE,
+    )
+    directives: ClassVar[tuple[str, ...]] = ("#MSUB", "#PBS")
+    job_variables: ClassVar[re.Pattern[str]] = re.compile("(?:MOAB|PBS)_.*")
+    log_directive = Torque.log_directive
+    log_job_id = Torque.log_job_id
+    launcher_rules = LauncherRules(
+        show=("checkjob", "--xml", "{job_id}"), shown=r'(?i)\bjobname="([^"]*)"'
     )
 
     def submit(self, request: JobRequest) -> Command[str]:
@@ -106,6 +115,9 @@ class Moab(Scheduler):
     def cancel(self, job_id: str) -> Command[None]:
         return Command(("mjobctl", "-c", self.checked(job_id)), _parse_cancel)
 
+    def option(self, name: str, value: object) -> str:
+        return resource_option(name, value)
+
     def signal(self, job_id: str, number: int) -> Command[None]:
         return Command(("mjobctl", "-N", str(number), self.checked(job_id)), self.answered)
 
@@ -120,7 +132,7 @@ def _parse_submit(result: CommandResult) -> str:
 
 
 def _jobs(command: str, result: CommandResult) -> list[dict[str, str]]:
-    """Return the attributes of each job; their names are written in several ways."""
+    """Return the attributes of each job, by lower-case names: releases write them differently."""
     if not result.ok:
         raise SchedulerUnavailable(f"{command} failed.", result)
     jobs = []
@@ -133,9 +145,9 @@ def _jobs(command: str, result: CommandResult) -> list[dict[str, str]]:
 
 
 def _by_id(jobs: list[dict[str, str]]) -> dict[str, dict[str, str]]:
-    """Return the jobs by all their names: a job's id changes when a resource manager takes it.
+    """Return the jobs by all their ids: a job's id changes when a resource manager takes it.
 
-    Moab's own names rule over those of resource managers, of which there can be several.
+    Moab's own ids take precedence over those of resource managers; there can be several.
     """
     found: dict[str, dict[str, str]] = {}
     for name in ("jobid", "gjid", "rmjid", "drmjid", "srmjid"):
@@ -166,7 +178,7 @@ def _parse_query(result: CommandResult, wanted: set[str]) -> dict[str, JobInfo]:
 
 def _parse_one(result: CommandResult, job_id: str) -> JobInfo | None:
     if not result.ok and (_UNKNOWN_JOB.search(result.text) or _NOT_OURS.search(result.text)):
-        # Only administrators and owners may ask; the owner is asked where we may not.
+        # Only administrators and owners may ask; the monitor asks again as the owner.
         return None
     if result.ok and not result.stdout.strip():
         return None
@@ -208,7 +220,7 @@ def _ending(job: dict[str, str], state: JobState) -> Ending:
 
 
 def _seconds(text: str) -> float | None:
-    """Read seconds, or ``[[D:]HH:]MM:SS``; 0 is none."""
+    """Parse seconds, or ``[[D:]HH:]MM:SS``; 0 means that there is no time."""
     if not re.fullmatch(r"\d+(?::\d+){0,3}", text):
         return None
     total = 0
@@ -224,7 +236,7 @@ def _parse_find(result: CommandResult, tag: str) -> list[str]:
         if job.get("jobname") == tag and not _has_ended(job)
     ]
     if len(found) > 1:
-        # Names can be chosen: another user may have taken one that was seen in the list.
+        # Names can be chosen: another user may have copied one from the list.
         raise SchedulerError(f"more than one job is called {tag}: {', '.join(found)}", result)
     return found
 

@@ -1,4 +1,4 @@
-"""Speak OAR: oarsub, oarstat and oardel.
+"""OAR: oarsub, oarstat and oardel.
 
 Manual: https://oar-documentation.readthedocs.io/en/2.5/user/commands.html
 """
@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from ...commands import Command
 from ...errors import ParseError, SchedulerUnavailable
 from ...jobs import JobInfo, JobState, TaggedJob
-from .. import more_reasons
-from ..base import Scheduler
+from ..base import Detection, LauncherRules, Scheduler
+from . import reasons
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from ...commands import CommandResult
     from ...jobs import JobRequest
@@ -100,23 +100,49 @@ status=$?
 exit "$status"
 """
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_OTHER_OPTION = (
+    r"(?m)^#OAR (?![ \t]*(?:-[lqpdnaOEt]|--(?:resource|queue|property|directory|name|anterior"
+    r"|stdout|stderr|type|project|checkpoint|signal|hold)\b))"
+)
 
 
 @dataclass(frozen=True)
 class OAR(Scheduler):
-    """Build the commands of OAR. Lines ``#OAR`` of a script hold options of `oarsub`.
+    """Commands of OAR. Lines ``#OAR`` of a script hold options of `oarsub`.
 
     A job id is a number, ``12[]`` an array whose first element is job 12.
     """
 
     name: ClassVar[str] = "oar"
     title: ClassVar[str] = "OAR"
+    detection = Detection("oarsub")
     numbers_lone_jobs: ClassVar[bool] = True
-    reasons = more_reasons.OAR
+    reasons = reasons.REASONS
     tool_variables: ClassVar[tuple[str, ...]] = ("OAR*",)
     # The environment lies in a folder that only its owner may enter; see _SUBMIT.
     environment_readers: ClassVar[str] = "administrators of the nodes"
+    directives: ClassVar[tuple[str, ...]] = ("#OAR",)
+    # hours[:minutes[:seconds]]
+    bare_runtime_s: ClassVar[int] = 3600
+    paired_runtime_s: ClassVar[int] = 3600
     job_id_variable: ClassVar[str] = "OAR_JOB_ID"
+    index_variable: ClassVar[str] = "OAR_ARRAY_INDEX"
+    job_variables: ClassVar[re.Pattern[str]] = re.compile(r"(?!OAR_LIB$)OAR_.*")
+    log_directive: ClassVar[re.Pattern[str]] = re.compile(
+        r"^#?OAR -[OE] (?P<path>\S+)", re.MULTILINE
+    )
+    log_job_id: ClassVar[re.Pattern[str]] = re.compile("%jobid%")
+    launcher_rules = LauncherRules(
+        show=("oarstat", "-f", "-j", "{job_id}"),
+        shown=r"(?m)^ *name = (\S+)$",
+        log="{home}/.jupyterhub.oar.{job_id}.out",
+        # https://oar-documentation.readthedocs.io/en/2.5/user/commands.html: --notify exec:…, what
+        # reads and writes files here, --array-param-file by a shell; types of jobs of a frontend.
+        refused=(
+            _OTHER_OPTION,
+            r"(?m)^#OAR [ \t]*(?:-t|--type)\W*(?:deploy|cosystem)",
+        ),
+    )
     arrays: ClassVar[bool] = True
     job_id_pattern: ClassVar[re.Pattern[str]] = re.compile(r"[0-9]+(?:\[\])?")
     no_answer: ClassVar[re.Pattern[str]] = re.compile(
@@ -155,6 +181,11 @@ class OAR(Scheduler):
     def cancel(self, job_id: str) -> Command[None]:
         return Command(("oardel", *self._selected(job_id)), _parse_cancel)
 
+    def dependencies(self, jobs: Mapping[str, Sequence[str]]) -> str | None:
+        if [*jobs] != ["afterany"]:
+            return None
+        return "\n".join(f"-a {one}" for one in jobs["afterany"])
+
     def signal(self, job_id: str, number: int) -> Command[None]:
         return Command(("oardel", "-s", str(number), *self._selected(job_id)), self.answered)
 
@@ -165,7 +196,7 @@ class OAR(Scheduler):
 
 
 def _parse_submit(result: CommandResult) -> str:
-    # A submit that failed may have printed an id: the exit status comes first.
+    # A submit that failed may have printed an id: the exit status counts.
     OAR.accepted(result)
     ids = re.findall(r"^OAR_JOB_ID=([0-9]+)$", result.stdout, re.MULTILINE)
     if not ids:
@@ -255,6 +286,6 @@ def _parse_tagged(result: CommandResult) -> list[TaggedJob]:
 
 
 def _parse_cancel(result: CommandResult) -> None:
-    # "You are not the right user" is also what it says of a job that never was.
+    # "You are not the right user" is also the answer for a job that never existed.
     if not re.search("already killed|not the right user|terminated", result.text):
         OAR.answered(result)

@@ -1,4 +1,4 @@
-"""Read the queues and the nodes of PBS Pro and OpenPBS.
+"""Queues and nodes of PBS Pro and OpenPBS.
 
 Manual: https://help.altair.com/2022.1.0/PBS%20Professional/PBSReferenceGuide2022.1.pdf
 """
@@ -15,12 +15,12 @@ from ...units import memory, seconds
 if TYPE_CHECKING:
     from ...commands import CommandResult
 
-# Neither command tells what the other one does.
+# Each of the commands prints what the other one does not.
 QUEUES = ("sh", "-c", "qstat -Q -f -F json && pbsnodes -a -F json")
 
 
 def parse_queues(result: CommandResult) -> list[Queue]:
-    """Return the queues, each with the nodes that are its own, or with those of no queue.
+    """Return the queues, each with its own nodes, or else with the nodes that belong to no queue.
 
     Raises SchedulerUnavailable, or ParseError for an unknown form.
     """
@@ -45,7 +45,7 @@ def _queue(name: str, told: dict[str, Any]) -> Queue | None:
 
 
 def _node(told: dict[str, Any]) -> Queue:
-    """Return the part of a queue that a node is; one that is down has nothing free."""
+    """Return a node as a part of its queue; a node that is down has nothing free."""
     has, used = told.get("resources_available", {}), told.get("resources_assigned", {})
     cores = int(has.get("ncpus", 0))
     is_up = str(told.get("state", "")).split(",")[0] in ("free", "job-busy", "job-exclusive")

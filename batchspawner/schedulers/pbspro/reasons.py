@@ -1,4 +1,4 @@
-"""Know what PBS Pro, OpenPBS and Torque mean by a comment on a job that waits.
+"""Explanations of the comments of PBS Pro, OpenPBS and Torque on jobs that wait.
 
 OpenPBS: https://github.com/openpbs/openpbs/blob/master/src/scheduler/constant.h
 Torque: https://github.com/adaptivecomputing/torque/tree/6.1.2/src/scheduler.cc

@@ -1,4 +1,4 @@
-"""Speak PBS Pro and OpenPBS: qsub, qstat, qdel and qsig.
+"""PBS Pro and OpenPBS: qsub, qstat, qdel and qsig.
 
 Manual: https://help.altair.com/2024.1.0/PBS%20Professional/PBSReferenceGuide2024.1.pdf
 """
@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from ...commands import Command
 from ...errors import ParseError, SchedulerError, SchedulerUnavailable
 from ...jobs import JobInfo, JobState, TaggedJob
-from ..base import Carrier, Scheduler
+from ..base import Carrier, Detection, LauncherRules, Scheduler
+from ..option_lines import pbs_dependencies, resource_option
 from . import queues, reasons
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from ...commands import CommandResult
     from ...jobs import JobRequest
@@ -51,15 +52,30 @@ _OVER_WALLTIME = -29
 
 @dataclass(frozen=True)
 class PBSPro(Scheduler):
-    """Build the commands of PBS Pro. A job id is ``12.server``, ``12[].server`` an array."""
+    """Commands of PBS Pro. A job id is ``12.server``, ``12[].server`` an array."""
 
     name: ClassVar[str] = "pbspro"
     title: ClassVar[str] = "PBS"
+    detection = Detection(
+        "qsub", file="/etc/pbs.conf", file_variable="PBS_CONF_FILE", ambiguous=True
+    )
     reasons = reasons.REASONS
     tool_variables: ClassVar[tuple[str, ...]] = ("PBS_CONF_FILE", "PBS_SERVER", "PBS_EXEC")
     carrier: ClassVar[Carrier] = Carrier.SCRIPT
     environment_readers: ClassVar[str] = "every user of the cluster, by qstat -f"
+    directives: ClassVar[tuple[str, ...]] = ("#PBS",)
     job_id_variable: ClassVar[str] = "PBS_JOBID"
+    index_variable: ClassVar[str] = "PBS_ARRAY_INDEX"
+    job_variables: ClassVar[re.Pattern[str]] = re.compile("PBS_.*")
+    log_directive: ClassVar[re.Pattern[str]] = re.compile(
+        r"^#?PBS -[oe] (?P<path>\S+)", re.MULTILINE
+    )
+    log_job_id: ClassVar[re.Pattern[str]] = re.compile(r"\$PBS_JOBID")
+    launcher_rules = LauncherRules(
+        show=("qstat", "-f", "{job_id}"),
+        shown=r"(?m)^ *Job_Name = (\S+)$",
+        log="{home}/.jupyterhub.pbs.err",
+    )
     arrays: ClassVar[bool] = True
     job_id_pattern: ClassVar[re.Pattern[str]] = re.compile(
         r"[0-9]+(?:\[[0-9]*\])?(?:\.[A-Za-z0-9_.-]+)?"
@@ -101,6 +117,12 @@ class PBSPro(Scheduler):
     def cancel(self, job_id: str) -> Command[None]:
         return Command(("qdel", self.checked(job_id)), _parse_cancel)
 
+    def option(self, name: str, value: object) -> str:
+        return resource_option(name, value)
+
+    def dependencies(self, jobs: Mapping[str, Sequence[str]]) -> str | None:
+        return pbs_dependencies(jobs)
+
     def signal(self, job_id: str, number: int) -> Command[None]:
         return Command(("qsig", "-s", str(number), self.checked(job_id)), self.answered)
 
@@ -114,7 +136,7 @@ def _parse_submit(result: CommandResult) -> str:
 
 
 def _jobs(result: CommandResult) -> dict[str, dict[str, Any]]:
-    # A server that is down gives valid JSON without jobs, too: the exit status tells.
+    # If the server is down, the output is valid JSON without jobs: the exit status counts.
     if not result.ok:
         raise SchedulerUnavailable("qstat failed.", result)
     try:
@@ -138,7 +160,7 @@ def _parse_one(result: CommandResult, job_id: str) -> JobInfo | None:
         return None
     jobs = _jobs(result)
     if not jobs:
-        # Not a word, and no error either: this is how others' jobs are hidden.
+        # No output and no error: this is how jobs of others are hidden.
         raise SchedulerUnavailable(
             f"PBS does not show us job {job_id}: query_other_jobs of the server is False.", result
         )
@@ -178,12 +200,12 @@ def _end(job: dict[str, Any], comment: str) -> tuple[JobState, int | None, int |
         return JobState.OUT_OF_MEMORY, None, None
     number = None
     if isinstance(status, int) and status > 128:
-        # The shell says 128 + n, PBS itself 256 + n.
+        # The shell reports 128 + n, PBS itself 256 + n.
         number, status = status - (256 if status > 256 else 128), None
     if job.get("substate") == _DELETED:
         return JobState.CANCELLED, status, number
     if status is None and number is None:
-        # It never ran, for instance because what it depended on did not end as wished.
+        # It never ran, for instance because of how a job ended that it depended on.
         return (JobState.COMPLETED if job.get("exec_host") else JobState.CANCELLED), None, None
     return (JobState.FAILED if status or number else JobState.COMPLETED), status, number
 
@@ -230,7 +252,7 @@ def _parse_tagged(result: CommandResult) -> list[TaggedJob]:
 def _parse_find(result: CommandResult, tag: str) -> list[str]:
     found = [job_id for job_id, job in _jobs(result).items() if job.get("Job_Name") == tag]
     if len(found) > 1:
-        # Names can be chosen: another user may have taken one that was seen in the list.
+        # Names can be chosen: another user may have copied one from the list.
         raise SchedulerError(f"more than one job is called {tag}: {', '.join(found)}", result)
     return found
 

@@ -1,4 +1,4 @@
-"""Read how many cores users of Slurm have in use, and how many they may.
+"""Cores that users of Slurm have in use, and their limits.
 
 Manuals: https://slurm.schedmd.com/squeue.html and
 https://slurm.schedmd.com/sacctmgr.html#SECTION_SPECIFICATIONS-FOR-QOS
@@ -22,7 +22,7 @@ _CORES = re.compile(r"(?:^|,)cpu=(\d+)")
 
 
 def parse_usage(result: CommandResult) -> dict[str, tuple[str, int]]:
-    """Return of each waiting job its QOS, and how many cores its user has running in that.
+    """Return, for each waiting job, its QOS and how many cores of its user run in that QOS.
 
     Raises SchedulerUnavailable.
     """
@@ -40,8 +40,9 @@ def parse_usage(result: CommandResult) -> dict[str, tuple[str, int]]:
 
 
 def parse_limits(result: CommandResult) -> dict[str, int]:
-    """Return how many cores one user may have in each QOS that limits them; none without
-    accounting.
+    """Return how many cores one user may have in each QOS that has such a limit.
+
+    Without accounting there are no limits.
     """
     lines = result.stdout.splitlines() if result.ok else []
     found = {}

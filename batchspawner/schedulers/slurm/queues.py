@@ -1,4 +1,4 @@
-"""Read what Slurm offers, partitions, accounts and reservations, and who waits for it.
+"""Partitions, accounts and reservations of Slurm, and the jobs that wait.
 
 Manuals: https://slurm.schedmd.com/sinfo.html, sacctmgr.html and scontrol.html there
 """
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 QUEUES = ("sinfo", "-h", "--exact", "-o", "%P|%a|%l|%c|%m|%G|%C|%F")
 ACCOUNTS = ("sacctmgr", "-nP", "show", "associations", "format=User,Account")
 RESERVATIONS = ("scontrol", "-o", "show", "reservations")
-# By priority, the highest first, and by age where that is the same.
+# By priority, highest first, and then by age.
 WAITING = ("squeue", "-h", "-a", "-t", "PENDING", "-S", "-p,i", "-o", "%i|%P|%r")
 
 _NOT_IN_LINE = re.compile("held|^Dependency|^BeginTime|^JobArrayTaskLimit", re.IGNORECASE)
@@ -68,7 +68,7 @@ def _time_limit(text: str) -> int | None:
 
 
 def parse_accounts(result: CommandResult) -> dict[str, tuple[str, ...]]:
-    """Return the accounts of each user, none without accounting. Raises SchedulerUnavailable."""
+    """Return the accounts of each user, if there is accounting. Raises SchedulerUnavailable."""
     if _NO_ACCOUNTING.search(result.text):
         return {}
     if not result.ok:

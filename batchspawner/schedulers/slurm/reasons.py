@@ -1,4 +1,4 @@
-"""Know what Slurm means by the reasons for which jobs wait.
+"""Explanations of the reasons for which Slurm lets jobs wait.
 
 https://slurm.schedmd.com/job_reason_codes.html
 """

@@ -1,4 +1,4 @@
-"""Speak Slurm: sbatch, squeue, scancel, and scontrol and sacct where an end has to be explained.
+"""Slurm: sbatch, squeue, scancel, and scontrol and sacct for how a job has ended.
 
 Manuals: https://slurm.schedmd.com/man_index.html
 """
@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, ClassVar
 
 from ...commands import Command
 from ...errors import ParseError, SchedulerUnavailable
 from ...jobs import JobInfo, TaggedJob
-from ..base import Scheduler
+from ..base import Detection, LauncherRules, Scheduler
 from . import limits, queues, reasons
-from .states import SlurmId, end_of, reason_of, state_of
+from .records import ACCOUNTING, UNKNOWN_JOB, named, parse_sacct, parse_scontrol, seconds
+from .states import SlurmId, reason_of, state_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -25,19 +27,16 @@ if TYPE_CHECKING:
     from ..base import Listing
 
 # Only fields in which no user can write: a job's name may hold line breaks, and a forged line
-# would speak for somebody else's job.
+# would be taken for one about somebody else's job.
 _FIELDS = ("%i", "%T", "%B", "%S", "%e", "%P", "%r")
 _FORMAT = "|".join(_FIELDS)
-_ACCOUNTING = "JobID,State,ExitCode,DerivedExitCode,Start,End,NodeList,Partition,Reason"
 _EPOCH = {"SLURM_TIME_FORMAT": "%s"}
 """Times as seconds since the epoch, so that no time zone has to be guessed."""
-_UNKNOWN_JOB = re.compile("invalid job id specified", re.IGNORECASE)
-_NO_ACCOUNTING = re.compile("accounting storage is disabled", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
 class Slurm(Scheduler):
-    """Build Slurm's commands.
+    """Commands of Slurm.
 
     A job id is ``1234``, ``1234_5`` for one task of an array, ``1234+1`` for a component of a
     heterogeneous job, each with ``;cluster`` behind it where sbatch named the cluster.
@@ -45,14 +44,40 @@ class Slurm(Scheduler):
 
     name: ClassVar[str] = "slurm"
     title: ClassVar[str] = "Slurm"
+    detection = Detection("sbatch")
     reasons = reasons.REASONS
     tool_variables: ClassVar[tuple[str, ...]] = ("SLURM_CONF", "SLURM_CLUSTERS", "SLURM_JWT")
     # https://slurm.schedmd.com/slurm.conf.html: AccountingStoreFlags=job_env
     environment_readers: ClassVar[str] = (
         "administrators, and coordinators of the account where Slurm stores environments (job_env)"
     )
+    directives: ClassVar[tuple[str, ...]] = ("#SBATCH",)
+    # Its own names are options of sbatch.
+    resource_names: ClassVar[Mapping[str, str]] = MappingProxyType({})
+    # https://slurm.schedmd.com/sbatch.html#OPT_time
+    bare_runtime_s: ClassVar[int] = 60
+    mpi_launcher: ClassVar[str] = "srun"
+    # https://slurm.schedmd.com/sbatch.html#SECTION_OUTPUT-ENVIRONMENT-VARIABLES
     job_id_variable: ClassVar[str] = "SLURM_JOB_ID"
-    # What slurmctld itself allows a user where its own limit is on: rl_bucket_size.
+    index_variable: ClassVar[str] = "SLURM_ARRAY_TASK_ID"
+    end_variable: ClassVar[str] = "SLURM_JOB_END_TIME"
+    # https://slurm.schedmd.com/sbatch.html#SECTION_INPUT-ENVIRONMENT-VARIABLES
+    job_variables: ClassVar[re.Pattern[str]] = re.compile(
+        "(?!SLURM_(?:CONF|CLUSTERS)$)(?:SLURM|SLURMD|SBATCH|SRUN|SALLOC)_.*"
+    )
+    log_directive: ClassVar[re.Pattern[str]] = re.compile(
+        r"^#?SBATCH --(?:output|error)=(?P<path>\S+)", re.MULTILINE
+    )
+    log_job_id: ClassVar[re.Pattern[str]] = re.compile("%[jJ]")
+    launcher_rules = LauncherRules(
+        show=("squeue", "-h", "-a", "-t", "all", "--me", "-j", "{job_id}", "-o", "%k %j"),
+        log="{home}/jupyterhub_slurmspawner_{number}.log",
+        # Ids name the cluster if there are several.
+        job_id=r"(?P<number>[0-9]+(?:[_+][0-9]+)?)(?:;(?P<cluster>[A-Za-z0-9_.-]+))?",
+        job_id_word="{number}",
+        job_options=("--clusters={cluster}",),
+    )
+    # What slurmctld allows each user if its own limit is enabled: rl_bucket_size.
     # https://slurm.schedmd.com/slurm.conf.html#OPT_rl_bucket_size
     reserve: ClassVar[float] = 30.0
     arrays: ClassVar[bool] = True
@@ -88,15 +113,15 @@ class Slurm(Scheduler):
         return [
             Command(
                 ("scontrol", *one.cluster_option, "-d", "-o", "show", "job", one.local),
-                lambda result: _parse_scontrol(result, one),
+                lambda result: parse_scontrol(result, one, self.answered),
                 environment=_EPOCH,
             ),
             Command(
                 (
                     *("sacct", *one.cluster_option, "-X", "-n", "-P", "-j", one.local),
-                    *("-o", _ACCOUNTING),
+                    *("-o", ACCOUNTING),
                 ),
-                lambda result: _parse_sacct(result, one),
+                lambda result: parse_sacct(result, one, self.answered),
                 environment=_EPOCH,
             ),
         ]
@@ -147,10 +172,19 @@ class Slurm(Scheduler):
         where = tuple(f"{option}={value}" for option, value in place.items() if value)
         return ("srun", *step, *where, "/bin/sh", "-c", f"exec {command}")
 
+    def dependencies(self, jobs: Mapping[str, Sequence[str]]) -> str:
+        # https://slurm.schedmd.com/sbatch.html#OPT_dependency
+        parts = [
+            ":".join([method, *(one.partition(";")[0] for one in ids)])
+            for method, ids in jobs.items()
+        ]
+        # Otherwise a job that can never start would wait forever.
+        return f"--dependency={','.join(parts)}\n--kill-on-invalid-dep=yes"
+
     def _query(self, wanted: list[SlurmId]) -> Command[Listing]:
         clusters = ",".join(sorted({one.cluster for one in wanted if one.cluster}))
         option = ("-M", clusters) if clusters else ()
-        # All states, because an ended job is otherwise missing like one that never was.
+        # All states: otherwise a job that has ended is missing like one that never existed.
         return Command(
             ("squeue", *option, "-h", "-a", "-t", "all", "-o", _FORMAT),
             lambda result: _parse_query(result, wanted),
@@ -159,7 +193,7 @@ class Slurm(Scheduler):
 
     @staticmethod
     def _tagged(request: JobRequest) -> list[str]:
-        """Carry the tag in the comment, or in the name where the script has its own comment."""
+        """Return the options for the tag: the comment, or the name if the script has a comment."""
         if not request.tag:
             return []
         taken = "--comment" in request.script
@@ -189,14 +223,14 @@ def _parse_query(result: CommandResult, wanted: list[SlurmId]) -> dict[str, JobI
             if one.cluster in ("", cluster) or not cluster:
                 status = _parse_line(result, line, one)
                 known = statuses.get(one.text)
-                # The tasks of an array that still live speak for the whole array.
+                # An array is as alive as any of its tasks.
                 if status and (known is None or known.is_final):
                     statuses[one.text] = status
     return statuses
 
 
 def _lines(text: str) -> Iterator[tuple[str, str]]:
-    """Yield each line with the cluster that squeue announced above it."""
+    """Yield each line with the cluster that squeue printed above it."""
     cluster = ""
     for line in text.splitlines():
         if line.startswith("CLUSTER: "):
@@ -218,74 +252,11 @@ def _parse_line(result: CommandResult, line: str, one: SlurmId) -> JobInfo | Non
         state=state,
         native=native,
         reason=reason_of(state, reason),
-        host=_named(host),
+        host=named(host),
         queue=queue,
-        start=None if state.is_waiting else _seconds(start),
-        expected_start=_seconds(start) if state.is_waiting else None,
-        end=None if state.is_waiting else _seconds(end),
-    )
-
-
-def _parse_scontrol(result: CommandResult, one: SlurmId) -> JobInfo | None:
-    if _UNKNOWN_JOB.search(result.text):
-        return None
-    Slurm.answered(result)
-    for line in result.stdout.splitlines():
-        facts = dict(re.findall(r"(?:^|\s)([A-Z]\w*)=(\S+)", line))
-        if "JobState" in facts and one.is_record(facts):
-            return _status_of_record(facts, one)
-    return None
-
-
-def _status_of_record(facts: dict[str, str], one: SlurmId) -> JobInfo:
-    derived = facts.get("DerivedExitCode", "")
-    state, reason = end_of(facts["JobState"], facts.get("Reason", ""), derived)
-    code, number = _exit(facts.get("ExitCode", "")) if state.is_final else (None, None)
-    return JobInfo(
-        job_id=one.text,
-        state=state,
-        native=facts["JobState"],
-        reason=reason_of(state, reason),
-        host=_named(facts.get("BatchHost", "")),
-        queue=_named(facts.get("Partition", "")),
-        start=None if state.is_waiting else _seconds(facts.get("StartTime", "")),
-        expected_start=_seconds(facts.get("StartTime", "")) if state.is_waiting else None,
-        end=None if state.is_waiting else _seconds(facts.get("EndTime", "")),
-        exit_code=code,
-        signal=number,
-    )
-
-
-def _parse_sacct(result: CommandResult, one: SlurmId) -> JobInfo | None:
-    if not result.ok and _NO_ACCOUNTING.search(result.text):
-        return None
-    Slurm.answered(result)
-    status = None
-    for line in result.stdout.splitlines():
-        fields = line.split("|", _ACCOUNTING.count(","))
-        # The last record is the newest: a requeued job has one for each of its lives.
-        if len(fields) == _ACCOUNTING.count(",") + 1 and fields[0] == one.local:
-            status = _status_of_account(fields, one)
-    return status
-
-
-def _status_of_account(fields: list[str], one: SlurmId) -> JobInfo:
-    _, native, exit_code, derived, start, end, nodes, queue, reason = fields
-    # "CANCELLED by 1001"
-    native, _, by = native.partition(" by ")
-    state, reason = end_of(native, reason, derived)
-    code, number = _exit(exit_code) if state.is_final else (None, None)
-    return JobInfo(
-        job_id=one.text,
-        state=state,
-        native=native,
-        reason=f"cancelled by user id {by}" if by else reason_of(state, reason),
-        host=_named(nodes.partition(",")[0]) if "[" not in nodes else "",
-        queue=queue,
-        start=_seconds(start),
-        end=_seconds(end),
-        exit_code=code,
-        signal=number,
+        start=None if state.is_waiting else seconds(start),
+        expected_start=seconds(start) if state.is_waiting else None,
+        end=None if state.is_waiting else seconds(end),
     )
 
 
@@ -293,7 +264,7 @@ def _parse_tagged(result: CommandResult) -> list[TaggedJob]:
     Slurm.answered(result)
     found = []
     for cluster, line in _lines(result.stdout):
-        # A line break in a comment makes a line that speaks of another's job; see TaggedJob.
+        # A line break in a comment can forge a line about another's job: see TaggedJob.
         listed, _, rest = line.partition("|")
         owner, _, text = rest.partition("|")
         if number := re.match(r"[0-9]+", listed):
@@ -315,23 +286,5 @@ def _parse_find(result: CommandResult, tag: str) -> list[str]:
 
 
 def _parse_cancel(result: CommandResult) -> None:
-    if not _UNKNOWN_JOB.search(result.text) and "already complet" not in result.text:
+    if not UNKNOWN_JOB.search(result.text) and "already complet" not in result.text:
         Slurm.answered(result)
-
-
-def _exit(text: str) -> tuple[int | None, int | None]:
-    """Read Slurm's ``code:signal``."""
-    code, _, number = text.partition(":")
-    if not code.isdigit():
-        return None, None
-    return int(code), int(number) if number.isdigit() and number != "0" else None
-
-
-def _seconds(text: str) -> float | None:
-    """Read seconds since the epoch, as SLURM_TIME_FORMAT asks for; N/A and Unknown are None."""
-    return float(text) if text.isdigit() and text != "0" else None
-
-
-def _named(text: str) -> str:
-    """Return a host or queue; Slurm's words for none of it are empty."""
-    return "" if text in ("n/a", "(null)", "None assigned", "N/A") else text

@@ -1,4 +1,4 @@
-"""Read Slurm's job ids and its words for a job's state."""
+"""Slurm's job ids and its words for the state of a job."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ STATES: Mapping[str, JobState] = {
 
 
 def state_of(native: str, reason: str = "") -> JobState:
-    """Return the state behind Slurm's word; a held job is PENDING with a reason that says so."""
+    """Return the state for Slurm's word; a held job is PENDING for a reason that says so."""
     state = STATES.get(native, JobState.UNKNOWN)
     # "JobHeldUser", "JobHeldAdmin", "launch failed requeued held"
     if state is JobState.PENDING and "held" in reason.lower():
@@ -62,9 +62,9 @@ def state_of(native: str, reason: str = "") -> JobState:
 
 
 def end_of(native: str, reason: str, derived: str) -> tuple[JobState, str]:
-    """Return state and reason of a job, of which a step may have been short of memory.
+    """Return state and reason of a job that has ended.
 
-    The job itself then ends with the exit status of srun: FAILED, 1.
+    If a step ran out of memory, the job itself is FAILED with 1, the exit status of srun.
     """
     state = state_of(native, reason)
     if state is JobState.FAILED and derived == _OUT_OF_MEMORY:
@@ -73,7 +73,7 @@ def end_of(native: str, reason: str, derived: str) -> tuple[JobState, str]:
 
 
 def reason_of(state: JobState, reason: str) -> str:
-    """Return the reason of a state; a cancelled job keeps that for which it had waited."""
+    """Return the reason of a state, nothing for what a cancelled job had only waited for."""
     if reason == "None":
         return ""
     if state is JobState.CANCELLED:
@@ -85,7 +85,7 @@ def reason_of(state: JobState, reason: str) -> str:
 
 @dataclass(frozen=True)
 class SlurmId:
-    """Hold a job id in its parts; `text` is the whole, as sbatch --parsable printed it."""
+    """A job id and its parts; `text` is the whole id, as sbatch --parsable printed it."""
 
     text: str
     number: str
@@ -108,7 +108,7 @@ class SlurmId:
         return ("-M", self.cluster) if self.cluster else ()
 
     def is_listed_as(self, listed: str) -> bool:
-        """Tell whether squeue's line with this id speaks of the job.
+        """Check whether squeue's line with this id is about the job.
 
         Waiting tasks of an array share one line, ``12_[3-5,8%2]``; the first component of a
         heterogeneous job, ``12+0``, runs the script and stands for the whole.
@@ -121,7 +121,7 @@ class SlurmId:
         return not self.part and (part == "+0" or part.startswith("_"))
 
     def is_record(self, facts: Mapping[str, str]) -> bool:
-        """Tell whether a record of scontrol speaks of the job itself, not of a sibling."""
+        """Check whether a record of scontrol is about the job itself, not about a sibling."""
         if self.part.startswith("_"):
             task = facts.get("ArrayTaskId", "")
             return facts.get("ArrayJobId") == self.number and _holds(task, self.part[1:])
@@ -131,7 +131,7 @@ class SlurmId:
 
 
 def _holds(ranges: str, index: str) -> bool:
-    """Tell whether ``1-3,7,10-20:5%2`` holds an array index."""
+    """Check whether ``1-3,7,10-20:5%2`` contains an array index."""
     for piece in ranges.partition("%")[0].split(","):
         match = re.fullmatch(r"(\d+)(?:-(\d+)(?::(\d+))?)?", piece)
         if match and index.isdigit():

@@ -1,4 +1,4 @@
-"""Read the queues and the nodes of Torque.
+"""Queues and nodes of Torque.
 
 Manual: http://docs.adaptivecomputing.com/torque/6-1-2/adminGuide/torque.htm
 """
@@ -17,7 +17,7 @@ from ..xml_output import read_xml
 if TYPE_CHECKING:
     import xml.etree.ElementTree as ET
 
-# Neither command tells what the other one does.
+# Each of the commands prints what the other one does not.
 QUEUES = ("sh", "-c", "qstat -Q && pbsnodes -x")
 
 _QUEUE = re.compile(
@@ -26,7 +26,7 @@ _QUEUE = re.compile(
 
 
 def parse_queues(result: CommandResult) -> list[Queue]:
-    """Return the queues that run jobs, each with all nodes: Torque tells not which are whose.
+    """Return the queues that run jobs, each with all nodes: Torque does not assign them to queues.
 
     Raises SchedulerUnavailable, or ParseError for an unknown form.
     """

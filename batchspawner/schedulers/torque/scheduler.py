@@ -1,4 +1,4 @@
-"""Speak Torque: qsub, qstat, qdel and qsig.
+"""Torque: qsub, qstat, qdel and qsig.
 
 Manual: https://github.com/adaptivecomputing/torque/tree/master/doc/man
 """
@@ -13,14 +13,15 @@ from typing import TYPE_CHECKING, ClassVar, NamedTuple
 from ...commands import Command
 from ...errors import ParseError, SchedulerError, SchedulerUnavailable
 from ...jobs import JobInfo, JobState, TaggedJob
-from ..base import Carrier, Scheduler
+from ..base import Carrier, Detection, LauncherRules, Scheduler
+from ..option_lines import pbs_dependencies, resource_option
 from ..pbspro import reasons
 from ..xml_output import read_xml
 from . import queues
 
 if TYPE_CHECKING:
     import xml.etree.ElementTree as ET
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from ...commands import CommandResult
     from ...jobs import JobRequest
@@ -42,7 +43,7 @@ STATES = {
     "T": JobState.PENDING,
     "W": JobState.PENDING,
 }
-# What Torque says in place of a job's own exit status, "Torque supplied exit codes" in
+# Torque's values in place of a job's own exit status, "Torque supplied exit codes" in
 # https://docs.adaptivecomputing.com/torque/3-0-5/2.7jobexitstatus.php and, from -13 on, in
 # http://kb.adaptivecomputing.com/phpmyfaq/index.php?action=artikel&cat=1&id=212
 _OWN_ENDS = {
@@ -64,7 +65,7 @@ _OWN_ENDS = {
 
 
 class Ending(NamedTuple):
-    """Hold how a job ended."""
+    """State, exit status and signal with which a job ended."""
 
     state: JobState
     reason: str = ""
@@ -74,21 +75,34 @@ class Ending(NamedTuple):
 
 @dataclass(frozen=True)
 class Torque(Scheduler):
-    """Build the commands of Torque. A job id is ``12.server``, ``12[].server`` an array.
+    """Commands of Torque. A job id is ``12.server``, ``12[].server`` an array.
 
     A server lists all jobs to its operators and managers, and to everybody with
-    `query_other_jobs`. From all others it hides them: without a word in the list, with
-    "Unauthorized Request" where one is asked for. So the query is shared, and the monitor asks
-    the owner of a job that it does not name.
+    `query_other_jobs`. From all others it hides them: listings leave them out silently, and a
+    query of one job fails with "Unauthorized Request". So the query is shared, and the monitor
+    asks again, as the owner, about a job that is missing.
     """
 
     name: ClassVar[str] = "torque"
     title: ClassVar[str] = "Torque"
+    detection = Detection("qsub", ambiguous=True)
     reasons = reasons.REASONS
     tool_variables: ClassVar[tuple[str, ...]] = ("PBS_SERVER", "PBS_DEFAULT")
     carrier: ClassVar[Carrier] = Carrier.SCRIPT
     environment_readers: ClassVar[str] = "every user of the job's node, in the files of pbs_mom"
+    directives: ClassVar[tuple[str, ...]] = ("#PBS",)
     job_id_variable: ClassVar[str] = "PBS_JOBID"
+    index_variable: ClassVar[str] = "PBS_ARRAYID"
+    job_variables: ClassVar[re.Pattern[str]] = re.compile("PBS_.*")
+    log_directive: ClassVar[re.Pattern[str]] = re.compile(
+        r"^#?PBS -[oe] (?P<path>\S+)", re.MULTILINE
+    )
+    log_job_id: ClassVar[re.Pattern[str]] = re.compile(r"\$PBS_JOBID")
+    launcher_rules = LauncherRules(
+        show=("qstat", "-f", "{job_id}"),
+        shown=r"(?m)^ *Job_Name = (\S+)$",
+        log="{home}/.jupyterhub.torque.err",
+    )
     arrays: ClassVar[bool] = True
     job_id_pattern: ClassVar[re.Pattern[str]] = re.compile(
         r"[0-9]+(?:\[[0-9]*\])?(?:\.[A-Za-z0-9_.-]+)?"
@@ -129,6 +143,12 @@ class Torque(Scheduler):
     def cancel(self, job_id: str) -> Command[None]:
         return Command(("qdel", self.checked(job_id)), _parse_cancel)
 
+    def option(self, name: str, value: object) -> str:
+        return resource_option(name, value)
+
+    def dependencies(self, jobs: Mapping[str, Sequence[str]]) -> str | None:
+        return pbs_dependencies(jobs)
+
     def signal(self, job_id: str, number: int) -> Command[None]:
         return Command(("qsig", "-s", str(number), self.checked(job_id)), self.answered)
 
@@ -148,7 +168,7 @@ def _jobs(result: CommandResult) -> list[ET.Element]:
 
 
 def _number(job_id: str) -> str:
-    """Return the part of an id that tells jobs apart: a server has a short name and a long one."""
+    """Return the unique part of an id: the server has a short name and a long one."""
     return job_id.partition(".")[0]
 
 
@@ -197,7 +217,7 @@ def _comment(job: ET.Element) -> str:
 
 
 def ending_of(exit_status: str) -> Ending:
-    """Read an exit status: the job's own, 256 + n for a signal, below 0 for Torque's reasons."""
+    """Interpret an exit status: the job's, 256 + n for a signal, below 0 for Torque's reasons."""
     if not re.fullmatch(r"-?\d+", exit_status):
         # Deleted before it ran.
         return Ending(JobState.CANCELLED)
@@ -207,7 +227,7 @@ def ending_of(exit_status: str) -> Ending:
         return Ending(*_OWN_ENDS.get(status, unknown))
     if status > 128:
         number = status - (256 if status > 256 else 128)
-        # qdel sends this one; a job may get any other from its user or from its node.
+        # qdel sends this one; any other can come from the user or from the node.
         deleted = status > 256 and number == signal.SIGTERM
         return Ending(JobState.CANCELLED if deleted else JobState.FAILED, signal=number)
     return Ending(JobState.FAILED if status else JobState.COMPLETED, exit_code=status)
@@ -232,7 +252,7 @@ def _parse_find(result: CommandResult, tag: str) -> list[str]:
         if job.findtext("Job_Name") == tag and job.findtext("job_state") != "C"
     ]
     if len(found) > 1:
-        # Names can be chosen: another user may have taken one that was seen in the list.
+        # Names can be chosen: another user may have copied one from the list.
         raise SchedulerError(f"more than one job is called {tag}: {', '.join(found)}", result)
     return found
 

@@ -10,6 +10,7 @@ import stat
 from typing import TYPE_CHECKING, NamedTuple
 
 from ...concurrency import within
+from ...schedulers import scheduler_classes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -24,14 +25,6 @@ _MAX_LINES = 15
 _MAX_LINE_LENGTH = 300
 _HIDDEN = "[hidden]"
 
-# The output of a script, in each scheduler's directive; errors, where they go elsewhere, rule.
-_DIRECTIVE = re.compile(
-    r"^#?(?:SBATCH --(?:output|error)=|QUEUE --output=|(?:PBS|\$|BSUB|OAR) -[oeOE] |"
-    r"(?:Output|Error) = )(?P<path>\S+)",
-    re.MULTILINE,
-)
-# The job's id, as each scheduler writes it in a path.
-_ID = re.compile(r"%jobid%|%[jJ]|\$JOB_ID|\$PBS_JOBID|\$\(Cluster(?:Id)?\)")
 _SECRETS = re.compile(
     r"(?P<keep>(?:token|passw(?:or)?d|secret|api_?key|authorization|cookie)[\w-]*"
     r"[\"']?\s*[=:]\s*[\"']?(?:token |bearer |basic )?)[^\s\"'&,;]{4,}"
@@ -42,11 +35,23 @@ _SECRETS = re.compile(
 
 
 def log_path(script: str, job_id: str) -> str:
-    """Return where a job's script sends its output, empty if it does not say."""
-    found = [match["path"].strip("\"'") for match in _DIRECTIVE.finditer(script)]
-    paths = [path for path in found if path.startswith("/") and path != "/dev/null"]
+    """Return the path to which a job's script sends its output, an empty text if it names none.
+
+    Scripts of commands of a site's own can be for any scheduler. The last line of directives
+    counts: errors, if they go elsewhere.
+    """
+    found = {
+        match.start(): (match["path"].strip("\"'"), one.log_job_id)
+        for one in scheduler_classes()
+        for match in one.log_directive.finditer(script)
+    }
+    named = [found[place] for place in sorted(found)]
+    paths = [one for one in named if one[0].startswith("/") and one[0] != "/dev/null"]
+    if not paths:
+        return ""
+    path, placeholder = paths[-1]
     number = re.match(r"[0-9]*", job_id)
-    return _ID.sub(number[0] if number and number[0] else job_id, paths[-1]) if paths else ""
+    return placeholder.sub(number[0] if number and number[0] else job_id, path)
 
 
 class JobLog(NamedTuple):

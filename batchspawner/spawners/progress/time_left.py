@@ -7,27 +7,24 @@ import time
 from typing import TYPE_CHECKING, Protocol
 
 from ...errors import OptionsError
+from ...schedulers import scheduler_facts
 from ...units import seconds
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-# What a bare number, and the first of two parts, are to a scheduler, in seconds; of the others,
-# a number is seconds, and two parts are minutes and seconds.
-_BARE: Mapping[str, int] = {"slurm": 60, "local": 60, "lsf": 60, "oar": 3600}
-_FIRST: Mapping[str, int] = {"lsf": 3600, "oar": 3600}
-_TWO = re.compile(r"(\d+):(\d+)")
+_PAIR = re.compile(r"(\d+):(\d+)")
 
 
 def runtime_seconds(scheduler: str, text: str) -> int | None:
-    """Return for how long a job may run that asks for this time, None where there is no limit."""
-    text = text.strip()
+    """Return for how many seconds a job may run that asks for this time, None if without limit."""
+    text, facts = text.strip(), scheduler_facts(scheduler)
     if text.isdecimal():
-        return int(text) * _BARE.get(scheduler, 1) or None
-    two = _TWO.fullmatch(text)
-    if two:
-        first = _FIRST.get(scheduler, 60)
-        return int(two[1]) * first + int(two[2]) * first // 60
+        return int(text) * facts.bare_runtime_s or None
+    pair = _PAIR.fullmatch(text)
+    if pair:
+        first = facts.paired_runtime_s
+        return int(pair[1]) * first + int(pair[2]) * first // 60
     try:
         return seconds("runtime", text) or None
     except OptionsError:

@@ -8,6 +8,7 @@ from jupyterhub.utils import maybe_future
 from traitlets import Bool, Dict, HasTraits, List, TraitError, Unicode, default, validate
 
 from ...errors import OptionsError, TemplateError
+from ...schedulers import template_name
 from ...templating import names_in, search_path, variables_of
 from ..options.declarations import field_of
 from ..options.field import RESERVED
@@ -227,7 +228,9 @@ class ChoiceTraits(HasTraits):
         scheduler = getattr(self, "scheduler_name", "")
         if not text and scheduler:
             try:
-                return variables_of(f"{scheduler}.j2", self.template_folders, "spawner", bare=bare)
+                return variables_of(
+                    template_name(scheduler), self.template_folders, "spawner", bare=bare
+                )
             except TemplateError:
                 # A site's own code makes the script.
                 return None

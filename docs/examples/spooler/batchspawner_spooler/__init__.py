@@ -1,4 +1,4 @@
-"""Add Task Spooler, a queue of one user on one machine, to batchspawner.
+"""Task Spooler, a queue of one user on one machine, for batchspawner.
 
 Manual: https://vicerveza.homeunix.net/~viric/soft/ts/
 """
@@ -13,7 +13,7 @@ from traitlets import Unicode
 from batchspawner import BatchSpawnerBase
 from batchspawner.commands import Command
 from batchspawner.errors import ParseError, SchedulerUnavailable
-from batchspawner.jobs import JobInfo, JobState
+from batchspawner.jobs import JobInfo, JobState, TaggedJob
 from batchspawner.schedulers.base import Scheduler
 
 STATES = {
@@ -23,30 +23,45 @@ STATES = {
     "finished": JobState.COMPLETED,
     "skipped": JobState.CANCELLED,
 }
-# "2  running  /tmp/ts-out.ab         [jh-12ab]sh /tmp/job"
+# "2  running  /tmp/ts-out.ab         [jh-12ab]sh -c "$0" ... /tmp/job"
 LINE = re.compile(
     r"^(?P<id>\d+) +(?P<state>\w+) +(?:\S+) +(?P<code>-?\d+ )?.*?(?:\[(?P<tag>[\w.-]+)\])?sh ",
     re.MULTILINE,
 )
 # `tsp` takes a command, not a script on its input. No word of a user is in these texts.
 SUBMIT = r"""
-file=$(mktemp) && cat > "$file" || exit
-tsp -L "$1" sh -c "sh $file; status=\$?; rm $file; exit \$status"
+tag=$1; shift; set -f
+file=$(mktemp) && cat > "$file" && chmod 700 "$file" || exit
+tsp -L "$tag" $(sed -n 's/^#TSP //p' "$file") "$@" \
+  sh -c '"$0"; status=$?; rm -f "$0"; exit $status' "$file" || { rm -f "$file"; exit 1; }
 """
-CANCEL = 'tsp -r "$1" 2>/dev/null || tsp -k "$1" 2>/dev/null; true'
+# A job that has just begun can miss a signal.
+CANCEL = r"""
+for pause in 0.1 0.3 1 3; do
+    case $(tsp -s "$1") in
+        queued) tsp -r "$1" ;;
+        running) tsp -k "$1"; sleep "$pause" ;;
+    esac
+done 2>/dev/null
+tsp -l >/dev/null
+"""
 
 
 @dataclass(frozen=True)
 class Spooler(Scheduler):
-    """Build the commands of Task Spooler."""
+    """Commands of Task Spooler."""
 
     name = "spooler"
     title = "Task Spooler"
     tool_variables = ("TS_*", "TMPDIR")
     shared = False  # `tsp -l` lists the caller's own jobs
+    this_machine = True
+    directives = ("#TSP",)
+    no_answer = re.compile("server didn't come up|connection refused", re.IGNORECASE)
+    log_directive = re.compile(r"^exec >(?P<path>\S+)", re.MULTILINE)
 
     def submit(self, request):
-        argv = ("sh", "-c", SUBMIT, "submit", request.tag or "untagged")
+        argv = ("sh", "-c", SUBMIT, "tsp", request.tag or "untagged", *request.arguments)
         return Command(argv, parse_submit, request.script, request.environment)
 
     def query(self, job_ids):
@@ -71,8 +86,15 @@ class Spooler(Scheduler):
 
         return Command(("tsp", "-l"), parse)
 
+    def tagged(self):
+        def parse(result):
+            jobs = [(one, tag) for one, tag in parse_list(result) if not one.is_final]
+            return [TaggedJob(one.job_id, "", tag or "") for one, tag in jobs]
+
+        return Command(("tsp", "-l"), parse)
+
     def cancel(self, job_id):
-        return Command(("sh", "-c", CANCEL, "cancel", self.checked(job_id)), self.answered)
+        return Command(("sh", "-c", CANCEL, "tsp", self.checked(job_id)), self.answered)
 
 
 def parse_submit(result):
@@ -91,7 +113,7 @@ def parse_list(result):
 
 
 def status(match):
-    """Return what a line of the list says."""
+    """Return the status of the job in a line of the list."""
     state = STATES.get(match["state"], JobState.UNKNOWN)
     code = int(match["code"]) if match["code"] and state is JobState.COMPLETED else None
     if code is not None and code < 0:
@@ -114,4 +136,3 @@ class SpoolerSpawner(BatchSpawnerBase):
 
     scheduler_name = "spooler"
     exec_prefix = Unicode("").tag(config=True)
-    batch_script = Unicode("#!/bin/sh\n{{prologue}}\nexec {{cmd}}\n").tag(config=True)
