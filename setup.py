@@ -72,7 +72,6 @@ setup(
     package_data={
         "batchspawner": ["py.typed"],
         "batchspawner.labextension": ["etc/**/*.json", "share/**/*"],
-        **{f"batchspawner.schedulers.{name}": ["*.j2"] for name in SCHEDULERS},
         "batchspawner.templates": ["*.j2", "forms/*.html", "hub/*.html"],
         "wrapspawner": ["py.typed"],
     },

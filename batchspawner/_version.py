@@ -1,4 +1,4 @@
-"""Hold the version of this distribution."""
+"""The version of this distribution."""
 
 __version__ = "2.0.0.dev0"
 version_info = (2, 0, 0, "dev0")

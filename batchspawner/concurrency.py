@@ -1,4 +1,4 @@
-"""Asyncio helpers: wait with a limit, and run tasks in the background."""
+"""Helpers for asyncio: wait with a time limit, and run tasks in the background."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ T = TypeVar("T")
 
 
 async def within(seconds: float | None, work: Coroutine[object, object, T]) -> T:
-    """Return the result of some work, or raise asyncio.TimeoutError and cancel it.
+    """Return the result of a coroutine; after `seconds`, cancel it and raise asyncio.TimeoutError.
 
-    Unlike `asyncio.wait_for` before Python 3.12, it never takes a cancellation that comes together
-    with the result for nothing: a loop around it would never end.
+    None is no time limit. Unlike `asyncio.wait_for` before Python 3.12, it never swallows a
+    cancellation that arrives together with the result: a loop around it would never end.
     """
     task = asyncio.ensure_future(work)
     try:
@@ -40,14 +40,14 @@ class BackgroundTasks:
         self._tasks: set[asyncio.Future[Any]] = set()
 
     def start(self, work: Awaitable[T]) -> asyncio.Future[T]:
-        """Run some work in the running event loop, and return its task."""
+        """Run an awaitable in the running event loop, and return its task."""
         task = asyncio.ensure_future(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
 
     def cancel(self) -> None:
-        """Cancel what still runs."""
+        """Cancel the tasks that still run."""
         for task in list(self._tasks):
             task.cancel()
 
@@ -62,5 +62,5 @@ _shared = BackgroundTasks()
 
 
 def in_background(work: Awaitable[T]) -> asyncio.Future[T]:
-    """Run some work to its end although nobody awaits it."""
+    """Run an awaitable in the running event loop, and keep a reference until it is done."""
     return _shared.start(work)

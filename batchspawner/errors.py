@@ -1,21 +1,24 @@
-"""Say what went wrong, in one tree of exceptions.
+"""The exceptions that this library raises on purpose, in one tree.
 
-BatchError
-├── SchedulerError            a scheduler's command did not do what was asked; carries .result
-│   ├── CommandNotFound       the command is not on this machine
-│   ├── SubmitError           the job was refused; .transient says whether trying again can help
-│   ├── SchedulerUnavailable  no answer: says nothing about any job, always transient
-│   └── ParseError            an answer in a form that we do not know
-├── JobFailed                 a job that was waited for failed; carries .status and .log_tail
-│   ├── JobTimeout            it reached its walltime
-│   ├── JobOutOfMemory
-│   ├── JobCancelled
-│   ├── JobPreempted
-│   └── NodeFailed
-├── JobLost                   the scheduler has no trace of the job
-├── ConnectionFailed          a cluster cannot be reached over ssh
-├── TemplateError             a job-script template is missing, or a variable in it is undefined
-└── OptionsError              a value is not allowed; says which, and what is
+    BatchError
+    ├── SchedulerError            a scheduler's command did not do what was asked; has .result
+    │   ├── CommandNotFound       the command is not on this machine
+    │   ├── SubmitError           the job was refused; .transient says whether to try again
+    │   ├── SchedulerUnavailable  no answer: says nothing about any job, always transient
+    │   └── ParseError            an answer in a form that is not known here
+    ├── JobFailed                 a job did not succeed; has .status and .log_tail
+    │   ├── JobTimeout            it reached its walltime
+    │   ├── JobOutOfMemory
+    │   ├── JobCancelled
+    │   ├── JobPreempted
+    │   └── NodeFailed
+    ├── JobLost                   the scheduler has no trace of the job
+    ├── ConnectionFailed          a cluster cannot be reached over ssh
+    ├── TemplateError             a job-script template is missing or not valid
+    └── OptionsError              a value is not allowed; says which one, and what is allowed
+
+The text of each is written for the person who reads it: what happened, on which job, and, of a
+command that failed, the command with what it printed.
 """
 
 from __future__ import annotations
@@ -30,14 +33,14 @@ if TYPE_CHECKING:
 
 
 class BatchError(Exception):
-    """Be the root of everything that this library raises on purpose."""
+    """The root of everything that this library raises on purpose."""
 
 
 class SchedulerError(BatchError):
-    """Report a scheduler's command that failed, with what it printed.
+    """A scheduler's command failed.
 
-    ``transient`` is true where the same call may succeed later; ``kind`` is a word for those who
-    count.
+    `result` is what it printed and its exit status, None if it was never run. `transient` is true
+    if the same call may succeed later. `kind` is a word by which metrics count errors.
     """
 
     transient = False
@@ -55,13 +58,16 @@ class SchedulerError(BatchError):
 
 
 class CommandNotFound(SchedulerError):
-    """Report a command that this machine does not have."""
+    """The command is not on this machine, or may not be run by this user."""
 
     kind = "no_command"
 
 
 class SubmitError(SchedulerError):
-    """Report a job that the scheduler refused."""
+    """The scheduler refused a job; there is none.
+
+    `transient` is true if the same job may be accepted later, such as below a limit of jobs.
+    """
 
     kind = "refused"
 
@@ -73,18 +79,21 @@ class SubmitError(SchedulerError):
 
 
 class SchedulerUnavailable(SchedulerError):
-    """Report a scheduler that did not answer: nothing is known about any of its jobs."""
+    """The scheduler did not answer: nothing is known about any of its jobs."""
 
     transient = True
     kind = "no_answer"
 
 
 class ParseError(SchedulerError):
-    """Report an answer in a form that this library does not know."""
+    """The scheduler answered in a form that this library does not know."""
 
 
 class JobFailed(BatchError):
-    """Report a job that ended without success."""
+    """A job ended without success.
+
+    `status` is its last status, `log_tail` the end of what it printed, as far as that is known.
+    """
 
     def __init__(self, status: JobInfo, log_tail: str = "") -> None:
         self.status = status
@@ -97,27 +106,27 @@ class JobFailed(BatchError):
 
 
 class JobTimeout(JobFailed):
-    """Report a job that reached its walltime."""
+    """The job reached its walltime."""
 
 
 class JobOutOfMemory(JobFailed):
-    """Report a job that used more memory than it had asked for."""
+    """The job used more memory than it had requested."""
 
 
 class JobCancelled(JobFailed):
-    """Report a job that somebody cancelled."""
+    """Somebody cancelled the job."""
 
 
 class JobPreempted(JobFailed):
-    """Report a job that had to make room for another."""
+    """The job was preempted by another one."""
 
 
 class NodeFailed(JobFailed):
-    """Report a job whose node died."""
+    """The node of the job failed."""
 
 
 class JobLost(BatchError):
-    """Report a job of which the scheduler has no trace, though its id was right."""
+    """The scheduler has no trace of a job, although its id is valid."""
 
     def __init__(self, job_id: str) -> None:
         self.job_id = job_id
@@ -131,15 +140,19 @@ class JobLost(BatchError):
 
 
 class ConnectionFailed(BatchError):
-    """Report a cluster, or the host in between, that cannot be reached."""
+    """A cluster, or the host in between, cannot be reached over ssh."""
 
 
 class TemplateError(BatchError):
-    """Report a job-script template that cannot be found or rendered."""
+    """A job-script template is missing, not valid, or uses a variable that is undefined."""
 
 
 class OptionsError(BatchError):
-    """Report a value that is not allowed."""
+    """A value is not allowed.
+
+    `option` is the name of the option, `given` the value, `allowed` a phrase that says what is
+    allowed, `label` the name of the option in a form, if it has one.
+    """
 
     def __init__(self, option: str, given: object, allowed: str, label: str = "") -> None:
         self.option = option
@@ -154,7 +167,12 @@ class OptionsError(BatchError):
 
 
 def failure_of(status: JobInfo, log_tail: str = "") -> BatchError | None:
-    """Return the exception that describes how a job ended, or None where it succeeded.
+    """Return the exception that describes how a job ended, None if it succeeded.
+
+    It is returned, not raised::
+
+        if error := failure_of(await client.wait(job_id)):
+            raise error
 
     Raises ValueError for a job that has not ended.
     """

@@ -1,4 +1,8 @@
-"""Say what a job is asked to be, and what it is: plain values that every scheduler shares."""
+"""Jobs as values that all schedulers share: what is submitted, and what is known of a job.
+
+`JobRequest` goes to a scheduler's submit command; `JobInfo`, with a `JobState`, is what queries
+return. See `client.BatchClient` for an example.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +17,11 @@ if TYPE_CHECKING:
 
 
 class JobState(Enum):
-    """Name the states of a job, whatever its scheduler calls them."""
+    """The states of a job, whatever its scheduler calls them.
+
+    A value is a phrase for people; configuration and files use the names. UNKNOWN is a state that
+    this library does not know: a job in it is never taken to have ended.
+    """
 
     PENDING = "pending"
     HELD = "held"
@@ -31,12 +39,12 @@ class JobState(Enum):
 
     @property
     def is_final(self) -> bool:
-        """True where the job will never run again."""
+        """Whether the job will never run (again)."""
         return self in _FINAL
 
     @property
     def is_waiting(self) -> bool:
-        """True where the job has not started yet."""
+        """Whether the job has not started yet."""
         return self in (JobState.PENDING, JobState.HELD)
 
 
@@ -55,13 +63,19 @@ _FINAL = frozenset(
 
 @dataclass(frozen=True)
 class JobInfo:
-    """Hold what a scheduler says about one job at one moment.
+    """Status of one job as the scheduler reported it at one moment.
 
-    Times are seconds since the epoch. `end` is when a running job reaches its walltime, or when
-    an ended one ended; `expected_start` is the scheduler's own estimate for a waiting job.
-    `host` is the name of the node that runs the job's script, as the scheduler spells it.
-    `native` is the scheduler's own word for the state. `gone` says that the scheduler has no
-    trace of the job any more, so that how it ended cannot be known.
+    Times are seconds since the epoch, None if they are not known. `start` is when the job started;
+    `expected_start` is the scheduler's own estimate for a waiting job. `end` is when a running job
+    will reach its walltime, or when an ended job ended.
+
+    `native` is the scheduler's own word for the state, and `reason` its explanation, such as why a
+    job waits. `host` is the name of the node that runs the job's script, as the scheduler spells
+    it. `queue` is the queue, partition or job class. `name` and `comment` are those of the submit.
+    `exit_code` is that of the script, and `signal` the one that ended it, None if not known.
+
+    `gone` is true if the scheduler has no trace of the job any more, so that nobody can know how
+    it ended; then `state` is UNKNOWN, and the job counts as ended.
     """
 
     job_id: str
@@ -81,16 +95,19 @@ class JobInfo:
 
     @property
     def is_final(self) -> bool:
-        """True where the job has ended, in whatever way."""
+        """Whether the job has ended, in whatever way."""
         return self.gone or self.state.is_final
 
     @property
     def succeeded(self) -> bool:
-        """True where the job ended by itself with exit status 0."""
+        """Whether the job ended by itself with exit status 0."""
         return self.state is JobState.COMPLETED and not self.exit_code and not self.signal
 
     def describe(self) -> str:
-        """Return the state and what explains it, as a phrase for people."""
+        """Return the state and what explains it, as a phrase for people.
+
+        Such as ``pending (Resources)``, ``failed (exit status 3)``, ``gone without a trace``.
+        """
         if self.gone:
             return "gone without a trace"
         details = [text for text in (self.reason,) if text and text.lower() != "none"]
@@ -106,10 +123,10 @@ class JobInfo:
 
 @dataclass(frozen=True)
 class TaggedJob:
-    """Hold whose job it is, and the free text of it that holds its tag.
+    """One job in a listing of all users' jobs, with the text in which its tag is.
 
-    `owner` is empty where the listing only has the caller's own jobs. The text can be written by
-    the owner: what is done to a job because of it is done as the owner.
+    `owner` is a user's name, empty if the listing has the caller's own jobs only. Owners can write
+    any `text`, so what is done to a job because of it must be done as the owner.
     """
 
     job_id: str
@@ -119,14 +136,18 @@ class TaggedJob:
 
 @dataclass(frozen=True)
 class JobRequest:
-    """Hold what is handed to a scheduler's submit command.
+    """One job to submit.
 
-    `script` is the whole job script, directives included. `tag` is a word that finds the job
-    again when the answer to the submit was lost: letters, digits, ``-``, ``_`` and ``.`` only.
-    `environment` is what the submit command has in its environment besides what the
-    scheduler's tools need. `arguments` go to the submit command as they are. More than one
-    of `elements` make an array, whose elements all run the script. Neither the script nor a value
-    of the environment shows when a request is printed.
+    `script` is the whole job script: its first line names an interpreter, and directives follow.
+    `tag` is a unique word by which the job is found again if the answer to the submit is lost; it
+    has only characters of ``A-Za-z0-9._-``. Without it, a submit that had no answer cannot be
+    resolved. `environment` is added to what the submit command gets anyway, and `arguments` are
+    added to its command line. With more than one of `elements`, the job is an array, and each
+    element runs the script.
+
+    Neither the script nor a value of the environment is shown when a request is printed::
+
+        JobRequest("#!/bin/bash\\n#SBATCH --time=10\\nhostname\\n", tag=f"try-{uuid4().hex}")
     """
 
     script: str = field(repr=False)

@@ -1,8 +1,8 @@
 #!/usr/bin/python3 -I
-"""Submit, cancel and signal the jobs of a user for a JupyterHub, and do nothing else.
+"""A program that submits, cancels and signals the jobs of a user for a JupyterHub, nothing else.
 
-Root installs this one file; sudo lets the Hub run it as any member of one group, without arguments
-and without the Hub's environment. It reads one JSON object from its input:
+Root installs this one file; sudo allows the Hub to run it as any member of one group, without
+arguments and without the Hub's environment. It reads one JSON object from standard input:
 
     {"verb": "submit", "tag": "jh-0123456789ab", "script": "...", "environment": {"NAME": "..."},
      "files": {"/home/ada/.batchspawner/jh-0123-1": "..."}}
@@ -10,11 +10,11 @@ and without the Hub's environment. It reads one JSON object from its input:
     {"verb": "signal", "job_id": "12", "signal": 15}
     {"verb": "tail-log", "job_id": "12"}
 
-Which commands that runs is written in a file that only root can change. What is not exactly of
-this form is refused, and so are users outside of the group, system accounts, and jobs that do not
-carry the Hub's tag. Output and exit status are those of the scheduler's command; a refusal is
-exit status 77, a job that is not in the queue 69, a wrong installation 78, and a command that
-does not end 75.
+Which commands this runs is configured in a file that only root can change. A request that does
+not have exactly this form is refused, and so are users outside of the group, system accounts, and
+jobs that do not carry the Hub's tag. Output and exit status are those of the scheduler's command;
+the exit status of a refusal is 77, of a job that is not in the queue 69, of a wrong installation
+78, and of a command that does not end 75.
 
 It needs nothing but the standard library of a Python >= 3.6, and imports nothing of this library.
 """
@@ -30,17 +30,17 @@ import sys
 import syslog
 import tempfile
 from pathlib import Path
-from typing import Any, BinaryIO, Dict, List, Mapping, Optional, Tuple
+from typing import BinaryIO, Dict, List, Mapping, Optional, Pattern, Tuple, Type, TypeVar, cast
 
-Done = Any  # what subprocess.run returns
+T = TypeVar("T")
 Values = Mapping[str, Optional[str]]
-NONE: Values = {}
+NONE: Mapping[str, str] = {}
 
 CONFIGURATION = "/etc/batchspawner/launcher.json"
 
-INPUT_LIMIT = 4 * 1024 * 1024  # bytes of a request: a script and the variables of a job
-LOG_TAIL = 8 * 1024  # bytes of a job's log that are shown
-TIMEOUT = 50  # seconds that a command of the scheduler may take; the Hub waits for 60
+MAX_INPUT_BYTES = 4 * 1024 * 1024  # a script and the variables of a job
+LOG_TAIL_BYTES = 8 * 1024
+TIMEOUT_S = 50.0  # of a command of the scheduler; the Hub waits for 60
 NOBODY = 65534
 
 # Exit statuses of https://man.openbsd.org/sysexits
@@ -50,7 +50,7 @@ EX_NOPERM = 77
 EX_CONFIG = 78
 
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-# What no tag, no job's id and no file's name goes beyond: no path, no option, nothing for a shell.
+# The widest form of a tag, a job's id and a file's name: no path, no option, nothing for a shell.
 WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+;@\[\]-]{0,127}")
 
 KEYS = {
@@ -62,7 +62,7 @@ KEYS = {
 
 
 class Refusal(Exception):
-    """End without doing anything, with an exit status and a sentence that says why."""
+    """The request is not carried out; the message says why, `status` is the exit status."""
 
     def __init__(self, sentence: str, status: int = EX_NOPERM) -> None:
         super().__init__(sentence)
@@ -70,9 +70,9 @@ class Refusal(Exception):
 
 
 class Rules:
-    """Hold what the file of root allows."""
+    """What root's file allows. Raises Refusal for a file that is not valid."""
 
-    def __init__(self, given: Mapping[str, Any]) -> None:
+    def __init__(self, given: Mapping[str, object]) -> None:
         left = dict(given)
         self.group = _taken(left, "group", str)
         self.smallest_uid = _taken(left, "smallest_uid", int, 1000)
@@ -81,7 +81,7 @@ class Rules:
         self.shown = _pattern(_taken(left, "shown", str, r"([\w.-]+)"))
         self.keep = _words(left, "keep", ["JUPYTERHUB_*", "JUPYTER_*", "JPY_*", "BATCHSPAWNER_*"])
         self.refused = [_pattern(one) for one in _words(left, "refused", [])]
-        self.environment = _taken(left, "environment", dict, {"PATH": "/usr/bin:/bin"})
+        self.environment = _environment(left)
         self.log = _taken(left, "log", str, "")
         self.commands = {
             name: _words(left, name, []) for name in ("submit", "show", "cancel", "signal")
@@ -90,8 +90,6 @@ class Rules:
             raise Refusal("'shown' in {} must have one group".format(CONFIGURATION), EX_CONFIG)
         if left:
             raise Refusal("{} has unknown keys: {}".format(CONFIGURATION, sorted(left)), EX_CONFIG)
-        if not all(isinstance(value, str) for value in self.environment.values()):
-            raise Refusal("environment in {} must hold texts".format(CONFIGURATION), EX_CONFIG)
 
     def command(self, name: str, values: Values) -> List[str]:
         """Return a command of root's file with a request's values in it."""
@@ -102,7 +100,7 @@ class Rules:
         return [word for word in command if word is not None]
 
 
-def _taken(left: Dict[str, Any], name: str, kind: type, default: Any = None) -> Any:
+def _taken(left: Dict[str, object], name: str, kind: Type[T], default: Optional[T] = None) -> T:
     value = left.pop(name, default)
     if not isinstance(value, kind) or isinstance(value, bool):
         wanted = "{!r} in {} must be of type {}".format(name, CONFIGURATION, kind.__name__)
@@ -110,12 +108,20 @@ def _taken(left: Dict[str, Any], name: str, kind: type, default: Any = None) -> 
     return value
 
 
-def _words(left: Dict[str, Any], name: str, default: List[str]) -> List[str]:
-    words = _taken(left, name, list, default)
+def _words(left: Dict[str, object], name: str, default: List[str]) -> List[str]:
+    words = cast("List[object]", _taken(left, name, list, default))
     return [_taken({name: word}, name, str) for word in words]
 
 
-def _pattern(text: str) -> Any:
+def _environment(left: Dict[str, object]) -> Dict[str, str]:
+    default = {"PATH": "/usr/bin:/bin"}
+    texts = cast("Dict[str, object]", _taken(left, "environment", dict, default))
+    if not all(isinstance(value, str) for value in texts.values()):
+        raise Refusal("environment in {} must hold texts".format(CONFIGURATION), EX_CONFIG)
+    return cast("Dict[str, str]", texts)
+
+
+def _pattern(text: str) -> Pattern[str]:
     try:
         return re.compile(text)
     except re.error as error:
@@ -125,7 +131,7 @@ def _pattern(text: str) -> Any:
 
 
 def _filled(word: str, values: Values) -> Optional[str]:
-    """Return a word with its {names} replaced, None where one of them is not in the job's id."""
+    """Return a word with its {names} replaced, None if one of them is not in the job's id."""
     names = re.findall(r"\{([a-z_]+)\}", word)
     if any(values.get(name, "") is None for name in names):
         return None
@@ -133,7 +139,7 @@ def _filled(word: str, values: Values) -> Optional[str]:
 
 
 def read_rules() -> Rules:
-    """Read root's file. Refuses one that anybody else could have changed."""
+    """Read root's file. Raises Refusal for one that anybody else could have changed."""
     file = Path(CONFIGURATION)
     for place in (file, *file.parents):
         try:
@@ -144,22 +150,25 @@ def read_rules() -> Rules:
             text = "{} must be root's own, no link, and no other's to write".format(place)
             raise Refusal(text, EX_CONFIG)
     try:
-        given = json.loads(file.read_text(encoding="utf-8"))
+        given = cast("object", json.loads(file.read_text(encoding="utf-8")))
     except (OSError, ValueError) as error:
         raise Refusal("{}: {}".format(CONFIGURATION, error), EX_CONFIG) from None
     if not isinstance(given, dict):
         raise Refusal("{} must hold one object".format(CONFIGURATION), EX_CONFIG)
-    return Rules(given)
+    return Rules(cast("Dict[str, object]", given))
 
 
 def only_root_writes(status: os.stat_result) -> bool:
-    """Tell whether a file or folder is root's own, and nobody else may write to it."""
+    """Return whether a file or folder is root's own, and nobody else may write to it."""
     is_plain = stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)
     return is_plain and status.st_uid == 0 and not status.st_mode & 0o022
 
 
 def permitted_account(rules: Rules) -> pwd.struct_passwd:
-    """Return who runs this. Refuses system accounts and users outside of the group."""
+    """Return the account of the user who runs this.
+
+    Raises Refusal for system accounts and for users outside of the group.
+    """
     uid = os.getuid()
     if uid in (0, NOBODY) or uid != os.geteuid() or uid < rules.smallest_uid:
         raise Refusal("user id {} is that of a system account".format(uid))
@@ -174,17 +183,17 @@ def permitted_account(rules: Rules) -> pwd.struct_passwd:
     return account
 
 
-def read_request(stream: BinaryIO) -> Dict[str, Any]:
-    """Read one JSON object that has exactly the keys of its verb."""
-    request: Dict[str, Any]
-    data = stream.read(INPUT_LIMIT + 1)
-    if len(data) > INPUT_LIMIT:
-        raise Refusal("the request is longer than {} bytes".format(INPUT_LIMIT))
+def read_request(stream: BinaryIO) -> Dict[str, object]:
+    """Read one JSON object. Raises Refusal unless it has exactly the keys of its verb."""
+    data = stream.read(MAX_INPUT_BYTES + 1)
+    if len(data) > MAX_INPUT_BYTES:
+        raise Refusal("the request is longer than {} bytes".format(MAX_INPUT_BYTES))
     try:
-        request = json.loads(data.decode("utf-8"), object_pairs_hook=_unique)
+        parsed = cast("object", json.loads(data.decode("utf-8"), object_pairs_hook=_unique))
     except (ValueError, RecursionError):
         raise Refusal("the request is no JSON in UTF-8") from None
-    verb = request.get("verb") if isinstance(request, dict) else None
+    request = cast("Dict[str, object]", parsed if isinstance(parsed, dict) else {})
+    verb = request.get("verb")
     if not isinstance(verb, str) or verb not in KEYS:
         raise Refusal("the verb must be one of {}".format(", ".join(sorted(KEYS))))
     if set(request) != KEYS[verb]:
@@ -192,22 +201,25 @@ def read_request(stream: BinaryIO) -> Dict[str, Any]:
     return request
 
 
-def _unique(pairs: List[Tuple[str, Any]]) -> Dict[str, Any]:
+def _unique(pairs: List[Tuple[str, object]]) -> Dict[str, object]:
     if len(dict(pairs)) != len(pairs):
         raise ValueError("a key comes twice")
     return dict(pairs)
 
 
 class Launcher:
-    """Do what one request asks for, as the user who runs this."""
+    """The commands that a request may run, as the user who runs this."""
 
     def __init__(self, rules: Rules, account: pwd.struct_passwd) -> None:
         self.rules = rules
         self.account = account
 
-    def handle(self, request: Mapping[str, Any]) -> int:
-        """Check the values of a request, and return the exit status of what it asks for."""
-        verb = request["verb"]
+    def handle(self, request: Mapping[str, object]) -> int:
+        """Check the values of a request, run its command, and return the exit status.
+
+        Raises Refusal for a value that is not allowed.
+        """
+        verb = str(request["verb"])
         if verb == "submit":
             return self._submit(**{key: request[key] for key in KEYS[verb] - {"verb"}})
         job_id, values = self._job(request["job_id"])
@@ -225,18 +237,20 @@ class Launcher:
         for pattern in self.rules.refused:
             if pattern.search(script):
                 raise Refusal("the script has what is refused: {}".format(pattern.pattern))
-        kept = self._kept(environment)
-        self._leave(files)
-        return self._run("submit", {"tag": tag, "names": " ".join(sorted(kept))}, script, kept)
+        passed = self._passed(environment)
+        self._write_files(files)
+        values = {"tag": tag, "names": " ".join(sorted(passed))}
+        return self._run("submit", values, script, passed)
 
-    def _kept(self, environment: object) -> Dict[str, str]:
-        """Return the variables of a request that may pass: others could make a command run."""
+    def _passed(self, environment: object) -> Dict[str, str]:
+        """Return the variables of a request that are passed on: others could make a command run."""
         if not isinstance(environment, dict):
             raise Refusal("the environment must be an object")
-        for name, value in environment.items():
+        variables = cast("Dict[str, object]", environment)
+        for name, value in variables.items():
             if not NAME.fullmatch(name) or not _is_text(value):
                 raise Refusal("the environment must hold texts, by names of variables")
-        return {name: value for name, value in environment.items() if self._passes(name)}
+        return {name: str(value) for name, value in variables.items() if self._passes(name)}
 
     def _passes(self, name: str) -> bool:
         return any(
@@ -244,16 +258,17 @@ class Launcher:
             for one in self.rules.keep
         )
 
-    def _leave(self, files: object) -> None:
-        """Write what only the user and the job may read, in the one folder that is for it."""
+    def _write_files(self, files: object) -> None:
+        """Write files that only the user and the job may read, in the one folder for them."""
         folder = Path(self.account.pw_dir, ".batchspawner")
-        if not isinstance(files, dict) or not all(map(_is_text, files.values())):
+        texts = cast("Dict[str, str]", files)
+        if not isinstance(files, dict) or not all(map(_is_text, texts.values())):
             raise Refusal("the files must be texts, by their paths")
-        names = [path[len(str(folder)) + 1 :] for path in files]
-        if not all(map(WORD.fullmatch, names)) or set(files) != {str(folder / n) for n in names}:
+        names = [path[len(str(folder)) + 1 :] for path in texts]
+        if not all(map(WORD.fullmatch, names)) or set(texts) != {str(folder / n) for n in names}:
             raise Refusal("files can only be left in {}".format(folder))
         try:
-            for path, text in files.items():
+            for path, text in texts.items():
                 folder.mkdir(mode=0o700, exist_ok=True)
                 folder.chmod(0o700)
                 # A new one, whose mode nobody can have changed, takes the place of the old one.
@@ -267,14 +282,18 @@ class Launcher:
     def _job(self, job_id: object) -> Tuple[str, Dict[str, Optional[str]]]:
         if not isinstance(job_id, str) or not _is_of(self.rules.job_id, job_id):
             raise Refusal("the job's id has another form than {}".format(self.rules.job_id.pattern))
-        found = self.rules.job_id.fullmatch(job_id).groupdict()
-        return job_id, {**found, "job_id": job_id, "home": self.account.pw_dir}
+        found = self.rules.job_id.fullmatch(job_id)
+        groups = cast("Dict[str, Optional[str]]", found.groupdict() if found else {})
+        return job_id, {**groups, "job_id": job_id, "home": self.account.pw_dir}
 
     def _is_ours(self, job_id: str, values: Values) -> int:
-        """Return 0 where a job carries a tag of the Hub, else the exit status that says why not."""
-        done = self._started("show", values, "", NONE, subprocess.PIPE)
+        """Return 0 if a job carries a tag of the Hub, else the exit status of the command.
+
+        Raises Refusal for a job that is not in the queue, or does not carry the tag.
+        """
+        done = self._complete("show", values, "", NONE, subprocess.PIPE)
         if done.returncode != 0:
-            # The scheduler's own words say whether it has no such job or does not answer.
+            # The scheduler itself says whether it has no such job or does not answer.
             sys.stderr.write((done.stdout + done.stderr).decode("utf-8", "replace"))
             return _exit_status(done.returncode)
         text = done.stdout.decode("utf-8", "replace")
@@ -297,20 +316,29 @@ class Launcher:
             status = os.fstat(file)
             if not stat.S_ISREG(status.st_mode) or status.st_uid != self.account.pw_uid:
                 raise Refusal("{} is not a file of the user's own".format(path))
-            log.seek(max(0, status.st_size - LOG_TAIL))
-            sys.stdout.buffer.write(log.read(LOG_TAIL))
+            log.seek(max(0, status.st_size - LOG_TAIL_BYTES))
+            sys.stdout.buffer.write(log.read(LOG_TAIL_BYTES))
         return 0
 
-    def _run(self, name: str, values: Values, script: str = "", kept: Values = NONE) -> int:
-        """Let a command print to our own output, and return its exit status."""
+    def _run(
+        self, name: str, values: Values, script: str = "", passed: Mapping[str, str] = NONE
+    ) -> int:
+        """Run a command that prints to our own output, and return its exit status."""
         job = values.get("job_id") or values.get("tag")
         syslog.syslog("{}: {} {}".format(self.account.pw_name, name, job))
-        return _exit_status(self._started(name, values, script, kept, None).returncode)
+        return _exit_status(self._complete(name, values, script, passed, None).returncode)
 
-    def _started(self, name: str, values: Values, script: str, kept: Values, output: Any) -> Done:
+    def _complete(
+        self,
+        name: str,
+        values: Values,
+        script: str,
+        passed: Mapping[str, str],
+        output: Optional[int],
+    ) -> "subprocess.CompletedProcess[bytes]":
         command = self.rules.command(name, values)
         # What root has written comes after what the request brought.
-        environment = {**kept, **self.rules.environment, **self._identity()}
+        environment = {**passed, **self.rules.environment, **self._identity()}
         try:
             return subprocess.run(
                 command,
@@ -319,11 +347,11 @@ class Launcher:
                 stderr=output,
                 env=environment,
                 cwd="/",
-                timeout=TIMEOUT,
+                timeout=TIMEOUT_S,
                 check=False,
             )
         except subprocess.TimeoutExpired:
-            text = "{} timed out after {} s".format(command[0], TIMEOUT)
+            text = "{} timed out after {:g} s".format(command[0], TIMEOUT_S)
             raise Refusal(text, EX_TEMPFAIL) from None
         except (OSError, ValueError) as error:
             raise Refusal("{}: {}".format(command[0], error), EX_CONFIG) from None
@@ -333,7 +361,7 @@ class Launcher:
         return {"USER": name, "LOGNAME": name, "HOME": home, "SHELL": shell or "/bin/sh"}
 
 
-def _is_of(pattern: Any, text: str) -> bool:
+def _is_of(pattern: Pattern[str], text: str) -> bool:
     return bool(WORD.fullmatch(text) and pattern.fullmatch(text))
 
 
@@ -342,7 +370,7 @@ def _exit_status(status: int) -> int:
 
 
 def _is_text(value: object) -> bool:
-    """Tell whether something is a text that a command can be given."""
+    """Return whether something is a text that can be passed to a command."""
     # Half of a pair of surrogates cannot be written.
     return isinstance(value, str) and not re.search("[\0\ud800-\udfff]", value)
 

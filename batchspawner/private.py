@@ -1,10 +1,10 @@
-"""Keep secrets out of logs: an environment that does not print itself."""
+"""Environment variables that do not show their values in logs."""
 
 from __future__ import annotations
 
 
 class PrivateEnvironment(dict[str, str]):
-    """Be a dictionary of environment variables that shows their names, never their values."""
+    """A dictionary of environment variables whose text shows their names, never their values."""
 
     def __repr__(self) -> str:
         return f"<{len(self)} variables: {', '.join(sorted(self)) or 'none'}>"

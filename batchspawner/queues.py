@@ -1,4 +1,4 @@
-"""Describe what a scheduler offers: queues, their limits, what is free in them, reservations."""
+"""What a scheduler offers: queues with their limits and free nodes, and reservations."""
 
 from __future__ import annotations
 
@@ -11,9 +11,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Queue:
-    """Describe one queue. None stands for what is not known, or for no limit.
+    """One queue (on Slurm: partition) of a scheduler.
 
-    `cores`, `memory` (bytes) and `gpus` are those of the largest node; `runtime` is in seconds.
+    A number is None if it is not known, or if there is no limit. `runtime` is the longest walltime
+    in seconds. `cores`, `memory` (in bytes) and `gpus` are those of the largest node. `free_cores`
+    and `free_nodes` are what no job uses, `all_cores` and `all_nodes` what there is. A queue that
+    `is_open` accepts and starts jobs; `is_default` is the one for jobs that name none.
     """
 
     name: str
@@ -29,7 +32,7 @@ class Queue:
     all_nodes: int | None = None
 
     def merged(self, other: Queue) -> Queue:
-        """Return this queue with the nodes of another line about it."""
+        """Return this queue with the nodes of another line about the same queue added."""
         return replace(
             self,
             is_open=self.is_open or other.is_open,
@@ -45,7 +48,10 @@ class Queue:
 
 @dataclass(frozen=True)
 class Reservation:
-    """Describe a reservation: whose it is, by user or by account, and until when (epoch)."""
+    """One reservation, for some users and for all users of some accounts.
+
+    `end` is in seconds since the epoch, None if it has none.
+    """
 
     name: str
     users: frozenset[str] = frozenset()
@@ -53,14 +59,17 @@ class Reservation:
     end: float | None = None
 
     def is_for(self, user: str, accounts: Collection[str], now: float) -> bool:
-        """Tell whether a user can still use it."""
+        """Return whether a user, who has these accounts, can use it at the time `now`."""
         if self.end is not None and self.end <= now:
             return False
         return user in self.users or not self.accounts.isdisjoint(accounts)
 
 
 def merge_lines(lines: list[Queue]) -> list[Queue]:
-    """Return one queue for all lines of its name, in the order of the first ones."""
+    """Return one queue for all lines with its name, in the order of the first of each.
+
+    Schedulers such as Slurm print one line for each kind of nodes of a queue.
+    """
     merged: dict[str, Queue] = {}
     for line in lines:
         known = merged.get(line.name)
@@ -69,9 +78,10 @@ def merge_lines(lines: list[Queue]) -> list[Queue]:
 
 
 def offer_nodes(queues: list[Queue], nodes: list[Queue]) -> list[Queue]:
-    """Return the queues with the nodes that serve them: their own, or those of no queue.
+    """Return the queues, each with the numbers of the nodes that serve it.
 
-    `nodes` has the nodes of each queue as one line of its name, "" for those that serve any.
+    `nodes` has one entry for the nodes of each queue, by its name, and one named "" for the nodes
+    that serve any queue; a queue without nodes of its own gets the latter.
     """
     by_queue = {line.name: line for line in nodes}
     return [_with_nodes(queue, by_queue.get(queue.name, by_queue.get(""))) for queue in queues]

@@ -1,7 +1,8 @@
-"""Start commands. Only this module and `batchspawner.magics.backends.process` start a process.
+"""How commands are run: a runner says as which user, and on which machine.
 
-A runner says *as whom and where* a command runs: as this user, through a prefix such as sudo, or
-on another machine over ssh. Runners are values: two equal ones reach the same place.
+That is this user, another one through a prefix such as sudo, or another machine over ssh. Runners
+are values: two equal ones run commands in the same way. Only this module and
+`batchspawner.magics.backends.process` start processes.
 """
 
 from __future__ import annotations
@@ -30,31 +31,31 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-OUTPUT_LIMIT = 64 * 1024 * 1024
-"""Bytes that a command may print, at most, on each of its two streams."""
+MAX_OUTPUT_BYTES = 64 * 1024 * 1024
+"""How much a command may print on each of its two streams."""
 
-_LONG = 1 << 16
-"""Characters of output from which reading it is not for the thread of the event loop."""
+_MAX_CHARS_IN_LOOP = 1 << 16
+"""How much output is parsed in the thread of the event loop; more goes to another thread."""
 
 _NO_CONNECTION = re.compile(
     r"^(ssh: |Connection (closed|reset)|kex_exchange|Control socket|mux_client|client_loop"
     r"|Timeout, server|Permission denied|Host key verification failed)",
     re.MULTILINE,
 )
-"""What ssh itself says where the command may not have run; its exit status is 255 then."""
+"""What ssh itself prints if the command may not have run; then its exit status is 255."""
 
-_KILL_WAIT = 2.0
-"""Seconds that a killed command may take to be gone before we stop looking at it."""
+_KILL_TIMEOUT_S = 2.0
+"""How long a killed command may take to end before we stop waiting for it."""
 
 _ALWAYS = ("PATH", "LANG", "LC_ALL", "TZ", "TMPDIR", "KRB5CCNAME")
-"""What any command may need from our own environment to run at all."""
+"""Variables of our own environment that any command may need."""
 
 IDENTITY = ("HOME", "USER", "LOGNAME")
-"""What says who we are: for commands that run as ourselves, wrong for those of other users."""
+"""Variables that name this user: for commands that run as this user only."""
 
 
 class Runner(Protocol):
-    """Run a command somewhere, as somebody."""
+    """A way to run commands, on some machine and as some user."""
 
     @property
     def is_this_user(self) -> bool:
@@ -68,17 +69,17 @@ class Runner(Protocol):
         environment: Mapping[str, str] | None = None,
         timeout: float = 30.0,
     ) -> CommandResult:
-        """Run a command to its end and return what it said.
+        """Run a command to its end, and return what it printed and its exit status.
 
-        `environment` is its whole environment. Raises CommandNotFound where there is no such
-        command, SchedulerUnavailable where it did not end within `timeout` seconds or printed
-        more than OUTPUT_LIMIT.
+        `environment` is its whole environment, `timeout` is in seconds. Raises CommandNotFound if
+        there is no such command, SchedulerUnavailable if it did not end in time or printed more
+        than MAX_OUTPUT_BYTES.
         """
 
 
 @dataclass(frozen=True)
 class LocalRunner:
-    """Run commands on this machine as this user, or through a prefix such as ``sudo -u x``."""
+    """Commands on this machine, as this user or through a `prefix` such as ``sudo -u ada``."""
 
     prefix: tuple[str, ...] = ()
 
@@ -102,10 +103,10 @@ class LocalRunner:
 
 @dataclass(frozen=True)
 class SshRunner:
-    """Run commands on another machine: `prefix` is the ssh command line up to the host.
+    """Commands on another machine: `prefix` is the ssh command line up to the host.
 
-    `inner` goes before the command on the other side. The environment goes to ssh itself: what
-    of it reaches the other side is for SendEnv and AcceptEnv to say.
+    `inner` is put before the command on that machine. The environment goes to ssh itself: which
+    variables reach the other machine is configured by SendEnv and AcceptEnv.
     """
 
     prefix: tuple[str, ...]
@@ -122,7 +123,7 @@ class SshRunner:
         timeout: float = 30.0,
     ) -> CommandResult:
         env = {**tool_environment(("SSH_AUTH_SOCK",)), **(environment or {})}
-        # The other side gives the words to a shell, so they are quoted for one.
+        # sshd passes the words to a shell, so they are quoted for one.
         command = (*self.prefix, shlex.join((*self.inner, *argv)))
         result = await _run(command, input, env, timeout)
         if result.returncode == 255 and _NO_CONNECTION.search(result.stderr):
@@ -130,25 +131,28 @@ class SshRunner:
         return result
 
 
-async def ask(scheduler: Scheduler, call: Command[T], runner: Runner) -> T:
-    """Run a scheduler's command in an environment made for it, and read its answer."""
+async def ask(scheduler: Scheduler, command: Command[T], runner: Runner) -> T:
+    """Run a scheduler's command in an environment made for it, and return what `parse` reads.
+
+    Raises SchedulerError.
+    """
     names = (*scheduler.tool_variables, *(IDENTITY if runner.is_this_user else ()))
-    environment = tool_environment(names, call.environment)
+    environment = tool_environment(names, command.environment)
     result = await runner.run(
-        call.argv, input=call.input, environment=environment, timeout=call.timeout
+        command.argv, input=command.input, environment=environment, timeout=command.timeout
     )
-    if len(result.stdout) > _LONG:
+    if len(result.stdout) > _MAX_CHARS_IN_LOOP:
         # The event loop gets its turn while a listing of thousands of jobs is read.
-        return await asyncio.get_running_loop().run_in_executor(None, call.parse, result)
-    return call.parse(result)
+        return await asyncio.get_running_loop().run_in_executor(None, command.parse, result)
+    return command.parse(result)
 
 
 async def begin_dialogue(
     argv: Sequence[str], environment: Mapping[str, str] | None = None
 ) -> asyncio.subprocess.Process:
-    """Start a program of our own that is spoken with, in a session of its own.
+    """Start a program of our own with pipes for input and output, in a session of its own.
 
-    `environment` is put on top of ours. Raises CommandNotFound.
+    `environment` is added to ours. Raises CommandNotFound.
     """
     with starting(argv):
         return await asyncio.create_subprocess_exec(
@@ -169,7 +173,10 @@ async def run_shell(
     environment: Mapping[str, str] | None = None,
     timeout: float | None = None,
 ) -> CommandResult:
-    """Run an administrator's own command string through the shell."""
+    """Run an administrator's own command string through the shell.
+
+    `timeout` is in seconds, None is no limit. Raises SchedulerUnavailable.
+    """
     env = tool_environment() if environment is None else environment
     result = await _run(("/bin/sh", "-c", command), input, env, timeout)
     return replace(result, argv=(command,))
@@ -178,9 +185,9 @@ async def run_shell(
 async def begin(
     argv: Sequence[str], *, environment: Mapping[str, str], terminal: bool = False
 ) -> asyncio.subprocess.Process:
-    """Start a command that goes on, with a pipe for what it says on standard error.
+    """Start a command that keeps running, with a pipe for its standard error.
 
-    With `terminal` it may ask its questions there. Raises CommandNotFound.
+    With `terminal` it may ask questions on the terminal. Raises CommandNotFound.
     """
     with starting(argv):
         return await asyncio.create_subprocess_exec(
@@ -194,18 +201,18 @@ async def begin(
 
 
 def run_attached(command: str) -> int:
-    """Run a shell command of the user with our own input and output; return its exit status."""
+    """Run a user's shell command with our own input and output; return its exit status."""
     return subprocess.call(command, shell=True)  # noqa: S602  (a shell is what was asked for)
 
 
 def tool_environment(
     names: Iterable[str] = (), extra: Mapping[str, str] | None = None
 ) -> dict[str, str]:
-    """Make an environment for a scheduler's command: never our own as a whole.
+    """Return an environment for a scheduler's command: never our own as a whole.
 
-    `names` of our variables come along besides the few that any command needs; a name that ends
-    in ``*`` stands for all that begin so. `extra` is put on top. The folder of this Python is
-    last on PATH, because the commands of this library lie there.
+    It has our variables with these `names`, besides the few that any command needs; a name that
+    ends in ``*`` stands for all that start so. `extra` is added. The folder of this Python is
+    last on PATH, because the commands of this library are there.
     """
     wanted = (*_ALWAYS, *names)
     plain = {name for name in wanted if not name.endswith("*")}
@@ -249,10 +256,10 @@ async def _run(
         raise SchedulerUnavailable(f"{argv[0]} did not answer.", result) from error
     except _TooMuch as error:
         await _end(process)
-        result = CommandResult(argv, 125, "", f"printed more than {OUTPUT_LIMIT} bytes")
+        result = CommandResult(argv, 125, "", f"printed more than {MAX_OUTPUT_BYTES} bytes")
         raise SchedulerUnavailable(f"{argv[0]} printed too much to be read.", result) from error
     except BaseException:
-        # Cancelled: the command must not outlive the wish for it.
+        # Cancelled: nobody waits for the command any more.
         await _end(process)
         raise
     code = process.returncode if process.returncode is not None else 1
@@ -261,7 +268,7 @@ async def _run(
 
 @contextlib.contextmanager
 def starting(argv: Sequence[str]) -> Iterator[None]:
-    """Raise CommandNotFound where the command that is started in here cannot be."""
+    """Return a context that raises CommandNotFound if the command started in it is not there."""
     try:
         yield
     except (FileNotFoundError, PermissionError, NotADirectoryError) as error:
@@ -273,7 +280,7 @@ def starting(argv: Sequence[str]) -> Iterator[None]:
 
 
 class _TooMuch(Exception):
-    """End the reading of a command that does not stop printing."""
+    """A command printed more than MAX_OUTPUT_BYTES."""
 
 
 async def _communicate(process: asyncio.subprocess.Process, data: bytes) -> tuple[str, str]:
@@ -288,7 +295,7 @@ async def _communicate(process: asyncio.subprocess.Process, data: bytes) -> tupl
 async def _feed(stream: asyncio.StreamWriter | None, data: bytes) -> None:
     if stream is None:
         return
-    # A command may end without reading its input; what it says then is in its output.
+    # A command may end without reading its input; its output says why.
     with contextlib.suppress(BrokenPipeError, ConnectionResetError):
         stream.write(data)
         await stream.drain()
@@ -301,7 +308,7 @@ async def _read(stream: asyncio.StreamReader) -> bytes:
     chunks, size = [], 0
     while chunk := await stream.read(1 << 16):
         size += len(chunk)
-        if size > OUTPUT_LIMIT:
+        if size > MAX_OUTPUT_BYTES:
             raise _TooMuch
         chunks.append(chunk)
     return b"".join(chunks)
@@ -309,11 +316,11 @@ async def _read(stream: asyncio.StreamReader) -> bytes:
 
 async def _end(process: asyncio.subprocess.Process) -> None:
     """Kill a command with all that it has started."""
-    # Through sudo it is another user's: then it ends by itself, and we only stop listening.
+    # Through sudo it is another user's: then it ends by itself, and we only stop reading.
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
     waiting = asyncio.ensure_future(process.wait())
-    done, _ = await asyncio.wait([waiting], timeout=_KILL_WAIT)
+    done, _ = await asyncio.wait([waiting], timeout=_KILL_TIMEOUT_S)
     if not done:
         waiting.cancel()
     transport = getattr(process, "_transport", None)

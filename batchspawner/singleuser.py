@@ -6,28 +6,28 @@ It runs on compute nodes, so it needs nothing but the standard library of a Pyth
 also works as a single file that was copied there. It reads from the environment:
 
 JUPYTERHUB_API_URL, JUPYTERHUB_API_TOKEN
-    where to report, and the right to do so: a token, or a code that is good for one use, for
-    which the Hub hands out all that is secret in the server's environment
+    where to report, and the right to do so: a token, or a code for a single use, for which the Hub
+    returns all that is secret in the server's environment
 BATCHSPAWNER_PRIVATE_FILE
-    a file with more variables, in JSON, where the token or the code must not be in the environment
+    a file with more variables, in JSON, if the token or the code must not be in the environment
 BATCHSPAWNER_NEXT_CODE_FILE
-    where to keep the code for the next run of this job, should it be put back into the queue
+    where to store the code for the next run of this job, should it be requeued
 BATCHSPAWNER_JOB_ID_VARIABLE
     the name of the variable in which the scheduler says which job this is
 BATCHSPAWNER_CERTIFICATES
     certificates, which it writes into ~/.batchspawner, for a Hub with internal_ssl
 JUPYTERHUB_SERVICE_URL
-    where the server is to listen; a port 0 in it is replaced by the port that was chosen
+    where the server listens; a port 0 in it is replaced by the port that was chosen
 JUPYTERHUB_SSL_KEYFILE, JUPYTERHUB_SSL_CERTFILE, JUPYTERHUB_SSL_CLIENT_CA
-    where certificates are already, for a Hub with internal_ssl
+    the paths of certificates that are there already, for a Hub with internal_ssl
 BATCHSPAWNER_PORT_RANGE
     first and last port that may be chosen, such as 9000-9999
 BATCHSPAWNER_CONFIRM
-    1 where the Hub is to be told, too, that the server itself has opened its port, and nobody else
+    1 if the Hub wants a second report when the server, and nobody else, has opened its port
 BATCHSPAWNER_REPORT_TIMEOUT
-    seconds after which it gives up trying to reach the Hub (300)
+    seconds after which it stops trying to reach the Hub (300)
 JOB_RUN_TIME
-    for how many minutes the job may run; JOB_START_TIME is then set beside it
+    how many minutes the job may run; JOB_START_TIME is then set, too
 """
 
 import binascii
@@ -55,14 +55,14 @@ EX_OSERR = 71
 EX_TEMPFAIL = 75
 EX_CONFIG = 78
 
-TRY_TIMEOUT = 10.0
-FIRST_PAUSE, LONGEST_PAUSE = 0.2, 10.0
-SECONDS_BETWEEN_COMPLAINTS = 30.0
+REQUEST_TIMEOUT_S = 10.0
+FIRST_PAUSE_S, MAX_PAUSE_S = 0.2, 10.0
+COMPLAINT_INTERVAL_S = 30.0
 
-ANSWER_LIMIT = 1000000
+MAX_ANSWER_BYTES = 1000000
 
 LISTENERS, TCP_LISTEN = ("/proc/net/tcp", "/proc/net/tcp6"), "0A"
-FIRST_LOOK = 0.05
+FIRST_PORT_CHECK_S = 0.05
 
 CODE = re.compile(r"[A-Za-z0-9_-]{43}\.claim-[0-9]+\Z")
 
@@ -78,7 +78,7 @@ MEANINGS = {
 
 
 class Failure(Exception):
-    """End with a message for the job's log and an exit status."""
+    """The server cannot be started; carries a message for the job's log and an exit status."""
 
     def __init__(self, message: str, status: int) -> None:
         super().__init__(message)
@@ -86,11 +86,11 @@ class Failure(Exception):
 
 
 class Unreachable(Exception):
-    """Report a try that failed in a way that the next one may not."""
+    """The Hub could not be reached this time; the next attempt may succeed."""
 
 
 def main(argv: Optional[List[str]] = None) -> int:
-    """Run the command line; it only returns where the server could not be started."""
+    """Run the command line; return an exit status only if the server could not be started."""
     command = sys.argv[1:] if argv is None else argv
     if not command:
         print("usage: batchspawner-singleuser COMMAND [ARGUMENT...]", file=sys.stderr)
@@ -109,7 +109,10 @@ def main(argv: Optional[List[str]] = None) -> int:
 
 
 def announce(command: List[str], env: Environment) -> List[str]:
-    """Choose a port, report it, and return the command with all that it must know."""
+    """Choose a port, report it, and return the command, with the port in it if need be.
+
+    `env` gets what the server needs. Raises Failure.
+    """
     forget_foreign_folders(env)
     unpack(env)
     unpack_certificates(env)
@@ -123,7 +126,7 @@ def announce(command: List[str], env: Environment) -> List[str]:
     with held:
         local = report(port, env)
     if confirms(env):
-        leave_guard(port, env)
+        start_guard(port, env)
     if not service_url:
         # JupyterHub < 2 says it on the command line.
         return [*command, f"--port={port}"]
@@ -134,7 +137,7 @@ def announce(command: List[str], env: Environment) -> List[str]:
 
 
 def become(command: List[str]) -> NoReturn:
-    """Replace this process by the server."""
+    """Replace this process by the server. Raises Failure."""
     sys.stdout.flush()
     sys.stderr.flush()
     try:
@@ -149,12 +152,12 @@ def become(command: List[str]) -> NoReturn:
 
 
 def is_seen(program: str) -> bool:
-    """Say whether there is such a file, be it one that cannot be run."""
+    """Return whether there is such a file, even if it cannot be run."""
     return "/" in program or any(program in names(folder) for folder in os.get_exec_path())
 
 
 def names(folder: str) -> List[str]:
-    """Return what is in a folder, nothing where we may not look."""
+    """Return the names in a folder, none if we may not read it."""
     try:
         return os.listdir(folder)  # noqa: PTH208  (pathlib takes long to import)
     except OSError:
@@ -177,19 +180,19 @@ def explain_missing(program: str) -> str:
 
 
 def forget_foreign_folders(env: Environment) -> None:
-    """Drop a runtime folder that belongs to the login host and does not exist here."""
+    """Drop a runtime folder of the login host, which does not exist here."""
     folder = env.get("XDG_RUNTIME_DIR")
     if folder and not os.access(folder, os.W_OK | os.X_OK):
         del env["XDG_RUNTIME_DIR"]
 
 
 def unpack(env: Environment) -> None:
-    """Take over the variables that lie in a file."""
+    """Add the variables of BATCHSPAWNER_PRIVATE_FILE. Raises Failure."""
     name = env.pop("BATCHSPAWNER_PRIVATE_FILE", "")
     if not name:
         return
     path = name
-    # Where nodes do not share the homes, HTCondor has brought it along.
+    # HTCondor has transferred it, if nodes do not share the home folders.
     if not os.path.exists(name):  # noqa: PTH110
         path = os.path.join(env.get("_CONDOR_SCRATCH_DIR", ""), os.path.basename(name))  # noqa: PTH118,PTH119
         # What is written here is not there in the next run.
@@ -206,7 +209,7 @@ def unpack(env: Environment) -> None:
 
 
 def unpack_certificates(env: Environment) -> None:
-    """Write the certificates that came in a variable into files that only their owner can read."""
+    """Write the certificates of BATCHSPAWNER_CERTIFICATES into private files. Raises Failure."""
     text = env.pop("BATCHSPAWNER_CERTIFICATES", "")
     if not text:
         return
@@ -226,7 +229,7 @@ def unpack_certificates(env: Environment) -> None:
 
 
 def write_private(path: str, text: str) -> None:
-    """Write a file that only its owner can read, in the place of an older one."""
+    """Write a file (0600), atomically in the place of an older one."""
     new = f"{path}.{os.getpid()}"
     descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with open(descriptor, "w") as file:
@@ -238,7 +241,10 @@ def write_private(path: str, text: str) -> None:
 
 
 def read_place(where: SplitResult) -> Tuple[str, int]:
-    """Return the address, empty for all, and the port, 0 for any, on which to listen."""
+    """Return the address, empty for all, and the port, 0 for any, on which to listen.
+
+    Raises Failure for a port that is not valid.
+    """
     # Not `.hostname` and `.port`: JupyterHub < 5.3 writes IPv6 addresses without brackets.
     match = re.match(r"(.*?)(?::(\d*))?$", where.netloc)
     host, port = match.groups() if match else ("", None)
@@ -256,7 +262,7 @@ def with_place(where: SplitResult, host: str, port: int) -> str:
 
 
 def hold_port(host: str, fixed: int, env: Environment) -> Tuple[contextlib.ExitStack, int]:
-    """Take a free port; it is ours until the stack that comes with it is closed."""
+    """Take a free port; it is ours until the stack that is returned is closed. Raises Failure."""
     ports, name = candidates(fixed, env)
     addresses = addresses_of(host)
     for port in ports:
@@ -267,9 +273,9 @@ def hold_port(host: str, fixed: int, env: Environment) -> Tuple[contextlib.ExitS
 
 
 def candidates(fixed: int, env: Environment) -> Tuple[List[int], str]:
-    """Return the ports to try and a name for them all.
+    """Return the ports to try, and a name for them in an error.
 
-    Their order is random, so that two jobs on a node rarely meet.
+    Their order is random, so that two jobs on a node rarely try the same one.
     """
     if fixed:
         return [fixed], f"port {fixed} of JUPYTERHUB_SERVICE_URL is"
@@ -286,7 +292,7 @@ def candidates(fixed: int, env: Environment) -> Tuple[List[int], str]:
 
 
 def read_range(text: str) -> Tuple[int, int]:
-    """Read ``9000-9999``."""
+    """Return the first and the last port of a text such as ``9000-9999``. Raises Failure."""
     match = re.match(r"([0-9]+) *- *([0-9]+)$", text.strip())
     first, last = (int(number) for number in match.groups()) if match else (0, 0)
     if not 1 <= first <= last <= 65535:
@@ -304,7 +310,10 @@ def ephemeral_start() -> int:
 
 
 def addresses_of(host: str) -> List[Address]:
-    """Return the addresses of this node on which a server listens that is told `host`."""
+    """Return the addresses of this node on which a server with this `host` listens.
+
+    Raises Failure if there is none.
+    """
     usable: List[Address] = []
     try:
         found = socket.getaddrinfo(
@@ -324,7 +333,7 @@ def addresses_of(host: str) -> List[Address]:
 
 
 def take(port: int, addresses: List[Address]) -> Tuple[contextlib.ExitStack, int]:
-    """Take a port, 0 for any, on all addresses. Raises OSError where somebody else has it."""
+    """Take a port, 0 for any, on all addresses. Raises OSError if somebody else has it."""
     with contextlib.ExitStack() as held:
         for family, address in addresses:
             one = held.enter_context(socket.socket(family, socket.SOCK_STREAM))
@@ -343,27 +352,33 @@ def take(port: int, addresses: List[Address]) -> Tuple[contextlib.ExitStack, int
 
 
 def report(port: int, env: Environment) -> str:
-    """Tell the Hub the port, trying again while that may help; return our address there."""
+    """Report the port to the Hub, and return our address towards it.
+
+    An attempt that fails is repeated while that may help. Raises Failure.
+    """
     body: Body = {"port": port}
     if confirms(env):
         body["confirms"] = True
     if CODE.match(env.get("JUPYTERHUB_API_TOKEN", "")):
         return claim(body, env)
-    return tell(body, env)[0]
+    return send(body, env)[0]
 
 
 def claim(body: Body, env: Environment) -> str:
-    """Report, and exchange the code for the environment of the server; return our address."""
+    """Report, and exchange the code for the environment of the server; return our address.
+
+    Raises Failure.
+    """
     first, place = env["JUPYTERHUB_API_TOKEN"], env.pop("BATCHSPAWNER_NEXT_CODE_FILE", "")
-    env["JUPYTERHUB_API_TOKEN"] = kept_code(place, first) or first
+    env["JUPYTERHUB_API_TOKEN"] = stored_code(place, first) or first
     following = prepare_code(place, first)
     job_id = env.get(env.get("BATCHSPAWNER_JOB_ID_VARIABLE", ""), "")
-    # Said again with each try, so that the Hub knows us again when its answer was lost.
+    # The same in each attempt, so that the Hub recognises us if its answer was lost.
     body.update(claim=binascii.hexlify(os.urandom(32)).decode(), job_id=job_id)
     if following:
         body["next"] = following
     try:
-        local, answer = tell(body, env)
+        local, answer = send(body, env)
         if following:
             os.replace(f"{place}.new", place)  # noqa: PTH105
     finally:
@@ -373,18 +388,21 @@ def claim(body: Body, env: Environment) -> str:
     return local
 
 
-def kept_code(place: str, first: str) -> str:
-    """Return the code that an earlier run of this job, which came with `first`, has left for us."""
+def stored_code(place: str, first: str) -> str:
+    """Return the code that an earlier run of this job has stored; empty if there is none.
+
+    `first` is the code with which the job was submitted.
+    """
     try:
         with open(place) as file:
-            kept = json.load(file)
-        return str(kept["code"]) if kept["first"] == first else ""
+            stored: Dict[str, str] = json.load(file)
+        return str(stored["code"]) if stored["first"] == first else ""
     except (OSError, ValueError, LookupError, TypeError):
         return ""
 
 
 def prepare_code(place: str, first: str) -> str:
-    """Choose the code of the next run and write it down; empty where nothing can be kept here."""
+    """Return a code for the next run, and store it; empty if it cannot be stored here."""
     if not place:
         return ""
     word = binascii.b2a_base64(os.urandom(32)).decode().translate({43: "-", 47: "_"})[:43]
@@ -397,11 +415,14 @@ def prepare_code(place: str, first: str) -> str:
     return code
 
 
-def tell(body: Body, env: Environment) -> Tuple[str, bytes]:
-    """Tell the Hub something, trying again while that may help; return our address, its answer."""
+def send(body: Body, env: Environment) -> Tuple[str, bytes]:
+    """Send something to the Hub; return our address towards it, and its answer.
+
+    An attempt that fails is repeated, with growing pauses, while that may help. Raises Failure.
+    """
     url, token = read_hub(env)
-    connect, patience = connector(url, env), read_patience(env)
-    end, pause, complained = time.monotonic() + patience, FIRST_PAUSE, -SECONDS_BETWEEN_COMPLAINTS
+    connect, timeout = connector(url, env), read_report_timeout(env)
+    end, pause, complained = time.monotonic() + timeout, FIRST_PAUSE_S, -COMPLAINT_INTERVAL_S
     while True:
         try:
             return post(connect(), url, token, body)
@@ -410,20 +431,23 @@ def tell(body: Body, env: Environment) -> Tuple[str, bytes]:
             message = f"cannot reach the Hub at {url.geturl()}: {error}"
         if now + pause > end:
             raise Failure(
-                f"{message}. Tried for {patience:g} s. Does the Hub run, and may this node connect "
+                f"{message}. Tried for {timeout:g} s. Does the Hub run, and may this node connect "
                 "to it? Check c.JupyterHub.hub_ip, hub_connect_ip and the firewall.",
                 EX_TEMPFAIL,
             )
-        if now - complained >= SECONDS_BETWEEN_COMPLAINTS:
+        if now - complained >= COMPLAINT_INTERVAL_S:
             complained = now
             until = time.strftime("%H:%M:%S", time.localtime(time.time() + end - now))
             complain(f"{message}; trying again until {until}")
         time.sleep(pause * random.uniform(0.5, 1.0))
-        pause = min(pause * 2, LONGEST_PAUSE)
+        pause = min(pause * 2, MAX_PAUSE_S)
 
 
 def take_over(answer: bytes, env: Environment) -> None:
-    """Add what the Hub gave for a code to what the job has set itself."""
+    """Add the environment that the Hub returned for a code; what the job has set itself stays.
+
+    Raises Failure.
+    """
     try:
         given = json.loads(answer.decode())["environment"]
         env["JUPYTERHUB_API_TOKEN"] = given.pop("JUPYTERHUB_API_TOKEN")
@@ -438,12 +462,12 @@ def take_over(answer: bytes, env: Environment) -> None:
 
 
 def confirms(env: Environment) -> bool:
-    """Say whether the Hub wants to know who listens, and this node can tell."""
+    """Return whether the Hub wants to know who listens, and this node can find out."""
     return env.get("BATCHSPAWNER_CONFIRM") == "1" and os.access(LISTENERS[0], os.R_OK)
 
 
-def leave_guard(port: int, env: Environment) -> None:
-    """Leave a process that looks who opens the port, while this one becomes the server."""
+def start_guard(port: int, env: Environment) -> None:
+    """Start a process that checks who opens the port, while this one becomes the server."""
     server = os.getpid()
     sys.stdout.flush()
     sys.stderr.flush()
@@ -453,7 +477,7 @@ def leave_guard(port: int, env: Environment) -> None:
         return
     status = 1
     try:
-        # Nobody's child, so that the server does not find one of which it knows nothing.
+        # An orphan, so that the server has no child that it did not start.
         if os.fork() == 0:
             guard(port, server, env)
         status = 0
@@ -464,8 +488,8 @@ def leave_guard(port: int, env: Environment) -> None:
 
 
 def guard(port: int, server: int, env: Environment) -> None:
-    """Tell the Hub once the server has opened its port; end the server where somebody else has."""
-    owners, pause = owners_of(port), FIRST_LOOK
+    """Report once the server has opened its port; end the server if another user has."""
+    owners, pause = owners_of(port), FIRST_PORT_CHECK_S
     while not owners and is_alive(server):
         time.sleep(pause)
         pause = min(pause * 1.02, 1.0)
@@ -475,11 +499,11 @@ def guard(port: int, server: int, env: Environment) -> None:
         complain(f"user {min(strangers)} has opened port {port} in the server's place; it is ended")
         os.kill(server, signal.SIGTERM)
     elif owners:
-        tell({"port": port, "listening": True}, env)
+        send({"port": port, "listening": True}, env)
 
 
 def owners_of(port: int) -> Set[int]:
-    """Return the numbers of the users whose processes listen on a port of this node."""
+    """Return the ids of the users whose processes listen on a port of this node."""
     found = set()
     for name in LISTENERS:
         with contextlib.suppress(OSError), open(name) as file:
@@ -494,7 +518,7 @@ def owners_of(port: int) -> Set[int]:
 
 
 def is_alive(process: int) -> bool:
-    """Say whether a process is there, and has not ended unnoticed by its parent."""
+    """Return whether a process runs, and is not a zombie."""
     try:
         with open(f"/proc/{process}/stat") as file:
             return file.read().rpartition(")")[2].split()[0] != "Z"
@@ -503,7 +527,7 @@ def is_alive(process: int) -> bool:
 
 
 def read_hub(env: Environment) -> Tuple[SplitResult, str]:
-    """Return the URL of the Hub's API and the token for it."""
+    """Return the URL of the Hub's API and the token for it. Raises Failure."""
     url, token = env.get("JUPYTERHUB_API_URL", ""), env.get("JUPYTERHUB_API_TOKEN", "")
     if not (url and token):
         raise Failure(
@@ -521,8 +545,8 @@ def read_hub(env: Environment) -> Tuple[SplitResult, str]:
     raise Failure(f"JUPYTERHUB_API_URL is not like http://hub:8081/hub/api: {url}", EX_CONFIG)
 
 
-def read_patience(env: Environment) -> float:
-    """Return for how many seconds to try to reach the Hub."""
+def read_report_timeout(env: Environment) -> float:
+    """Return for how many seconds to try to reach the Hub. Raises Failure."""
     text = env.get("BATCHSPAWNER_REPORT_TIMEOUT", "300")
     with contextlib.suppress(ValueError):
         if 0 <= float(text) < 1e7:
@@ -531,10 +555,15 @@ def read_patience(env: Environment) -> float:
 
 
 def connector(url: SplitResult, env: Environment) -> "Callable[[], http.client.HTTPConnection]":
-    """Return what makes a connection, which opens later and never through a proxy."""
+    """Return a function that makes a connection, which opens later, never through a proxy.
+
+    Raises Failure for certificates that cannot be used.
+    """
     host = url.hostname or ""
     if url.scheme == "http":
-        return functools.partial(http.client.HTTPConnection, host, url.port, timeout=TRY_TIMEOUT)
+        return functools.partial(
+            http.client.HTTPConnection, host, url.port, timeout=REQUEST_TIMEOUT_S
+        )
     import ssl
 
     names = ("CLIENT_CA", "CERTFILE", "KEYFILE")
@@ -549,14 +578,17 @@ def connector(url: SplitResult, env: Environment) -> "Callable[[], http.client.H
             f"this node cannot use the certificates {', '.join(files)}: {reason(error)}", EX_CONFIG
         ) from None
     return functools.partial(
-        http.client.HTTPSConnection, host, url.port, timeout=TRY_TIMEOUT, context=context
+        http.client.HTTPSConnection, host, url.port, timeout=REQUEST_TIMEOUT_S, context=context
     )
 
 
 def post(
     connection: http.client.HTTPConnection, url: SplitResult, token: str, body: Body
 ) -> Tuple[str, bytes]:
-    """Report once; return our address and the answer. Raises Unreachable for a try in vain."""
+    """Send a report once; return our address and the answer.
+
+    Raises Unreachable if another attempt may succeed, else Failure.
+    """
     try:
         connection.connect()
         local = str(connection.sock.getsockname()[0])
@@ -564,7 +596,7 @@ def post(
         headers = {"Authorization": f"token {token}", "Content-Type": "application/json"}
         connection.request("POST", f"{url.path.rstrip('/')}/batchspawner", text, headers)
         answer = connection.getresponse()
-        data = answer.read(ANSWER_LIMIT)
+        data = answer.read(MAX_ANSWER_BYTES)
     except (ValueError, OSError, http.client.HTTPException) as error:
         # Python 3.6 has no class of its own for every certificate that does not fit.
         unfit = getattr(error, "reason", "") == "CERTIFICATE_VERIFY_FAILED"
@@ -583,16 +615,16 @@ def post(
     raise Failure(f"the Hub at {url.geturl()} refuses: {text}. {meaning}".strip(), EX_UNAVAILABLE)
 
 
-def message_in(said: bytes) -> str:
-    """Return the message in an error answer of the Hub."""
-    text = said[:10000].decode("utf-8", "replace").strip()
+def message_in(data: bytes) -> str:
+    """Return the message in an error answer of the Hub, on one line."""
+    text = data[:10000].decode("utf-8", "replace").strip()
     with contextlib.suppress(ValueError, KeyError, TypeError):
         text = str(json.loads(text)["message"])
     return " ".join(text.split())[:300]
 
 
 def reason(error: Exception) -> str:
-    """Return an error in words, without its number."""
+    """Return the text of an error, without its number."""
     return getattr(error, "strerror", None) or str(error) or type(error).__name__
 
 

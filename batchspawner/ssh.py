@@ -1,4 +1,4 @@
-"""Hold one ssh connection: run commands and forward ports over it.
+"""One ssh connection to a host: run commands and forward ports over it.
 
 The system's own ssh is used, so that the user's configuration counts: host names, ProxyJump,
 agents, Kerberos. Where that configuration has a connection to the host already (ControlMaster),
@@ -14,6 +14,7 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .concurrency import within
 from .errors import BatchError, ConnectionFailed
 from .runners import IDENTITY, LocalRunner, begin, begin_dialogue, tool_environment
 
@@ -22,27 +23,29 @@ if TYPE_CHECKING:
 
     from .commands import CommandResult
 
-_OPEN = 60.0
-"""Seconds in which the connection has to be there; with a terminal, people need more."""
+_CONNECT_TIMEOUT_S = 60.0
+_INTERACTIVE_CONNECT_TIMEOUT_S = 600.0
+"""The same where ssh may ask a person for a password or a code."""
 
-_ASK = 600.0
-_SHARED = 5.0
-"""Seconds between two looks at a connection that is not our own process."""
+_CLOSE_TIMEOUT_S = 5.0
 
-_OWN = (
+_SHARED_CHECK_INTERVAL_S = 5.0
+"""Between two checks of a connection that is not our own process."""
+
+_MASTER_OPTIONS = (
     *("-M", "-o", "ControlPersist=no", "-o", "ClearAllForwardings=yes"),
     *("-o", "RemoteCommand=none", "-o", "ServerAliveInterval=10", "-o", "ServerAliveCountMax=3"),
 )
 # Through the control socket only: never a second connection where it is gone.
-_THROUGH = ("-F", "none", "-o", "ProxyCommand=false", "-o", "BatchMode=yes")
+_CLIENT_OPTIONS = ("-F", "none", "-o", "ProxyCommand=false", "-o", "BatchMode=yes")
 
 
 class Ssh:
-    """Be one connection to a host, in the folder of its control socket.
+    """A connection to one host, whose control socket is in `folder`.
 
-    `options` go to ssh as they are, such as ``-F FILE`` or ``-J HOST``. With `terminal`, ssh may
-    ask there for a password or a code; without it, nothing ever waits for an answer. A `bound`
-    connection ends with this process, however that ends.
+    `options` are passed to ssh, such as ``-F FILE`` or ``-J HOST``. With `terminal`, ssh may ask
+    for a password or a code on it; without it, ssh never waits for input. A `bound` connection
+    ends with this process, however that ends.
     """
 
     def __init__(
@@ -63,13 +66,13 @@ class Ssh:
         self.shared = False
         self._own = self.socket
         self._process: asyncio.subprocess.Process | None = None
-        self._said = bytearray()
+        self._output = bytearray()
         self._reader: asyncio.Task[None] | None = None
         self._runner = LocalRunner()
         self._environment = _environment(terminal=terminal)
 
     async def open(self) -> None:
-        """Connect. Raises ConnectionFailed with what ssh said."""
+        """Connect, or use a connection that the user has open. Raises ConnectionFailed."""
         shared = await self._shared_socket()
         self.shared = shared is not None
         self.socket = shared or self._own
@@ -77,29 +80,29 @@ class Ssh:
             await self._connect()
 
     async def run(self, script: str, timeout: float = 60.0) -> CommandResult:
-        """Run a shell script of one line on the host."""
+        """Run a shell script of one line on the host; `timeout` is in seconds."""
         return await self._ssh(self.host, f"sh -c {shlex.quote(script)}", timeout=timeout)
 
     async def forward(self, port: int, host: str, remote: int) -> bool:
-        """Forward a port of this machine; False where the port is taken or ssh refuses."""
+        """Forward a port of this machine; return False if the port is taken or ssh refuses."""
         return (await self._control("forward", _forward(port, host, remote))).ok
 
     async def reverse(self, port: int) -> int:
-        """Have a port of the host lead to one of this machine, and return its number.
+        """Forward a free port of the host to one of this machine, and return its number.
 
-        Raises ConnectionFailed where ssh refuses.
+        Raises ConnectionFailed if ssh refuses.
         """
-        told = await self._control("forward", f"-R127.0.0.1:0:127.0.0.1:{port}")
-        number = re.search(r"\d+", told.stdout)
-        if not told.ok or not number:
+        result = await self._control("forward", f"-R127.0.0.1:0:127.0.0.1:{port}")
+        number = re.search(r"\d+", result.stdout)
+        if not result.ok or not number:
             raise ConnectionFailed(
                 f"{self.host} forwards no port to this machine (AllowTcpForwarding); ssh said:\n"
-                f"{told.text or self.said}"
+                f"{result.text or self.output}"
             )
         return int(number[0])
 
     async def cancel(self, port: int, host: str, remote: int) -> None:
-        """End a forward."""
+        """Stop forwarding a port."""
         await self._control("cancel", _forward(port, host, remote))
 
     async def is_alive(self) -> bool:
@@ -114,15 +117,15 @@ class Ssh:
             await self._process.wait()
             return
         while await self.is_alive():
-            await asyncio.sleep(_SHARED)
+            await asyncio.sleep(_SHARED_CHECK_INTERVAL_S)
 
     async def close(self) -> None:
-        """End our connection; one that we share lives on."""
+        """Close our own connection; one that we share stays open."""
         process, self._process = self._process, None
         if process is not None and process.returncode is None:
             await self._control("exit")
             try:
-                await asyncio.wait_for(process.wait(), 5)
+                await within(_CLOSE_TIMEOUT_S, process.wait())
             except asyncio.TimeoutError:
                 process.kill()
                 await process.wait()
@@ -134,43 +137,43 @@ class Ssh:
 
     @property
     def through(self) -> tuple[str, ...]:
-        """What begins each command that goes through the connection, and never beside it."""
-        return ("ssh", *_THROUGH, "-S", str(self.socket))
+        """The ssh command line, up to the host, that uses this connection and no other."""
+        return ("ssh", *_CLIENT_OPTIONS, "-S", str(self.socket))
 
     @property
-    def said(self) -> str:
-        """What ssh has said since it was started."""
-        return self._said.decode(errors="replace").strip()
+    def output(self) -> str:
+        """What ssh has printed on standard error since it was started."""
+        return self._output.decode(errors="replace").strip()
 
     async def _shared_socket(self) -> Path | None:
-        """Return the control socket of a connection that the user has already."""
-        told = await self._runner.run(
+        """Return the control socket of a connection that the user has open, or None."""
+        result = await self._runner.run(
             ("ssh", *self.options, "-G", self.host), environment=self._environment
         )
         path = next(
-            (line[12:] for line in told.stdout.splitlines() if line[:12] == "controlpath "), ""
+            (line[12:] for line in result.stdout.splitlines() if line[:12] == "controlpath "), ""
         )
-        if not told.ok or path in ("", "none"):
+        if not result.ok or path in ("", "none"):
             return None
         self.socket = Path(path)
         return self.socket if await self.is_alive() else None
 
     async def _connect(self) -> None:
         await self.close()
-        self._said.clear()
+        self._output.clear()
         with contextlib.suppress(FileNotFoundError):
             self._own.unlink()
         batch = () if self.terminal else ("-o", "BatchMode=yes")
-        command = ("ssh", *_OWN, "-S", str(self._own), *batch, *self.options, self.host)
+        command = ("ssh", *_MASTER_OPTIONS, "-S", str(self._own), *batch, *self.options, self.host)
         self._process = await self._begin(command)
         self._reader = asyncio.ensure_future(self._listen(self._process))
-        limit = _ASK if self.terminal else _OPEN
+        limit = _INTERACTIVE_CONNECT_TIMEOUT_S if self.terminal else _CONNECT_TIMEOUT_S
         try:
-            await asyncio.wait_for(self._connected(self._process), limit)
+            await within(limit, self._connected(self._process))
         except asyncio.TimeoutError:
             await self.close()
             raise ConnectionFailed(
-                f"ssh {self.host} did not connect within {limit:g} s\n{self.said}".strip()
+                f"ssh {self.host} did not connect within {limit:g} s\n{self.output}".strip()
             ) from None
         except BaseException:
             await self.close()
@@ -190,7 +193,7 @@ class Ssh:
                     await self._reader
                 command = shlex.join(("ssh", *self.options, self.host))
                 raise ConnectionFailed(
-                    f"ssh could not connect to {self.host}; it said:\n{self.said}\n"
+                    f"ssh could not connect to {self.host}; it said:\n{self.output}\n"
                     f"Try it by hand: {command}"
                 )
             await asyncio.sleep(0.05)
@@ -198,8 +201,8 @@ class Ssh:
     async def _listen(self, process: asyncio.subprocess.Process) -> None:
         assert process.stderr is not None  # noqa: S101  (asked for)
         while data := await process.stderr.read(4096):
-            self._said += data
-            del self._said[:-8192]
+            self._output += data
+            del self._output[:-8192]
 
     async def _control(self, order: str, *words: str) -> CommandResult:
         return await self._ssh("-O", order, *words, self.host)
@@ -210,17 +213,17 @@ class Ssh:
 
 
 async def end_master(socket: Path) -> None:
-    """End a connection that a process of ours has left, with its forwards."""
-    await _left(socket, "-O", "exit")
+    """Close a connection that an earlier process of ours left open, with its forwards."""
+    await _control_stale(socket, "-O", "exit")
 
 
 async def end_forward(socket: Path, port: int, host: str, remote: int) -> None:
-    """End a forward that a process of ours has left in somebody's connection."""
-    await _left(socket, "-O", "cancel", _forward(port, host, remote))
+    """Stop a forward that an earlier process of ours left in a shared connection."""
+    await _control_stale(socket, "-O", "cancel", _forward(port, host, remote))
 
 
-async def _left(socket: Path, *words: str) -> None:
-    command = ("ssh", *_THROUGH, "-S", str(socket), *words, "left")
+async def _control_stale(socket: Path, *words: str) -> None:
+    command = ("ssh", *_CLIENT_OPTIONS, "-S", str(socket), *words, "left")
     with contextlib.suppress(BatchError):
         await LocalRunner().run(command, environment=_environment())
 

@@ -203,13 +203,17 @@ class _PackagedLoader(jinja2.BaseLoader):
 
 
 def _scheduler_template(template: str) -> Traversable | None:
-    """Return the template beside the class of a scheduler, else the one of its base class."""
+    """Return the template of a scheduler's class, else the one of its base class.
+
+    It lies beside the class; the templates of this library's own schedulers are packaged together.
+    """
     known = (one for one in scheduler_classes() if template_name(one.name) == template)
     for one in next(known, Scheduler).__mro__:
         if issubclass(one, Scheduler) and one is not Scheduler:
-            file = _folder_of(one).joinpath(template_name(one.name))
-            if file.is_file():
-                return file
+            for folder in (_folder_of(one), files("batchspawner.templates")):
+                file = folder.joinpath(template_name(one.name))
+                if file.is_file():
+                    return file
     return None
 
 

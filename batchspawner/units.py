@@ -1,8 +1,8 @@
-"""Read the amounts that people write, how long and how much, and write them for a scheduler.
+"""Durations and amounts of memory: as users write them, and as schedulers want them.
 
-A bare number, and a time of two parts such as ``12:00``, mean on each scheduler what they always
-meant there; they are passed on as they are. What is unambiguous is rewritten where the scheduler
-knows it only in another form.
+A bare number, and a time of two parts such as ``12:00``, keep the meaning that they have on each
+scheduler: they are passed on unchanged. What is unambiguous is converted into the form that the
+scheduler knows.
 """
 
 from __future__ import annotations
@@ -28,10 +28,11 @@ _PREFIXES = "bkmgtp"
 
 
 def seconds(option: str, text: str) -> int:
-    """Read a duration: ``90`` minutes, ``MM:SS``, ``HH:MM:SS``, ``D-HH:MM:SS``, ``1d 12h``.
+    """Return the seconds of a duration: ``90`` (minutes), ``MM:SS``, ``HH:MM:SS``, ``1d 12h``.
 
-    The first ones are Slurm's (https://slurm.schedmd.com/sbatch.html#OPT_time). Raises
-    OptionsError, which names the option, for anything else.
+    The forms with colons, and ``D-HH:MM:SS``, are Slurm's
+    (https://slurm.schedmd.com/sbatch.html#OPT_time). Raises OptionsError, which names the option,
+    for any other text.
     """
     match = _DURATION.fullmatch(text.strip()) or _IN_WORDS.fullmatch(text.strip())
     if not match:
@@ -46,9 +47,10 @@ def seconds(option: str, text: str) -> int:
 
 
 def memory(option: str, text: str) -> int:
-    """Return bytes of an amount with a unit: ``4gb``, ``4G``, ``4 GiB``, ``1.5t``, ``512m``.
+    """Return the bytes of an amount with a unit: ``4gb``, ``4G``, ``4 GiB``, ``1.5t``, ``512m``.
 
-    A unit is a power of 1024, as in every scheduler. Raises OptionsError, which names the option.
+    A unit is a power of 1024, as in every scheduler. Raises OptionsError, which names the option,
+    for any other text.
     """
     match = _MEMORY.fullmatch(text.strip())
     if not match:
@@ -58,10 +60,10 @@ def memory(option: str, text: str) -> int:
 
 
 def native_memory(option: str, text: str, unit: str, *, expressions: bool = False) -> str:
-    """Return an amount in a scheduler's own form: whole ``unit``, one like ``M``, ``mb`` or ``GB``.
+    """Return an amount in a scheduler's own form: a whole number of a unit such as ``M`` or ``mb``.
 
-    A bare number is returned as it is, and so is an expression where the scheduler knows them.
-    Raises OptionsError for what is no amount.
+    A bare number is returned unchanged, and so is an expression if the scheduler knows
+    `expressions`. Raises OptionsError for any other text.
     """
     text = text.strip()
     if text.isdecimal() or (expressions and _EXPRESSION.search(text)):
@@ -73,8 +75,8 @@ def native_memory(option: str, text: str, unit: str, *, expressions: bool = Fals
 def native_duration(option: str, text: str, form: str) -> str:
     """Return a duration in a scheduler's own form: ``H:M:S``, ``H:M`` or ``S``.
 
-    A bare number, a word for no limit, and a time of two parts where the form has several, are
-    returned as they are. Raises OptionsError for what is no duration.
+    A bare number, a word for no limit, and a time of two parts if the form has several, are
+    returned unchanged. Raises OptionsError for any other text.
     """
     text = text.strip()
     if text.isdecimal() or text.lower() in _NO_LIMIT:

@@ -32,7 +32,7 @@ LIFE = 1800.0
 class Calm(FakeScheduler):
     """Bear as many queries as Slurm does."""
 
-    floor = 2.0
+    minimum_interval = 2.0
 
 
 async def live(client: BatchClient, cluster, chance: random.Random, until: float) -> None:
@@ -69,12 +69,11 @@ async def an_hour(servers: int) -> dict:
     for hand in hands:
         hand.cancel()
     await asyncio.gather(*hands, return_exceptions=True)
-    from batchspawner.client.shared_monitors import shared_monitor
+    from batchspawner.client.monitor import shared_monitor
 
     monitor = shared_monitor(client.scheduler, client.query_runner)
-    for watches in list(monitor._watches.values()):
-        for watch in list(watches):
-            watch.close()
+    for watch in monitor.watches():
+        watch.close()
     await asyncio.sleep(60)
     return {
         "servers": servers,

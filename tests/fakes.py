@@ -74,7 +74,7 @@ class Cluster:
 class FakeScheduler(Scheduler):
     name = "fake"
     title = "Fake"
-    floor = 0.01
+    minimum_interval = 0.01
 
     cluster: Cluster = field(default_factory=Cluster)
 

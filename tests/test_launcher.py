@@ -101,7 +101,7 @@ def test_the_end_of_a_log_is_shown(desk, capfdbinary):
     text = b"".join(b"line %d\n" % number for number in range(10_000))
     (desk.folder / "job-12.log").write_bytes(text)
     assert desk.ask(verb="tail-log", job_id="12") == 0
-    assert capfdbinary.readouterr().out == text[-launcher.LOG_TAIL :]
+    assert capfdbinary.readouterr().out == text[-launcher.LOG_TAIL_BYTES :]
     assert desk.calls == []
 
 
@@ -114,6 +114,14 @@ def test_a_log_that_is_a_link_or_a_pipe_is_not_read(desk):
     os.mkfifo(log)
     with pytest.raises(Refusal, match="not a file of the user's own"):
         desk.ask(verb="tail-log", job_id="12")
+
+
+def test_a_log_of_another_user_is_not_read(desk, capfdbinary):
+    (desk.folder / "job-12.log").write_text("what another user has printed\n")
+    desk.account = pwd.struct_passwd((*ME[:2], ME.pw_uid + 1, *ME[3:]))
+    with pytest.raises(Refusal, match="not a file of the user's own") as refused:
+        desk.ask(verb="tail-log", job_id="12")
+    assert (refused.value.status, capfdbinary.readouterr().out) == (77, b"")
 
 
 @pytest.fixture
@@ -174,13 +182,34 @@ def test_a_script_with_what_the_rules_refuse_is_refused(desk):
         b'{"verb": "cancel", "job_id": "12", "user": "root"}',
         b'{"verb": "cancel", "verb": "cancel", "job_id": "12"}',
         b'{"verb": "cancel", "job_id": "12"} {}',
-        b" " * (launcher.INPUT_LIMIT + 1),
+        b" " * (launcher.MAX_INPUT_BYTES + 1),
     ],
 )
 def test_a_request_of_another_form_is_refused(desk, data):
     with pytest.raises(Refusal):
         desk.send(data)
     assert desk.calls == []
+
+
+def become(monkeypatch, real, effective, groups):
+    """Set these ids and groups; return rules for the group 50, and the account of the real id."""
+    account = pwd.struct_passwd(("ada", "x", real, 51, "", "/home/ada", "/bin/sh"))
+    monkeypatch.setattr(os, "getuid", lambda: real)
+    monkeypatch.setattr(os, "geteuid", lambda: effective)
+    monkeypatch.setattr(os, "getgrouplist", lambda *_: groups)
+    monkeypatch.setattr(launcher.pwd, "getpwuid", lambda _: account)
+    monkeypatch.setattr(
+        launcher.grp, "getgrnam", lambda name: launcher.grp.struct_group((name, "x", 50, []))
+    )
+    return Rules({"group": "hub-users"}), account
+
+
+@pytest.mark.parametrize(("real", "effective"), [(2000, 0), (2000, 2001), (0, 2000), (999, 2000)])
+def test_who_has_the_effective_id_of_another_user_is_refused(monkeypatch, real, effective):
+    rules, _ = become(monkeypatch, real, effective, [50])
+    with pytest.raises(Refusal, match=f"user id {real} is that of a system account") as refused:
+        launcher.permitted_account(rules)
+    assert refused.value.status == 77
 
 
 @pytest.mark.parametrize(
@@ -194,15 +223,7 @@ def test_a_request_of_another_form_is_refused(desk, data):
     ],
 )
 def test_only_members_of_the_group_who_are_people_pass(monkeypatch, uid, groups, refused):
-    account = pwd.struct_passwd(("ada", "x", uid, 51, "", "/home/ada", "/bin/sh"))
-    monkeypatch.setattr(os, "getuid", lambda: uid)
-    monkeypatch.setattr(os, "geteuid", lambda: uid)
-    monkeypatch.setattr(os, "getgrouplist", lambda *_: groups)
-    monkeypatch.setattr(launcher.pwd, "getpwuid", lambda _: account)
-    monkeypatch.setattr(
-        launcher.grp, "getgrnam", lambda name: launcher.grp.struct_group((name, "x", 50, []))
-    )
-    rules = Rules({"group": "hub-users"})
+    rules, account = become(monkeypatch, uid, uid, groups)
     if refused:
         with pytest.raises(Refusal, match=refused):
             launcher.permitted_account(rules)
@@ -263,7 +284,7 @@ def test_a_command_needs_an_absolute_path(desk):
 
 
 def test_a_command_that_does_not_end_is_ended(desk, monkeypatch):
-    monkeypatch.setattr(launcher, "TIMEOUT", 0.1)
+    monkeypatch.setattr(launcher, "TIMEOUT_S", 0.1)
     desk.rules["submit"] = ["/bin/sleep", "60"]
     with pytest.raises(Refusal, match=r"/bin/sleep timed out after 0\.1 s") as refused:
         desk.ask(**submit())

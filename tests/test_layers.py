@@ -25,8 +25,8 @@ STARTS_PROCESSES = {
     "batchspawner.magics.backends.process",
     "batchspawner.runners",
     # Programs of their own, not part of the library.
-    "batchspawner.agent.children",
-    "batchspawner.agent.guard",
+    "batchspawner.agent.child_process",
+    "batchspawner.agent.kill_on_exit",
     "batchspawner.cli.demo",
     "batchspawner.launcher",
     "batchspawner.localqueue.scheduling",

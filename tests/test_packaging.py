@@ -14,9 +14,6 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 TEMPLATES = {path.name for path in (ROOT / "templates").glob("*.j2")}
-OF_SCHEDULERS = {
-    str(path.relative_to(ROOT)) for path in (ROOT / "batchspawner/schedulers").glob("*/*.j2")
-}
 pytestmark = pytest.mark.packaging
 
 
@@ -50,7 +47,7 @@ def built(source, tmp_path_factory):
 def test_the_wheel_holds_templates_types_and_both_packages(built):
     (wheel,) = built.glob("*.whl")
     names = set(zipfile.ZipFile(wheel).namelist())
-    assert {f"batchspawner/templates/{name}" for name in TEMPLATES} | OF_SCHEDULERS <= names
+    assert {f"batchspawner/templates/{name}" for name in TEMPLATES} <= names
     assert {"batchspawner/py.typed", "wrapspawner/py.typed", "wrapspawner/__init__.py"} <= names
     assert not {name for name in names if name.startswith("tests")}
 
@@ -93,7 +90,7 @@ def test_the_source_archive_can_be_built_again(built):
     (archive,) = built.glob("*.tar.gz")
     with tarfile.open(archive) as opened:
         names = {name.partition("/")[2] for name in opened.getnames()}
-    assert {f"templates/{name}" for name in TEMPLATES} | OF_SCHEDULERS <= names
+    assert {f"templates/{name}" for name in TEMPLATES} <= names
     assert {"setup.py", "LICENSE", "README.md", "templates/__init__.py"} <= names
 
 
@@ -112,14 +109,8 @@ def test_the_templates_are_found_however_it_is_installed(way, built, source, tmp
     code = (
         "from importlib.resources import files;"
         "print(sorted(p.name for p in files('batchspawner.templates').iterdir()"
-        " if p.name.endswith('.j2')));"
-        "print(sorted(f'batchspawner/schedulers/{p.name}/{q.name}'"
-        " for p in files('batchspawner.schedulers').iterdir() if p.is_dir()"
-        " for q in p.iterdir() if q.name.endswith('.j2')))"
+        " if p.name.endswith('.j2')))"
     )
     # -P and another folder: not the source tree by accident.
-    assert run(python, "-I", "-c", code, cwd=tmp_path).splitlines() == [
-        str(sorted(TEMPLATES)),
-        str(sorted(OF_SCHEDULERS)),
-    ]
+    assert run(python, "-I", "-c", code, cwd=tmp_path).splitlines() == [str(sorted(TEMPLATES))]
     assert run(tmp_path / "env/bin/batchspawner-queue", "--help", cwd=tmp_path)

@@ -91,7 +91,7 @@ async def test_a_cancelled_command_does_not_live_on(tmp_path):
 
 
 async def test_a_command_that_never_stops_printing_is_ended(monkeypatch):
-    monkeypatch.setattr(runners, "OUTPUT_LIMIT", 1000)
+    monkeypatch.setattr(runners, "MAX_OUTPUT_BYTES", 1000)
     with pytest.raises(SchedulerUnavailable, match="printed more than 1000 bytes"):
         await local.run(("yes",), timeout=20)
 

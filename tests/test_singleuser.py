@@ -23,7 +23,7 @@ SHOW = "import os; print(os.environ.get('JUPYTERHUB_SERVICE_URL'))"
 
 
 class FakeHub:
-    """Answers reports with the given statuses, one after the other, the last one for ever."""
+    """Answers reports with the given statuses, one after the other, the last one from then on."""
 
     def __init__(self, *statuses, message="no", address="127.0.0.1", port=0, tls=None, **more):
         hub = self
@@ -169,7 +169,7 @@ def test_a_unix_socket_needs_no_port_and_no_report(hub):
     assert (done.stdout.strip(), one.reports) == (url, [])
 
 
-def test_a_port_that_is_configured_is_kept(hub):
+def test_a_port_that_is_configured_is_used(hub):
     one, port = hub(), free_port()
     url = f"http://127.0.0.1:{port}/"
     assert wrap(one.url, "true", JUPYTERHUB_SERVICE_URL=url).returncode == 0
@@ -233,7 +233,7 @@ def test_two_jobs_never_hold_the_same_port():
     assert taken == port
 
 
-def test_a_port_can_be_taken_again_as_soon_as_it_is_let_go():
+def test_a_port_can_be_taken_again_once_it_is_released():
     held, port = singleuser.hold_port("", 0, {})
     held.close()
     again, same = singleuser.hold_port("", port, {})
@@ -270,7 +270,7 @@ def test_a_hub_that_cannot_be_reached_ends_the_job_with_what_to_check():
 
 
 def test_a_hub_that_never_answers_does_not_hold_the_job(monkeypatch, capsys):
-    monkeypatch.setattr(singleuser, "TRY_TIMEOUT", 0.2)
+    monkeypatch.setattr(singleuser, "REQUEST_TIMEOUT_S", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         env = {
             "JUPYTERHUB_API_URL": f"http://127.0.0.1:{silent.getsockname()[1]}/hub/api",
@@ -281,6 +281,33 @@ def test_a_hub_that_never_answers_does_not_hold_the_job(monkeypatch, capsys):
             singleuser.report(1234, env)
     assert failure.value.status == singleuser.EX_TEMPFAIL
     assert capsys.readouterr().err.count("timed out; trying again until") == 1
+
+
+@pytest.mark.parametrize(
+    ("jitter", "pauses"),
+    [
+        (1.0, [0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 10.0, 10.0, 10.0, 10.0]),
+        (0.5, [0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 5.0, 5.0, 5.0, 5.0, 5.0, 5.0, 5.0, 5.0, 5.0]),
+    ],
+)
+def test_the_pauses_between_two_tries_grow_and_stay_bounded(monkeypatch, jitter, pauses):
+    tries, slept = [], []
+
+    def refuse(*_):
+        tries.append(1)
+        assert len(tries) < 50
+        raise singleuser.Unreachable("Connection refused")
+
+    monkeypatch.setattr(singleuser, "post", refuse)
+    monkeypatch.setattr(singleuser.time, "sleep", slept.append)
+    monkeypatch.setattr(singleuser.time, "monotonic", lambda: 1000.0 + sum(slept))
+    monkeypatch.setattr(
+        singleuser.random, "uniform", lambda low, high: {0.5: low, 1.0: high}[jitter]
+    )
+    env = environment_of_a_job("http://hub:8081/hub/api", BATCHSPAWNER_REPORT_TIMEOUT="61")
+    with pytest.raises(singleuser.Failure, match="Tried for 61 s"):
+        singleuser.report(1234, env)
+    assert (slept, len(tries)) == (pytest.approx(pauses), len(pauses) + 1)
 
 
 @pytest.fixture(scope="module")
@@ -414,8 +441,8 @@ def test_a_runtime_folder_of_another_host_is_forgotten(hub, tmp_path):
     show = "import os; print(os.environ.get('XDG_RUNTIME_DIR'))"
     url = hub().url
     gone = wrap(url, sys.executable, "-c", show, XDG_RUNTIME_DIR=str(tmp_path / "gone"))
-    kept = wrap(url, sys.executable, "-c", show, XDG_RUNTIME_DIR=str(tmp_path))
-    assert (gone.stdout, kept.stdout) == ("None\n", f"{tmp_path}\n")
+    there = wrap(url, sys.executable, "-c", show, XDG_RUNTIME_DIR=str(tmp_path))
+    assert (gone.stdout, there.stdout) == ("None\n", f"{tmp_path}\n")
 
 
 def test_help_and_usage():

@@ -130,7 +130,7 @@ def test_a_file_that_is_not_there_or_is_none_says_what_to_do(hub, tmp_path, text
 
 
 @pytest.mark.parametrize("answer", [{}, {"environment": None}, {"environment": {}}])
-def test_a_hub_that_hands_out_nothing_is_an_error(hub, answer):  # noqa: F811
+def test_a_hub_that_returns_no_environment_is_an_error(hub, answer):  # noqa: F811
     done = wrap(hub(**answer).url, "true", JUPYTERHUB_API_TOKEN=CODE)
     assert done.returncode == singleuser.EX_UNAVAILABLE
     assert done.stderr.endswith("the Hub's answer to the claim has no environment\n")

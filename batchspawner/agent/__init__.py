@@ -1,7 +1,6 @@
-"""Run in a job, call home, and start there the programs that the driver asks for.
+"""The program that runs in a job, calls home, and starts programs there for the driver.
 
-This folder is packed into one file, which any Python from 3.8 on runs in the job
+This package is packed into one file, which any Python from 3.8 on runs in the job
 (`batchspawner.allocation.call_folder.packed_agent`): standard library only, nothing of the rest
-of the package.
-docs/agent.md describes what agent and driver say to each other.
+of the library. docs/agent.md describes the protocol between agent and driver.
 """

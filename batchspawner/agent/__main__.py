@@ -1,7 +1,7 @@
-"""Run the agent: python -I -S AGENT CALL.JSON."""
+"""The agent as a program: python -I -S AGENT CALL.JSON."""
 
 import sys
 
-from .core import Agent
+from .agent import Agent
 
 sys.exit(Agent(sys.argv[1]).run())

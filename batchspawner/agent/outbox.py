@@ -1,124 +1,106 @@
-"""Keep what the driver has not confirmed yet: in memory, and in the journal while it is away."""
+"""Frames that the driver has not confirmed yet: in memory, and in the journal while it is away."""
 
 from __future__ import annotations
 
-import contextlib
-import os
-import sys
 from collections import deque
 
-from .calling import append
-from .wire import CHUNK, Unpacker, frame_keys, pack
-
-TYPE_CHECKING = False
+TYPE_CHECKING = False  # the module typing takes longer to load than all of this one
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from typing import Any
 
-FULL = 1 << 23
-"""Bytes that wait for the driver, at most; then programs have to wait with their output."""
+    from .journal import Journal
+    from .protocol import Frame, Header
 
-SPILL = 1 << 20
-"""Bytes that wait in memory while nobody listens, at most."""
+MAX_BYTES = 1 << 23
+"""How much may wait for the driver; beyond, programs have to wait with their output."""
 
-_OVERHEAD = 200
+MAX_OFFLINE_BYTES = 1 << 20
+"""How much may wait in memory while no driver is connected; beyond, it goes into the journal."""
+
+_OVERHEAD_BYTES = 200
 
 
 class Outbox:
-    """Number what is said, and forget it when the driver has it."""
+    """A queue of numbered frames, each kept until the driver confirms it."""
 
-    def __init__(self, agent_id: str, key: bytes, folder: str) -> None:
+    def __init__(self, agent_id: str, journal: Journal) -> None:
         self.id = agent_id
-        self.file = os.path.join(folder, "journal")
-        self.key = frame_keys(key, b"journal")[0]
+        self.journal = journal
         self.seq = 0
-        self._frames: deque[tuple[dict[str, Any], bytes]] = deque()
+        self._frames: deque[Frame] = deque()
         self._size = 0
         self._sent = 0
         self._spilled = False
-        self._backlog: Iterator[tuple[dict[str, Any], bytes]] | None = None
+        self._backlog: Iterator[Frame] | None = None
 
     @property
     def is_full(self) -> bool:
-        return self._size > FULL
+        return self._size > MAX_BYTES
 
     @property
     def is_empty(self) -> bool:
         return not self._frames and not self._spilled
 
-    def put(self, header: dict[str, Any], payload: bytes = b"") -> None:
-        """Say something that has to arrive, once."""
+    def put(self, header: Header, payload: bytes = b"") -> None:
+        """Add a frame, which will arrive exactly once."""
         self.seq += 1
-        header = {**header, "agent": self.id, "seq": self.seq}
+        header = header.copy()
+        header["agent"], header["seq"] = self.id, self.seq
         if self._spilled:
-            self._write([(header, payload)])
+            self.journal.try_to_write([(header, payload)])
         else:
-            self._remember(header, payload)
+            self._append(header, payload)
 
-    def _remember(self, header: dict[str, Any], payload: bytes) -> None:
+    def _append(self, header: Header, payload: bytes) -> None:
         self._frames.append((header, payload))
-        self._size += len(payload) + _OVERHEAD
+        self._size += len(payload) + _OVERHEAD_BYTES
 
-    def unsent(self) -> Iterator[tuple[dict[str, Any], bytes]]:
-        """Yield what this connection has not carried yet."""
+    def unsent(self) -> Iterator[Frame]:
+        """Yield the frames that were not sent over this connection yet."""
         while self._sent < len(self._frames) or self._refill():
             self._sent += 1
             yield self._frames[self._sent - 1]
 
     def rewind(self) -> None:
-        """Begin again with the oldest, on a new connection."""
+        """Start again with the oldest frame, on a new connection."""
         self._sent = 0
 
     def confirmed(self, seq: int) -> None:
-        """Forget what the driver has."""
+        """Drop the frames up to a number, which the driver has."""
         while self._frames and self._frames[0][0]["seq"] <= seq:
             _, payload = self._frames.popleft()
-            self._size -= len(payload) + _OVERHEAD
+            self._size -= len(payload) + _OVERHEAD_BYTES
             self._sent = max(0, self._sent - 1)
 
     def resume(self, received: int) -> None:
-        """Go on after the last frame that the driver has."""
+        """Continue after the last frame that the driver has."""
         self.confirmed(received)
         if self._spilled:
-            self._backlog = self._read(received)
+            self._backlog = self.journal.read(self.id, received)
 
     def spill(self) -> None:
-        """Put what waits into the journal, where it is too much for the memory."""
-        if self._spilled or self._size > SPILL:
+        """Move the frames into the journal if they are too much for the memory."""
+        if self._spilled or self._size > MAX_OFFLINE_BYTES:
             self.store()
 
     def store(self) -> None:
-        """Put all that waits into the journal."""
+        """Move all frames into the journal."""
         if not self._frames:
             return
         # What came out of the journal is there already.
         if not self._spilled:
-            self._write(list(self._frames))
+            self.journal.try_to_write(self._frames)
         self._frames.clear()
         self._size = self._sent = 0
         self._spilled = True
         self._backlog = None
 
     def _refill(self) -> bool:
-        """Take the next frame out of the journal; after the last one, memory is enough again."""
+        """Take the next frame out of the journal; after the last one, go on in memory only."""
         if self._backlog is None or self.is_full:
             return False
         for header, payload in self._backlog:
-            self._remember(header, payload)
+            self._append(header, payload)
             return True
         self._backlog, self._spilled = None, False
         return False
-
-    def _write(self, frames: list[tuple[dict[str, Any], bytes]]) -> None:
-        try:
-            append(self.file, b"".join(pack(self.key, *frame) for frame in frames))
-        except OSError as error:
-            print(f"batchspawner agent: {self.file}: {error}", file=sys.stderr)
-
-    def _read(self, received: int) -> Iterator[tuple[dict[str, Any], bytes]]:
-        unpacker = Unpacker(self.key)
-        with contextlib.suppress(OSError), open(self.file, "rb") as file:
-            while data := file.read(CHUNK):
-                for header, payload in unpacker.feed(data):
-                    if header["agent"] == self.id and header["seq"] > received:
-                        yield header, payload

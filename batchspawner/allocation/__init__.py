@@ -1,1 +1,1 @@
-"""Jobs with our agent in them, seen from the process that submitted them."""
+"""Jobs with our agent in them, as seen by the driver, the process that submitted them."""

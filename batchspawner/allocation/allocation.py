@@ -1,4 +1,4 @@
-"""Submit a job that has an agent in it, and know what becomes of both."""
+"""A job that was submitted with an agent in it, followed to its end."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..client.batch_client import BatchClient
 from ..client.job_scripts import find_scheduler, job_request
-from ..client.watch import CALM
+from ..client.watch import IDLE_INTERVAL_S
 from ..concurrency import within
 from ..errors import BatchError, failure_of
 from ..units import seconds
@@ -26,24 +26,24 @@ if TYPE_CHECKING:
     from .agent_handle import AgentHandle
     from .listener import Listener
 
-_ATTENTIVE = 5.0
-"""Seconds between two looks at a job that has not called yet, or does not any more."""
+_SILENT_INTERVAL_S = 5.0
+"""How old the status of a job may become that has not called yet, or does not any more."""
 
-_POST = 0.3
-"""Seconds between two looks into the journal, where there is no other way."""
+_JOURNAL_INTERVAL_S = 0.3
+"""Between two reads of the journal, if agents cannot connect."""
 
-_FAREWELL = 2.0
-"""Seconds that the last frames of an ended job may need to arrive."""
+_LAST_FRAMES_TIMEOUT_S = 2.0
+"""How long the last frames of an ended job may take to arrive."""
 
-_TAIL = 4096
-"""Bytes of a job's log that go into an error."""
+_LOG_TAIL_BYTES = 4096
 
 
 class Allocation:
-    """Stand for a job that runs agents: one, or one for each element.
+    """A job that runs agents: one, or one for each element of an array.
 
-    Make it by `submit`. It watches the job: when that ends, whatever still waits for it hears
-    why. `on_status` is called with each news of the scheduler.
+    Get it from `submit`. It watches the job: when that ends, everything that still waits for an
+    agent or a program raises why. `on_status` is called with each new status of the job, and
+    `status` is the last one. `quiet` is how many seconds pass before the scheduler is asked.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class Allocation:
         self.elements = 1
         self.status: JobInfo | None = None
         self.on_status: Callable[[JobInfo], None] = lambda _: None
-        self._interval = _ATTENTIVE
+        self._interval = _SILENT_INTERVAL_S
         self._watch: Watch | None = None
         self._doubted = asyncio.Event()
         self._ended: asyncio.Future[BatchError] = asyncio.get_running_loop().create_future()
@@ -78,10 +78,10 @@ class Allocation:
     ) -> Allocation:
         """Submit a job whose script runs the agent of a call, a new one by default.
 
-        Without a listener, agents and driver speak through files. The scheduler is not asked about
-        the job in its first `quiet` seconds, unless it falls silent in them. More than one of
-        `elements` make an array, each with an agent of its own. `resources` are those of
-        `scripts.job_request`. Raises SubmitError, SchedulerUnavailable, OptionsError or
+        Without a listener, agents and driver communicate through files. The scheduler is not asked
+        about the job in its first `quiet` seconds, unless it becomes silent in them. More than one
+        of `elements` make an array; each has an agent of its own. `resources` are those of
+        `job_scripts.job_request`. Raises SubmitError, SchedulerUnavailable, OptionsError or
         TemplateError.
         """
         if call is None:
@@ -110,40 +110,40 @@ class Allocation:
         self = cls(client, call, job_id, quiet=quiet)
         self.elements = elements
         if listener is None:
-            self._tasks.append(asyncio.ensure_future(self._read_post()))
+            self._tasks.append(asyncio.ensure_future(self._read_journal()))
         return self
 
     async def next_agent(self) -> AgentHandle:
-        """Wait for the next agent that calls. Raises why the job ended, where it did before."""
+        """Wait for the next agent that calls. Raises why the job ended, if it ends before that."""
         agent = await self.call.next_agent()
-        self._look_every(CALM)
+        self._set_interval(IDLE_INTERVAL_S)
         agent.on_silent = self.suspect
         return agent
 
     def element_of(self, agent: AgentHandle) -> str:
-        """Return the id of the job, or of the element of the array, that an agent runs in."""
+        """Return the id of the job, or of the element of an array, in which an agent runs."""
         if self.elements == 1 or not agent.index:
             return self.job_id
         return self.client.scheduler.element(self.job_id, agent.index)
 
     async def ended(self) -> BatchError:
-        """Wait for the end of the job, and return what there is to say of it."""
+        """Wait for the end of the job; return an error that describes it, even if it succeeded."""
         return await asyncio.shield(self._ended)
 
     async def cancel(self) -> None:
-        """Cancel the job. Raises SchedulerError where that was not possible."""
+        """Cancel the job. Raises SchedulerError if the scheduler did not do it."""
         await self.client.cancel(self.job_id)
         self.suspect()
 
-    def suspect(self, interval: float = _ATTENTIVE) -> None:
-        """Have the scheduler asked: the job is silent, where it should not be."""
-        self._look_every(interval)
+    def suspect(self, interval: float = _SILENT_INTERVAL_S) -> None:
+        """Query the scheduler soon, and each `interval` seconds: the job may have ended."""
+        self._set_interval(interval)
         self._doubted.set()
         if self._watch is not None:
             self._watch.hurry()
 
     async def renewed(self) -> JobInfo:
-        """Have the scheduler asked, and return what it says from now on, not what it said."""
+        """Query the scheduler, and return the status as of a query sent after this call."""
         watch = self.client.watch(self.job_id, self._interval)
         try:
             self.status = await watch.renewed()
@@ -151,21 +151,21 @@ class Allocation:
             watch.close()
         return self.status
 
-    def _look_every(self, seconds: float) -> None:
+    def _set_interval(self, seconds: float) -> None:
         self._interval = seconds
         if self._watch is not None:
             self._watch.interval = seconds
 
     def log_tail(self) -> str:
-        """Return the last lines of what the job printed."""
+        """Return the last lines of what the job printed, empty if there are none."""
         with contextlib.suppress(OSError), (self.call.folder / "log").open("rb") as file:
             file.seek(0, os.SEEK_END)
-            file.seek(max(0, file.tell() - _TAIL))
+            file.seek(max(0, file.tell() - _LOG_TAIL_BYTES))
             return file.read().decode(errors="replace").strip()
         return ""
 
     async def close(self, *, remove: bool = True) -> None:
-        """Stop to watch; the job goes on if it has not ended."""
+        """Stop watching; the job goes on if it has not ended. By default remove its folder."""
         if self._watch is not None:
             self._watch.close()
         for task in self._tasks:
@@ -181,32 +181,32 @@ class Allocation:
         while seen is None or not seen.is_final:
             seen = self.status = await watch.change(seen)
             self.on_status(seen)
-        await self._hear_out()
+        await self._wait_for_last_frames()
         await self.call.gather()
         error = failure_of(seen, self.log_tail())
         error = error or BatchError(f"job {self.job_id} has ended")
         self.call.fail(error)
         self._ended.set_result(error)
 
-    async def _hear_out(self) -> None:
-        """Let what the agents said last arrive."""
-        until = asyncio.get_running_loop().time() + _FAREWELL
+    async def _wait_for_last_frames(self) -> None:
+        """Wait until the connections of all agents are closed."""
+        until = asyncio.get_running_loop().time() + _LAST_FRAMES_TIMEOUT_S
         while asyncio.get_running_loop().time() < until:
             if not any(agent.online.is_set() for agent in self.call.agents.values()):
                 return
             await asyncio.sleep(0.05)
 
-    async def _read_post(self) -> None:
+    async def _read_journal(self) -> None:
         while True:
             self.call.read_journal()
-            await asyncio.sleep(_POST)
+            await asyncio.sleep(_JOURNAL_INTERVAL_S)
 
 
 def new_call(runtime: object = None, **settings: Any) -> CallFolder:
-    """Make a call whose job begins with our own environment, in our folder."""
+    """Create a call whose job starts with our own environment, in our working directory."""
     walltime = float(seconds("runtime", str(runtime))) if runtime else None
-    beginning = {"environment": own_environment(), "cwd": str(Path.cwd()), "runtime": walltime}
-    return CallFolder.create(**{**beginning, **settings})
+    defaults = {"environment": own_environment(), "cwd": str(Path.cwd()), "runtime": walltime}
+    return CallFolder.create(**{**defaults, **settings})
 
 
 def client_for(scheduler: str = "auto") -> BatchClient:

@@ -1,7 +1,7 @@
-"""Hold what a job needs to call home: a folder with the agent, the key, orders and the journal.
+"""The folder of a call: what agents in a job need to call home, and what they leave behind.
 
-The folder is private (0700), on a file system that the job sees, too. It outlives this process:
-`CallFolder.load` takes a call up again.
+It holds the agent, the key, orders and the journal (docs/agent.md). It is private (0700), and on
+a file system that the job sees, too. It outlives this process: `CallFolder.load` continues a call.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from functools import lru_cache
 from importlib.util import MAGIC_NUMBER, find_spec
 from io import BytesIO
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from .. import agent as agent_package
-from ..agent.calling import append
-from ..agent.wire import CHUNK, Unpacker, frame_keys, pack
+from ..agent.journal import append
+from ..agent.protocol import CHUNK_BYTES, Unpacker, frame_keys, pack
 from ..schedulers import scheduler_classes
 from .agent_handle import AgentHandle
 
@@ -34,17 +34,31 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
+    from ..agent.protocol import CallSettings, Header
     from ..errors import BatchError
-    from .listener import Listener, _Connection
+    from .agent_handle import AgentConnection
 
 FOLDER_VARIABLE = "BATCHSPAWNER_CALL_DIR"
-"""What names the folder of all calls; it must be one that jobs see."""
+"""The environment variable that names the folder of all calls; jobs must see that folder."""
 
 _MAIN = """import sys
-from batchspawner_agent.core import Agent
+from batchspawner_agent.agent import Agent
 sys.exit(Agent(sys.argv[1]).run())
 """
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+class CallListener(Protocol):
+    """Where the agents of a call connect to: what a call needs of `listener.Listener`."""
+
+    addresses: list[tuple[str, int]]
+    certificate: str
+
+    def expect(self, call: CallFolder) -> None:
+        """Accept the agents of a call."""
+
+    def forget(self, call: CallFolder) -> None:
+        """Accept the agents of a call no longer."""
 
 
 def calls_folder() -> Path:
@@ -55,15 +69,14 @@ def calls_folder() -> Path:
 
 
 class CallFolder:
-    """Stand for the agents of one submit: one, or one for each element of an array.
+    """The agents of one submit: one, or one for each element of an array.
 
-    It belongs to the event loop in which it is made.
-
-    Make it by `create` or `load`. `agents` are those that were heard of, by their ids. `seen_as`
-    is the folder as the job sees it.
+    Get it from `create` or `load`; it belongs to the event loop in which that happens. `agents`
+    are those that have called, by their ids. `seen_as` is the folder as the job sees it. `ended`
+    is why the job ended, None while it runs.
     """
 
-    def __init__(self, folder: Path, settings: dict[str, Any]) -> None:
+    def __init__(self, folder: Path, settings: CallSettings) -> None:
         self.folder = folder
         self.seen_as: PurePath = folder
         self.id = bytes.fromhex(settings["id"])
@@ -72,7 +85,7 @@ class CallFolder:
         self.ended: BatchError | None = None
         self._settings = settings
         self._new: asyncio.Queue[AgentHandle | None] = asyncio.Queue()
-        self._listener: Listener | None = None
+        self._listener: CallListener | None = None
         self._journal = Unpacker(frame_keys(self.key, b"journal")[0])
         self._offset = 0
         self._on_agent: Callable[[AgentHandle], None] = self._new.put_nowait
@@ -86,25 +99,25 @@ class CallFolder:
         environment: Mapping[str, str] | None = None,
         cwd: str = "",
         linger: float | None = 60.0,
-        patience: float | None = None,
+        orphan_timeout: float | None = None,
         runtime: float | None = None,
     ) -> Self:
-        """Make the folder of a call. Raises OSError where that cannot be done.
+        """Create the folder of a call. Raises OSError if that is not possible.
 
-        `environment` and `cwd` are what the job begins with. Without a driver, an agent ends
-        after `linger` seconds where no program runs, after `patience` seconds where one does;
-        None is for ever. `runtime` is the walltime in seconds, where it is known.
+        `environment` and `cwd` are what the job starts with. An agent that has no driver ends
+        after `linger` seconds if it runs no program, and after `orphan_timeout` seconds if it
+        does; None is without limit. `runtime` is the walltime in seconds, if it is known.
         """
         folder = folder or calls_folder() / secrets.token_hex(8)
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         folder.chmod(0o700)
-        settings: dict[str, Any] = {
+        settings: CallSettings = {
             "id": secrets.token_hex(16),
             "key": secrets.token_hex(32),
             "addresses": [],
             "python": python,
             "linger": linger,
-            "patience": patience,
+            "patience": orphan_timeout,
             "runtime": runtime,
             "identity": [one.identity() for one in scheduler_classes()],
         }
@@ -116,15 +129,16 @@ class CallFolder:
 
     @classmethod
     def load(cls, folder: Path) -> CallFolder:
-        """Take up the call of an earlier process. Raises OSError where there is none."""
+        """Continue the call of an earlier process. Raises OSError if there is none."""
         return cls(folder, json.loads((folder / "call.json").read_text()))
 
     def another(self, folder: Path) -> CallFolder:
-        """Make a call for more agents in the same job, which are heard at the same place."""
+        """Create a call for more agents in the same job, which connect to the same listener."""
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        fresh = {"id": secrets.token_hex(16), "key": secrets.token_hex(32)}
         _write(folder / "agent", packed_agent())
-        made = CallFolder(folder, {**self._settings, **fresh})
+        settings = self._settings.copy()
+        settings["id"], settings["key"] = secrets.token_hex(16), secrets.token_hex(32)
+        made = CallFolder(folder, settings)
         if self._listener is not None:
             self._listener.expect(made)
         return made
@@ -147,31 +161,34 @@ class CallFolder:
         return self.seen_as / "environment"
 
     async def deliver(self, *names: str) -> None:
-        """Bring files to where the job sees the folder: it is the same one. Raises BatchError."""
+        """Copy files to where the job sees the folder, if that is elsewhere. Raises BatchError."""
 
     async def gather(self) -> None:
-        """Fetch what the job has written from where it sees the folder: it is the same one."""
+        """Fetch what the job has written into the folder, if that is elsewhere."""
 
-    def attach(self, listener: Listener) -> None:
-        """Write down where the listener listens, and by which certificate it is known."""
+    def attach(self, listener: CallListener) -> None:
+        """Write the addresses and the certificate of the listener into `call.json`."""
         self._listener = listener
         self._settings["addresses"] = listener.addresses
         self._settings["certificate"] = listener.certificate
         self._write_settings()
 
-    def order(self, header: Mapping[str, Any], payload: bytes = b"", agent: str = "") -> None:
+    def order(self, header: Header, payload: bytes = b"", agent: str = "") -> None:
         """Write an order into the file that each agent reads when it starts.
 
-        Without a listener, the agents go on reading it, so that it is the way to them.
+        It is for the agent with this id, by default for all. Without a listener, the agents keep
+        reading the file.
         """
-        addressed = {**header, **({"agent": agent} if agent else {})}
-        frame = pack(frame_keys(self.key, b"journal")[1], addressed, payload)
+        header = header.copy()
+        if agent:
+            header["agent"] = agent
+        frame = pack(frame_keys(self.key, b"journal")[1], header, payload)
         append(str(self.folder / "orders"), frame)
 
     async def next_agent(self) -> AgentHandle:
-        """Wait for an agent that was not heard of before.
+        """Wait for an agent that has not called before.
 
-        Raises what `fail` was called with, when the job has ended.
+        Raises what `fail` was called with, if the job has ended.
         """
         found = await self._new.get()
         if found is None:
@@ -181,23 +198,23 @@ class CallFolder:
         return found
 
     def on_agent(self, callback: Callable[[AgentHandle], None]) -> None:
-        """Have a function called with each new agent, instead of `next_agent`."""
+        """Call a function with each new agent, instead of returning it from `next_agent`."""
         self._on_agent = callback
 
     def read_journal(self) -> None:
-        """Take what the agents have written down, because they could not say it."""
+        """Handle what the agents have written into the journal, because they could not send it."""
         with contextlib.suppress(FileNotFoundError), (self.folder / "journal").open("rb") as file:
             file.seek(self._offset)
-            while data := file.read(CHUNK):
+            while data := file.read(CHUNK_BYTES):
                 self._offset += len(data)
                 for header, payload in self._journal.feed(data):
                     if header["type"] == "hello":
-                        self.hello(header, _Post(self))
+                        self.hello(header, _FileConnection(self))
                     else:
-                        self.heard(header, payload)
+                        self.receive(header, payload)
 
     def fail(self, error: BatchError) -> None:
-        """Say that the job has ended, and why: what still waits for it hears it now."""
+        """Mark the call as ended; whoever still waits for an agent or a program gets the error."""
         self.read_journal()
         self.ended = error
         for agent in self.agents.values():
@@ -205,23 +222,23 @@ class CallFolder:
         self._new.put_nowait(None)
 
     def close(self, *, remove: bool = True) -> None:
-        """Have nothing more to do with the call; by default its folder goes, too."""
+        """Forget the call; by default remove its folder, too."""
         if self._listener is not None:
             self._listener.forget(self)
         if remove:
             shutil.rmtree(self.folder, ignore_errors=True)
 
-    def hello(self, header: Mapping[str, Any], connection: _Connection | _Post) -> AgentHandle:
-        """Take note of an agent that calls, for the first time or again."""
+    def hello(self, header: Header, connection: AgentConnection) -> AgentHandle:
+        """Return the agent that calls, for the first time or again, with its new connection."""
         agent = self._agent(header)
         agent.connected(header, connection)
         return agent
 
-    def heard(self, header: Mapping[str, Any], payload: bytes) -> None:
-        """Take a frame of an agent."""
-        self._agent(header).heard(header, payload)
+    def receive(self, header: Header, payload: bytes) -> None:
+        """Handle a frame of an agent."""
+        self._agent(header).receive(header, payload)
 
-    def _agent(self, header: Mapping[str, Any]) -> AgentHandle:
+    def _agent(self, header: Header) -> AgentHandle:
         agent = self.agents.get(header["agent"])
         if agent is None:
             agent = self.agents[header["agent"]] = AgentHandle(header["agent"], header)
@@ -232,18 +249,17 @@ class CallFolder:
         _write(self.folder / "call.json", json.dumps(self._settings).encode())
 
 
-class _Post:
-    """Send frames to an agent through a file, where they stay."""
+class _FileConnection:
+    """A way to an agent through the file of orders, where frames stay."""
 
     confirms = False
-
     driver = "files"
-    writer = None
+    writer: asyncio.StreamWriter | None = None
 
     def __init__(self, call: CallFolder) -> None:
         self._call = call
 
-    def send(self, header: Mapping[str, Any], payload: bytes = b"") -> None:
+    def send(self, header: Header, payload: bytes = b"") -> None:
         if "seq" in header:
             self._call.order(header, payload, header["agent"])
 
@@ -252,7 +268,7 @@ class _Post:
 
 
 def _write(file: Path, data: bytes) -> None:
-    """Write a file that only we can read, whole at once."""
+    """Write a file (0600) atomically."""
     temporary = file.with_name(f".{file.name}.{secrets.token_hex(4)}")
     with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as new:
         new.write(data)
@@ -261,7 +277,7 @@ def _write(file: Path, data: bytes) -> None:
 
 @lru_cache(maxsize=1)
 def packed_agent() -> bytes:
-    """Return the agent as one file that Python runs; one like ours need not compile it."""
+    """Return the agent as one file that Python runs, with bytecode for Pythons like ours."""
     packed = BytesIO()
     package = agent_package.__name__
     with zipfile.ZipFile(packed, "w") as archive:
@@ -276,7 +292,7 @@ def packed_agent() -> bytes:
 
 
 def _compiled(module: str) -> bytes:
-    """Return a module as Python keeps it compiled, with the mark not to compare it (PEP 552)."""
+    """Return the content of a .pyc file that is never compared with its source (PEP 552)."""
     spec: Any = find_spec(module)
     return MAGIC_NUMBER + bytes([1, *[0] * 11]) + marshal.dumps(spec.loader.get_code(module))
 

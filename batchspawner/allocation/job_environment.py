@@ -1,4 +1,4 @@
-"""Take along into a job what of our own environment is not about this job, host or login."""
+"""The part of our own environment that a job gets: not what is about this job, host or login."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ..schedulers import scheduler_classes
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_LEFT_BEHIND = re.compile(
+_EXCLUDED = re.compile(
     # A job that was submitted from within another one must not think that it is that one.
     r"(PMI|PMIX|PMIX?_|OMPI|PRTE|MPI|HYDRA|PALS)_.*|JOB_START_TIME|JOB_RUN_TIME"
     # This host, this login, this terminal.
@@ -20,7 +20,7 @@ _LEFT_BEHIND = re.compile(
     # What a Jupyter server may do is for the server alone.
     r"|JUPYTERHUB_.*|JUPYTER_TOKEN|JUPYTER_GATEWAY_.*|JPY_.*|BATCHSPAWNER_CLAIM.*"
 )
-_NEEDED = frozenset(
+_ALWAYS_INCLUDED = frozenset(
     {
         "XDG_DATA_HOME",
         "XDG_CONFIG_HOME",
@@ -31,12 +31,12 @@ _NEEDED = frozenset(
 
 
 def own_environment(environment: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Return the variables of our environment that a job of ours should have, too."""
+    """Return the variables that a job should get, of `environment` or of our own environment."""
     everything = os.environ if environment is None else environment
     return {
         name: value
         for name, value in everything.items()
-        if name in _NEEDED or not (_LEFT_BEHIND.fullmatch(name) or _is_of_a_job(name))
+        if name in _ALWAYS_INCLUDED or not (_EXCLUDED.fullmatch(name) or _is_of_a_job(name))
     }
 
 

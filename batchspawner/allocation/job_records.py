@@ -1,6 +1,6 @@
-"""Write down which jobs were submitted, for other processes of this user, and for later.
+"""Records of submitted jobs, for other processes of this user, and for later.
 
-A record lies in the folder of the job's call, and goes with it.
+A record is a file in the folder of the job's call, and is removed with it.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import os
 import time
 from dataclasses import asdict, dataclass, field, replace
 from itertools import chain
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from .call_folder import calls_folder
 
@@ -22,9 +22,10 @@ _NAME = "job.json"
 
 @dataclass(frozen=True)
 class JobRecord:
-    """Hold what is known of a job without asking its scheduler.
+    """What is known of a job without asking its scheduler.
 
-    `ended` is its last state, once that was heard of; `submitted` is in seconds since the epoch.
+    `folder` is that of its call, `front_end` a word such as ``functions`` or ``kernels``.
+    `submitted` is in seconds since the epoch. `ended` is its last state, empty until that is known.
     """
 
     folder: Path
@@ -36,15 +37,14 @@ class JobRecord:
     ended: str = ""
 
     def write(self) -> None:
-        """Write the record into the job's folder, readable only for us."""
-        found: dict[str, Any] = asdict(self)
-        del found["folder"]
+        """Write the record into the job's folder, for this user only (0600)."""
+        found = {name: value for name, value in asdict(self).items() if name != "folder"}
         opened = os.open(self.folder / _NAME, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(opened, "w", encoding="utf-8") as file:
             json.dump(found, file)
 
     def close(self, state: str) -> JobRecord:
-        """Write down that the job has ended, unless its folder is gone; return that record."""
+        """Record that the job has ended, unless its folder is gone; return the new record."""
         ended = replace(self, ended=state)
         if self.folder.is_dir():
             ended.write()
@@ -52,7 +52,7 @@ class JobRecord:
 
 
 def records() -> list[JobRecord]:
-    """Return what this user has submitted in the last days, the oldest first."""
+    """Return the records of this user's jobs of the last days, oldest first."""
     folder = calls_folder()
     files = chain(folder.glob(f"*/{_NAME}"), folder.glob(f"*/*/{_NAME}"))
     return sorted(filter(None, map(_read, files)), key=lambda one: one.submitted)
@@ -66,7 +66,7 @@ def _read(file: Path) -> JobRecord | None:
 
 
 def record_of(job_id: int | str) -> JobRecord:
-    """Return the newest record of a job. Raises LookupError."""
+    """Return the newest record of a job. Raises LookupError if there is none."""
     for one in reversed(records()):
         if one.job_id == str(job_id):
             return one

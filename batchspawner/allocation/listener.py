@@ -1,7 +1,7 @@
-"""Listen for the agents of our jobs, and tell them what to do.
+"""The server to which the agents of our jobs connect.
 
-docs/agent.md describes the protocol. Nothing of what arrives is looked at before the other side
-has proved the key of its call, and nothing of it is ever unpickled here.
+docs/agent.md describes the protocol. Nothing that arrives is parsed before the other side has
+proved that it has the key of its call, and nothing is ever unpickled here.
 """
 
 from __future__ import annotations
@@ -11,33 +11,32 @@ import contextlib
 import hmac
 import secrets
 import socket
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from ..agent.calling import keep_alive
-from ..agent.wire import CHUNK, MAGIC, ProtocolError, Unpacker, frame_keys, pack, proof
+from ..agent.call_home import keep_alive
+from ..agent.protocol import CHUNK_BYTES, MAGIC, ProtocolError, Unpacker, frame_keys, pack, proof
 from ..concurrency import within
 from .relay import listen, own_addresses
 from .tls import is_wanted, own_certificate
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Mapping
 
+    from ..agent.protocol import Header
     from .agent_handle import AgentHandle
     from .call_folder import CallFolder
 
-_GREETING = 10.0
-"""Seconds that who connects has to prove its key."""
+_HANDSHAKE_TIMEOUT_S = 10.0
 
-_STRANGERS = 256
-"""Connections, at most, that have not proved a key yet."""
+_MAX_UNPROVED = 256
+"""Connections at a time that have not proved a key yet."""
 
 
 class Listener:
-    """Accept the agents of any number of calls, at one port.
+    """A listening port for the agents of any number of calls.
 
-    Make it by `open`. `driver` is a random word: an agent that hears another one knows that the
-    driver was restarted.
+    Get it from `open`. `driver` is a random word, by which an agent notices that the driver was
+    restarted. `addresses` are the hosts and ports at which this machine may be reached.
     """
 
     def __init__(self, certificate: str = "") -> None:
@@ -47,7 +46,7 @@ class Listener:
         self._calls: dict[bytes, CallFolder] = {}
         self._server: asyncio.Server | None = None
         self._connections: set[asyncio.Task[None]] = set()
-        self._strangers = 0
+        self._unproved = 0
 
     @classmethod
     async def open(
@@ -57,34 +56,38 @@ class Listener:
         tls: ssl.SSLContext | None = None,
         certificate: str = "",
     ) -> Listener:
-        """Listen at a port, a free one for 0, on `host` or on every address of this machine.
+        """Listen at a port, 0 for a free one, on `host` or on every address of this machine.
 
-        `tls` encrypts what is said; `certificate` is the PEM text of what its certificate is signed
-        by. Without it, BATCHSPAWNER_CALL_TLS says whether a certificate is made. Raises OSError
-        where the address cannot be had, BatchError where no certificate can be made.
+        `tls` encrypts the connections; `certificate` is the PEM text of the certificate that signs
+        its own. Without `tls`, BATCHSPAWNER_CALL_TLS says whether a certificate is made. Raises
+        OSError if the address is not available, BatchError if no certificate can be made.
         """
         if tls is None and is_wanted():
             loop = asyncio.get_running_loop()
             tls, certificate = await loop.run_in_executor(None, own_certificate)
         self = cls(certificate)
-        server = _socket(host, port)
+        server = _listening_socket(host, port)
         self._server = await asyncio.start_server(
-            self._accept, sock=server, ssl=tls, ssl_handshake_timeout=_GREETING if tls else None
+            self._accept,
+            sock=server,
+            ssl=tls,
+            ssl_handshake_timeout=_HANDSHAKE_TIMEOUT_S if tls else None,
         )
-        found = server.getsockname()[1]
+        found = int(server.getsockname()[1])
         self.addresses = [(name, found) for name in ([host] if host else own_addresses())]
         return self
 
     def expect(self, call: CallFolder) -> None:
-        """Let the agents of a call in, and write down for them where we listen."""
+        """Accept the agents of a call, and write down for them where we listen."""
         call.attach(self)
         self._calls[call.id] = call
 
     def forget(self, call: CallFolder) -> None:
+        """Accept the agents of a call no longer."""
         self._calls.pop(call.id, None)
 
     async def close(self) -> None:
-        """Hang up; the agents go on, and look for us."""
+        """Close the port and all connections; the agents go on, and look for us."""
         if self._server is not None:
             self._server.close()
         for one in self._connections:
@@ -94,42 +97,42 @@ class Listener:
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None  # noqa: S101  (start_server runs this as one)
-        if self._strangers >= _STRANGERS:
+        if self._unproved >= _MAX_UNPROVED:
             writer.close()
             return
         self._connections.add(task)
         try:
             await self._serve(reader, writer)
         except (OSError, ProtocolError, asyncio.IncompleteReadError, asyncio.TimeoutError):
-            pass  # strangers are nobody's business, and an agent comes again
+            pass  # a stranger is not worth a log line, and an agent connects again
         finally:
             self._connections.discard(task)
             writer.close()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._strangers += 1
+        self._unproved += 1
         try:
-            call, nonces = await within(_GREETING, self._greet(reader, writer))
+            call, nonces = await within(_HANDSHAKE_TIMEOUT_S, self._handshake(reader, writer))
         finally:
-            self._strangers -= 1
+            self._unproved -= 1
         keep_alive(writer.get_extra_info("socket"))
         up, down = frame_keys(call.key, nonces)
         unpacker = Unpacker(up)
         agent: AgentHandle | None = None
         try:
-            while data := await reader.read(CHUNK):
+            while data := await reader.read(CHUNK_BYTES):
                 for header, payload in unpacker.feed(data):
                     if header["type"] == "hello":
-                        agent = call.hello(header, _Connection(self.driver, down, writer))
+                        agent = call.hello(header, _SocketConnection(self.driver, down, writer))
                     else:
-                        call.heard(header, payload)
+                        call.receive(header, payload)
                 if agent is not None:
                     agent.acknowledge()
         finally:
             if agent is not None:
                 agent.disconnected(writer)
 
-    async def _greet(
+    async def _handshake(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> tuple[CallFolder, bytes]:
         greeting = await reader.readexactly(len(MAGIC) + 16 + 32)
@@ -145,24 +148,26 @@ class Listener:
         return call, nonces
 
 
-class _Connection:
-    """Send frames to an agent, which confirms them."""
+class _SocketConnection:
+    """A connection to an agent, which confirms what it receives."""
 
     confirms = True
 
     def __init__(self, driver: str, key: bytes, writer: asyncio.StreamWriter) -> None:
-        self.driver, self.key, self.writer = driver, key, writer
+        self.driver, self.key = driver, key
+        self.writer: asyncio.StreamWriter | None = writer
+        self._writer = writer
 
-    def send(self, header: Mapping[str, Any], payload: bytes = b"") -> None:
-        if not self.writer.is_closing():
-            self.writer.write(pack(self.key, dict(header), payload))
+    def send(self, header: Header, payload: bytes = b"") -> None:
+        if not self._writer.is_closing():
+            self._writer.write(pack(self.key, header, payload))
 
     async def drained(self) -> None:
         with contextlib.suppress(OSError):
-            await self.writer.drain()
+            await self._writer.drain()
 
 
-def _socket(host: str, port: int) -> socket.socket:
+def _listening_socket(host: str, port: int) -> socket.socket:
     if host:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         return socket.create_server((host, port), family=family, backlog=1024)

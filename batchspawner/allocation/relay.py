@@ -1,8 +1,8 @@
-"""Hand connections of compute nodes on to a port of this host: what runs on a login host.
+"""A program for a login host that forwards connections of compute nodes to a port of that host.
 
-An sshd forwards ports for its own host only, and jobs run on others. It runs alone, on any Python
-from 3.8, with the standard library only, until its standard input ends: ``relay.py PORT``. It
-prints the addresses at which it listens, as JSON.
+An sshd forwards ports for its own host only, and jobs run on others. The program is one file, for
+any Python from 3.8, with the standard library only: ``relay.py PORT``. It prints the addresses at
+which it listens, as JSON, and runs until its standard input ends.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import threading
 
 
 def listen(port: int = 0) -> socket.socket:
-    """Listen at a port, a free one for 0, of every address of this host."""
+    """Listen at a port, 0 for a free one, on every address of this host."""
     if socket.has_dualstack_ipv6():
         return socket.create_server(
             ("", port), family=socket.AF_INET6, dualstack_ipv6=True, backlog=1024
@@ -24,7 +24,7 @@ def listen(port: int = 0) -> socket.socket:
 
 
 def own_addresses() -> list[str]:
-    """Return what this host may be called by, the likeliest to be reached first."""
+    """Return the addresses and names of this host, the most likely to be reachable first."""
     found = [_outward("192.0.2.1", socket.AF_INET), _outward("2001:db8::1", socket.AF_INET6)]
     name = socket.gethostname()
     with contextlib.suppress(OSError):
@@ -33,7 +33,7 @@ def own_addresses() -> list[str]:
 
 
 def _outward(target: str, family: socket.AddressFamily) -> str:
-    """Return the address that this host has towards others; nothing is sent for that."""
+    """Return the address from which this host reaches others; nothing is sent for that."""
     with contextlib.suppress(OSError), socket.socket(family, socket.SOCK_DGRAM) as one:
         one.connect((target, 9))
         return str(one.getsockname()[0])
@@ -41,21 +41,21 @@ def _outward(target: str, family: socket.AddressFamily) -> str:
 
 
 def serve(server: socket.socket, target: int) -> None:
-    """Connect whoever comes with the port."""
+    """Connect every client of the server with the port `target` of this host."""
     while True:
-        near, _ = server.accept()
+        client, _ = server.accept()
         try:
-            far = socket.create_connection(("127.0.0.1", target), 10)
+            forward = socket.create_connection(("127.0.0.1", target), 10)
         except OSError:
-            near.close()
+            client.close()
             continue
-        far.settimeout(None)
-        for pair in ((near, far), (far, near)):
-            threading.Thread(target=pump, args=pair, daemon=True).start()
+        forward.settimeout(None)
+        for pair in ((client, forward), (forward, client)):
+            threading.Thread(target=copy, args=pair, daemon=True).start()
 
 
-def pump(source: socket.socket, sink: socket.socket) -> None:
-    """Carry bytes one way until there are no more."""
+def copy(source: socket.socket, sink: socket.socket) -> None:
+    """Copy bytes in one direction until there are no more."""
     with contextlib.suppress(OSError):
         while data := source.recv(1 << 18):
             sink.sendall(data)

@@ -1,6 +1,7 @@
-"""Encrypt what agents and their driver say, with a certificate that each driver makes for itself.
+"""Encryption between agents and driver, with a certificate that each driver makes for itself.
 
-The agent gets the certificate in the same private file as the key of its call, and trusts no other.
+The agent reads the certificate from the same private file as the key of its call, and trusts no
+other.
 """
 
 from __future__ import annotations
@@ -14,20 +15,20 @@ from pathlib import Path
 from ..errors import BatchError
 
 VARIABLE = "BATCHSPAWNER_CALL_TLS"
-"""What asks for encryption, by anything but ``0`` or nothing."""
+"""The environment variable that turns encryption on, unless it is empty or ``0``."""
 
-_DAYS = 365
+_VALIDITY_DAYS = 365
 
 
 def is_wanted() -> bool:
-    """Say whether the user or the site wants calls home to be encrypted."""
+    """Return whether the user or the site wants connections of agents to be encrypted."""
     return os.environ.get(VARIABLE, "") not in ("", "0")
 
 
 def own_certificate() -> tuple[ssl.SSLContext, str]:
-    """Make a key and its certificate; return what serves with both, and the certificate as PEM.
+    """Create a key and its certificate; return a server's context, and the certificate as PEM.
 
-    Raises BatchError where the library for that is missing.
+    Raises BatchError if the library cryptography is missing.
     """
     try:
         key, certificate = _signed()
@@ -65,7 +66,7 @@ def _signed() -> tuple[bytes, bytes]:
         serial_number=x509.random_serial_number(),
         # The clock of a node may be behind ours.
         not_valid_before=now - day,
-        not_valid_after=now + _DAYS * day,
+        not_valid_after=now + _VALIDITY_DAYS * day,
     )
     for extension, critical in (
         (x509.BasicConstraints(ca=True, path_length=0), True),

@@ -1,4 +1,4 @@
-"""Ask a scheduler: submit, query, cancel, watch, and what its queues offer."""
+"""The client of a scheduler: submit, query, cancel and watch jobs, and see what queues offer."""
 
 from .batch_client import BatchClient
 from .blocking_client import BlockingClient

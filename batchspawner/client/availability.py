@@ -1,4 +1,4 @@
-"""Keep what a scheduler offers, asked once for everybody, for the forms of all users."""
+"""What a scheduler offers, cached for the forms of all users."""
 
 from __future__ import annotations
 
@@ -22,61 +22,67 @@ T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
-FRESH = {"availability": 30.0, "accounts": 600.0, "reservations": 60.0}
-"""Seconds for which an answer is used without asking again, by the method that asks."""
+MAX_AGE_S = {"availability": 30.0, "accounts": 600.0, "reservations": 60.0}
+"""How long an answer is used before the scheduler is asked again, by the method that asks."""
 
-WAITING = {"ahead": 30.0, "core_usage": 30.0, "core_limits": 600.0}
-"""The same for what only those ask who wait."""
+MAX_AGE_WAITING_S = {"ahead": 30.0, "core_usage": 30.0, "core_limits": 600.0}
+"""The same for what is asked only while a job waits."""
 
-PATIENCE = 2.0
-"""Seconds that a form waits for an answer at most."""
+GET_TIMEOUT_S = 2.0
+"""How long a form waits for an answer."""
 
 
 @dataclass(frozen=True)
 class Answer(Generic[T]):
-    """Hold the last answer; `age` is in seconds, None where there has never been an answer."""
+    """The last answer, and its age in seconds, which is None if there has never been an answer.
+
+    It is stale if it is older than it should be, because the scheduler does not answer.
+    """
 
     value: T | None = None
     age: float | None = None
     is_stale: bool = False
 
 
-class Cached(Generic[T]):
-    """Ask one scheduler one thing, through one runner: when somebody looks, and rarely."""
+class CachedAnswer(Generic[T]):
+    """The answer to one command of one scheduler, renewed when it is needed and too old.
+
+    `max_age` is in seconds.
+    """
 
     def __init__(
         self,
         scheduler: Scheduler,
         runner: Runner,
-        call: Callable[[], Command[T] | None],
-        fresh: float,
+        make_command: Callable[[], Command[T] | None],
+        max_age: float,
     ) -> None:
         self.scheduler, self.runner = scheduler, runner
         self.clock = asyncio.get_running_loop().time
-        self._make_call, self._fresh = call, fresh
+        self._make_command, self._max_age = make_command, max_age
         self._value: T | None = None
         self._answered: float | None = None
         self._asked = float("-inf")
         self._task: asyncio.Task[None] | None = None
 
-    async def look(self, patience: float = PATIENCE) -> Answer[T]:
-        """Return the newest answer that can be had within `patience` seconds, or an old one."""
-        call = self._make_call()
-        if call is None:
+    async def get(self, timeout: float = GET_TIMEOUT_S) -> Answer[T]:
+        """Return the newest answer that arrives within `timeout` seconds, or an old one."""
+        command = self._make_command()
+        if command is None:
             return Answer()
-        if self._task is None and self.clock() - self._asked > self._fresh:
+        if self._task is None and self.clock() - self._asked > self._max_age:
             self._asked = self.clock()
-            self._task = asyncio.create_task(self._ask(call))
+            self._task = asyncio.create_task(self._ask(command))
         if self._task is not None:
-            await asyncio.wait([self._task], timeout=patience)
+            await asyncio.wait([self._task], timeout=timeout)
         if self._answered is None:
             return Answer()
         age = self.clock() - self._answered
-        return Answer(self._value, age, age > self._fresh + patience)
+        return Answer(self._value, age, age > self._max_age + timeout)
 
-    async def _ask(self, call: Command[T]) -> None:
+    async def _ask(self, command: Command[T]) -> None:
         try:
-            self._value = await ask(self.scheduler, call, self.runner)
+            self._value = await ask(self.scheduler, command, self.runner)
             self._answered = self.clock()
         except SchedulerError as error:
             log.warning("Cannot learn what %s offers: %s", self.scheduler.title, error)
@@ -84,16 +90,18 @@ class Cached(Generic[T]):
             self._task = None
 
 
-_shared: WeakKeyDictionary[
-    asyncio.AbstractEventLoop, dict[tuple[Scheduler, Runner, str], Cached[Any]]
+_caches: WeakKeyDictionary[
+    asyncio.AbstractEventLoop, dict[tuple[Scheduler, Runner, str], CachedAnswer[Any]]
 ] = WeakKeyDictionary()
 
 
-def kept(scheduler: Scheduler, runner: Runner, method: str = "availability") -> Cached[Any]:
-    """Return the one cache of this event loop for what a method of a scheduler asks."""
-    known = _shared.setdefault(asyncio.get_running_loop(), {})
+def cached_answer(
+    scheduler: Scheduler, runner: Runner, method: str = "availability"
+) -> CachedAnswer[Any]:
+    """Return the one cache of this event loop for the answer to a method of a scheduler."""
+    known = _caches.setdefault(asyncio.get_running_loop(), {})
     key = (scheduler, runner, method)
-    fresh = {**FRESH, **WAITING}[method]
+    max_age = {**MAX_AGE_S, **MAX_AGE_WAITING_S}[method]
     if key not in known:
-        known[key] = Cached(scheduler, runner, getattr(scheduler, method), fresh)
+        known[key] = CachedAnswer(scheduler, runner, getattr(scheduler, method), max_age)
     return known[key]

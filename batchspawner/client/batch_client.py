@@ -10,8 +10,8 @@ from ..commands import Command
 from ..errors import SchedulerError, SchedulerUnavailable
 from ..runners import LocalRunner, ask
 from ..schedulers import scheduler_class
-from .shared_monitors import shared_monitor
-from .watch import CALM
+from .monitor import shared_monitor
+from .watch import IDLE_INTERVAL_S
 
 if TYPE_CHECKING:
     from ..commands import CommandResult
@@ -22,16 +22,16 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_SEARCHES = (1.0, 2.0, 5.0)
-"""Seconds before each search for a job whose submit gave no answer."""
+_SEARCH_DELAYS_S = (1.0, 2.0, 5.0)
+"""Before each search for a job whose submit had no answer."""
 
-_SOON = 1.0
-"""Seconds, at the beginning, until the end of a job that somebody waits for is noticed."""
+_FIRST_WAIT_INTERVAL_S = 1.0
+"""How old the status of a job that somebody waits for may become, at first."""
 
-_EAGER = 10
-"""How many times the status of such a job may be asked for before the pauses are doubled."""
+_QUERIES_UNTIL_SLOWER = 10
+"""How many times such a job is queried before that interval is doubled."""
 
-_LEAVE = """
+_WRITE_PRIVATE_FILE = """
 set -e
 umask 077
 mkdir -p "$1"
@@ -43,15 +43,27 @@ mv -f "$1/$2.new" "$1/$2"
 
 
 class BatchClient:
-    """Speak with one scheduler from code that can await.
+    """A client of one scheduler, for code that can await.
 
-    `runner` submits, cancels and signals, as the owner of the jobs. `query_runner` lists; where
-    the scheduler shows every user's jobs to anybody it can be one for all users, and all clients
-    with the same one share its queries. `floor` is how many seconds, on average, are between two
-    queries at least; less than the scheduler's own has no effect.
+    `scheduler` is a scheduler or its name, such as ``"slurm"``. `runner` runs the commands that
+    submit, cancel and signal, as the owner of the jobs; by default as the user of this process, on
+    this machine. `query_runner` runs those that list jobs; if the scheduler shows every user's
+    jobs to anybody, it can be one for all users: all clients in an event loop that have the same
+    one share its queries. By default it is `runner`.
+
+    `minimum_interval` is how many seconds are between two queries at least, on average; a value
+    below the scheduler's own has no effect.
+
+    Every method that runs a command raises CommandNotFound if this machine lacks it, and
+    SchedulerUnavailable if the scheduler does not answer; both are SchedulerErrors::
+
+        client = BatchClient("slurm")
+        job_id = await client.submit(JobRequest("#!/bin/sh\\nhostname\\n", tag="try-1"))
+        status = await client.wait(job_id)
+        print(status.describe(), status.exit_code)
     """
 
-    floor = 0.0
+    minimum_interval = 0.0
 
     def __init__(
         self,
@@ -66,13 +78,14 @@ class BatchClient:
         self.query_runner: Runner = query_runner or self.runner
 
     async def submit(self, request: JobRequest) -> str:
-        """Hand over a job once, and return its id.
+        """Submit a job exactly once, and return its id.
 
-        Where the scheduler gave no answer, the job is looked for by its tag. Raises SubmitError
-        where it was refused, SchedulerUnavailable where nobody knows whether it exists.
+        If the scheduler gives no answer, the job is searched for by its tag, for some seconds.
+        Raises SubmitError if the job was refused, and SchedulerUnavailable if it is not known
+        whether it exists; submit again only after `find` has returned nothing.
         """
         try:
-            return await self._hand_over(request)
+            return await self._submit_once(request)
         except SchedulerUnavailable:
             found = await self._search(request.tag)
             if found is None:
@@ -81,48 +94,66 @@ class BatchClient:
             return found
 
     async def leave(self, folder: str, name: str, text: str) -> None:
-        """Write a file that only the owner of the jobs can read, in a folder that is his alone.
+        """Write a file (0600) as the owner of the jobs, in a folder (0700) made for it.
 
-        A file of this name is replaced. Raises SchedulerError where it cannot be written.
+        A file of this name is replaced. Raises SchedulerError if it cannot be written.
         """
-        call = Command(("sh", "-c", _LEAVE, "sh", folder, name), _left, text)
-        await ask(self.scheduler, call, self.runner)
+        argv = ("sh", "-c", _WRITE_PRIVATE_FILE, "sh", folder, name)
+        await ask(self.scheduler, Command(argv, _check_written, text), self.runner)
 
     async def find(self, tag: str) -> list[str]:
-        """Return the ids of our waiting and running jobs that carry this tag."""
+        """Return the ids of our waiting and running jobs that were submitted with this tag.
+
+        Raises SchedulerError.
+        """
         return await ask(self.scheduler, self.scheduler.find(tag), self.runner)
 
     async def tagged(self) -> list[TaggedJob]:
-        """Return everybody's jobs that may carry a tag, nothing where there is no such listing."""
-        call = self.scheduler.tagged()
-        return [] if call is None else await ask(self.scheduler, call, self.query_runner)
+        """Return all users' jobs that may carry a tag; empty if the scheduler has no such listing.
+
+        Raises SchedulerError.
+        """
+        command = self.scheduler.tagged()
+        return [] if command is None else await ask(self.scheduler, command, self.query_runner)
 
     async def cancel(self, job_id: str) -> None:
-        """End a job, waiting or running; one that has ended already is no error.
+        """Cancel a job, waiting or running; it is no error if the job has ended already.
 
-        Raises SchedulerError where the scheduler did not do it.
+        The job is still there when this returns: `wait` for its end. Raises ValueError for a text
+        that is not a job id, SchedulerError if the scheduler did not do it.
         """
         await ask(self.scheduler, self.scheduler.cancel(job_id), self.runner)
 
     async def signal(self, job_id: str, number: int) -> None:
-        """Send a signal to a running job. Raises SchedulerError where that failed."""
+        """Send a signal, such as ``signal.SIGUSR1``, to a running job.
+
+        Raises ValueError for a text that is not a job id, SchedulerError if it was not sent.
+        """
         await ask(self.scheduler, self.scheduler.signal(job_id, number), self.runner)
 
     async def log_tail(self, job_id: str) -> str:  # noqa: ARG002
-        """Return the end of a job's log where something shows it to us, else nothing.
+        """Return the end of a job's log, if there is a way to read it, else an empty text.
 
-        Raises SchedulerError where there is none to show.
+        This class has none; subclasses may. Raises SchedulerError if there is nothing to read.
         """
         return ""
 
-    def watch(self, job_id: str, interval: float = CALM) -> Watch:
-        """Follow a job's status, at most `interval` seconds old, in the shared query."""
+    def watch(self, job_id: str, interval: float = IDLE_INTERVAL_S) -> Watch:
+        """Follow a job in the query that all watched jobs share; close the watch in the end.
+
+        Its status is at most `interval` seconds old while the scheduler answers. Must be called
+        in a running event loop. Raises ValueError for a text that is not a job id.
+        """
         monitor = shared_monitor(self.scheduler, self.query_runner)
-        monitor.keep_floor(self.floor)
+        monitor.set_minimum_interval(self.minimum_interval)
         return monitor.watch(job_id, interval, owner=self.runner)
 
     async def status(self, job_id: str) -> JobInfo:
-        """Return what the scheduler's next answer says about a job."""
+        """Return what the next answer of the scheduler says about a job.
+
+        A scheduler that does not answer is queried until it does: there is no time limit. Raises
+        ValueError for a text that is not a job id.
+        """
         watch = self.watch(job_id)
         try:
             return await watch.change()
@@ -130,26 +161,27 @@ class BatchClient:
             watch.close()
 
     async def wait(self, job_id: str, interval: float | None = None) -> JobInfo:
-        """Wait until a job has ended, and return how.
+        """Wait until a job has ended, and return its last status, whose `state` says how.
 
-        `interval` is how old, in seconds, what is known may become. Without it that is little at
-        first, and more the longer the job takes.
+        `interval` is how old the status may become, in seconds. By default it starts at 1 second
+        and grows to 30 while the job runs. There is no time limit. Raises ValueError for a text
+        that is not a job id; a job that failed raises nothing (see `errors.failure_of`).
         """
-        watch = self.watch(job_id, _SOON if interval is None else interval)
-        patience = asyncio.ensure_future(_grow(watch)) if interval is None else None
+        watch = self.watch(job_id, _FIRST_WAIT_INTERVAL_S if interval is None else interval)
+        slowing_down = asyncio.ensure_future(_slow_down(watch)) if interval is None else None
         try:
             return await watch.until(lambda status: status.is_final)
         finally:
-            if patience is not None:
-                patience.cancel()
+            if slowing_down is not None:
+                slowing_down.cancel()
             watch.close()
 
-    async def _hand_over(self, request: JobRequest) -> str:
+    async def _submit_once(self, request: JobRequest) -> str:
         return await ask(self.scheduler, self.scheduler.submit(request), self.runner)
 
     async def _search(self, tag: str) -> str | None:
-        for pause in _SEARCHES if tag else ():
-            await asyncio.sleep(pause)
+        for delay in _SEARCH_DELAYS_S if tag else ():
+            await asyncio.sleep(delay)
             try:
                 found = await self.find(tag)
             except SchedulerError as error:
@@ -160,12 +192,12 @@ class BatchClient:
         return None
 
 
-async def _grow(watch: Watch) -> None:
-    while watch.interval < CALM:
-        await asyncio.sleep(_EAGER * watch.interval)
-        watch.interval = min(2 * watch.interval, CALM)
+async def _slow_down(watch: Watch) -> None:
+    while watch.interval < IDLE_INTERVAL_S:
+        await asyncio.sleep(_QUERIES_UNTIL_SLOWER * watch.interval)
+        watch.interval = min(2 * watch.interval, IDLE_INTERVAL_S)
 
 
-def _left(result: CommandResult) -> None:
+def _check_written(result: CommandResult) -> None:
     if not result.ok:
         raise SchedulerError("The file could not be written.", result)

@@ -1,13 +1,13 @@
-"""Watch all jobs of a scheduler with one query an interval, for everybody who waits.
+"""One query an interval for all watched jobs of a scheduler, whoever waits for them.
 
 The rules that this module keeps (`docs/architecture.md` says why):
 
 * One query asks for all watched jobs, none is sent while nothing is watched, and two never run
-  at a time. The interval is the shortest that a watcher wishes for, never below the scheduler's
-  floor, with jitter.
-* A failed query says nothing about any job. It is repeated, with growing pauses, for ever.
-* A job is gone only when a query that succeeded did not name it, and a second source or a second
-  query confirmed that.
+  at the same time. The interval is the shortest that a watch requests, never below the minimum
+  interval of the scheduler, with jitter.
+* A failed query says nothing about any job. It is repeated, with growing pauses, without end.
+* A job is gone only if a query that succeeded did not name it, and a second source or a second
+  query confirmed that (`job_ends`).
 """
 
 from __future__ import annotations
@@ -16,105 +16,89 @@ import asyncio
 import logging
 from collections import Counter
 from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
 
 from ..errors import SchedulerError
-from ..jobs import JobInfo, JobState
-from ..runners import ask
+from .job_ends import JobEnds
+from .queries import Queries
 from .rate_limit import RateLimiter
-from .watch import CALM, Watch
+from .watch import IDLE_INTERVAL_S, Watch
+from .watched_jobs import WatchedJobs
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
+    from ..jobs import JobInfo
     from ..runners import Runner
-    from ..schedulers.base import Listing, Scheduler
+    from ..schedulers.base import Scheduler
 
 log = logging.getLogger(__name__)
 
-_CONFIRMATIONS = 4
-"""How many commands that confirm an end, or ask an owner, may run at a time."""
-
-_BREATH = 500
-"""After how many jobs of a listing the event loop gets its turn."""
+_JOBS_PER_TURN = 500
+"""Jobs of a listing that are handled before the event loop gets its turn."""
 
 
 class Monitor:
-    """Ask one scheduler, through one runner, for all the jobs that are watched."""
+    """A poller of one scheduler, through one runner, for all the jobs that are watched.
+
+    `trouble` is the error of the last query, None if it succeeded; `failed` counts the queries
+    that failed, by the `kind` of their error. `clock` returns seconds.
+    """
 
     def __init__(self, scheduler: Scheduler, runner: Runner) -> None:
         self.scheduler = scheduler
         self.runner = runner
         self.trouble: SchedulerError | None = None
-        self.queries = self.questions = 0
         self.failed: Counter[str] = Counter()
         self.clock = asyncio.get_running_loop().time
-        self._watches: dict[str, list[Watch]] = {}
-        # How many watches wish for which interval: thousands of them wish for very few.
-        self._wishes: Counter[float] = Counter()
-        self._newest = float("-inf")
-        self._missing: dict[str, int] = {}
-        # Jobs that only their owners see: nobody else is asked about them.
-        self._hidden: set[str] = set()
-        self._pace = RateLimiter(scheduler.floor, self.clock, scheduler.reserve)
+        self._queries = Queries(scheduler)
+        self._jobs = WatchedJobs(scheduler.title, runner)
+        self._ends = JobEnds(self._queries, runner, self._jobs)
+        self._limiter = RateLimiter(scheduler.minimum_interval, self.clock, scheduler.burst)
         self._hurry = False
-        self._heard: float | None = None
-        self._unanswered = self.clock()
+        self._last_answer: float | None = None
+        self._first_failure = self.clock()
+        # When the last query was sent that has been answered.
         self._answered = float("-inf")
-        self._wake, self._news = asyncio.Event(), asyncio.Event()
+        self._wake, self._round_done = asyncio.Event(), asyncio.Event()
         self._task: asyncio.Task[None] | None = None
-        self._slots = asyncio.Semaphore(_CONFIRMATIONS)
 
-    def watch(self, job_id: str, interval: float = CALM, owner: Runner | None = None) -> Watch:
-        """Begin to watch a job. Raises ValueError for a text that is no job id here.
+    def watch(
+        self, job_id: str, interval: float = IDLE_INTERVAL_S, owner: Runner | None = None
+    ) -> Watch:
+        """Start to watch a job. Raises ValueError for a text that is not a job id here.
 
-        `owner` runs commands as the job's owner, who is asked where we may not see the job.
+        `interval` is in seconds. `owner` runs commands as the job's owner, who is asked if we
+        may not see the job.
         """
         watch = Watch(self, self.scheduler.checked(job_id), interval, owner)
-        others = self._watches.setdefault(job_id, [])
-        if others:
-            watch.status = others[0].status
-        others.append(watch)
-        self._wishes[watch.interval] += 1
-        if watch.status is None:
-            self._newest = watch.since
+        self._jobs.add(watch)
         self._supervise()
         self.wake()
         return watch
 
+    def watches(self) -> list[Watch]:
+        """Return all watches that are open."""
+        return self._jobs.watches()
+
     def forget(self, watch: Watch) -> None:
-        """End a watch; the last one of a job ends the questions about it."""
-        watches = self._watches.get(watch.job_id, [])
-        if watch in watches:
-            watches.remove(watch)
-            self._unwish(watch.interval)
-        if not watches:
-            self._watches.pop(watch.job_id, None)
-            self._missing.pop(watch.job_id, None)
-            self._hidden.discard(watch.job_id)
+        """End a watch; the last one of a job ends the queries about it."""
+        self._jobs.remove(watch)
         self.wake()
 
-    def wishes_otherwise(self, watch: Watch, before: float) -> None:
-        """Take note of a watch's new interval."""
-        if watch in self._watches.get(watch.job_id, ()):
-            self._unwish(before)
-            self._wishes[watch.interval] += 1
+    def interval_changed(self, watch: Watch, before: float) -> None:
+        """Apply the new interval of a watch; called by the watch."""
+        if self._jobs.change_interval(watch, before):
             self.wake()
 
-    def _unwish(self, interval: float) -> None:
-        self._wishes[interval] -= 1
-        if not self._wishes[interval]:
-            del self._wishes[interval]
-
-    def keep_floor(self, seconds: float) -> None:
-        """Let that long pass between two queries, if it is more than the scheduler's own floor."""
-        self._pace.floor = max(self.scheduler.floor, seconds)
+    def set_minimum_interval(self, seconds: float) -> None:
+        """Set the minimum interval between two queries, at least the scheduler's own."""
+        self._limiter.minimum_interval = max(self.scheduler.minimum_interval, seconds)
 
     def wake(self) -> None:
-        """Reckon anew when the next query is due."""
+        """Compute again when the next query is due."""
         self._wake.set()
 
     def hurry(self) -> None:
-        """Ask as soon as the scheduler can bear."""
+        """Send the next query as soon as the rate limit allows."""
         self._hurry = True
         self.wake()
 
@@ -122,39 +106,50 @@ class Monitor:
         """Wait until a query that was sent after a moment has been answered."""
         self.hurry()
         while self._answered < moment:
-            self._news.clear()
-            await self._news.wait()
+            self._round_done.clear()
+            await self._round_done.wait()
 
     @property
     def age(self) -> float | None:
-        """Seconds since the scheduler last answered, or since it was first asked in vain.
+        """Seconds since the last answer, or, if there was none, since the first failed query.
 
-        None where it has not been asked, or is asked for the first time just now.
+        None before the first query has been answered or has failed.
         """
-        return self.silence or None if self._heard is None else self.clock() - self._heard
+        if self._last_answer is None:
+            return self.unanswered_for or None
+        return self.clock() - self._last_answer
 
     @property
-    def silence(self) -> float:
-        """Seconds since the first of the queries that have had no answer; 0.0 if the last had."""
-        return self.clock() - self._unanswered if self.failures else 0.0
+    def unanswered_for(self) -> float:
+        """Seconds since the first of the failed queries in a row; 0.0 if the last one succeeded."""
+        return self.clock() - self._first_failure if self.failures else 0.0
 
     @property
     def failures(self) -> int:
         """How many queries in a row have had no answer."""
-        return self._pace.failures
+        return self._limiter.failures
+
+    @property
+    def queries(self) -> int:
+        """How many commands have listed jobs."""
+        return self._queries.listings
+
+    @property
+    def questions(self) -> int:
+        """How many commands have asked about one job."""
+        return self._queries.confirmations
 
     @property
     def watched(self) -> int:
         """How many jobs are watched."""
-        return len(self._watches)
+        return len(self._jobs)
 
     def statuses(self) -> list[JobInfo]:
         """Return what is known of each watched job."""
-        groups = list(self._watches.values())
-        return [group[0].status for group in groups if group[0].status is not None]
+        return self._jobs.statuses()
 
     def _supervise(self) -> None:
-        if self._watches and (self._task is None or self._task.done()):
+        if self._jobs and (self._task is None or self._task.done()):
             self._task = asyncio.get_running_loop().create_task(self._poll())
             self._task.add_done_callback(self._restart)
 
@@ -164,16 +159,16 @@ class Monitor:
                 "The monitor of %s died; starting it again", self.scheduler.title, exc_info=error
             )
             # Not at once: what kills it may do so each time.
-            task.get_loop().call_later(self._pace.floor, self._supervise)
+            task.get_loop().call_later(self._limiter.minimum_interval, self._supervise)
 
     async def _poll(self) -> None:
-        while self._watches:
+        while self._jobs:
             self._wake.clear()
             due = self._due()
             if due > 0:
                 await self._wait(due)
                 continue
-            self._pace.note()
+            self._limiter.note_query()
             self._hurry, asked = False, self.clock()
             try:
                 await self._round(asked)
@@ -193,15 +188,16 @@ class Monitor:
 
     def _due(self) -> float:
         """Return the seconds until the next query."""
-        asked = self._pace.asked
-        new = asked is not None and self._newest > asked
-        interval = 0.0 if new else min(self._wishes)
-        return self._pace.due(interval, hurry=self._hurry)
+        asked = self._limiter.last_query
+        # The last query was not about a job that has come since.
+        has_new = asked is not None and self._jobs.newest > asked
+        interval = 0.0 if has_new else self._jobs.shortest_interval
+        return self._limiter.due(interval, hurry=self._hurry)
 
     def _note_failure(self, error: SchedulerError, asked: float) -> None:
         if not self.failures:
-            self._unanswered = asked
-        self._pace.failures += 1
+            self._first_failure = asked
+        self._limiter.failures += 1
         self.failed[error.kind] += 1
         self.trouble = error
         if self.failures == 1:
@@ -213,156 +209,57 @@ class Monitor:
                 "%s has not answered %d times in a row, for %.0f s. %s",
                 self.scheduler.title,
                 self.failures,
-                self.silence,
+                self.unanswered_for,
                 error,
             )
 
     async def _round(self, asked: float) -> None:
-        """Ask once for all jobs, and tell whoever waits."""
-        job_ids = [
-            job_id
-            for job_id, watches in self._watches.items()
-            if not (watches[0].status and watches[0].status.is_final)
-        ]
-        found = await self._listing(job_ids, self.runner) if job_ids else {}
-        if self.failures:
-            log.warning("%s answers again", self.scheduler.title)
-        self._heard, self._pace.failures, self.trouble = self.clock(), 0, None
-        doubtful = []
+        """Query the scheduler once, and give every watch the new status of its job.
+
+        Raises SchedulerError if it does not answer.
+        """
+        job_ids = self._jobs.unfinished()
+        found = await self._queries.listing(job_ids, self.runner) if job_ids else {}
+        self._note_answer()
+        doubtful: dict[str, JobInfo | None] = {}
         for number, job_id in enumerate(job_ids, 1):
             status = found.get(job_id)
             if status is None or status.is_final:
-                doubtful.append(job_id)
+                doubtful[job_id] = status
             else:
-                self._tell(job_id, status)
-            if number % _BREATH == 0:
+                self._jobs.publish(job_id, status)
+            if number % _JOBS_PER_TURN == 0:
                 await asyncio.sleep(0)
-        # A job that came while the query ran cannot be in its answer.
-        old = [job_id for job_id in doubtful if self._since(job_id) <= asked]
-        hidden = [one for one in old if one in self._hidden and one not in found]
-        theirs, _ = await self._as_their_owners_see(hidden)
-        old = [one for one in old if one not in theirs]
-        known = await asyncio.gather(*(self._explain(one, found.get(one)) for one in old))
-        await self._look_for({one: how is None for one, how in zip(old, known) if not how})
+        # A job that was watched again while the query ran is for the next one.
+        old = [job_id for job_id in doubtful if self._jobs.watched_since(job_id, asked)]
+        await self._ends.resolve({job_id: doubtful[job_id] for job_id in old})
         self._answered = asked
-        self._news.set()
+        self._round_done.set()
 
-    async def _listing(self, job_ids: list[str], runner: Runner) -> dict[str, JobInfo]:
-        found: dict[str, JobInfo] = {}
-        for call in self.scheduler.query(job_ids):
-            self.queries += 1
-            listing: Listing = await ask(self.scheduler, call, runner)
-            found.update(listing)
-        return found
+    def _note_answer(self) -> None:
+        if self.failures:
+            log.warning("%s answers again", self.scheduler.title)
+        self._last_answer, self._limiter.failures, self.trouble = self.clock(), 0, None
 
-    def _since(self, job_id: str) -> float:
-        """Return since when a job is watched; a job that nobody watches is as if it came late."""
-        watches = self._watches.get(job_id)
-        return watches[0].since if watches else float("inf")
 
-    def _tell(self, job_id: str, status: JobInfo) -> None:
-        self._missing.pop(job_id, None)
-        if status.state is JobState.UNKNOWN and not status.gone:
-            log.warning(
-                "%s says %r of job %s, a state that is not known here; the job is taken to live",
-                self.scheduler.title,
-                status.native,
-                job_id,
-            )
-        for watch in self._watches.get(job_id, ()):
-            watch.tell(status)
+_monitors: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[tuple[Scheduler, Runner], Monitor]] = (
+    WeakKeyDictionary()
+)
 
-    async def _explain(
-        self, job_id: str, listed: JobInfo | None, owner: Runner | None = None
-    ) -> bool | None:
-        """Find out how a job ended. False: no source knows it; None: a source did not answer."""
-        if job_id in self._hidden:
-            owner = self._owner(job_id)
-        async with self._slots:
-            try:
-                status = await self._confirmed(job_id, owner)
-            except SchedulerError as error:
-                log.info("No word yet about the end of job %s: %s", job_id, error)
-                if listed is None:
-                    return None
-                status = None
-        if status is not None and (listed is None or status.is_final):
-            self._tell(job_id, status)
-        elif listed is not None:
-            self._tell(job_id, listed)
-        else:
-            return False
-        return True
 
-    async def _confirmed(self, job_id: str, owner: Runner | None) -> JobInfo | None:
-        try:
-            return await self._asked(job_id, owner or self.runner)
-        except SchedulerError as error:
-            if owner is None:
-                raise
-            # Not every site lets us run these commands as the owner.
-            log.info("Cannot ask the owner about the end of job %s: %s", job_id, error)
-        return await self._asked(job_id, self.runner)
+def shared_monitor(scheduler: Scheduler, runner: Runner) -> Monitor:
+    """Return the one monitor of this event loop for a scheduler and a way to reach it."""
+    monitors = _monitors.setdefault(asyncio.get_running_loop(), {})
+    if (scheduler, runner) not in monitors:
+        monitors[scheduler, runner] = Monitor(scheduler, runner)
+    return monitors[scheduler, runner]
 
-    async def _asked(self, job_id: str, runner: Runner) -> JobInfo | None:
-        for call in self.scheduler.confirm(job_id):
-            self.questions += 1
-            status = await ask(self.scheduler, call, runner)
-            if status is not None:
-                return status
-        return None
 
-    async def _look_for(self, jobs: dict[str, bool]) -> None:
-        """Look for jobs that nothing here knows; a scheduler may show them to their owners only.
-
-        A job whose other sources did not answer, which its value says, is not given up, whatever
-        its owner sees.
-        """
-        theirs, unanswered = await self._as_their_owners_see(jobs)
-        self._hidden |= theirs & self._watches.keys()
-        for job_id, unsure in jobs.items():
-            if not unsure and job_id not in theirs | unanswered:
-                self._note_missing(job_id)
-
-    async def _as_their_owners_see(self, jobs: Iterable[str]) -> tuple[set[str], set[str]]:
-        """Take the word of the owners' listings, one each, about jobs that they name.
-
-        Return those, and those whose owner could not be asked.
-        """
-        by_owner: dict[Runner | None, list[str]] = {}
-        for job_id in jobs:
-            by_owner.setdefault(self._owner(job_id), []).append(job_id)
-        theirs: set[str] = set()
-        unanswered: set[str] = set()
-
-        async def look(owner: Runner, job_ids: list[str]) -> None:
-            try:
-                async with self._slots:
-                    found = await self._listing(job_ids, owner)
-            except SchedulerError as error:
-                log.info("Cannot ask the owner of jobs %s: %s", ", ".join(job_ids), error)
-                unanswered.update(job_ids)
-                return
-            for job_id in found.keys() & set(job_ids):
-                theirs.add(job_id)
-                if found[job_id].is_final:
-                    await self._explain(job_id, found[job_id], owner)
-                else:
-                    self._tell(job_id, found[job_id])
-
-        await asyncio.gather(*(look(owner, ids) for owner, ids in by_owner.items() if owner))
-        return theirs, unanswered
-
-    def _owner(self, job_id: str) -> Runner | None:
-        """Return who runs commands as a job's owner, where that is another than we."""
-        owners = [watch.owner for watch in self._watches.get(job_id, ()) if watch.owner]
-        return owners[0] if owners and owners[0] != self.runner else None
-
-    def _note_missing(self, job_id: str) -> None:
-        """Give a job up when no source knows it and two queries have not named it."""
-        if job_id not in self._watches:
-            return
-        self._missing[job_id] = self._missing.get(job_id, 0) + 1
-        if self._missing[job_id] > 1:
-            gone = JobInfo(job_id, JobState.UNKNOWN, reason="no trace of it", gone=True)
-            self._tell(job_id, gone)
+def all_monitors() -> list[Monitor]:
+    """Return every monitor of this process, for the metrics."""
+    return [
+        one
+        for loop, monitors in list(_monitors.items())
+        if not loop.is_closed()
+        for one in list(monitors.values())
+    ]

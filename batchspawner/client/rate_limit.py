@@ -1,4 +1,4 @@
-"""Reckon when a scheduler may be asked again."""
+"""When a scheduler may be queried again: a minimum interval, a burst, and back-off."""
 
 from __future__ import annotations
 
@@ -11,45 +11,52 @@ if TYPE_CHECKING:
 _JITTER = 0.1
 """Share of the interval by which it varies, so that several Hubs do not ask in step."""
 
-_BACK_OFF_LIMIT = 120.0
-"""Seconds between two queries at most while the scheduler does not answer."""
+_MAX_BACK_OFF_S = 120.0
+"""Longest pause between two queries while the scheduler does not answer."""
 
 
 class RateLimiter:
-    """Keep at least `floor` seconds between two queries, on average where somebody hurries.
+    """A token bucket for the queries of one scheduler.
 
-    `reserve` is how many may follow each other at once after a calm, where somebody hurries.
-    `failures` is how many queries in a row have had no answer; it makes the pauses grow.
-    `clock` tells the seconds.
+    Two queries are at least `minimum_interval` seconds apart; for a caller in a hurry that holds
+    on average only: after an idle period, `burst` queries may follow each other at once.
+    `failures` counts the queries in a row that had no answer; while it is not 0 the pauses grow.
+    `clock` returns seconds.
     """
 
-    def __init__(self, floor: float, clock: Callable[[], float], reserve: float = 5.0) -> None:
-        self.floor = floor
+    def __init__(
+        self, minimum_interval: float, clock: Callable[[], float], burst: float = 5.0
+    ) -> None:
+        self.minimum_interval = minimum_interval
         self.failures = 0
-        self.asked: float | None = None
+        self.last_query: float | None = None
         self._clock = clock
-        self._most = self._reserve = reserve
+        self._burst = self._tokens = burst
         self._counted = clock()
 
-    def note(self) -> None:
-        """Take note of a query that begins now."""
-        self.asked = self._clock()
-        self._reserve = max(0.0, self._refilled() - 1)
-        self._counted = self.asked
+    def note_query(self) -> None:
+        """Count a query that starts now."""
+        self.last_query = self._clock()
+        self._tokens = max(0.0, self._available() - 1)
+        self._counted = self.last_query
 
     def due(self, interval: float, *, hurry: bool = False) -> float:
-        """Return the seconds until the next query, jitter included; not above 0: now."""
-        if self.asked is None:
+        """Return the seconds until the next query, jitter included; 0 or less means now.
+
+        `interval` is the one that is requested, in seconds; with `hurry` it is not waited for.
+        """
+        if self.last_query is None:
             return 0.0
         if hurry and not self.failures:
-            return (1 - self._refilled()) * self.floor
-        interval = max(interval, self.floor)
+            return (1 - self._available()) * self.minimum_interval
+        interval = max(interval, self.minimum_interval)
         if self.failures:
             pause = interval * 2.0 ** min(self.failures, 10)
-            interval = max(interval, min(pause, _BACK_OFF_LIMIT))
+            interval = max(interval, min(pause, _MAX_BACK_OFF_S))
         # The same number until the next query, whatever wakes us in between.
-        jitter = random.Random(self.asked).uniform(0.0, _JITTER)  # noqa: S311
-        return self.asked + interval * (1 + jitter) - self._clock()
+        jitter = random.Random(self.last_query).uniform(0.0, _JITTER)  # noqa: S311
+        return self.last_query + interval * (1 + jitter) - self._clock()
 
-    def _refilled(self) -> float:
-        return min(self._most, self._reserve + (self._clock() - self._counted) / self.floor)
+    def _available(self) -> float:
+        elapsed = self._clock() - self._counted
+        return min(self._burst, self._tokens + elapsed / self.minimum_interval)

@@ -1,9 +1,9 @@
-"""Follow one job of those that a monitor watches."""
+"""One job of those that a monitor watches, followed by one caller."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -11,21 +11,39 @@ if TYPE_CHECKING:
     from ..errors import SchedulerError
     from ..jobs import JobInfo
     from ..runners import Runner
-    from .monitor import Monitor
 
-CALM = 30.0
-"""Seconds between two queries when no watcher wishes for less."""
+IDLE_INTERVAL_S = 30.0
+"""Between two queries, unless somebody requests a shorter interval."""
+
+
+class Watcher(Protocol):
+    """What a watch needs of the monitor that it belongs to."""
+
+    clock: Callable[[], float]
+    trouble: SchedulerError | None
+
+    @property
+    def unanswered_for(self) -> float: ...
+
+    def hurry(self) -> None: ...
+
+    async def round_after(self, moment: float) -> None: ...
+
+    def forget(self, watch: Watch) -> None: ...
+
+    def interval_changed(self, watch: Watch, before: float) -> None: ...
 
 
 class Watch:
-    """Follow one job; close it when nobody waits for the job any more.
+    """The status of one job, kept up to date until the watch is closed.
 
-    `status` is None until the scheduler has been heard. `interval` is how old, in seconds, the
-    status may become; it can be set at any time.
+    `status` is None until the scheduler has answered. `interval` is how old the status may
+    become, in seconds; it can be set at any time. `owner` runs commands as the owner of the job.
+    Get one from `BatchClient.watch`, and `close` it when nobody waits for the job any more.
     """
 
     def __init__(
-        self, monitor: Monitor, job_id: str, interval: float, owner: Runner | None = None
+        self, monitor: Watcher, job_id: str, interval: float, owner: Runner | None = None
     ) -> None:
         self.job_id = job_id
         self.owner = owner
@@ -43,45 +61,50 @@ class Watch:
     def interval(self, seconds: float) -> None:
         if seconds != self._interval:
             before, self._interval = self._interval, seconds
-            self._monitor.wishes_otherwise(self, before)
+            self._monitor.interval_changed(self, before)
 
     @property
     def trouble(self) -> SchedulerError | None:
-        """The error that keeps the status from being renewed, or None."""
+        """The error that keeps the status from being updated, or None."""
         return self._monitor.trouble
 
     @property
-    def silence(self) -> float:
-        """Seconds since the first of the queries that have had no answer; 0.0 if the last had."""
-        return self._monitor.silence
+    def unanswered_for(self) -> float:
+        """Seconds since the first of the failed queries in a row; 0.0 if the last one succeeded.
+
+        While it is above 0, `status` is older than `interval` says.
+        """
+        return self._monitor.unanswered_for
 
     def hurry(self) -> None:
-        """Have the scheduler asked as soon as it can bear: there is news of the job."""
+        """Request a query as soon as the rate limit allows, because the job has changed."""
         self._monitor.hurry()
 
     async def renewed(self) -> JobInfo:
-        """Have the scheduler asked, and return what it says from now on, not what it said."""
+        """Request a query, and return the status as of a query that was sent after this call."""
         await self._monitor.round_after(self._monitor.clock())
         return await self.change()
 
     async def change(self, seen: JobInfo | None = None) -> JobInfo:
-        """Wait until the status is another than the one that the caller has seen."""
+        """Wait until the status differs from the one that the caller has seen, and return it."""
         while self.status is None or self.status == seen:
             self._changed.clear()
             await self._changed.wait()
         return self.status
 
     async def until(self, wanted: Callable[[JobInfo], bool]) -> JobInfo:
-        """Wait for a status that the caller wants."""
+        """Wait for a status for which `wanted` returns true, and return it."""
         status = await self.change()
         while not wanted(status):
             status = await self.change(status)
         return status
 
     def close(self) -> None:
+        """Stop watching; the last watch of a job that closes ends the queries about it."""
         self._monitor.forget(self)
 
-    def tell(self, status: JobInfo) -> None:
+    def update(self, status: JobInfo) -> None:
+        """Set the status, and wake up who waits for a change; called by the monitor."""
         if status != self.status:
             self.status = status
             self._changed.set()

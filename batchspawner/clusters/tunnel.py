@@ -62,7 +62,7 @@ class ClusterTunnel:
             del self.forwards[end]
         raise ConnectionFailed(
             f"{self.ssh.host} does not forward to {end.host}:{end.port}; ssh said:\n"
-            f"{self.ssh.said or 'nothing'}"
+            f"{self.ssh.output or 'nothing'}"
         )
 
     async def reach(self, end: Endpoint) -> None:
@@ -71,7 +71,7 @@ class ClusterTunnel:
             if await greets(self.forwards[end]):
                 return
             await asyncio.sleep(pause)
-        host, said = self.ssh.host, f"; ssh said:\n{self.ssh.said}" if self.ssh.said else "."
+        host, said = self.ssh.host, f"; ssh said:\n{self.ssh.output}" if self.ssh.output else "."
         raise ConnectionFailed(
             f"{host} was reached, but nothing answers to it at {end.host}:{end.port}. Either the "
             f"controller has ended, or {host} must not or cannot connect to its node for us "

@@ -69,7 +69,7 @@ def new_folder_call(
     folder = jobs_folder() / f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(4)}"
     linger = None if lasting else 60.0
     patience = None if lasting else 300.0
-    call = make(runtime, folder=folder, python=python, linger=linger, patience=patience)
+    call = make(runtime, folder=folder, python=python, linger=linger, orphan_timeout=patience)
     shutil.copyfile(worker.__file__, folder / "worker.py")
     return call
 

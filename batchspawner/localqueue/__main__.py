@@ -1,4 +1,4 @@
-"""Read the command line of `batchspawner-queue`."""
+"""The command `batchspawner-queue`."""
 
 from __future__ import annotations
 
@@ -13,42 +13,60 @@ import sqlite3
 import sys
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from . import actions
 from .folder import QueueError, state_folder
 from .options import add_options, job_options
-from .scheduling import LIVE, schedule
-from .store import FINAL, Store
+from .scheduling import schedule
+from .store import Store
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 EX_TIMEOUT = 124
 
 
+class Arguments(argparse.Namespace):
+    """What a command line may hold; which attributes there are depends on the command."""
+
+    run: Callable[[Store, Arguments], int]
+    state: str
+    file: str | None
+    ids: list[int]
+    all: bool
+    comment: str | None
+    id: int
+    signal: int
+    timeout: float | None
+
+
 def main(argv: list[str] | None = None) -> int:
     """Run the command and return its exit status."""
-    arguments = _parser().parse_args(argv)
-    run, state = arguments.__dict__.pop("run"), arguments.__dict__.pop("state")
+    arguments = _parser().parse_args(argv, Arguments())
     try:
-        with contextlib.closing(Store(state_folder(state))) as store:
-            status: int = run(store, arguments)
-            return status
+        with contextlib.closing(Store(state_folder(arguments.state))) as store:
+            return arguments.run(store, arguments)
     except QueueError as error:
-        _say(error)
-        return 2 if run is submit else 1
+        _print_error(error)
+        return 2 if arguments.run is submit else 1
     except (OSError, sqlite3.Error, ValueError, OverflowError) as error:
-        _say(f"the queue does not work (its folder: {state_folder(state)}): {error}")
+        _print_error(
+            f"the queue does not work (its folder: {state_folder(arguments.state)}): {error}"
+        )
         return 1
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
 
 
-def _say(what: object) -> None:
-    print(f"batchspawner-queue: {what}", file=sys.stderr)
+def _print_error(message: object) -> None:
+    print(f"batchspawner-queue: {message}", file=sys.stderr)
 
 
-def submit(store: Store, arguments: argparse.Namespace) -> int:
-    """Add a job, and start it if there is room."""
-    file = arguments.__dict__.pop("file")
+def submit(store: Store, arguments: Arguments) -> int:
+    """Add a job, print its id, and start it if there are free slots."""
     try:
+        file = arguments.file
         script = Path(file).read_bytes() if file else sys.stdin.buffer.read()
     except OSError as error:
         raise QueueError(f"cannot read the script: {error}") from error
@@ -64,59 +82,60 @@ def submit(store: Store, arguments: argparse.Namespace) -> int:
         schedule(store)
     except (OSError, sqlite3.Error) as error:
         # The job is accepted, and any later command can start it.
-        _say(f"job {job_id} could not be started yet: {error}")
+        _print_error(f"job {job_id} could not be started yet: {error}")
     return 0
 
 
-def query(store: Store, arguments: argparse.Namespace) -> int:
+def query(store: Store, arguments: Arguments) -> int:
     """Print jobs as JSON."""
     schedule(store)
     with store.locked():
-        jobs = actions.listing(store, arguments)
+        jobs = actions.listing(
+            store, arguments.ids, include_ended=arguments.all, comment=arguments.comment
+        )
     print(json.dumps({"jobs": jobs}, indent=1))
     return 0
 
 
-def info(store: Store, arguments: argparse.Namespace) -> int:  # noqa: ARG001  (as all commands)
+def info(store: Store, arguments: Arguments) -> int:  # noqa: ARG001  (as all commands)
     """Print as JSON how many slots there are, and how many are free."""
     schedule(store)
     with store.locked():
         store.use_environment(os.environ)
         slots = store.slots
-        taken = sum(row["slots"] for row in store.jobs(*LIVE))
+        taken = store.slots_in_use()
     print(json.dumps({"slots": slots, "free": max(slots - taken, 0)}))
     return 0
 
 
-def cancel(store: Store, arguments: argparse.Namespace) -> int:
-    """End jobs, waiting or running."""
+def cancel(store: Store, arguments: Arguments) -> int:
+    """Cancel jobs, waiting or running."""
     schedule(store)
     for job_id in arguments.ids:
         note = actions.cancel(store, job_id)
         if note:
-            _say(note)
+            _print_error(note)
     schedule(store)
     return 0
 
 
-def send_signal(store: Store, arguments: argparse.Namespace) -> int:
+def send_signal(store: Store, arguments: Arguments) -> int:
     """Send a signal to a running job."""
     schedule(store)
     actions.send_signal(store, arguments.id, arguments.signal)
     return 0
 
 
-def wait(store: Store, arguments: argparse.Namespace) -> int:
-    """Wait until jobs have ended."""
+def wait(store: Store, arguments: Arguments) -> int:
+    """Wait until jobs have ended; return the highest exit status."""
     end = time.monotonic() + arguments.timeout if arguments.timeout is not None else None
     while True:
         schedule(store)
-        rows = [row for job_id in arguments.ids if (row := store.job(job_id)) is not None]
-        if all(row["state"] in FINAL for row in rows):
-            codes = [actions.exit_status(row) for row in rows]
-            return max(codes, default=0)
+        jobs = [job for job_id in arguments.ids if (job := store.job(job_id)) is not None]
+        if all(job.has_ended for job in jobs):
+            return max((actions.exit_status(job) for job in jobs), default=0)
         if end is not None and time.monotonic() >= end:
-            _say("not all jobs have ended in time")
+            _print_error("not all jobs have ended in time")
             return EX_TIMEOUT
         time.sleep(0.1)
 

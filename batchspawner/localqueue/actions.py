@@ -1,4 +1,4 @@
-"""Do to jobs what the commands ask for."""
+"""What the commands of the queue do to jobs."""
 
 from __future__ import annotations
 
@@ -6,38 +6,41 @@ import contextlib
 import os
 import signal
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from .folder import QueueError
 from .processes import mark_of, send
-from .scheduling import LIVE
-from .store import FINAL, as_json
+from .store import LIVE, as_json
 
 if TYPE_CHECKING:
-    import argparse
-    import sqlite3
+    from collections.abc import Sequence
 
-    from .store import Store
+    from .store import QueuedJob, Store
 
-_DAY = 86400.0
+_RECENTLY_S = 86400.0
+"""How long a job that has ended is among all jobs."""
 
 
-def listing(store: Store, wanted: argparse.Namespace) -> list[dict[str, Any]]:
-    """Return the jobs that a query asks for, those that wait with their reason."""
+def listing(
+    store: Store, ids: Sequence[int], *, include_ended: bool, comment: str | None
+) -> list[dict[str, object]]:
+    """Return jobs as `query` prints them, those that wait with their reason.
+
+    These are the ones in `ids`, by default all that wait or run, with `include_ended` those that
+    ended in the last day, too; only those with this `comment`, unless it is None.
+    """
     waiting = store.jobs("PENDING")
-    free = store.slots - sum(row["slots"] for row in store.jobs(*LIVE))
-    reasons = {
-        row["id"]: _reason(row["slots"], max(free, 0), place) for place, row in enumerate(waiting)
-    }
-    rows = store.jobs(*LIVE) + waiting
-    if wanted.ids:
-        rows = [row for job_id in wanted.ids if (row := store.job(job_id)) is not None]
-    elif wanted.all:
-        rows += store.ended_since(time.time() - _DAY)
-    if wanted.comment is not None:
-        rows = [row for row in rows if row["comment"] == wanted.comment]
-    rows.sort(key=lambda row: row["id"])
-    return [as_json(row, reasons.get(row["id"], "")) for row in rows]
+    free = max(store.slots - store.slots_in_use(), 0)
+    reasons = {job.id: _reason(job.slots, free, place) for place, job in enumerate(waiting)}
+    jobs = store.jobs(*LIVE) + waiting
+    if ids:
+        jobs = [job for job_id in ids if (job := store.job(job_id)) is not None]
+    elif include_ended:
+        jobs += store.ended_since(time.time() - _RECENTLY_S)
+    if comment is not None:
+        jobs = [job for job in jobs if job.comment == comment]
+    jobs.sort(key=lambda job: job.id)
+    return [as_json(job, reasons.get(job.id, "")) for job in jobs]
 
 
 def _reason(slots: int, free: int, ahead: int) -> str:
@@ -46,45 +49,43 @@ def _reason(slots: int, free: int, ahead: int) -> str:
 
 
 def cancel(store: Store, job_id: int) -> str:
-    """End a job; return a note where there was nothing to end."""
+    """Cancel a job; return a note if there was nothing to cancel. Raises QueueError."""
     with store.locked():
-        row = store.job(job_id)
-        if row is None:
+        job = store.job(job_id)
+        if job is None:
             return f"there is no job {job_id}"
-        if row["state"] in FINAL:
+        if job.has_ended:
             return f"job {job_id} has ended already"
-        if row["state"] == "PENDING":
+        if job.state == "PENDING":
             store.end(job_id, "CANCELLED")
             return ""
-        _check_machine(row)
+        _check_machine(job)
         store.change(job_id, cancelled=1, state="COMPLETING")
-    # A supervisor that has not written its id yet will see the wish itself.
-    if row["supervisor"]:
+    # A supervisor that has not written its id yet will read `cancelled` itself.
+    if job.supervisor:
         with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.kill(row["supervisor"], signal.SIGTERM)
+            os.kill(job.supervisor, signal.SIGTERM)
     return ""
 
 
 def send_signal(store: Store, job_id: int, number: int) -> None:
-    """Send a signal to all processes of a running job. Raises QueueError where there are none."""
-    row = store.job(job_id)
-    if row is None or row["state"] not in LIVE:
+    """Send a signal to all processes of a running job. Raises QueueError if there are none."""
+    job = store.job(job_id)
+    if job is None or job.state not in LIVE:
         raise QueueError(f"job {job_id} does not run")
-    _check_machine(row)
-    if not send(mark_of(store.folder, job_id), row["leader"], number):
+    _check_machine(job)
+    if not send(mark_of(store.folder, job_id), job.leader, number):
         raise QueueError(f"job {job_id} has no processes at this moment: it starts or ends")
 
 
-def _check_machine(row: sqlite3.Row) -> None:
-    """Refuse to touch what another machine runs, where several share the folder."""
-    if row["machine"] not in (None, os.uname().nodename):
-        raise QueueError(f"job {row['id']} runs on {row['machine']}; say this there")
+def _check_machine(job: QueuedJob) -> None:
+    """Raise QueueError for a job on another machine, if several machines share the folder."""
+    if job.machine not in (None, os.uname().nodename):
+        raise QueueError(f"job {job.id} runs on {job.machine}; say this there")
 
 
-def exit_status(row: sqlite3.Row) -> int:
-    """Return how a job ended, as a shell would say it."""
-    if row["signal"]:
-        return 128 + int(row["signal"])
-    if row["exit_code"] is not None:
-        return int(row["exit_code"])
-    return 1
+def exit_status(job: QueuedJob) -> int:
+    """Return how a job ended, as a shell would: 128 and the signal that ended it."""
+    if job.signal:
+        return 128 + job.signal
+    return 1 if job.exit_code is None else job.exit_code

@@ -1,4 +1,4 @@
-"""Find the queue's folder, and see that it is private."""
+"""The queue's folder, which must be private."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from pathlib import Path
 
 
 class QueueError(Exception):
-    """Report what the queue cannot do, for the person who asked."""
+    """The queue cannot do what was asked; the message says why."""
 
 
 def state_folder(chosen: str = "") -> Path:
-    """Return the folder of the queue, made if need be.
+    """Return the folder of the queue, created if need be.
 
-    Raises QueueError where other users could look into it: it holds scripts and environments.
+    Raises QueueError if other users could enter it, because it holds scripts and environments.
     """
     folder = Path(chosen or os.environ.get("BATCHSPAWNER_QUEUE_DIR") or _default()).absolute()
     try:

@@ -1,4 +1,4 @@
-"""Read what a job asks for: options of the command line, and ``#QUEUE`` lines of the script."""
+"""Options of a job: on the command line, and in ``#QUEUE`` lines of its script."""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ from ..errors import OptionsError
 from ..units import seconds
 from .folder import QueueError
 
+_NAMES = ("name", "comment", "slots", "walltime", "output", "chdir")
 _DIRECTIVE = re.compile(r"#QUEUE(?:\s+(.*))?")
-_LONGEST = 10 * 365 * 86400
+_MAX_WALLTIME_S = 10 * 365 * 86400
 
 
 @dataclass(frozen=True)
 class JobOptions:
-    """Hold what a job asks for; `walltime` is in seconds, 0 for no limit."""
+    """What a job requests; `walltime` is in seconds, 0 for no limit, and `output` may be empty."""
 
     name: str
     comment: str
@@ -54,13 +55,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def job_options(script: str, command_line: argparse.Namespace) -> JobOptions:
-    """Return what a job asks for; the command line rules over the script.
+    """Return what a job requests; the command line overrides the script.
 
-    Raises QueueError for a script, an option or a value that is not understood.
+    Raises QueueError for a script, an option or a value that is not valid.
     """
     if not re.match(r"#!.*\S", script):
         raise QueueError("the script must begin with #! and an interpreter, such as #!/bin/bash")
-    chosen = {**_directives(script), **vars(command_line)}
+    chosen = {**_directives(script), **_given(command_line)}
     directory = os.path.abspath(chosen.get("chdir") or os.getcwd())  # noqa: PTH100, PTH109
     output = chosen.get("output", "")
     return JobOptions(
@@ -73,6 +74,10 @@ def job_options(script: str, command_line: argparse.Namespace) -> JobOptions:
     )
 
 
+def _given(arguments: argparse.Namespace) -> dict[str, str]:
+    return {name: str(value) for name, value in vars(arguments).items() if name in _NAMES}
+
+
 def _directives(script: str) -> dict[str, str]:
     parser = _Parser(add_help=False, allow_abbrev=False)
     add_options(parser)
@@ -82,7 +87,7 @@ def _directives(script: str) -> dict[str, str]:
             break
         if match := _DIRECTIVE.fullmatch(line.rstrip()):
             try:
-                found.update(vars(parser.parse_args(shlex.split(match[1] or ""))))
+                found.update(_given(parser.parse_args(shlex.split(match[1] or ""))))
             except (QueueError, ValueError) as error:
                 raise QueueError(f"line {number} of the script, {line!r}: {error}") from error
     return found
@@ -93,7 +98,7 @@ def _walltime(text: str) -> int:
         walltime = seconds("--walltime", text)
     except OptionsError as error:
         raise QueueError(str(error)) from error
-    if walltime > _LONGEST:
+    if walltime > _MAX_WALLTIME_S:
         raise QueueError(f"--walltime: {text!r} is not allowed; leave it out for a job without end")
     return walltime
 

@@ -1,4 +1,4 @@
-"""Find and end the processes of a job, whatever sessions they have made for themselves."""
+"""The processes of a job, whatever sessions they have started for themselves."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import time
 from pathlib import Path
 
 MARK = "BATCHSPAWNER_QUEUE_JOB"
-"""Variable in the environment of a job's processes, by which they are known."""
+"""The environment variable by which the processes of a job are recognised."""
 
 _PROC = Path("/proc")
-_KILL_WAIT = 5.0
+_KILL_TIMEOUT_S = 5.0
 
 
 def mark_of(folder: Path, job_id: int) -> str:
@@ -21,7 +21,10 @@ def mark_of(folder: Path, job_id: int) -> str:
 
 
 def born(pid: int) -> str:
-    """Return when a process started, as no other with its id ever did, or "" where none is."""
+    """Return the boot and the time at which a process started, "" if there is none.
+
+    Together with its id, this identifies a process for good.
+    """
     try:
         boot = (_PROC / "sys/kernel/random/boot_id").read_text().strip()
         return f"{boot} {_stat(_PROC / str(pid))[19]}"
@@ -30,10 +33,10 @@ def born(pid: int) -> str:
 
 
 def processes_of(mark: str, session: int | None) -> list[int]:
-    """Return the ids of the processes of a job; without /proc (not Linux) none are found.
+    """Return the ids of the processes of a job; none if there is no /proc (not Linux).
 
-    Those that left the job's session bear its mark, and those that threw their environment away
-    are mostly still in its session.
+    Processes that have left the job's session have its mark, and those that have cleared their
+    environment are mostly still in its session.
     """
     wanted = f"{MARK}={mark}".encode()
     found = []
@@ -46,7 +49,7 @@ def processes_of(mark: str, session: int | None) -> list[int]:
 
 
 def send(mark: str, session: int | None, number: int) -> bool:
-    """Send a signal to every process of a job; False where there is none."""
+    """Send a signal to every process of a job; return False if there is none."""
     if not _PROC.is_dir() and session is not None:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(session, number)
@@ -60,7 +63,7 @@ def send(mark: str, session: int | None, number: int) -> bool:
 
 def kill_all(mark: str, session: int | None) -> None:
     """Kill every process of a job, also those that are just being started."""
-    end = time.monotonic() + _KILL_WAIT
+    end = time.monotonic() + _KILL_TIMEOUT_S
     while send(mark, session, signal.SIGKILL) and time.monotonic() < end:
         time.sleep(0.01)
 
@@ -75,5 +78,5 @@ def _belongs(entry: Path, wanted: bytes, session: int | None) -> bool:
 
 
 def _stat(entry: Path) -> list[str]:
-    """Return what proc(5) says of a process, from its state on: the name may hold anything."""
+    """Return the fields of /proc/PID/stat from the state on (proc(5)); the name may be anything."""
     return (entry / "stat").read_text(errors="replace").rpartition(")")[2].split()

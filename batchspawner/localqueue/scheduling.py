@@ -1,4 +1,4 @@
-"""Start the jobs that can start, in the order in which they were submitted."""
+"""The start of jobs, in the order in which they were submitted."""
 
 from __future__ import annotations
 
@@ -10,72 +10,70 @@ import time
 from typing import TYPE_CHECKING
 
 from .processes import MARK, born, kill_all, mark_of
+from .store import LIVE
 
 if TYPE_CHECKING:
-    import sqlite3
     from pathlib import Path
 
-    from .store import Store
-
-LIVE = ("RUNNING", "COMPLETING")
+    from .store import QueuedJob, Store
 
 
 def schedule(store: Store) -> None:
-    """Take note of supervisors that died, and start what there is room for."""
+    """End the jobs whose supervisors died, and start the jobs for which there are free slots."""
     with store.locked():
-        for row in store.jobs(*LIVE):
-            _bury(store, row)
+        for job in store.jobs(*LIVE):
+            _end_unsupervised(store, job)
         started = _start(store)
     for job_id, lock in started:
         _launch(store, job_id, lock)
 
 
-def _bury(store: Store, row: sqlite3.Row) -> None:
-    """End a job whose supervisor is gone: killed, or lost in a restart of the machine."""
-    lock = _try_lock(store, row["id"])
+def _end_unsupervised(store: Store, job: QueuedJob) -> None:
+    """End a job if its supervisor is gone: killed, or lost in a restart of the machine."""
+    lock = _try_lock(store, job.id)
     if lock is None:
         return
     # Another process may have the id of the script's by now.
-    ours = row["leader"] and row["born"] and born(row["leader"]) == row["born"]
-    kill_all(mark_of(store.folder, row["id"]), row["leader"] if ours else None)
-    said = _log(store, row["id"]).read_text(errors="replace").strip().rpartition("\n")[2]
-    reason = f"its supervisor failed: {said}" if said else ""
+    is_same = job.leader and job.born and born(job.leader) == job.born
+    kill_all(mark_of(store.folder, job.id), job.leader if is_same else None)
+    last_line = _log(store, job.id).read_text(errors="replace").strip().rpartition("\n")[2]
+    reason = f"its supervisor failed: {last_line}" if last_line else ""
     reason = reason or "its supervisor was killed, or the machine restarted"
-    store.end(row["id"], "NODE_FAIL", reason=reason)
+    store.end(job.id, "NODE_FAIL", reason=reason)
     os.close(lock)
 
 
 def _log(store: Store, job_id: int) -> Path:
-    """Return the file of what a supervisor says when it fails."""
+    """Return the file in which a supervisor writes why it failed."""
     log = store.folder_of(job_id) / "supervisor.log"
     log.touch(0o600)
     return log
 
 
 def _start(store: Store) -> list[tuple[int, int]]:
-    """Mark jobs as running and return their ids with their locks."""
+    """Mark jobs as running, and return their ids with the locks of their supervisors."""
     total = store.slots
-    free = total - sum(row["slots"] for row in store.jobs(*LIVE))
+    free = total - store.slots_in_use()
     started = []
-    for row in store.jobs("PENDING"):
-        if row["slots"] > total:
-            reason = f"it asks for {row['slots']} slots, and the queue has only {total} now"
-            store.end(row["id"], "FAILED", reason=reason)
+    for job in store.jobs("PENDING"):
+        if job.slots > total:
+            reason = f"it asks for {job.slots} slots, and the queue has only {total} now"
+            store.end(job.id, "FAILED", reason=reason)
             continue
-        # Nobody overtakes: a large job would wait for ever.
-        if row["slots"] > free:
+        # No job overtakes another: a large one would never start.
+        if job.slots > free:
             break
-        lock = _try_lock(store, row["id"])
+        lock = _try_lock(store, job.id)
         if lock is None:
             break
-        free -= row["slots"]
-        store.change(row["id"], state="RUNNING", started=time.time())
-        started.append((row["id"], lock))
+        free -= job.slots
+        store.change(job.id, state="RUNNING", started=time.time())
+        started.append((job.id, lock))
     return started
 
 
 def _try_lock(store: Store, job_id: int) -> int | None:
-    """Take the lock that a job's supervisor holds as long as it lives, or return None."""
+    """Take the lock that a supervisor holds while it lives; return None if it is held."""
     file = store.folder_of(job_id) / "lock"
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     lock = os.open(file, os.O_CREAT | os.O_RDWR, 0o600)
@@ -88,7 +86,7 @@ def _try_lock(store: Store, job_id: int) -> int | None:
 
 
 def _launch(store: Store, job_id: int, lock: int) -> None:
-    """Start a job's supervisor, which inherits the lock, so that it is never free between."""
+    """Start a job's supervisor, which inherits the lock, so that it is never free in between."""
     # The submitter may be a job itself, with whose end its own processes are ended.
     environment = {name: value for name, value in os.environ.items() if name != MARK}
     command = [sys.executable, "-m", "batchspawner.localqueue.supervisor"]

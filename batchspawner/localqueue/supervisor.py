@@ -1,4 +1,4 @@
-"""Run one job from its start to its end; started by the queue, not by people."""
+"""The program that runs one job from its start to its end; the queue starts it."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from .scheduling import schedule
 from .store import Store
 
 if TYPE_CHECKING:
-    import sqlite3
+    from .store import QueuedJob
 
 
 class Supervisor:
-    """Watch over one job: its end, its walltime, and the wish to cancel it."""
+    """The parent of one job's script: it enforces the walltime, and cancels the job on SIGTERM."""
 
-    def __init__(self, store: Store, row: sqlite3.Row) -> None:
-        self.store, self.row, self.job_id = store, row, int(row["id"])
+    def __init__(self, store: Store, job: QueuedJob) -> None:
+        self.store, self.job, self.job_id = store, job, job.id
         self.mark = mark_of(store.folder, self.job_id)
         self.ending = ""
         self.kill_at: float | None = None
@@ -41,24 +41,24 @@ class Supervisor:
         signal.signal(signal.SIGQUIT, signal.SIG_DFL)
 
     def run(self) -> None:
-        """Run the job and write down how it ended."""
+        """Run the job and record how it ended."""
         with self.store.locked():
             machine = os.uname().nodename
             self.store.change(self.job_id, supervisor=os.getpid(), machine=machine)
-            row = self.store.job(self.job_id)
-        if row is None or row["cancelled"]:
+            job = self.store.job(self.job_id)
+        if job is None or job.cancelled:
             self._finish("CANCELLED", None)
             return
         try:
-            process = self._begin()
+            process = self._start()
         except OSError as error:
-            reason = f"cannot start in {self.row['directory']}: {error}"
+            reason = f"cannot start in {self.job.directory}: {error}"
             self._finish("FAILED", 127, reason)
             return
         with self.store.locked():
             self.store.change(self.job_id, leader=process.pid, born=born(process.pid))
         self._watch(process)
-        self._let_tidy_up(process.pid)
+        self._wait_for_cleanup(process.pid)
         kill_all(self.mark, process.pid)
         self._note_end(process.returncode)
 
@@ -66,34 +66,33 @@ class Supervisor:
         if not self.ending:
             self.ending = "CANCELLED"
 
-    def _begin(self) -> subprocess.Popen[bytes]:
+    def _start(self) -> subprocess.Popen[bytes]:
         script = self.store.folder_of(self.job_id) / "script"
         script.touch(0o600)
-        script.write_bytes(self.row["script"])
+        script.write_bytes(self.job.script)
         environment = {
-            **json.loads(self.row["environment"]),
+            **json.loads(self.job.environment),
             "BATCHSPAWNER_QUEUE_JOB_ID": str(self.job_id),
             MARK: self.mark,
         }
         flags = os.O_CREAT | os.O_WRONLY | os.O_TRUNC
-        output = os.open(self.row["output"], flags, 0o600)
+        output = os.open(self.job.output, flags, 0o600)
         try:
             return subprocess.Popen(
-                [*_interpreter(self.row["script"]), str(script)],
+                [*_interpreter(self.job.script), str(script)],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
-                cwd=self.row["directory"],
+                cwd=self.job.directory,
                 env=environment,
-                umask=self.row["umask"],
+                umask=self.job.umask,
                 start_new_session=True,
             )
         finally:
             os.close(output)
 
     def _watch(self, process: subprocess.Popen[bytes]) -> None:
-        walltime = self.row["walltime"]
-        deadline = self.row["started"] + walltime if walltime else None
+        deadline = self.job.deadline
         while process.poll() is None:
             now = time.time()
             if deadline and now >= deadline and not self.ending:
@@ -105,13 +104,13 @@ class Supervisor:
             self._sleep(now, deadline)
 
     def _terminate(self, session: int) -> None:
-        self.kill_at = time.time() + self.row["grace"]
+        self.kill_at = time.time() + self.job.grace
         send(self.mark, session, signal.SIGTERM)
         with self.store.locked():
             self.store.change(self.job_id, state="COMPLETING")
 
-    def _let_tidy_up(self, session: int) -> None:
-        """Let what an ended script had started end in its turn, for the rest of the grace."""
+    def _wait_for_cleanup(self, session: int) -> None:
+        """Terminate what an ended script has left running, and wait until the grace is over."""
         if self.kill_at is None and processes_of(self.mark, session):
             self._terminate(session)
         while (
@@ -122,7 +121,7 @@ class Supervisor:
             time.sleep(0.05)
 
     def _sleep(self, now: float, deadline: float | None) -> None:
-        """Wait for a signal, or for the next moment at which there is something to do."""
+        """Wait for a signal, or until there is something to do."""
         due = self.kill_at if self.kill_at is not None else deadline
         timeout = None if due is None else max(due - now, 0.01)
         if select.select([self._woken], [], [], timeout)[0]:
@@ -138,13 +137,13 @@ class Supervisor:
         number = -code if code is not None and code < 0 else None
         exit_code = code if number is None else None
         if state == "TIMEOUT":
-            reason = f"it reached its walltime of {self.row['walltime']} s"
+            reason = f"it reached its walltime of {self.job.walltime} s"
         with self.store.locked():
             self.store.end(self.job_id, state, reason=reason, exit_code=exit_code, signal=number)
 
 
 def _interpreter(script: bytes) -> list[str]:
-    """Return what a script's first line says, so that it runs where no file may be executed.
+    """Return the interpreter of a script, which runs even if no file there may be executed.
 
     As in execve(2), all that follows the interpreter is one argument.
     """
@@ -153,11 +152,11 @@ def _interpreter(script: bytes) -> list[str]:
 
 
 def main() -> None:
-    """Run the job that the command line names, then start those that waited for its slots."""
+    """Run the job that the command line names, then start the jobs that waited for its slots."""
     store = Store(Path(sys.argv[1]))
-    row = store.job(int(sys.argv[2]))
-    if row is not None:
-        Supervisor(store, row).run()
+    job = store.job(int(sys.argv[2]))
+    if job is not None:
+        Supervisor(store, job).run()
         schedule(store)
 
 

@@ -72,10 +72,10 @@ class Scheduler(ABC):
     tool_variables: ClassVar[tuple[str, ...]] = ()
     """Environment variables of the caller that the scheduler's commands need."""
 
-    floor: ClassVar[float] = 2.0
+    minimum_interval: ClassVar[float] = 2.0
     """Minimum interval between two queries in seconds, on average while something happens."""
 
-    reserve: ClassVar[float] = 5.0
+    burst: ClassVar[float] = 5.0
     """Burst: how many queries may follow each other at once after an idle time."""
 
     shared: ClassVar[bool] = True

@@ -19,11 +19,12 @@ from pathlib import Path
 
 import pytest
 
-from batchspawner.agent.calling import call_home
-from batchspawner.agent.wire import MAGIC, ProtocolError, Unpacker, frame_keys, pack
+from batchspawner.agent.call_home import call_home
+from batchspawner.agent.protocol import MAGIC, ProtocolError, Unpacker, frame_keys, pack
 from batchspawner.allocation.call_folder import CallFolder, packed_agent
 from batchspawner.allocation.job_environment import own_environment
 from batchspawner.allocation.listener import Listener
+from batchspawner.concurrency import within
 from batchspawner.errors import BatchError
 from batchspawner.schedulers import scheduler_class
 
@@ -74,8 +75,8 @@ async def call(tmp_path):
     return CallFolder.create(tmp_path / "call", linger=5)
 
 
-async def soon(awaitable):
-    return await asyncio.wait_for(awaitable, SECONDS)
+async def in_time(awaitable):
+    return await within(SECONDS, awaitable)
 
 
 async def printed(process) -> dict[str, bytes]:
@@ -89,13 +90,13 @@ async def ended(job: Job) -> int:
     return await asyncio.get_running_loop().run_in_executor(None, job.ended)
 
 
-async def test_a_program_gets_its_input_and_tells_its_output_and_exit_status(listener, call, jobs):
+async def test_a_program_gets_its_input_and_reports_output_and_exit_status(listener, call, jobs):
     listener.expect(call)
     job = jobs(call)
-    agent = await soon(call.next_agent())
-    process = await soon(agent.start(["sh", "-c", "cat; echo no >&2; exit 3"], stdin=b"yes"))
-    assert await soon(printed(process)) == {"stdout": b"yes", "stderr": b"no\n"}
-    assert await soon(process.wait()) == 3
+    agent = await in_time(call.next_agent())
+    process = await in_time(agent.start(["sh", "-c", "cat; echo no >&2; exit 3"], stdin=b"yes"))
+    assert await in_time(printed(process)) == {"stdout": b"yes", "stderr": b"no\n"}
+    assert await in_time(process.wait()) == 3
     agent.finish()
     assert await ended(job) == 0
 
@@ -103,17 +104,17 @@ async def test_a_program_gets_its_input_and_tells_its_output_and_exit_status(lis
 async def test_input_and_output_of_many_megabytes_arrive_whole(listener, call, jobs):
     listener.expect(call)
     jobs(call)
-    agent = await soon(call.next_agent())
+    agent = await in_time(call.next_agent())
     data = os.urandom(1 << 16) * 400
-    process = await soon(agent.start(["cat"], stdin=data))
-    assert (await soon(printed(process)))["stdout"] == data
+    process = await in_time(agent.start(["cat"], stdin=data))
+    assert (await in_time(printed(process)))["stdout"] == data
 
 
 async def test_an_agent_says_where_it_runs_and_until_when(listener, tmp_path, jobs):
     call = CallFolder.create(tmp_path / "call", runtime=60, linger=5)
     listener.expect(call)
     job = jobs(call, SLURM_JOB_ID="17", SLURM_ARRAY_TASK_ID="4")
-    agent = await soon(call.next_agent())
+    agent = await in_time(call.next_agent())
     assert (agent.host, agent.job_id, agent.index) == (socket.gethostname(), "17", "4")
     assert (agent.facts["pid"], agent.address) == (job.process.pid, "127.0.0.1")
     assert agent.python == sys.version_info[:3]
@@ -124,47 +125,47 @@ async def test_an_agent_says_where_it_runs_and_until_when(listener, tmp_path, jo
 async def test_an_agent_knows_its_job_on_every_scheduler(listener, call, jobs, scheduler):
     listener.expect(call)
     jobs(call, **{scheduler_class(scheduler).job_id_variable: "17"})
-    assert (await soon(call.next_agent())).job_id == "17"
+    assert (await in_time(call.next_agent())).job_id == "17"
 
 
 @pytest.mark.parametrize("told", [{"SGE_TASK_ID": "undefined"}, {"LSB_JOBINDEX": "0"}])
 async def test_a_job_outside_of_an_array_is_no_element(listener, call, jobs, told):
     listener.expect(call)
     jobs(call, **told)
-    assert (await soon(call.next_agent())).index == ""
+    assert (await in_time(call.next_agent())).index == ""
 
 
 async def test_a_signal_reaches_all_that_a_program_started(listener, call, jobs):
     listener.expect(call)
     jobs(call)
-    agent = await soon(call.next_agent())
-    process = await soon(agent.start(["sh", "-c", "sh -c 'sleep 99; true'; true"]))
+    agent = await in_time(call.next_agent())
+    process = await in_time(agent.start(["sh", "-c", "sh -c 'sleep 99; true'; true"]))
     process.send_signal(signal.SIGTERM)
-    assert await soon(process.wait()) == -signal.SIGTERM
+    assert await in_time(process.wait()) == -signal.SIGTERM
 
 
 async def test_an_order_is_done_when_the_agent_says_so(listener, call, jobs):
     listener.expect(call)
     job = jobs(call)
-    agent = await soon(call.next_agent())
-    process = await soon(agent.start(["sleep", "99"]))
+    agent = await in_time(call.next_agent())
+    process = await in_time(agent.start(["sleep", "99"]))
     job.process.send_signal(signal.SIGSTOP)
     process.send_signal(signal.SIGTERM)
     waiting = asyncio.ensure_future(agent.done())
     assert await asyncio.wait([waiting], timeout=0.2) == (set(), {waiting})
     job.process.send_signal(signal.SIGCONT)
-    await soon(waiting)
+    await in_time(waiting)
     job.kill()
     process.send_signal(signal.SIGTERM)
-    await soon(agent.done())
+    await in_time(agent.done())
 
 
 async def test_files_ports_and_host_are_made_on_the_node(listener, call, jobs):
     listener.expect(call)
     jobs(call)
-    agent = await soon(call.next_agent())
+    agent = await in_time(call.next_agent())
     command = "cat {folder}/one; echo $PLACE; stat -c %a {folder} {folder}/one"
-    process = await soon(
+    process = await in_time(
         agent.start(
             ["sh", "-c", command],
             files={"one": "{port0} {port1}\n"},
@@ -175,46 +176,46 @@ async def test_files_ports_and_host_are_made_on_the_node(listener, call, jobs):
     )
     first, second = process.ports
     text = f"{first} {second}\n{socket.gethostname()}\n700\n600\n"
-    assert (await soon(printed(process)))["stdout"].decode() == text
+    assert (await in_time(printed(process)))["stdout"].decode() == text
 
 
 async def test_a_program_that_does_not_exist_is_named(listener, call, jobs):
     listener.expect(call)
     jobs(call)
-    agent = await soon(call.next_agent())
+    agent = await in_time(call.next_agent())
     with pytest.raises(BatchError, match=r"/no/such/program"):
-        await soon(agent.start(["/no/such/program"]))
+        await in_time(agent.start(["/no/such/program"]))
 
 
 async def test_an_agent_goes_on_when_its_connection_is_cut(listener, call, jobs):
     listener.expect(call)
     jobs(call)
-    agent = await soon(call.next_agent())
-    process = await soon(agent.start(["cat"]))
+    agent = await in_time(call.next_agent())
+    process = await in_time(agent.start(["cat"]))
     agent._connection.writer.transport.abort()
     process.write(b"still here")
     process.close_stdin()
-    assert (await soon(printed(process)))["stdout"] == b"still here"
-    assert await soon(process.wait()) == 0
+    assert (await in_time(printed(process)))["stdout"] == b"still here"
+    assert await in_time(process.wait()) == 0
 
 
 async def test_an_agent_finds_a_driver_that_was_restarted_elsewhere(call, jobs):
     first = await Listener.open("127.0.0.1")
     first.expect(call)
     job = jobs(call)
-    agent = await soon(call.next_agent())
-    process = await soon(agent.start(["sh", "-c", "read line; echo got $line"]))
+    agent = await in_time(call.next_agent())
+    process = await in_time(agent.start(["sh", "-c", "read line; echo got $line"]))
     await first.close()
 
     again = CallFolder.load(call.folder)
     second = await Listener.open("127.0.0.1")
     try:
         second.expect(again)
-        agent = await soon(again.next_agent())
+        agent = await in_time(again.next_agent())
         assert list(agent.processes) == [process.id]
         same = agent.process(process.id)
         same.write(b"it\n")
-        assert (await soon(printed(same)))["stdout"] == b"got it\n"
+        assert (await in_time(printed(same)))["stdout"] == b"got it\n"
         agent.finish()
         assert await ended(job) == 0
     finally:
@@ -225,10 +226,10 @@ async def test_what_is_said_while_nobody_listens_is_heard_later(call, jobs):
     first = await Listener.open("127.0.0.1")
     first.expect(call)
     jobs(call)
-    agent = await soon(call.next_agent())
+    agent = await in_time(call.next_agent())
     go = call.folder / "go"
     script = f"while ! test -e {go}; do sleep 0.05; done; head -c 5000000 /dev/zero; echo end"
-    process = await soon(agent.start(["sh", "-c", script]))
+    process = await in_time(agent.start(["sh", "-c", script]))
     await first.close()
     go.touch()
     await until(lambda: (call.folder / "journal").exists())
@@ -237,8 +238,8 @@ async def test_what_is_said_while_nobody_listens_is_heard_later(call, jobs):
     second = await Listener.open("127.0.0.1")
     try:
         second.expect(again)
-        agent = await soon(again.next_agent())
-        out = (await soon(printed(agent.process(process.id))))["stdout"]
+        agent = await in_time(again.next_agent())
+        out = (await in_time(printed(agent.process(process.id))))["stdout"]
         assert out == bytes(5_000_000) + b"end\n"
     finally:
         await second.close()
@@ -261,8 +262,8 @@ async def test_orders_given_beforehand_are_done_without_a_driver(call, jobs):
     assert await ended(jobs(call)) == 1
     call.read_journal()
     (agent,) = call.agents.values()
-    assert (await soon(printed(agent.process("one"))))["stdout"] == b"done\n"
-    assert [await soon(agent.process(one).wait()) for one in ("one", "two")] == [0, 1]
+    assert (await in_time(printed(agent.process("one"))))["stdout"] == b"done\n"
+    assert [await in_time(agent.process(one).wait()) for one in ("one", "two")] == [0, 1]
 
 
 def closed_port() -> int:
@@ -274,10 +275,10 @@ def closed_port() -> int:
 async def test_without_a_listener_all_goes_through_files(call, jobs):
     job = jobs(call)
     await until(lambda: call.read_journal() or call.agents)
-    agent = await soon(call.next_agent())
+    agent = await in_time(call.next_agent())
     process = agent.begin(["cat"], stdin=b"by post")
     await until(lambda: call.read_journal() or process.is_over)
-    assert (await soon(printed(process)))["stdout"] == b"by post"
+    assert (await in_time(printed(process)))["stdout"] == b"by post"
     agent.finish()
     assert await ended(job) == 0
 
@@ -291,15 +292,15 @@ async def test_an_agent_ends_when_nobody_has_come_for_long(tmp_path, jobs):
     assert b"cannot call home yet" in job.printed
 
 
-async def test_a_terminated_job_tells_its_signal_and_ends_its_programs(listener, call, jobs):
+async def test_a_terminated_job_reports_its_signal_and_ends_its_programs(listener, call, jobs):
     listener.expect(call)
     job = jobs(call)
-    agent = await soon(call.next_agent())
+    agent = await in_time(call.next_agent())
     told = []
     agent.on_signal = told.append
-    process = await soon(agent.start(["sleep", "99"]))
+    process = await in_time(agent.start(["sleep", "99"]))
     job.process.terminate()
-    assert await soon(process.wait()) == -signal.SIGTERM
+    assert await in_time(process.wait()) == -signal.SIGTERM
     assert await ended(job) == 0
     assert told == [signal.SIGTERM]
 
@@ -307,14 +308,14 @@ async def test_a_terminated_job_tells_its_signal_and_ends_its_programs(listener,
 async def test_the_end_of_the_job_ends_every_wait(listener, call, jobs):
     listener.expect(call)
     job = jobs(call)
-    agent = await soon(call.next_agent())
-    process = await soon(agent.start(["sleep", "99"]))
+    agent = await in_time(call.next_agent())
+    process = await in_time(agent.start(["sleep", "99"]))
     job.kill()
     subprocess.run(["pkill", "-P", "1", "-f", "^sleep 99$"], check=False)
     call.fail(BatchError("the job was cancelled"))
     for wait in (process.wait(), call.next_agent()):
         with pytest.raises(BatchError, match="the job was cancelled"):
-            await soon(wait)
+            await in_time(wait)
 
 
 async def test_who_has_not_the_key_is_not_let_in(listener, call, tmp_path):
@@ -337,7 +338,7 @@ def greet_with(settings, key):
 
 
 async def in_thread(function):
-    return await soon(asyncio.get_running_loop().run_in_executor(None, function))
+    return await in_time(asyncio.get_running_loop().run_in_executor(None, function))
 
 
 async def test_an_agent_obeys_nobody_who_has_not_the_key(call):
@@ -392,9 +393,9 @@ async def test_a_connection_can_be_encrypted(call, jobs, certificate):
     try:
         listener.expect(call)
         jobs(call)
-        agent = await soon(call.next_agent())
-        process = await soon(agent.start(["cat"], stdin=b"secret" * 100_000))
-        assert (await soon(printed(process)))["stdout"] == b"secret" * 100_000
+        agent = await in_time(call.next_agent())
+        process = await in_time(agent.start(["cat"], stdin=b"secret" * 100_000))
+        assert (await in_time(printed(process)))["stdout"] == b"secret" * 100_000
     finally:
         await listener.close()
 
@@ -416,8 +417,8 @@ def test_the_agent_needs_the_standard_library_only_and_the_same_python_for_speed
     monkeypatch.setattr("batchspawner.allocation.call_folder.MAGIC_NUMBER", magic)
     (tmp_path / "agent").write_bytes(packed_agent.__wrapped__())
     code = (
-        "import sys; sys.path.insert(0, sys.argv[1]); import batchspawner_agent.core as core\n"
-        "print(core.__file__)"
+        "import sys; sys.path.insert(0, sys.argv[1]); import batchspawner_agent.agent as agent\n"
+        "print(agent.__file__)"
     )
     command = [sys.executable, "-I", "-S", "-c", code, str(tmp_path / "agent")]
     done = subprocess.run(command, capture_output=True, text=True)
@@ -437,10 +438,10 @@ def test_a_job_within_a_job_does_not_take_itself_for_the_outer_one():
         "BATCHSPAWNER_QUEUE_JOB_ID": "3",
         "JOB_RUN_TIME": "60",
     }
-    kept = {
+    expected = {
         "SLURM_CONF": "/etc/slurm.conf",
         "PATH": "/usr/bin",
         "CONDA_PREFIX": "/opt/conda",
         "BATCHSPAWNER_QUEUE_DIR": "/queue",
     }
-    assert own_environment({**outer, **kept}) == kept
+    assert own_environment({**outer, **expected}) == expected

@@ -12,6 +12,7 @@ import pytest
 from batchspawner.allocation import tls
 from batchspawner.allocation.call_folder import CallFolder
 from batchspawner.allocation.listener import Listener
+from batchspawner.concurrency import within
 from batchspawner.errors import BatchError
 
 pytest.importorskip("cryptography")
@@ -57,9 +58,9 @@ async def start(call):
 
 async def test_an_agent_that_has_the_certificate_is_heard(call, listener):
     process = await start(call)
-    agent = await asyncio.wait_for(call.next_agent(), 20)
+    agent = await within(20, call.next_agent())
     agent.finish()
-    assert await asyncio.wait_for(process.wait(), 20) == 0
+    assert await within(20, process.wait()) == 0
     assert call._settings["certificate"] == listener.certificate
     assert listener.certificate.startswith("-----BEGIN CERTIFICATE-----")
 
@@ -69,7 +70,7 @@ async def test_an_agent_calls_nobody_who_has_another_certificate(call):
     call._write_settings()
     process = await start(call)
     try:
-        said = await asyncio.wait_for(process.stderr.readline(), 20)
+        said = await within(20, process.stderr.readline())
         assert b"certificate verify failed" in said
         assert call.agents == {}
     finally:
@@ -81,7 +82,7 @@ async def test_who_does_not_encrypt_is_not_answered(call, listener):
     reader, writer = await asyncio.open_connection(*listener.addresses[0])
     writer.write(b"BSC1" + call.id + bytes(32))
     # An alert of TLS at most, no proof.
-    assert len(await asyncio.wait_for(reader.read(), 20)) < 64
+    assert len(await within(20, reader.read())) < 64
     writer.close()
 
 

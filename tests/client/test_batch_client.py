@@ -9,6 +9,7 @@ from batchspawner.client import batch_client as client_module
 from batchspawner.client import blocking_client
 from batchspawner.client.batch_client import BatchClient
 from batchspawner.client.blocking_client import BlockingClient
+from batchspawner.concurrency import within
 from batchspawner.errors import SchedulerError, SchedulerUnavailable, SubmitError
 from batchspawner.jobs import JobRequest, JobState
 from tests.fakes import fake
@@ -18,7 +19,7 @@ REQUEST = JobRequest("#!/bin/sh\n", "tag-1", {"A": "b"})
 
 @pytest.fixture
 def quick_searches(monkeypatch):
-    monkeypatch.setattr(client_module, "_SEARCHES", (0.0, 0.0))
+    monkeypatch.setattr(client_module, "_SEARCH_DELAYS_S", (0.0, 0.0))
 
 
 async def test_a_job_is_submitted_watched_and_cancelled():
@@ -30,28 +31,28 @@ async def test_a_job_is_submitted_watched_and_cancelled():
     assert (await client.status(job_id)).state is JobState.PENDING
     cluster.run(job_id)
     await client.cancel(job_id)
-    assert (await asyncio.wait_for(client.wait(job_id, 0.01), 5)).state is JobState.CANCELLED
+    assert (await within(5, client.wait(job_id, 0.01))).state is JobState.CANCELLED
 
 
-async def test_the_end_of_a_short_job_is_soon_known_and_a_long_one_is_seldom_asked_about(
+async def test_a_short_job_is_queried_often_and_a_long_one_seldom(
     monkeypatch,
 ):
-    monkeypatch.setattr(client_module, "_SOON", 0.01)
-    monkeypatch.setattr(client_module, "_EAGER", 2)
+    monkeypatch.setattr(client_module, "_FIRST_WAIT_INTERVAL_S", 0.01)
+    monkeypatch.setattr(client_module, "_QUERIES_UNTIL_SLOWER", 2)
     cluster, scheduler, runner = fake()
     cluster.run("1")
     client = BatchClient(scheduler, runner)
     monitor = client_module.shared_monitor(scheduler, runner)
     waiting = asyncio.ensure_future(client.wait("1"))
-    wishes = []
-    while sum(wishes) < 0.3:
+    intervals = []
+    while sum(intervals) < 0.3:
         await asyncio.sleep(0.001)
-        (wish,) = monitor._wishes
-        if wish not in wishes:
-            wishes.append(wish)
-    assert wishes == [0.01, 0.02, 0.04, 0.08, 0.16]
+        (watch,) = monitor.watches()
+        if watch.interval not in intervals:
+            intervals.append(watch.interval)
+    assert intervals == [0.01, 0.02, 0.04, 0.08, 0.16]
     await client.cancel("1")
-    assert (await asyncio.wait_for(waiting, 5)).state is JobState.CANCELLED
+    assert (await within(5, waiting)).state is JobState.CANCELLED
     assert monitor.watched == 0
 
 
@@ -97,7 +98,7 @@ def test_code_that_cannot_await_does_the_same():
     assert client.wait(job_id, 0.01).state is JobState.CANCELLED
 
 
-def test_a_wait_for_the_thread_in_which_it_runs_is_an_error_and_not_for_ever():
+def test_a_wait_for_the_thread_in_which_it_runs_is_an_error():
     async def wait_for_itself():
         return blocking_client.run(asyncio.sleep(0))
 

@@ -4,9 +4,9 @@ import asyncio
 
 import pytest
 
-from batchspawner.client.monitor import Monitor
-from batchspawner.client.shared_monitors import shared_monitor
+from batchspawner.client.monitor import Monitor, shared_monitor
 from batchspawner.commands import CommandResult
+from batchspawner.concurrency import within
 from batchspawner.jobs import JobInfo, JobState
 from tests.fakes import HIDDEN, FakeRunner, FakeScheduler, fake
 
@@ -27,7 +27,7 @@ class ListingsOnly(FakeRunner):
 
 
 async def seen(watch, state, seconds=5.0):
-    return await asyncio.wait_for(watch.until(lambda status: status.state is state), seconds)
+    return await within(seconds, watch.until(lambda status: status.state is state))
 
 
 async def test_nothing_is_asked_while_nothing_is_watched(setting):
@@ -54,28 +54,58 @@ async def test_a_thousand_jobs_are_one_query(setting):
     assert cluster.commands == ["query"]
 
 
-async def test_the_shortest_wish_rules_the_interval(setting):
+async def test_the_shortest_requested_interval_counts(setting):
     cluster, make = setting
     monitor = make()
     cluster.run("1")
     cluster.run("2")
-    calm, hasty = monitor.watch("1", 60), monitor.watch("2", 0.02)
-    await calm.change()
+    idle, hasty = monitor.watch("1", 60), monitor.watch("2", 0.02)
+    await idle.change()
     cluster.run("1", host="node2")
-    status = await asyncio.wait_for(calm.until(lambda s: s.host == "node2"), 2)
+    status = await within(2, idle.until(lambda s: s.host == "node2"))
     assert status.host == "node2"
     hasty.close()
 
 
-async def test_news_of_a_job_has_the_scheduler_asked_at_once(setting, monkeypatch):
+async def test_a_caller_in_a_hurry_has_the_scheduler_queried_at_once(setting, monkeypatch):
     cluster, make = setting
-    monkeypatch.setattr(FakeScheduler, "floor", 30.0)
+    monkeypatch.setattr(FakeScheduler, "minimum_interval", 30.0)
     cluster.run("1")
     watch = make().watch("1", 60)
     status = await watch.change()
     cluster.run("1", host="node2")
     watch.hurry()
-    assert (await asyncio.wait_for(watch.change(status), 2)).host == "node2"
+    assert (await within(2, watch.change(status))).host == "node2"
+
+
+async def under_way(cluster):
+    """Wait until a query is on its way."""
+    while not cluster.now:
+        await asyncio.sleep(0)
+
+
+async def test_a_job_that_comes_while_a_query_runs_is_in_the_next_one(setting):
+    cluster, make = setting
+    monitor = make()
+    cluster.delay = 0.2
+    cluster.run("1")
+    monitor.watch("1", 60)
+    await within(2, under_way(cluster))
+    cluster.run("2")
+    late = monitor.watch("2", 60)
+    assert (await within(5, late.change())).host == "node1"
+    assert cluster.commands == ["query", "query"]
+
+
+async def test_a_job_that_comes_again_while_a_query_runs_is_not_judged_by_its_answer(setting):
+    cluster, make = setting
+    monitor = make()
+    cluster.delay = 0.2
+    first = monitor.watch("7", 60)
+    await within(2, under_way(cluster))
+    first.close()
+    assert (await within(5, monitor.watch("7", 0.01).change())).gone
+    assert cluster.commands == ["query", "query", "confirm", "query", "confirm"]
 
 
 async def test_queries_never_overlap(setting):
@@ -92,9 +122,9 @@ async def test_queries_never_overlap(setting):
     assert cluster.peak == 1
 
 
-async def test_no_wish_goes_below_the_floor_of_the_scheduler(setting, monkeypatch):
+async def test_no_requested_interval_goes_below_the_minimum_of_the_scheduler(setting, monkeypatch):
     cluster, make = setting
-    monkeypatch.setattr(FakeScheduler, "floor", 0.2)
+    monkeypatch.setattr(FakeScheduler, "minimum_interval", 0.2)
     monitor = make()
     cluster.run("1")
     await monitor.watch("1", 0.0).change()
@@ -105,16 +135,16 @@ async def test_no_wish_goes_below_the_floor_of_the_scheduler(setting, monkeypatc
 async def test_a_site_may_want_it_asked_less_often(setting):
     cluster, make = setting
     monitor = make()
-    monitor.keep_floor(30.0)
+    monitor.set_minimum_interval(30.0)
     cluster.run("1")
     watch = monitor.watch("1", 0.0)
     await watch.change()
     for _ in range(20):
         monitor.hurry()
         await asyncio.sleep(0.01)
-    # The reserve of a scheduler that was not asked for long.
+    # The burst of a scheduler that was not queried for long.
     assert len(cluster.commands) == 5
-    monitor.keep_floor(0.0)
+    monitor.set_minimum_interval(0.0)
     await watch.renewed()
 
 
@@ -142,7 +172,7 @@ async def test_the_pauses_grow_while_the_scheduler_is_down_and_it_is_never_given
     assert watch.trouble is None
 
 
-async def test_an_end_is_told_with_its_cause(setting):
+async def test_an_end_is_reported_with_its_cause(setting):
     cluster, make = setting
     cluster.run("1")
     watch = make().watch("1", 0.01)
@@ -155,9 +185,22 @@ async def test_an_end_is_told_with_its_cause(setting):
 async def test_a_job_without_a_trace_is_gone_only_at_the_second_listing(setting):
     cluster, make = setting
     watch = make().watch("7", 0.01)
-    status = await asyncio.wait_for(watch.change(), 5)
+    status = await within(5, watch.change())
     assert status.gone
     assert cluster.commands == ["query", "confirm", "query", "confirm"]
+
+
+async def test_a_job_that_is_missing_in_every_other_listing_is_not_gone(setting):
+    cluster, make = setting
+    cluster.run("1")
+    watch = make().watch("1", 60)
+    running = await watch.change()
+    for _ in range(3):
+        cluster.jobs.clear()
+        await watch.renewed()
+        cluster.run("1")
+        await watch.renewed()
+    assert watch.status == running
 
 
 async def test_a_job_missing_in_the_list_that_another_source_knows_lives(setting):
@@ -175,7 +218,7 @@ async def test_a_job_that_we_may_not_see_is_asked_for_as_its_owner():
     watch = monitor.watch("1", 0.01, owner=owner)
     assert (await seen(watch, JobState.RUNNING)).host == "node1"
     cluster.jobs.clear()
-    assert (await asyncio.wait_for(watch.until(lambda s: s.is_final), 5)).gone
+    assert (await within(5, watch.until(lambda s: s.is_final))).gone
 
 
 async def test_hidden_jobs_cost_one_query_an_owner_however_many_they_are():
@@ -222,7 +265,7 @@ async def test_a_hidden_job_can_be_gone_where_its_owner_may_only_be_asked_for_li
     watch = monitor.watch("1", 0.01, owner=ListingsOnly(cluster))
     await seen(watch, JobState.RUNNING)
     cluster.jobs.clear()
-    assert (await asyncio.wait_for(watch.until(lambda s: s.is_final), 5)).gone
+    assert (await within(5, watch.until(lambda s: s.is_final))).gone
 
 
 async def test_a_job_that_nobody_may_see_is_not_gone_while_its_owner_cannot_be_asked():
@@ -273,7 +316,7 @@ async def test_a_monitor_whose_task_dies_starts_again(setting, monkeypatch):
 
 async def test_a_monitor_that_dies_each_time_leaves_time_for_others(setting, monkeypatch, caplog):
     _, make = setting
-    monkeypatch.setattr(FakeScheduler, "floor", 30.0)
+    monkeypatch.setattr(FakeScheduler, "minimum_interval", 30.0)
     deaths = []
 
     def dies(_):

@@ -19,15 +19,15 @@ def clock():
     return Clock()
 
 
-def asked_until(pace, clock, end, interval, *, hurry=False) -> list[float]:
-    """Return the moments at which somebody who follows the pace asks."""
+def asked_until(limiter, clock, end, interval, *, hurry=False) -> list[float]:
+    """Return the moments at which somebody whom it limits asks."""
     moments = []
     while clock.now < end:
-        due = pace.due(interval, hurry=hurry)
+        due = limiter.due(interval, hurry=hurry)
         if due > 0:
             clock.now += due
             continue
-        pace.note()
+        limiter.note_query()
         moments.append(clock.now)
         clock.now += 0.001
     return moments
@@ -37,53 +37,53 @@ def test_the_first_query_is_due_at_once(clock):
     assert RateLimiter(2.0, clock).due(30) == 0
 
 
-def test_the_interval_is_kept_with_a_little_jitter(clock):
+def test_the_interval_varies_by_a_little_jitter(clock):
     moments = asked_until(RateLimiter(2.0, clock), clock, 1600, 30)
     pauses = {later - sooner for sooner, later in zip(moments, moments[1:])}
     assert all(30 <= pause <= 33 for pause in pauses)
     assert len(pauses) > 10
 
 
-def test_no_wish_goes_below_the_floor(clock):
+def test_no_requested_interval_goes_below_the_minimum(clock):
     assert 45 <= len(asked_until(RateLimiter(2.0, clock), clock, 1100, 0.1)) <= 50
 
 
 def test_who_hurries_asks_at_once_but_no_oftener_on_average(clock):
-    pace = RateLimiter(2.0, clock)
-    pace.note()
-    moments = asked_until(pace, clock, 1100, 30, hurry=True)
+    limiter = RateLimiter(2.0, clock)
+    limiter.note_query()
+    moments = asked_until(limiter, clock, 1100, 30, hurry=True)
     assert moments[3] < 1000.1
     assert 50 <= len(moments) <= 55
 
 
 def test_a_scheduler_that_bears_more_at_once_is_asked_more_at_once(clock):
-    pace = RateLimiter(2.0, clock, reserve=30.0)
-    assert len(asked_until(pace, clock, 1001, 30, hurry=True)) == 30
+    limiter = RateLimiter(2.0, clock, burst=30.0)
+    assert len(asked_until(limiter, clock, 1001, 30, hurry=True)) == 30
 
 
-def test_a_reserve_that_was_used_up_is_refilled(clock):
-    pace = RateLimiter(2.0, clock)
+def test_a_burst_that_was_used_up_is_refilled(clock):
+    limiter = RateLimiter(2.0, clock)
     for _ in range(6):
-        pace.note()
-    assert pace.due(30, hurry=True) > 0
+        limiter.note_query()
+    assert limiter.due(30, hurry=True) > 0
     clock.now += 4
-    assert pace.due(30, hurry=True) <= 0
+    assert limiter.due(30, hurry=True) <= 0
 
 
 def test_pauses_grow_while_there_is_no_answer_and_stay_bounded(clock):
-    pace = RateLimiter(2.0, clock)
+    limiter = RateLimiter(2.0, clock)
     pauses = []
     for failures in range(1, 12):
-        pace.note()
-        pace.failures = failures
-        pauses.append(pace.due(5))
+        limiter.note_query()
+        limiter.failures = failures
+        pauses.append(limiter.due(5))
     assert pauses == sorted(pauses)
     assert 10 <= pauses[0] <= 11
     assert 120 <= pauses[-1] <= 132
 
 
 def test_nobody_hurries_a_scheduler_that_does_not_answer(clock):
-    pace = RateLimiter(2.0, clock)
-    pace.note()
-    pace.failures = 3
-    assert pace.due(5, hurry=True) == pace.due(5)
+    limiter = RateLimiter(2.0, clock)
+    limiter.note_query()
+    limiter.failures = 3
+    assert limiter.due(5, hurry=True) == limiter.due(5)

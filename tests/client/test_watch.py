@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import pytest
 
 from batchspawner.client.batch_client import BatchClient
 from batchspawner.client.monitor import Monitor
+from batchspawner.concurrency import within
 from batchspawner.jobs import JobRequest, JobState
 from batchspawner.runners import LocalRunner, ask
 from tests.real.users import USERS
@@ -23,15 +22,15 @@ async def running(client, site, body: str = "sleep 60"):
     """Submit a job, and return its watch once it runs."""
     job_id = await client.submit(JobRequest(site.script(body), arguments=site.quiet))
     watch = client.watch(job_id, 0.5)
-    await asyncio.wait_for(watch.until(lambda status: status.state is JobState.RUNNING), 40)
+    await within(40, watch.until(lambda status: status.state is JobState.RUNNING))
     return watch
 
 
 async def ended(watch):
-    return await asyncio.wait_for(watch.until(lambda status: status.is_final), 40)
+    return await within(40, watch.until(lambda status: status.is_final))
 
 
-async def test_a_monitor_whose_task_dies_still_tells_the_end_of_a_job(site, monkeypatch):
+async def test_a_monitor_whose_task_dies_still_reports_the_end_of_a_job(site, monkeypatch):
     use(site, monkeypatch)
     client = site.client()
     watch = await running(client, site)

@@ -99,7 +99,7 @@ def test_a_scheduler_of_this_library_is_one_folder_and_one_line():
     assert "one folder and one line of registration" in page
     registry = (BUILT_IN / "__init__.py").read_text()
     for folder in (path.parent for path in BUILT_IN.glob("*/scheduler.py")):
-        assert (folder / f"{folder.name}.j2").is_file()
+        assert (BUILT_IN.parents[1] / "templates" / f"{folder.name}.j2").is_file()
         assert len(re.findall(rf'"{folder.name}": "\.{folder.name}:\w+"', registry)) == 1
 
 

@@ -38,7 +38,7 @@ parent = slurminade.slurmify(tasks.process_of_agent)
 
 @pytest.fixture(autouse=True)
 def dispatcher(queue, monkeypatch):
-    monkeypatch.setattr(allocation, "_ATTENTIVE", 0.5)
+    monkeypatch.setattr(allocation, "_SILENT_INTERVAL_S", 0.5)
     monkeypatch.setattr(folder_job, "QUIET", 0.5)
     slurminade.set_dispatcher(None)
     slurminade.set_dispatch_limit(None)
@@ -256,7 +256,7 @@ def forbidden(monkeypatch):
         call._write_settings()
 
     def impatient(folder=None, **settings):
-        return create(folder, **{**settings, "patience": 1})
+        return create(folder, **{**settings, "orphan_timeout": 1})
 
     monkeypatch.setattr(CallFolder, "attach", elsewhere)
     monkeypatch.setattr(CallFolder, "create", impatient)

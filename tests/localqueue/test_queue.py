@@ -208,9 +208,10 @@ def test_everything_in_the_folder_is_private(queue):
     assert queue.folder.stat().st_mode & 0o777 == 0o700
 
 
-def test_a_folder_that_others_may_enter_is_refused(queue):
-    queue.folder.mkdir(mode=0o755)
-    queue.folder.chmod(0o755)
+@pytest.mark.parametrize("mode", [0o755, 0o740, 0o720, 0o710, 0o704, 0o702, 0o701])
+def test_a_folder_that_others_may_enter_is_refused(queue, mode):
+    queue.folder.mkdir()
+    queue.folder.chmod(mode)
     done = queue.run("query")
     assert done.returncode == 1
     assert f"run: chmod 700 {queue.folder}" in done.stderr

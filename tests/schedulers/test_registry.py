@@ -85,7 +85,7 @@ def test_a_scheduler_that_cannot_be_loaded_does_not_hinder_the_others(tmp_path):
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     # One that extends a scheduler of ours and has no template of its own uses that one's.
-    assert done.stdout.splitlines() == ["other", str(PACKAGE / "schedulers" / "slurm" / "slurm.j2")]
+    assert done.stdout.splitlines() == ["other", str(PACKAGE.parent / "templates" / "slurm.j2")]
     assert "The scheduler 'broken' cannot be loaded: LookupError: 'broken' is reg" in done.stderr
 
 

@@ -307,7 +307,7 @@ def test_what_is_no_id_reaches_no_command(job_id):
 class Hasty(Torque):
     """Torque, asked as often as a test wishes."""
 
-    floor = 0.01
+    minimum_interval = 0.01
 
 
 @dataclass(frozen=True)

@@ -65,7 +65,7 @@ def test_a_scheduler_that_is_down_for_ten_minutes_loses_none_of_a_hundred_server
         for _ in range(20):
             await asyncio.sleep(30)
             assert [await one.poll() for one in spawners] == [None] * 100
-        assert spawners[0].backend.client.watch(spawners[0].job_id).silence > 500
+        assert spawners[0].backend.client.watch(spawners[0].job_id).unanswered_for > 500
         cluster.down = False
         cluster.set(spawners[7].job_id, JobState.FAILED, exit_code=3)
         # As long as a query may have to wait that follows many in vain.

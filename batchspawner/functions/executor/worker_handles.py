@@ -8,7 +8,7 @@ import signal
 import time
 from typing import TYPE_CHECKING, Any
 
-from ...agent.calling import append
+from ...agent.journal import append
 from ...errors import BatchError, JobFailed, NodeFailed, failure_of
 from ..job import FunctionJob
 from ..protocol import worker

@@ -201,7 +201,7 @@ class Allocator:
             settings.resources.get("runtime"),
             folder=self.registry.folder(entry.id),
             python=settings.python,
-            patience=settings.patience,
+            orphan_timeout=settings.patience,
         )
 
     def _hosted(self, entry: Entry, allocation: Allocation) -> OwnedJob:

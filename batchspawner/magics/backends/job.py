@@ -138,7 +138,7 @@ class JobBackend(Backend):
             async for stream, data in process.output():
                 source.say(stream, data)
             code = await process.wait()
-            agent.finish(tell_failure=True)
+            agent.finish(fail_job=True)
             if process.error:
                 source.say("stderr", f"{agent.host}: {process.error}\n".encode())
             self._code = code if not self._code else self._code

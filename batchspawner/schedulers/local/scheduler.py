@@ -61,7 +61,7 @@ class LocalQueue(Scheduler):
     tool_variables: ClassVar[tuple[str, ...]] = ("BATCHSPAWNER_QUEUE_*", "XDG_STATE_HOME", "HOME")
     environment_readers: ClassVar[str] = "nobody but the owner of the queue"
     job_id_variable: ClassVar[str] = "BATCHSPAWNER_QUEUE_JOB_ID"
-    floor: ClassVar[float] = 0.5
+    minimum_interval: ClassVar[float] = 0.5
     shared: ClassVar[bool] = False
     this_machine: ClassVar[bool] = True
     directives: ClassVar[tuple[str, ...]] = ("#QUEUE",)

@@ -79,7 +79,7 @@ class Slurm(Scheduler):
     )
     # What slurmctld allows each user if its own limit is enabled: rl_bucket_size.
     # https://slurm.schedmd.com/slurm.conf.html#OPT_rl_bucket_size
-    reserve: ClassVar[float] = 30.0
+    burst: ClassVar[float] = 30.0
     arrays: ClassVar[bool] = True
     job_id_pattern: ClassVar[re.Pattern[str]] = re.compile(
         r"[0-9]+(?:_[0-9]+|\+[0-9]+)?(?:;[A-Za-z0-9_.-]+)?"

@@ -48,7 +48,7 @@ class LauncherClient(BatchClient):
         self._as_owner = runner
         self._files: dict[str, str] = {}
 
-    async def _hand_over(self, request: JobRequest) -> str:
+    async def _submit_once(self, request: JobRequest) -> str:
         if request.arguments:
             raise SubmitError(
                 f"The launcher fixes the submit command: {request.arguments} cannot be added."

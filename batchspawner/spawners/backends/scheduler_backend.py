@@ -223,7 +223,7 @@ class SchedulerBackend(Backend):
         if not job.id:
             return 0, self._submission.describe()
         running_s = time.monotonic() - (self._running_since or time.monotonic())
-        unanswered_s = self._watched.silence if self._watched else 0.0
+        unanswered_s = self._watched.unanswered_for if self._watched else 0.0
         estimate = self._estimator.estimate(self.status, running_s, unanswered_s)
         if self.status is None and job.progress and not estimate.is_unanswered:
             return job.progress[-1]

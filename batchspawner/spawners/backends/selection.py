@@ -59,7 +59,7 @@ def backend_of(spawner: BackendSpawner) -> Backend:
         return CommandBackend(spawner)
     scheduler = scheduler_class(spawner.scheduler_name)()
     client = client_of(scheduler, words, spawner.launcher, str(variables["username"]))
-    client.floor = spawner.query_floor
+    client.minimum_interval = spawner.query_floor
     return SchedulerBackend(spawner, client)
 
 

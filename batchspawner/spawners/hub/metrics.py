@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import prometheus_client
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
-from ...client.shared_monitors import all_monitors
+from ...client.monitor import all_monitors
 from ..failures.causes import CRASHED
 from ..failures.spawn_failure import SpawnFailure
 

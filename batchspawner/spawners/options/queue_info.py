@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ...client.availability import FRESH, kept
+from ...client.availability import MAX_AGE_S, cached_answer
 from ...schedulers import scheduler_class, scheduler_names
 from ..backends.exec_prefix import runners_of
 from ..backends.names import prefix_words, risky
@@ -59,8 +59,8 @@ async def query_queue_info(scheduler_name: str, exec_prefix: str, user: str) -> 
     if words is None:
         return QueueInfo()
     _, runner = runners_of(words, shared=scheduler.shared)
-    looks = [kept(scheduler, runner, method).look() for method in FRESH]
-    return _queue_info(user, *await asyncio.gather(*looks))
+    answers = [cached_answer(scheduler, runner, method).get() for method in MAX_AGE_S]
+    return _queue_info(user, *await asyncio.gather(*answers))
 
 
 def _queue_info(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from ...client.availability import kept
+from ...client.availability import cached_answer
 from ..hub import metrics
 from .messages import QueueEstimate
 from .wait_statistics import median_wait, note_wait
@@ -43,8 +43,8 @@ class QueueEstimator:
 
     async def _ask(self, method: str) -> Mapping[str, Any]:
         """Return the newest answer without waiting for one; empty if there is no answer yet."""
-        cache = kept(self._client.scheduler, self._client.query_runner, method)
-        answer = await cache.look(patience=0)
+        cache = cached_answer(self._client.scheduler, self._client.query_runner, method)
+        answer = await cache.get(timeout=0)
         return answer.value if answer.value is not None and not answer.is_stale else {}
 
     def note_start(self, status: JobInfo | None) -> None:

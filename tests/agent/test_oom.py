@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from batchspawner.agent.memory import kills
+from batchspawner.agent.oom import oom_kills
 
 
 def kills_in(tmp_path, own: str, name: str = "", text: str = "") -> int:
@@ -13,7 +13,7 @@ def kills_in(tmp_path, own: str, name: str = "", text: str = "") -> int:
         file = tmp_path / "root" / name
         file.parent.mkdir(parents=True)
         file.write_text(text)
-    return kills(str(tmp_path / "root"), str(tmp_path / "own"))
+    return oom_kills(str(tmp_path / "root"), str(tmp_path / "own"))
 
 
 def test_version_2_counts_in_memory_events(tmp_path):

@@ -1,4 +1,4 @@
-"""Start programs in the job, and hold their pipes."""
+"""A program that the agent has started in the job, with its pipes."""
 
 from __future__ import annotations
 
@@ -13,27 +13,34 @@ from collections import deque
 TYPE_CHECKING = False  # the module typing takes longer to load than all of this one
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from typing import IO, Any, Callable
+    from typing import IO, Callable
+
+    from .protocol import Header
 
 
-class Child:
-    """Hold one program that was started, with its pipes."""
+class ChildProcess:
+    """One program, started as an order says, in a session of its own.
 
-    def __init__(self, order: dict[str, Any]) -> None:
-        self.id = order["id"]
+    `pending` is input that the program has not taken yet; `closing` is true if no more will come.
+    `exited` is when it was seen to have ended, by the monotonic clock. `folder` is its private
+    folder, or empty. Raises OSError or ValueError if the program cannot be started.
+    """
+
+    def __init__(self, order: Header) -> None:
+        self.id: str = order["id"]
         self.ports: list[int] = []
         self.pending: deque[bytes] = deque()
         self.closing = False
         self.exited: float | None = None
         self.folder = ""
-        replace = self._places(order)
-        env = {**os.environ, **{k: replace(v) for k, v in order.get("env", {}).items()}}
+        replace = self._prepare(order)
+        env = {name: replace(value) for name, value in order.get("env", {}).items()}
         self.process = subprocess.Popen(
             [replace(word) for word in order["argv"]],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env=env,
+            env={**os.environ, **env},
             cwd=order.get("cwd") or None,
             start_new_session=True,
         )
@@ -52,22 +59,26 @@ class Child:
         pipes = (self.process.stdin, self.process.stdout, self.process.stderr)
         return tuple(pipe for pipe in pipes if pipe is not None)
 
-    def _places(self, order: dict[str, Any]) -> Callable[[str], str]:
-        """Make what an order wants beforehand; return what puts it into the order's texts."""
-        held = [socket.socket() for _ in range(order.get("ports", 0))]
+    def _prepare(self, order: Header) -> Callable[[str], str]:
+        """Reserve ports and write files; return a function that fills in their placeholders.
+
+        The placeholders are ``{host}``, ``{folder}`` and ``{port0}``, ``{port1}`` …
+        """
+        count: int = order.get("ports", 0)
+        held = [socket.socket() for _ in range(count)]
         for one in held:
             one.bind(("", 0))
-        self.ports = [one.getsockname()[1] for one in held]
-        places = {f"{{port{number}}}": str(port) for number, port in enumerate(self.ports)}
-        places["{host}"] = socket.gethostname()
+        self.ports = [_port(one) for one in held]
+        placeholders = {f"{{port{number}}}": str(port) for number, port in enumerate(self.ports)}
+        placeholders["{host}"] = socket.gethostname()
 
         def replace(text: str) -> str:
-            for place, value in places.items():
-                text = text.replace(place, value)
+            for placeholder, value in placeholders.items():
+                text = text.replace(placeholder, value)
             return text
 
         if order.get("files"):
-            self.folder = places["{folder}"] = tempfile.mkdtemp(prefix="batchspawner-")
+            self.folder = placeholders["{folder}"] = tempfile.mkdtemp(prefix="batchspawner-")
             for name, text in order["files"].items():
                 with open(os.path.join(self.folder, os.path.basename(name)), "x") as file:
                     os.chmod(file.fileno(), 0o600)
@@ -77,12 +88,12 @@ class Child:
         return replace
 
     def signal(self, number: int) -> None:
-        """Send a signal to the program and all that it started."""
+        """Send a signal to the program and to all that it has started."""
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.process.pid, number)
 
-    def has_no_room(self) -> bool:
-        """Give the program what it takes of its input; return whether some is left."""
+    def write_pending(self) -> bool:
+        """Write as much input as the program takes; return whether some is left."""
         while self.pending:
             data = self.pending.popleft()
             try:
@@ -105,3 +116,7 @@ class Child:
                 pipe.close()
         if self.folder:
             shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _port(one: socket.socket) -> int:
+    return int(one.getsockname()[1])

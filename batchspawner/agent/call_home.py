@@ -1,31 +1,30 @@
-"""Connect from a job to whoever submitted it, and prove to each other that one has the key."""
+"""The connection from a job to the driver, and the handshake in which both prove the key."""
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import hmac
 import os
 import socket
 
-from .wire import MAGIC, ProtocolError, frame_keys, proof
+from .protocol import MAGIC, ProtocolError, frame_keys, proof
 
 TYPE_CHECKING = False  # the module typing takes longer to load than all of this one
 if TYPE_CHECKING:
-    from typing import Any
+    from .protocol import CallSettings
 
 
-def call_home(call: dict[str, Any], timeout: float = 5.0) -> tuple[socket.socket, bytes, bytes]:
-    """Connect to the first address that proves the key; return socket and keys of its frames.
+def call_home(call: CallSettings, timeout: float = 5.0) -> tuple[socket.socket, bytes, bytes]:
+    """Connect to the first address that proves the key.
 
-    Raises OSError or ProtocolError, of the last address.
+    Return the socket, the key of frames from the agent and that of frames to it. `timeout` is in
+    seconds. Raises OSError or ProtocolError, of the last address.
     """
     problem: Exception = OSError("there is no address to call")
     for host, port in call["addresses"]:
         try:
             connection = socket.create_connection((host, port), timeout)
             try:
-                return _greet(_encrypted(connection, call), call)
+                return _handshake(_encrypted(connection, call), call)
             except BaseException:
                 connection.close()
                 raise
@@ -34,7 +33,7 @@ def call_home(call: dict[str, Any], timeout: float = 5.0) -> tuple[socket.socket
     raise problem
 
 
-def _encrypted(connection: socket.socket, call: dict[str, Any]) -> socket.socket:
+def _encrypted(connection: socket.socket, call: CallSettings) -> socket.socket:
     if not call.get("certificate"):
         return connection
     import ssl
@@ -44,7 +43,7 @@ def _encrypted(connection: socket.socket, call: dict[str, Any]) -> socket.socket
     return context.wrap_socket(connection)
 
 
-def _greet(connection: socket.socket, call: dict[str, Any]) -> tuple[socket.socket, bytes, bytes]:
+def _handshake(connection: socket.socket, call: CallSettings) -> tuple[socket.socket, bytes, bytes]:
     key, call_id = bytes.fromhex(call["key"]), bytes.fromhex(call["id"])
     mine = os.urandom(32)
     connection.sendall(MAGIC + call_id + mine)
@@ -63,26 +62,12 @@ def _greet(connection: socket.socket, call: dict[str, Any]) -> tuple[socket.sock
 
 
 def keep_alive(connection: socket.socket) -> None:
-    """Let the system notice within a minute that the other machine is gone."""
+    """Set socket options that make the system notice within a minute that the peer is gone."""
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     for name, value in (("KEEPIDLE", 20), ("KEEPINTVL", 10), ("KEEPCNT", 3)):
-        if hasattr(socket, "TCP_" + name):
-            connection.setsockopt(socket.IPPROTO_TCP, getattr(socket, "TCP_" + name), value)
+        option: int | None = getattr(socket, "TCP_" + name, None)
+        if option is not None:
+            connection.setsockopt(socket.IPPROTO_TCP, option, value)
     if hasattr(socket, "TCP_USER_TIMEOUT"):
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 50_000)
-
-
-def append(file: str, data: bytes) -> None:
-    """Append to a file that several write; it is on the disk when this returns."""
-    descriptor = os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-    try:
-        # Appending is not atomic on every network file system, so a lock does it where one works.
-        with contextlib.suppress(OSError):
-            fcntl.lockf(descriptor, fcntl.LOCK_EX)
-        view = memoryview(data)
-        while view:
-            view = view[os.write(descriptor, view) :]
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -1,4 +1,4 @@
-"""End what the agent has started when the agent is killed and cannot do it itself."""
+"""Kill what the agent has started, should the agent itself be killed and unable to do so."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import subprocess
 
 # Every program leads a session of its own, so neither a signal to the agent's group nor a
 # scheduler without control groups ends it. This shell is told of each, and outlives the agent.
-_WATCH = """
+_SHELL_SCRIPT = """
 trap '' HUP INT QUIT TERM USR1 USR2 XCPU
 set --
 while read -r change group folder; do
@@ -29,25 +29,24 @@ while [ "$#" -gt 0 ]; do
 done
 """
 
-_FAREWELL = 1.0
-"""Seconds that the shell may take to end, once there is nothing to watch."""
+_CLOSE_TIMEOUT_S = 1.0
 
 
-class Guard:
-    """Kill the process groups that have begun and not ended, when this process is gone.
+class KillOnExit:
+    """A shell that kills the process groups that still run when this process is gone.
 
-    Their folders, in which there are keys, go with them.
+    It removes their folders, too, which hold keys.
     """
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
 
     def begun(self, group: int, folder: str) -> None:
-        """Watch one more group, and its folder, if it has one."""
+        """Add a process group, and its folder, if it has one."""
         if self._process is None:
             # Not where the job ends with its output, or a file system is to be unmounted.
             self._process = subprocess.Popen(
-                ["/bin/sh", "-c", _WATCH],
+                ["/bin/sh", "-c", _SHELL_SCRIPT],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
@@ -55,22 +54,22 @@ class Guard:
                 bufsize=0,
                 start_new_session=True,
             )
-        self._tell(f"begun {group} {folder}\n")
+        self._write(f"begun {group} {folder}\n")
 
     def ended(self, group: int) -> None:
-        """Watch a group no longer; its number may come to belong to another."""
-        self._tell(f"ended {group}\n")
+        """Remove a process group, whose number may be used for another one now."""
+        self._write(f"ended {group}\n")
 
     def close(self) -> None:
-        """End the watch, and what still runs."""
+        """Kill what still runs, and end the shell."""
         if self._process is not None and self._process.stdin is not None:
             with contextlib.suppress(OSError):
                 self._process.stdin.close()
             with contextlib.suppress(subprocess.TimeoutExpired):
-                self._process.wait(_FAREWELL)
+                self._process.wait(_CLOSE_TIMEOUT_S)
 
-    def _tell(self, line: str) -> None:
-        # Somebody may have killed the shell: then nothing is watched any more, and all goes on.
+    def _write(self, line: str) -> None:
+        # Somebody may have killed the shell: then nothing is killed, and the agent goes on.
         if self._process is not None and self._process.stdin is not None:
             with contextlib.suppress(OSError):
                 self._process.stdin.write(line.encode())

@@ -15,9 +15,9 @@ from tests.processes import runs
 
 AGENT = """
 import os, subprocess, sys
-from batchspawner.agent.guard import Guard
+from batchspawner.agent.kill_on_exit import KillOnExit
 
-guard = Guard()
+guard = KillOnExit()
 stubborn = ["sh", "-c", "trap '' TERM; sleep 600 & wait"]
 quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL}
 begun = [subprocess.Popen(stubborn, start_new_session=True, **quiet).pid for _ in range(3)]

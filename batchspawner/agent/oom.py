@@ -1,15 +1,15 @@
-"""Find out whether the kernel of the operating system has killed a program for its memory."""
+"""Whether the kernel of the operating system has killed a program of this job for its memory."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 
-ROOT = "/sys/fs/cgroup"
+CGROUP_ROOT = "/sys/fs/cgroup"
 
 
-def kills(root: str = ROOT, own: str = "/proc/self/cgroup") -> int:
-    """Return how many processes of this job have been killed for want of memory so far.
+def oom_kills(root: str = CGROUP_ROOT, own: str = "/proc/self/cgroup") -> int:
+    """Return how many processes of this job were killed because memory ran out.
 
     https://docs.kernel.org/admin-guide/cgroup-v2.html#memory-interface-files calls it oom_kill;
     version 1 has it in memory.oom_control.

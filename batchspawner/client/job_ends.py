@@ -1,0 +1,150 @@
+"""How a job ended, or that it is gone: what follows when a listing does not show it alive.
+
+A job is gone only if two listings that succeeded did not name it, and neither a second source,
+such as accounting, nor its owner's own listing knew it. A source that does not answer never makes
+a job gone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+import logging
+from typing import TYPE_CHECKING
+
+from ..errors import SchedulerError
+from ..jobs import JobInfo, JobState
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from ..runners import Runner
+    from .queries import Queries
+    from .watched_jobs import WatchedJobs
+
+log = logging.getLogger(__name__)
+
+_MAX_COMMANDS = 4
+"""Commands that confirm an end, or ask an owner, at a time."""
+
+_MISSES_UNTIL_GONE = 2
+
+
+class _Answer(enum.Enum):
+    """What a second source says of a job."""
+
+    PUBLISHED = enum.auto()
+    UNKNOWN_JOB = enum.auto()
+    NONE = enum.auto()
+
+
+class JobEnds:
+    """Finds out how watched jobs ended, through one runner and through those of their owners."""
+
+    def __init__(self, queries: Queries, runner: Runner, jobs: WatchedJobs) -> None:
+        self._queries, self._runner, self._jobs = queries, runner, jobs
+        self._slots = asyncio.Semaphore(_MAX_COMMANDS)
+
+    async def resolve(self, doubtful: Mapping[str, JobInfo | None]) -> None:
+        """Publish what became of jobs that a listing did not show alive; called once a query.
+
+        `doubtful` has the final status in which the listing showed a job, None if it did not.
+        """
+        hidden = [
+            job_id
+            for job_id, listed in doubtful.items()
+            if listed is None and self._is_hidden(job_id)
+        ]
+        shown, _ = await self._ask_owners(hidden)
+        rest = [job_id for job_id in doubtful if job_id not in shown]
+        answers = await asyncio.gather(
+            *(self._confirm_and_publish(job_id, doubtful[job_id]) for job_id in rest)
+        )
+        missing = {
+            job_id: answer
+            for job_id, answer in zip(rest, answers)
+            if answer is not _Answer.PUBLISHED
+        }
+        shown, unanswered = await self._ask_owners(missing)
+        for job_id in shown:
+            if job := self._jobs.get(job_id):
+                job.is_hidden = True
+        for job_id, answer in missing.items():
+            if answer is _Answer.UNKNOWN_JOB and job_id not in shown | unanswered:
+                self._count_miss(job_id)
+
+    def _is_hidden(self, job_id: str) -> bool:
+        job = self._jobs.get(job_id)
+        return job is not None and job.is_hidden
+
+    async def _confirm_and_publish(
+        self, job_id: str, listed: JobInfo | None, owner: Runner | None = None
+    ) -> _Answer:
+        if self._is_hidden(job_id):
+            owner = self._jobs.owner(job_id)
+        async with self._slots:
+            try:
+                status = await self._confirm(job_id, owner)
+            except SchedulerError as error:
+                log.info("How job %s ended is not known yet: %s", job_id, error)
+                if listed is None:
+                    return _Answer.NONE
+                status = None
+        if status is not None and (listed is None or status.is_final):
+            self._jobs.publish(job_id, status)
+        elif listed is not None:
+            self._jobs.publish(job_id, listed)
+        else:
+            return _Answer.UNKNOWN_JOB
+        return _Answer.PUBLISHED
+
+    async def _confirm(self, job_id: str, owner: Runner | None) -> JobInfo | None:
+        try:
+            return await self._queries.confirm(job_id, owner or self._runner)
+        except SchedulerError as error:
+            if owner is None:
+                raise
+            # Not every site lets us run these commands as the owner.
+            log.info("Cannot ask as the owner how job %s ended: %s", job_id, error)
+        return await self._queries.confirm(job_id, self._runner)
+
+    async def _ask_owners(self, jobs: Iterable[str]) -> tuple[set[str], set[str]]:
+        """Ask for jobs as their owners, with one listing each, and publish what these show.
+
+        Return the jobs that a listing showed, and those whose owner could not be asked.
+        """
+        by_owner: dict[Runner, list[str]] = {}
+        for job_id in jobs:
+            owner = self._jobs.owner(job_id)
+            if owner is not None:
+                by_owner.setdefault(owner, []).append(job_id)
+        shown: set[str] = set()
+        unanswered: set[str] = set()
+
+        async def ask_one(owner: Runner, job_ids: list[str]) -> None:
+            try:
+                async with self._slots:
+                    found = await self._queries.listing(job_ids, owner)
+            except SchedulerError as error:
+                log.info("Cannot ask the owner of jobs %s: %s", ", ".join(job_ids), error)
+                unanswered.update(job_ids)
+                return
+            for job_id in found.keys() & set(job_ids):
+                shown.add(job_id)
+                if found[job_id].is_final:
+                    await self._confirm_and_publish(job_id, found[job_id], owner)
+                else:
+                    self._jobs.publish(job_id, found[job_id])
+
+        await asyncio.gather(*(ask_one(owner, job_ids) for owner, job_ids in by_owner.items()))
+        return shown, unanswered
+
+    def _count_miss(self, job_id: str) -> None:
+        """Publish that a job is gone, if no source knew it after two queries in a row."""
+        job = self._jobs.get(job_id)
+        if job is None:
+            return
+        job.misses += 1
+        if job.misses >= _MISSES_UNTIL_GONE:
+            gone = JobInfo(job_id, JobState.UNKNOWN, reason="no trace of it", gone=True)
+            self._jobs.publish(job_id, gone)
