@@ -1,5 +1,5 @@
 """The handler that jobs report to, under its 1.x import path."""
 
-from .spawners.hub.handler import BatchSpawnerAPIHandler
+from .spawners.handler import BatchSpawnerAPIHandler
 
 __all__ = ["BatchSpawnerAPIHandler"]

@@ -162,7 +162,7 @@ async def our_submits(cluster, jobs: int) -> float:
     client, gate = BatchClient("slurm", LocalRunner(AS_USER)), SubmitQueue(CONCURRENCY)
 
     async def submit(number: int) -> str:
-        async with gate.entered(gate.ticket(USERS[number % len(USERS)])):
+        async with gate.turn(gate.reserve(USERS[number % len(USERS)])):
             return await client.submit(JobRequest(SCRIPT, f"tag-{number}"))
 
     begun = time.perf_counter()

@@ -35,7 +35,7 @@ async def measure(number: int) -> dict:
         if hasattr(servers[0], "backend"):
             await asyncio.gather(*(one.poll() for one in servers))
             for one in servers:
-                one.job_port = 8888  # its server has come up
+                one.job.serving("node1", 8888)  # its server has come up
         collecting = time.perf_counter()
         gc.collect()
         collecting = time.perf_counter() - collecting

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from ..errors import TemplateError
 from .findings import CheckAborted, Finding, ok, warning, wrong
 
 if TYPE_CHECKING:
-    from ..spawners.secrets.package import Package
+    from ..spawners.secrets.package import Package, PackedSpawner
     from .hub_host import Target
 
 
@@ -22,12 +22,11 @@ async def render(target: Target, command: str, log: str) -> Package:
     spawner.cmd_formatted_for_batch = lambda: scheduler.embedded(command)
     spawner.script_variables = lambda: {**variables(), "log": log}
     try:
-        package: Package = await pack(spawner, scheduler, target.client.leave)
+        return await pack(cast("PackedSpawner", spawner), scheduler, target.client.leave)
     except (TemplateError, KeyError, ValueError, SpawnFailure) as error:
         text = f"the job script cannot be rendered: {type(error).__name__}: {error}"
         cure = f"see c.{target.section}.batch_script, or: batchspawner templates"
         raise CheckAborted(wrong("script", text, cure)) from error
-    return package
 
 
 def check_package(target: Target, package: Package) -> list[Finding]:

@@ -1,14 +1,14 @@
 """Start JupyterHub users' servers as batch jobs."""
 
 from .base import BatchSpawnerBase
+from .conflicts import warn_of_old_wrapspawner
 from .gridengine import GridengineSpawner
 from .htcondor import CondorSpawner
-from .hub.conflicts import warn_of_old_wrapspawner
-from .hub.state import JobStatus
 from .local import LocalQueueSpawner
 from .lsf import LsfSpawner
 from .oar import OarSpawner
 from .regex_states import BatchSpawnerRegexStates
+from .server_job import JobStatus
 from .slurm import MultiSlurmSpawner, SlurmSpawner
 from .torque import MoabSpawner, PBSSpawner, TorqueSpawner
 from .traits.environment import UserEnvMixin

@@ -1,4 +1,4 @@
-"""Give a JupyterHub user a server as a batch job: the life cycle."""
+"""The base of all spawners: the life cycle of a server that is a batch job."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ import re
 import time
 from typing import TYPE_CHECKING, Any
 
-from jupyterhub.spawner import Spawner, set_user_setuid
-from traitlets import Bool, CaselessStrEnum, Float, Integer, List, Tuple, Unicode, default
+from jupyterhub.spawner import set_user_setuid
+from traitlets import Bool, CaselessStrEnum, Float, Integer, Tuple, Unicode, default
 
 from ..private import PrivateEnvironment
 from ..schedulers import template_name
 from ..templating import format_template, render_script
-from .backends.command_backend import CommandBackend
+from . import handler  # noqa: F401  (registers the handler that jobs report to)
 from .backends.names import check_names, risky_names
-from .backends.reattach import adopt
-from .backends.scheduler_backend import SchedulerBackend
-from .failures.deadline import in_time
-from .hub import handler  # noqa: F401  (registers the handler that jobs report to)
+from .backends.reattach import reattach
+from .backends.selection import backend_of
+from .hub.jupyterhub import Spawner, log_name
 from .hub.metrics import counting_failures
-from .hub.state import JobStatus, commit_state, restore_state, saved_state
-from .progress.events import progress_events
+from .hub.state import commit_state
+from .progress.log import progress_events
 from .progress.time_left import time_variables
 from .secrets.confirmation import CONFIRM
+from .server_job import JobStatus, ServerJob
 from .traits.commands import CommandTraits
 from .traits.environment import ENV_KEEP
 from .traits.options import ChoiceTraits
@@ -34,11 +34,13 @@ from .traits.secrets import SecrecyTraits
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
+    from .backends.backend import Backend
+
 _HOST_NAME = re.compile(r"[A-Za-z0-9_.:-]{1,253}")
 
 
 class BatchSpawnerBase(ChoiceTraits, SecrecyTraits, CommandTraits, RequestTraits, Spawner):
-    """Be the base of all spawners whose server is a batch job.
+    """Base of all spawners whose server is a batch job.
 
     A subclass either names a scheduler of `batchspawner.schedulers` in `scheduler_name`, or gives
     `batch_submit_cmd`, `batch_query_cmd` and `batch_cancel_cmd` and reads the query's text in
@@ -46,9 +48,9 @@ class BatchSpawnerBase(ChoiceTraits, SecrecyTraits, CommandTraits, RequestTraits
     """
 
     scheduler_name: str = ""
-    """The word for this class's scheduler and its template; empty where a site brings both.
+    """Name of this class's scheduler and of its template; empty if a site brings both.
 
-    Where the scheduler layer does not know it, the commands of the traits below are used.
+    If the scheduler layer does not know it, the commands of the traits below are used.
     """
 
     start_timeout = Integer(
@@ -65,7 +67,7 @@ class BatchSpawnerBase(ChoiceTraits, SecrecyTraits, CommandTraits, RequestTraits
     batchspawner_singleuser_cmd = Unicode(
         "batchspawner-singleuser",
         help="Command that chooses a port on the node, reports it and starts the server. It goes "
-        "before `c.Spawner.cmd`; set the full path where the job does not find it.",
+        "before `c.Spawner.cmd`; set the full path if the job does not find it.",
     ).tag(config=True)
     startup_poll_interval = Float(
         0.5,
@@ -102,25 +104,14 @@ class BatchSpawnerBase(ChoiceTraits, SecrecyTraits, CommandTraits, RequestTraits
         600, help="Seconds that a job without a server is left alone before it is cancelled."
     ).tag(config=True)
 
-    job_id = Unicode()
-    job_status = Unicode()
-    job_tag = Unicode()
-    job_host = Unicode()
-    job_port = Integer()
-    reported_host = Unicode()
-    reported_port = Integer()
-    job_log = Unicode()
-    job_log_begins = Integer()
-    submitted_at = Float()
-    waited = Float()
-    story: List[Any] = List()
+    log: logging.Logger
+    user: Any
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        self._backend: SchedulerBackend | CommandBackend | None = None
-        self._submitting: asyncio.Future[Any] | None = None
+        self.job = ServerJob()
+        self._backend: Backend | None = None
+        self._submitting: asyncio.Future[None] | None = None
         self._configured_ip: str | None = None
-        self._report: asyncio.Event | None = None
-        self.reported_at: float | None = None
         super().__init__(*args, **kwargs)
         # What the library logs comes with the Hub's log.
         logging.getLogger("batchspawner").parent = getattr(self.log, "logger", self.log)
@@ -130,19 +121,49 @@ class BatchSpawnerBase(ChoiceTraits, SecrecyTraits, CommandTraits, RequestTraits
         return list(ENV_KEEP)
 
     @property
-    def report(self) -> asyncio.Event:
-        """Set when the job has reported where its server listens."""
-        if self._report is None:
-            # Not before it is needed: Python 3.9 binds it to the loop that runs then.
-            self._report = asyncio.Event()
-        return self._report
+    def log_name(self) -> str:
+        """What names this server in the Hub's log."""
+        return log_name(self)
 
     @property
-    def backend(self) -> SchedulerBackend | CommandBackend:
-        """Who speaks with the scheduler: the scheduler layer, or the site's own commands."""
+    def backend(self) -> Backend:
+        """Backend of this server: the scheduler layer, or the site's own commands."""
         if self._backend is None:
-            self._backend = SchedulerBackend.of(self) or CommandBackend(self)
+            self._backend = backend_of(self)
         return self._backend
+
+    @property
+    def job_id(self) -> str:
+        """Id of the job, empty before the submit. Subclasses of existing sites set it."""
+        return self.job.id
+
+    @job_id.setter
+    def job_id(self, job_id: str) -> None:
+        self.job.identified(job_id)
+
+    @property
+    def job_status(self) -> str:
+        """The scheduler's own text about the job. Subclasses of existing sites set it."""
+        return self.job.native_status
+
+    @job_status.setter
+    def job_status(self, native_status: str) -> None:
+        self.job.observed(native_status)
+
+    @property
+    def job_tag(self) -> str:
+        """Tag in the job's name, by which it is found without its id."""
+        return self.job.tag
+
+    @property
+    def job_host(self) -> str:
+        """Host on which the server is reached, empty before that."""
+        return self.job.host
+
+    @property
+    def job_port(self) -> int:
+        """Port on which the server is reached, 0 before that."""
+        return self.job.port
 
     # What subclasses of existing sites override and call.
 
@@ -187,15 +208,15 @@ class BatchSpawnerBase(ChoiceTraits, SecrecyTraits, CommandTraits, RequestTraits
         return set_user_setuid(name)
 
     def state_ispending(self) -> Any:
-        """Tell from `job_status` whether the job waits."""
+        """Return from `job_status` whether the job waits."""
         raise NotImplementedError(f"{type(self).__name__} must define state_ispending")
 
     def state_isrunning(self) -> Any:
-        """Tell from `job_status` whether the job runs."""
+        """Return from `job_status` whether the job runs."""
         raise NotImplementedError(f"{type(self).__name__} must define state_isrunning")
 
     def state_isunknown(self) -> Any:
-        """Tell from `job_status` whether the scheduler gave no answer about the job."""
+        """Return from `job_status` whether the scheduler gave no answer about the job."""
         return None
 
     def state_gethost(self) -> str | None:
@@ -209,27 +230,32 @@ class BatchSpawnerBase(ChoiceTraits, SecrecyTraits, CommandTraits, RequestTraits
     # What JupyterHub calls.
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Take up a job that an earlier Hub process had started."""
+        """Restore the job that an earlier Hub process had started."""
         super().load_state(state)
-        restore_state(self, state)
+        self._close_backend()
+        self.job = ServerJob.from_state(state)
+        if self.job.reported_port:
+            # A job reports once; who reads this is another Hub process than the one that heard it.
+            self.port = self.job.reported_port
 
     def get_state(self) -> dict[str, Any]:
         """Return what a later Hub process must know of the job."""
-        return {**super().get_state(), **saved_state(self)}
+        return {**super().get_state(), **self.job.to_state()}
 
     def clear_state(self) -> None:
         """Forget the job."""
         super().clear_state()
-        restore_state(self, {})
+        self.job.ended()
         self.set_chosen(None)
-        self.claim_alarm = ""
-        self._report = self.reported_at = None
+        self._close_backend()
+
+    def _close_backend(self) -> None:
         if self._backend is not None:
             self._backend.close()
             self._backend = None
 
     def get_env(self) -> dict[str, str]:
-        """Return the environment of the server, and what the wrapper in the job must know."""
+        """Return the environment of the server, with what the wrapper in the job needs."""
         env = super().get_env()
         if self.port_range:
             first, last = self.port_range
@@ -256,11 +282,11 @@ class BatchSpawnerBase(ChoiceTraits, SecrecyTraits, CommandTraits, RequestTraits
             # A submit that was begun is finished even when nobody waits for the server any more:
             # `stop` needs the id to cancel the job.
             await asyncio.shield(self._submitting)
-            if not self.job_id:
+            if not self.job.id:
                 raise RuntimeError("Jupyter batch job submission failure (no jobid in output)")
-            await in_time(self, began, self.backend.until_serving())
+            await self.backend.until_serving_in_time(began)
         commit_state(self)
-        self.log.info("%s: job %s serves at %s:%s", self._log_name, self.job_id, self.ip, self.port)
+        self.log.info("%s: job %s serves at %s:%s", self.log_name, self.job.id, self.ip, self.port)
         return self.ip, self.port
 
     async def _submit(self) -> None:
@@ -275,52 +301,52 @@ class BatchSpawnerBase(ChoiceTraits, SecrecyTraits, CommandTraits, RequestTraits
             return await self.backend.poll()
         except Exception:
             self.log.exception(
-                "%s: cannot find out about job %s; it is taken to live", self._log_name, self.job_id
+                "%s: cannot find out about job %s; it is taken to live", self.log_name, self.job.id
             )
             return None
 
     async def stop(self, now: bool = False) -> None:
-        """Cancel the job, waiting or running, and see it end unless `now` is true."""
+        """Cancel the job, waiting or running, and wait for its end unless `now` is true."""
         if self._submitting is not None:
             await asyncio.wait([self._submitting])
-        if self.job_id:
-            self.log.info("%s: cancelling job %s", self._log_name, self.job_id)
+        if self.job.id:
+            self.log.info("%s: cancelling job %s", self.log_name, self.job.id)
             await self.cancel_batch_job()
             if not now:
                 await self.backend.until_gone()
 
     async def get_url(self) -> str:
         """Return the server's URL; JupyterHub asks when it has restarted."""
-        if self.job_port and self.job_port == (self.reported_port or self.job_port):
-            self.backend.keep()
-        elif await adopt(self):
+        job = self.job
+        if job.port and job.port == (job.reported_port or job.port):
+            self.backend.watch_over()
+        elif await reattach(self):
             commit_state(self)
-        if self.job_port:
-            self.server.ip, self.server.port = self.job_host, self.job_port
+        if job.port:
+            self.server.ip, self.server.port = job.host, job.port
         return str(self.server.url)
 
     async def progress(self) -> AsyncIterator[dict[str, Any]]:
-        """Yield what the waiting user should read, each time that it changes."""
+        """Yield what the waiting user reads, each time that it changes."""
         async for event in progress_events(self):
             yield event
 
     # What the job's report calls.
 
     def receive_report(self, port: int, host: str = "", *, confirms: bool = False) -> None:
-        """Take note of where the job's server will listen.
+        """Record where the job's server will listen.
 
-        `confirms` says that `receive_confirmation` will be called once it does.
+        `confirms` promises a call of `receive_confirmation` once it does.
         """
-        if self.trust_reported_host and _HOST_NAME.fullmatch(host):
-            self.reported_host = host
-        self.port = self.reported_port = port
-        self.unconfirmed_port = port if confirms and self.confirm_server else 0
-        self.reported_at = time.monotonic()
-        self.report.set()
+        is_trusted = self.trust_reported_host and _HOST_NAME.fullmatch(host)
+        self.port = port
+        self.job.reported(
+            port, host if is_trusted else "", confirms=confirms and self.confirm_server
+        )
         commit_state(self)
 
     def receive_confirmation(self, port: int) -> None:
-        """Take note that the job's own server has opened its port."""
-        if port == self.unconfirmed_port:
-            self.unconfirmed_port = 0
+        """Record that the job's own server has opened its port."""
+        if port == self.job.unconfirmed_port:
+            self.job.confirmed()
             commit_state(self)

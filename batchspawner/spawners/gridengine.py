@@ -49,7 +49,7 @@ class GridengineSpawner(BatchSpawnerBase):
         job = self._job()
         queue = "" if job is None else job.findtext("queue_name") or ""
         if "@" not in queue:
-            self.log.error("%s: no host in %r", self._log_name, self.job_status)
+            self.log.error("%s: no host in %r", self.log_name, self.job_status)
             return None
         return queue.split("@")[1]
 

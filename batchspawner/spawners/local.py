@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import pwd
 import re
-from typing import Any
 
 from traitlets import Unicode, default
 
@@ -51,5 +50,5 @@ class LocalQueueSpawner(UserEnvMixin, BatchSpawnerRegexStates):
         return self._owner().pw_dir
 
     def user_env(self, env: dict[str, str]) -> dict[str, str]:
-        owner: Any = self._owner()
+        owner = self._owner()
         return {**env, "USER": owner.pw_name, "HOME": owner.pw_dir, "SHELL": owner.pw_shell}

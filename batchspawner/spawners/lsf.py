@@ -35,7 +35,7 @@ class LsfSpawner(BatchSpawnerBase):
         # "2*node1:node2": two slots on node1, then node2.
         host = self._word(1).split(":")[0].rpartition("*")[2]
         if not host:
-            self.log.error("%s: no host in %r", self._log_name, self.job_status)
+            self.log.error("%s: no host in %r", self.log_name, self.job_status)
             return None
         return host
 

@@ -6,7 +6,7 @@ import logging
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, cast
 
 from jupyterhub import orm
 from jupyterhub.app import JupyterHub
@@ -19,7 +19,19 @@ from .base import BatchSpawnerBase
 from .failures.spawn_failure import SpawnFailure
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from sqlalchemy.engine import Engine
+    from sqlalchemy.orm import Session
+    from traitlets.config import Config
+
+    class HubApp(Protocol):
+        """JupyterHub's application, as far as it is used here."""
+
+        config: Config
+        spawner_class: Callable[..., ConfiguredSpawner]
+
+        def load_config_file(self, filename: str) -> None: ...
 
 
 class PreviewError(Exception):
@@ -77,14 +89,15 @@ def _source(child: BatchSpawnerBase) -> str:
 
 @contextmanager
 def _spawner(config_file: str, name: str, groups: Sequence[str]) -> Iterator[ConfiguredSpawner]:
-    """Make the configured spawner as the Hub would, with a database in memory behind it."""
+    """Yield the configured spawner as the Hub would make it, with a database in memory."""
     logging.getLogger("alembic").setLevel(logging.WARNING)
-    app = JupyterHub(log_level="WARN")
+    app: HubApp = JupyterHub(log_level="WARN")
     app.load_config_file(config_file)
-    db = orm.new_session_factory("sqlite:///:memory:")()
+    db: Session = orm.new_session_factory("sqlite:///:memory:")()
     try:
-        owner = orm.User(name=name, groups=[orm.Group(name=group) for group in groups])
-        row = orm.Spawner(name="", user=owner, server=orm.Server(base_url=f"/user/{name}/"))
+        rows: list[object] = [orm.Group(name=group) for group in groups]
+        owner: object = orm.User(name=name, groups=rows)
+        row: object = orm.Spawner(name="", user=owner, server=orm.Server(base_url=f"/user/{name}/"))
         db.add_all([owner, row])
         db.commit()
         url = "http://127.0.0.1:8081/hub/"
@@ -98,11 +111,11 @@ def _spawner(config_file: str, name: str, groups: Sequence[str]) -> Iterator[Con
             id=1,
             settings={},
             admin=False,
-            groups=owner.groups,
+            groups=rows,
         )
         yield app.spawner_class(
             config=app.config, user=user, hub=hub, orm_spawner=row, oauth_client_id="client"
         )
     finally:
         db.close()
-        db.get_bind().dispose()
+        cast("Engine", db.get_bind()).dispose()

@@ -45,7 +45,7 @@ class BatchSpawnerRegexStates(BatchSpawnerBase):
         if not match:
             self.log.error(
                 "%s: c.%s.state_exechost_re finds no host in %r",
-                self._log_name,
+                self.log_name,
                 type(self).__name__,
                 self.job_status,
             )
@@ -55,7 +55,7 @@ class BatchSpawnerRegexStates(BatchSpawnerBase):
         return str(match.groups()[0])
 
     def _search(self, trait: str) -> re.Match[str] | None:
-        pattern = getattr(self, trait)
+        pattern: str = getattr(self, trait)
         if not pattern:
             raise RuntimeError(f"c.{type(self).__name__}.{trait} is not set in the configuration")
         return re.search(pattern, self.job_status or "")

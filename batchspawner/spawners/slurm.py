@@ -45,7 +45,7 @@ class SlurmSpawner(UserEnvMixin, BatchSpawnerRegexStates):
         try:
             return str(int(job_id))
         except ValueError:
-            self.log.error("%s: no job id in %r", self._log_name, output)
+            self.log.error("%s: no job id in %r", self.log_name, output)
             raise
 
 

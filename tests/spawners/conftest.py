@@ -4,7 +4,7 @@ import pytest
 from traitlets import Float
 
 from batchspawner.spawners import BatchSpawnerBase
-from batchspawner.spawners.backends import exec_prefix, scheduler_backend, watchdog
+from batchspawner.spawners.backends import exec_prefix, scheduler_backend, selection, watchdog
 from batchspawner.spawners.hub import state
 from tests.fakes import fake
 from tests.spawners.site import make_spawner
@@ -22,11 +22,11 @@ class FakeSpawner(BatchSpawnerBase):
 def cluster(monkeypatch):
     """A fake cluster that every spawner of `FakeSpawner` reaches."""
     cluster, scheduler, runner = fake()
-    monkeypatch.setattr(scheduler_backend, "scheduler_names", lambda: ["fake"])
-    monkeypatch.setattr(scheduler_backend, "scheduler_class", lambda _: lambda: scheduler)
+    monkeypatch.setattr(selection, "scheduler_names", lambda: ["fake"])
+    monkeypatch.setattr(selection, "scheduler_class", lambda _: lambda: scheduler)
     monkeypatch.setattr(exec_prefix, "runners_of", lambda *_, **__: (runner, runner))
 
-    monkeypatch.setattr(state, "_SOON", 0.0)
+    monkeypatch.setattr(state, "_COLLECT_S", 0.0)
 
     async def answers(*_):
         return True

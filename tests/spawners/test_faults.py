@@ -14,7 +14,7 @@ from tests.spawners.site import make_spawners, stored_state
 from tests.spawners.test_life import begin, serve, until
 from tests.virtualtime import VirtualLoop
 
-CALM = {"startup_poll_interval": 2.0, "poll_interval": 30.0}
+IDLE = {"startup_poll_interval": 2.0, "poll_interval": 30.0}
 
 
 async def start_all(spawners, cluster) -> None:
@@ -29,7 +29,7 @@ async def start_all(spawners, cluster) -> None:
 
 
 async def test_five_hundred_starts_at_once_are_submitted_eight_at_a_time_and_all_come_up(cluster):
-    spawners = make_spawners(FakeSpawner, 500, **CALM)
+    spawners = make_spawners(FakeSpawner, 500, **IDLE)
     inside = []
     handle = cluster.handle
 
@@ -43,7 +43,7 @@ async def test_five_hundred_starts_at_once_are_submitted_eight_at_a_time_and_all
 
     cluster.handle, cluster.delay, peaks = counted, 0.01, []
     starting = asyncio.ensure_future(start_all(spawners, cluster))
-    await until(lambda: spawners[-1].story)
+    await until(lambda: spawners[-1].job.progress)
     assert spawners[-1].backend.describe() == (
         0,
         "Submitting the job to Fake; 491 other submits come first",
@@ -58,7 +58,7 @@ async def test_five_hundred_starts_at_once_are_submitted_eight_at_a_time_and_all
 
 def test_a_scheduler_that_is_down_for_ten_minutes_loses_none_of_a_hundred_servers(cluster):
     async def ten_minutes() -> None:
-        spawners = make_spawners(FakeSpawner, 100, **CALM)
+        spawners = make_spawners(FakeSpawner, 100, **IDLE)
         await start_all(spawners, cluster)
         before = [stored_state(one) for one in spawners]
         cluster.down = True
@@ -101,10 +101,10 @@ async def test_a_job_that_is_cancelled_while_its_server_starts_ends_the_start(sp
 async def test_a_job_that_dies_after_its_report_ends_the_start_at_once(
     spawner, cluster, monkeypatch
 ):
-    async def silence(*_):
+    async def no_answer(*_):
         return False
 
-    monkeypatch.setattr(scheduler_backend, "answers_http", silence)
+    monkeypatch.setattr(scheduler_backend, "answers_http", no_answer)
     task = await begin(spawner)
     cluster.run("1")
     spawner.receive_report(4321)

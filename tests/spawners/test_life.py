@@ -87,7 +87,7 @@ async def test_a_trusted_host_needs_no_word_of_the_scheduler(spawner, cluster):
     assert await asyncio.wait_for(task, 5) == ("10.0.0.9", 4321)
 
 
-async def test_a_refused_job_tells_the_user_why(spawner, cluster):
+async def test_a_refused_job_shows_the_user_why(spawner, cluster):
     cluster.refuse = "Invalid account"
     with pytest.raises(SpawnFailure, match=r"refused .* Fake says: Invalid account") as caught:
         await spawner.start()
@@ -209,7 +209,9 @@ async def test_stopping_while_the_submit_runs_cancels_the_job_that_comes_of_it(s
 
 
 async def test_a_cancel_without_an_answer_is_repeated(spawner, cluster, monkeypatch):
-    monkeypatch.setattr("batchspawner.spawners.backends.cancel._PAUSES", (0.2, 5.0))
+    monkeypatch.setattr(
+        "batchspawner.spawners.backends.scheduler_backend._CANCEL_INTERVALS_S", (0.2, 5.0)
+    )
     await serve(spawner, cluster)
     cluster.down = True
     stopping = asyncio.ensure_future(spawner.stop())
@@ -254,7 +256,7 @@ async def test_a_restarted_hub_finds_a_job_whose_id_was_never_stored(spawner, cl
 async def test_a_restarted_hub_finds_it_also_when_the_scheduler_answers_later(
     spawner, cluster, monkeypatch, caplog
 ):
-    monkeypatch.setattr("batchspawner.spawners.backends.submission._PAUSE", 0.05)
+    monkeypatch.setattr("batchspawner.spawners.backends.submission._SEARCH_INTERVAL_S", 0.05)
     task = await begin(spawner)
     task.cancel()
     spawner.orm_spawner.state = {"job_tag": spawner.job_tag}
@@ -272,8 +274,10 @@ async def test_a_restarted_hub_finds_it_also_when_the_scheduler_answers_later(
     again.clear_state()
 
 
-async def test_a_restarted_hub_takes_no_silence_for_an_end(spawner, cluster, monkeypatch):
-    monkeypatch.setattr("batchspawner.spawners.backends.scheduler_backend._FIRST_ANSWER", 0.1)
+async def test_a_restarted_hub_takes_no_missing_answer_for_an_end(spawner, cluster, monkeypatch):
+    monkeypatch.setattr(
+        "batchspawner.spawners.backends.scheduler_backend._FIRST_ANSWER_TIMEOUT_S", 0.1
+    )
     await serve(spawner, cluster)
     cluster.down = True
     assert await restored(FakeSpawner, spawner.orm_spawner).poll() is None
@@ -300,7 +304,7 @@ async def test_a_second_start_listens_where_the_first_did(spawner, cluster):
     task.cancel()
 
 
-async def test_the_progress_tells_news_and_never_goes_back(spawner, cluster):
+async def test_the_progress_shows_changes_and_never_goes_back(spawner, cluster):
     events = []
 
     async def listen():

@@ -1,1 +1,1 @@
-"""What speaks with the scheduler on behalf of one server."""
+"""Backends: what connects one server to the scheduler of its job."""

@@ -1,16 +1,18 @@
-"""Turn an `exec_prefix` into the runners that it means."""
+"""The runners that an `exec_prefix` stands for."""
 
 from __future__ import annotations
 
 import re
 from pathlib import PurePath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ...client.batch_client import BatchClient
 from ...runners import LocalRunner, Runner, SshRunner
 from .launcher_client import LauncherClient
 
 if TYPE_CHECKING:
+    from traitlets import TraitType
+
     from ...schedulers.base import Scheduler
 
 _BECOMES_USER = {"sudo", "runuser", "su", "doas"}
@@ -18,9 +20,18 @@ _BECOMES_USER = {"sudo", "runuser", "su", "doas"}
 _SSH_ARGUMENT = re.compile(r"-[A-Za-z]*[BbcDEeFIiJLlmOoPpQRSWw]")
 
 
-def prefix_of(spawner: Any) -> str:
-    """Return the template of what makes a command another user's."""
-    prefix: str = spawner.exec_prefix
+class PrefixedSpawner(Protocol):
+    """Spawner whose commands run as another user."""
+
+    exec_prefix: str
+    launcher: str
+
+    def traits(self) -> dict[str, TraitType[Any, Any]]: ...
+
+
+def prefix_of(spawner: PrefixedSpawner) -> str:
+    """Return the template of the words before a command, which run it as another user."""
+    prefix = spawner.exec_prefix
     # The launcher takes no environment, and its rule for sudo allows none.
     trait = spawner.traits().get("exec_prefix")
     if spawner.launcher and trait is not None and prefix == trait.default_value:
@@ -29,7 +40,7 @@ def prefix_of(spawner: Any) -> str:
 
 
 def runners_of(words: tuple[str, ...], *, shared: bool) -> tuple[Runner, Runner]:
-    """Return who submits and cancels, and who lists the jobs.
+    """Return the runner that submits and cancels, and the one that lists the jobs.
 
     `words` are those of `exec_prefix`; `shared` says that one user may list all jobs, so that
     listing needs no sudo.
@@ -44,7 +55,7 @@ def runners_of(words: tuple[str, ...], *, shared: bool) -> tuple[Runner, Runner]
 def client_of(
     scheduler: Scheduler, words: tuple[str, ...], launcher: str, owner: str
 ) -> BatchClient:
-    """Return who speaks with a scheduler for one owner of jobs.
+    """Return the client of a scheduler for one owner of jobs.
 
     `words` are those of `exec_prefix`, `launcher` is the path of the launcher or empty.
     """

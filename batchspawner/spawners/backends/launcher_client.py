@@ -1,7 +1,7 @@
-"""Speak with a scheduler through the launcher that root has installed.
+"""A client of a scheduler that works through the launcher, which root has installed.
 
 The launcher (`batchspawner.launcher`) runs as the owner of the jobs, and only submits, cancels,
-signals and shows logs. All listings are made as ourselves.
+signals and shows logs. All listings run as the Hub's own user.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _LAUNCHER = "batchspawner-launcher: "
-"""What begins a line that the launcher says itself."""
+"""Beginning of the launcher's own messages."""
 
-_LONGEST = 60.0
-"""Seconds to wait for the launcher, which ends its commands before."""
+_LAUNCHER_TIMEOUT_S = 60.0
+"""Time to wait for the launcher, which ends its own commands before that."""
 
 # Exit statuses of the launcher.
 _NOT_IN_THE_QUEUE = 69
@@ -33,10 +33,10 @@ _REFUSALS = {_NOT_IN_THE_QUEUE, 77, 78}
 
 
 class LauncherClient(BatchClient):
-    """Submit, cancel and signal one user's jobs through the launcher.
+    """Client that submits, cancels and signals one user's jobs through the launcher.
 
-    `launcher` is its path, `runner` becomes the user, such as by ``sudo -n -u ada``;
-    `query_runner` lists everybody's jobs as ourselves.
+    `launcher` is its path; `runner` runs it as the user, such as by ``sudo -n -u ada``;
+    `query_runner` lists everybody's jobs as the Hub's own user.
     """
 
     def __init__(
@@ -96,18 +96,18 @@ class LauncherClient(BatchClient):
         )
 
     async def log_tail(self, job_id: str) -> str:
-        """Return the end of a job's log. Raises SchedulerError where there is none to show."""
+        """Return the end of a job's log. Raises SchedulerError if there is no log to show."""
         checked = self.scheduler.checked(job_id)
-        result = await self._launch(_LONGEST, verb="tail-log", job_id=checked)
+        result = await self._launch(_LAUNCHER_TIMEOUT_S, verb="tail-log", job_id=checked)
         if not result.ok:
             raise SchedulerError(f"The log of job {job_id} cannot be shown.", result)
         return result.stdout
 
     async def _launch(self, timeout: float, **request: object) -> CommandResult:
-        """Hand a request to the launcher, and return what it or the scheduler's command said."""
+        """Send a request to the launcher, and return what it or the scheduler's command printed."""
         text = json.dumps(request)
         result = await self._as_owner.run(
-            (self._launcher,), input=text, timeout=max(timeout, _LONGEST)
+            (self._launcher,), input=text, timeout=max(timeout, _LAUNCHER_TIMEOUT_S)
         )
         if result.returncode == _NO_ANSWER and _LAUNCHER in result.stderr:
             raise SchedulerUnavailable(f"{self.scheduler.title} did not answer.", result)
@@ -120,7 +120,7 @@ class LauncherClient(BatchClient):
         return call.parse(result)
 
     def _refused(self, result: CommandResult) -> str:
-        """Return who refused a request, and empty text where nobody did."""
+        """Return who refused a request, empty if nobody did."""
         if result.returncode in _REFUSALS and _LAUNCHER in result.stderr:
             return "The launcher refused it."
         if result.returncode == 1 and result.stderr.startswith("sudo: "):

@@ -1,4 +1,4 @@
-"""Keep names of users and servers names: no shell, no path and no line of directives reads more.
+"""Names of users and servers that a shell, a path or a directive could read as more than a name.
 
 JupyterHub lets an authenticator accept nearly any name, and users call their servers as they like.
 """
@@ -8,10 +8,11 @@ from __future__ import annotations
 import re
 import secrets
 import shlex
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ...templating import MULTI_LINE, format_template
 from ..failures.spawn_failure import SpawnFailure
+from ..hub.jupyterhub import HubSpawner
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -27,21 +28,27 @@ _SHELL_SYNTAX = re.compile(r"[;&|<>`$(){}*?\n!#~]")
 
 
 def risky(*names: str) -> tuple[str, ...]:
-    """Return those of some names that could be read as more than a name."""
+    """Return the names that could be read as more than a name."""
     return tuple(name for name in names if not _PLAIN.fullmatch(name))
 
 
-def risky_names(spawner: Any) -> tuple[str, ...]:
-    """Return what is risky of a spawner's own names: its user's, its account's, its server's."""
+class NamedSpawner(HubSpawner, Protocol):
+    """Spawner with the account in which its job runs."""
+
+    req_username: str
+
+
+def risky_names(spawner: NamedSpawner) -> tuple[str, ...]:
+    """Return the risky names among those of a spawner's user, account and server."""
     return risky(spawner.user.name, str(spawner.req_username), spawner.name or "")
 
 
 def check_names(
     names: Iterable[str], variables: Mapping[str, Any], used: Collection[str] | None, where: str
 ) -> None:
-    """Raise SpawnFailure where one of some risky names comes into a template.
+    """Raise SpawnFailure if a risky name comes into a template.
 
-    `used` are the variables that the template has without quoting, None where nobody knows.
+    `used` are the variables that the template has without quoting, None if that is not known.
     """
     for variable, value in variables.items():
         if variable in MULTI_LINE or (used is not None and variable not in used):
@@ -58,10 +65,10 @@ def check_names(
 def prefix_words(
     template: str, variables: Mapping[str, Any], names: Iterable[str]
 ) -> tuple[str, ...] | None:
-    """Return the words of an `exec_prefix`, a risky name always within one of them.
+    """Return the words of an `exec_prefix`, each risky name within one of them.
 
-    Returns None for one that only a shell can read. Raises SpawnFailure for a name that would
-    not even as one word be a name.
+    Returns None for a prefix that only a shell can read. Raises SpawnFailure for a name that even
+    as a single word would be read as something else.
     """
     stand_ins = {name: f"name{secrets.token_hex(16)}" for name in names}
     for name, stand_in in stand_ins.items():

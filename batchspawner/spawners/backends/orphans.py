@@ -1,6 +1,6 @@
-"""Find jobs of this Hub that no server belongs to any more, and end them.
+"""Orphans: jobs of this Hub that no server belongs to any more, and that are cancelled.
 
-They come about where a cancel failed for good, or where the Hub's database was lost or set back.
+They are left when a cancel failed for good, or when the Hub's database was lost or restored.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Protocol
 from weakref import WeakKeyDictionary
 
 from jupyterhub import orm
@@ -16,27 +16,38 @@ from sqlalchemy import Text, literal_column
 from sqlalchemy.orm import object_session
 
 from ...errors import BatchError
+from ..hub.jupyterhub import HubSpawner
 from ..hub.tags import TAG, hub_word
-from .exec_prefix import client_of, prefix_of
+from .exec_prefix import PrefixedSpawner, client_of, prefix_of
 from .names import prefix_words, risky
 
 if TYPE_CHECKING:
+    from collections.abc import Hashable
+
+    from sqlalchemy.orm import Session
+
     from ...client.batch_client import BatchClient
     from ...jobs import TaggedJob
 
 log = logging.getLogger("batchspawner.orphans")
 
-_PAUSE = 300.0
-"""Seconds between two looks for orphans."""
+_SEARCH_INTERVAL_S = 300.0
 
-_ROWS = 200
-"""How many servers' states are looked at before the event loop gets its turn."""
+_MAX_ROWS = 200
+"""Number of servers whose states are read before the event loop gets its turn."""
+
+
+class OrphanSpawner(HubSpawner, PrefixedSpawner, Protocol):
+    """What the search for orphans uses of a spawner."""
+
+    orphan_grace: float
+    orphan_policy: str
 
 
 class Reaper:
-    """Look for the orphans on one scheduler, every few minutes as long as the Hub runs."""
+    """Search for the orphans on one scheduler, every few minutes as long as the Hub runs."""
 
-    def __init__(self, client: BatchClient, spawner: Any, session: Any) -> None:
+    def __init__(self, client: BatchClient, spawner: OrphanSpawner, session: Session) -> None:
         self._client = client
         self._word = hub_word(spawner)
         self._prefix = prefix_of(spawner)
@@ -47,7 +58,7 @@ class Reaper:
         self._seen: dict[tuple[str, str], float] = {}
 
     async def run(self) -> None:
-        """Look for ever."""
+        """Search until the Hub ends."""
         while True:
             try:
                 await self.look()
@@ -55,10 +66,10 @@ class Reaper:
                 log.info("Cannot look for jobs without a server: %s", error)
             except Exception:
                 log.exception("Cannot look for jobs without a server")
-            await asyncio.sleep(min(_PAUSE, self._grace))
+            await asyncio.sleep(min(_SEARCH_INTERVAL_S, self._grace))
 
     async def look(self) -> None:
-        """List the Hub's jobs once, and end those that have had no server for too long."""
+        """List the Hub's jobs once, and cancel those that have had no server for too long."""
         orphans = {}
         listed = await self._client.tagged()
         # After the listing: a job that is submitted now has its tag in the database first.
@@ -71,15 +82,15 @@ class Reaper:
         self._seen = {key: self._seen.get(key, now) for key in orphans}
         for (job_id, tag), since in list(self._seen.items()):
             if now - since >= self._grace:
-                await self._end(orphans[job_id, tag], tag)
+                await self._cancel(orphans[job_id, tag], tag)
 
-    async def _end(self, job: TaggedJob, tag: str) -> None:
+    async def _cancel(self, job: TaggedJob, tag: str) -> None:
         whose = f"Job {job.job_id} of {job.owner or 'this user'} belongs to no server of this Hub"
         if self._policy == "report":
             log.warning("%s. Cancel it by hand; orphan_policy is 'report'", whose)
             return
         owner = self._as_owner(job.owner)
-        # The owner could have written anything into the listing, but only about his own jobs.
+        # The owner could have written anything into the listing, but only about their own jobs.
         if owner is None or job.job_id not in await owner.find(tag):
             log.info("%s, but its owner has no such job", whose)
             return
@@ -98,30 +109,30 @@ class Reaper:
         return client_of(self._client.scheduler, words, self._launcher, name)
 
 
-async def owned_tags(session: Any) -> set[str]:
+async def owned_tags(session: Session) -> set[str]:
     """Return the tags of all servers in the Hub's database, however deep a wrapper has put them.
 
-    The states are searched as texts, some at a time: to make objects of thousands of them would
-    keep the Hub from everything else for seconds.
+    The states are searched as texts, some at a time: decoding thousands of them would block the
+    Hub for seconds.
     """
     found: set[str] = set()
     last = 0
     text = literal_column("spawners.state", Text)
     columns = session.query(orm.Spawner.id, text).order_by(orm.Spawner.id)
-    while rows := columns.filter(orm.Spawner.id > last).limit(_ROWS).all():
+    while rows := columns.filter(orm.Spawner.id > last).limit(_MAX_ROWS).all():
         for last, state in rows:  # noqa: B007  (the last one of these rows is where to go on)
             found.update(TAG.findall(state or ""))
         await asyncio.sleep(0)
     return found
 
 
-_reapers: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Any, asyncio.Task[None]]] = (
+_reapers: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Hashable, asyncio.Future[None]]] = (
     WeakKeyDictionary()
 )
 
 
-def look_for_orphans(client: BatchClient, spawner: Any) -> None:
-    """Begin to look for orphans on a scheduler, once for all spawners of the Hub."""
+def look_for_orphans(client: BatchClient, spawner: OrphanSpawner) -> None:
+    """Start to search for orphans on a scheduler, once for all spawners of the Hub."""
     session = object_session(spawner.orm_spawner) if spawner.orm_spawner else None
     if session is None or spawner.orphan_policy == "ignore":
         return

@@ -1,106 +1,105 @@
-"""Submit one spawner's job once, and find it again where its id was never stored."""
+"""The submit of one server's job, and the search for a job whose id was never stored."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ...errors import BatchError, SchedulerError
 from ...jobs import JobRequest
-from ..failures.job_log import log_path, note_beginning
+from ..failures.job_log import log_path, shared_log_size
 from ..failures.spawn_failure import SpawnFailure, failure_of_submit
 from ..hub import metrics
 from ..hub.state import commit_state, store_state
 from ..hub.tags import new_tag
-from ..progress.log import tell
+from ..progress import log as progress_log
 from ..progress.messages import describe_request, describe_submit
 from ..progress.past_ends import forget_end
 from ..secrets.package import pack
 from .orphans import look_for_orphans
-from .submit_queue import Slot, shared_gate
+from .submit_queue import Slot, shared_queue
 
 if TYPE_CHECKING:
     from ...client.batch_client import BatchClient
     from ..secrets.package import Package
+    from .backend import BackendSpawner
 
 
-_PAUSE = 5.0
-"""Seconds between two searches for a job while the scheduler does not answer."""
+_SEARCH_INTERVAL_S = 5.0
+"""Time between two searches for a job while the scheduler does not answer."""
 
 
 class Submission:
-    """Hand a job over in its turn."""
+    """Submit of one server's job, when its turn in the queue of submits has come."""
 
-    def __init__(self, spawner: Any, client: BatchClient) -> None:
+    def __init__(self, spawner: BackendSpawner, client: BatchClient) -> None:
         self._spawner = spawner
         self._client = client
-        self._ticket: Slot | None = None
+        self._slot: Slot | None = None
 
     async def make(self) -> None:
-        """Submit the job. Raises SpawnFailure where it was refused or nobody answered."""
+        """Submit the job. Raises SpawnFailure if it was refused or nobody answered."""
         spawner = self._spawner
         forget_end(spawner)
         package = await pack(spawner, self._client.scheduler, self._client.leave)
-        spawner.log.debug("%s: job script\n%s", spawner._log_name, package.shown)
+        spawner.log.debug("%s: job script\n%s", spawner.log_name, package.shown)
         look_for_orphans(self._client, spawner)
-        gate = shared_gate(spawner.scheduler_name, spawner.submit_concurrency)
-        self._ticket = gate.ticket(spawner.user.name)
-        tell(spawner, 0, self.describe())
-        async with gate.entered(self._ticket):
-            await self._hand_over(package)
+        queue = shared_queue(spawner.scheduler_name, spawner.submit_concurrency)
+        self._slot = queue.reserve(spawner.user.name)
+        progress_log.append(spawner, 0, self.describe())
+        async with queue.turn(self._slot):
+            await self._submit(package)
 
     def describe(self) -> str:
-        """Say how many submits come first."""
-        ahead = self._ticket.ahead if self._ticket else 0
+        """Return a sentence that says how many submits come first."""
+        ahead = self._slot.ahead if self._slot else 0
         return describe_submit(ahead, self._client.scheduler.title)
 
     async def find_again(self) -> bool:
         """Find a job whose id was never stored, because the Hub died while it submitted.
 
-        True, and no id, where the scheduler does not answer.
+        Returns True, and finds no id, if the scheduler does not answer.
         """
         spawner = self._spawner
-        if not spawner.job_tag:
+        if not spawner.job.tag:
             return False
         try:
-            found = await self._client.find(spawner.job_tag)
+            found = await self._client.find(spawner.job.tag)
         except BatchError as error:
-            spawner.log.warning("%s: cannot look for its job: %s", spawner._log_name, error)
+            spawner.log.warning("%s: cannot look for its job: %s", spawner.log_name, error)
             return True
         if found:
-            spawner.job_id = found[0]
+            spawner.job.identified(found[0])
             commit_state(spawner)
         return bool(found)
 
     async def until_found(self) -> None:
-        """Wait until such a job is found. Raises SpawnFailure where there is none."""
-        while not self._spawner.job_id:
+        """Wait until such a job is found. Raises SpawnFailure if there is none."""
+        while not self._spawner.job.id:
             if not await self.find_again():
                 raise SpawnFailure("The job was never submitted: the Hub was restarted before.")
-            if not self._spawner.job_id:
-                await asyncio.sleep(_PAUSE)
+            if not self._spawner.job.id:
+                await asyncio.sleep(_SEARCH_INTERVAL_S)
 
-    async def _hand_over(self, package: Package) -> None:
-        spawner = self._spawner
+    async def _submit(self, package: Package) -> None:
+        spawner, job, title = self._spawner, self._spawner.job, self._client.scheduler.title
         # The tag is stored first, so that a Hub that dies now can find its job again.
-        spawner.job_tag = new_tag(spawner)
-        spawner.job_claim = package.claim.dump() if package.claim else {}
-        await note_beginning(spawner, package.script)
+        job.prepared(package.claim.dump() if package.claim else {}, tag=new_tag(spawner))
+        log_offset = await shared_log_size(package.script)
         await store_state(spawner)
-        request = JobRequest(package.script, spawner.job_tag, package.environment)
+        request = JobRequest(package.script, job.tag, package.environment)
         try:
-            spawner.job_id = await self._client.submit(request)
+            job_id = await self._client.submit(request)
         except SchedulerError as error:
             self._count(error.kind)
-            spawner.log.error("%s: %s", spawner._log_name, error)
-            raise failure_of_submit(self._client.scheduler.title, error) from error
+            spawner.log.error("%s: %s", spawner.log_name, error)
+            raise failure_of_submit(title, error) from error
+        job.submitted(job_id, log_path(package.script, job_id), log_offset, at=time.time())
         self._count("accepted")
-        spawner.submitted_at = time.time()
-        spawner.job_log = log_path(package.script, spawner.job_id)
-        asked = spawner.script_variables()
-        tell(spawner, 10, describe_request(spawner.job_id, self._client.scheduler.title, asked))
-        spawner.log.info("%s: submitted job %s", spawner._log_name, spawner.job_id)
+        requested = spawner.script_variables()
+        progress_log.append(spawner, 10, describe_request(job_id, title, requested))
+        spawner.log.info("%s: submitted job %s", spawner.log_name, job_id)
 
     def _count(self, outcome: str) -> None:
         metrics.SUBMITS.labels(scheduler=self._client.scheduler.name, outcome=outcome).inc()

@@ -1,4 +1,4 @@
-"""Let in only so many submits at a time, and let no user wait behind another's many."""
+"""A fair queue of submits: only so many at a time, and users take turns."""
 
 from __future__ import annotations
 
@@ -13,41 +13,41 @@ if TYPE_CHECKING:
 
 
 class Slot:
-    """Hold a place in the queue of a gate."""
+    """Place of one submit in the queue."""
 
-    def __init__(self, gate: SubmitQueue, who: str) -> None:
-        self._gate = gate
+    def __init__(self, queue: SubmitQueue, who: str) -> None:
+        self._queue = queue
         self.who = who
         self.admitted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     @property
     def ahead(self) -> int:
-        """How many are admitted before this one; 0 when it is its turn."""
-        return 0 if self.admitted.done() else self._gate.ahead_of(self)
+        """Number of submits that come before this one; 0 when it is its turn."""
+        return 0 if self.admitted.done() else self._queue.ahead_of(self)
 
 
 class SubmitQueue:
-    """Admit `limit` at a time; those who wait take turns by user, each user's in their order."""
+    """Queue of submits, `limit` at a time. Users take turns; those of one user keep their order."""
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
         self._inside = 0
         self._waiting: OrderedDict[str, deque[Slot]] = OrderedDict()
 
-    def ticket(self, who: str) -> Slot:
-        """Return a place at the end of a user's queue; `entered` waits for its turn."""
-        ticket = Slot(self, who)
-        self._waiting.setdefault(who, deque()).append(ticket)
+    def reserve(self, who: str) -> Slot:
+        """Return a slot at the end of a user's submits; `turn` waits for it."""
+        slot = Slot(self, who)
+        self._waiting.setdefault(who, deque()).append(slot)
         self._admit()
-        return ticket
+        return slot
 
     @contextlib.asynccontextmanager
-    async def entered(self, ticket: Slot) -> AsyncIterator[None]:
-        """Wait for a ticket's turn, and give the place to the next one at the end."""
+    async def turn(self, slot: Slot) -> AsyncIterator[None]:
+        """Wait for the turn of a slot, and give it to the next one at the end."""
         try:
-            await ticket.admitted
+            await slot.admitted
         except asyncio.CancelledError:
-            self._leave(ticket)
+            self._leave(slot)
             raise
         try:
             yield
@@ -55,47 +55,47 @@ class SubmitQueue:
             self._inside -= 1
             self._admit()
 
-    def ahead_of(self, ticket: Slot) -> int:
-        """Return how many tickets will be admitted before this one."""
-        mine = self._waiting[ticket.who].index(ticket)
+    def ahead_of(self, slot: Slot) -> int:
+        """Return how many slots come before this one."""
+        mine = self._waiting[slot.who].index(slot)
         users = list(self._waiting)
-        before = users.index(ticket.who)
+        before = users.index(slot.who)
         return mine + sum(
             min(len(self._waiting[who]), mine + (1 if place < before else 0))
             for place, who in enumerate(users)
-            if who != ticket.who
+            if who != slot.who
         )
 
     def _admit(self) -> None:
         while self._waiting and self._inside < self.limit:
-            who, tickets = self._waiting.popitem(last=False)
-            ticket = tickets.popleft()
-            if tickets:
+            who, slots = self._waiting.popitem(last=False)
+            slot = slots.popleft()
+            if slots:
                 # To the end of the round: everybody else comes first.
-                self._waiting[who] = tickets
-            if not ticket.admitted.cancelled():
+                self._waiting[who] = slots
+            if not slot.admitted.cancelled():
                 self._inside += 1
-                ticket.admitted.set_result(None)
+                slot.admitted.set_result(None)
 
-    def _leave(self, ticket: Slot) -> None:
-        """Give up a ticket whose holder waits no longer."""
-        if ticket.admitted.done() and not ticket.admitted.cancelled():
+    def _leave(self, slot: Slot) -> None:
+        """Give up a slot whose owner waits no longer."""
+        if slot.admitted.done() and not slot.admitted.cancelled():
             self._inside -= 1
             self._admit()
             return
-        tickets = self._waiting.get(ticket.who)
-        if tickets and ticket in tickets:
-            tickets.remove(ticket)
-            if not tickets:
-                del self._waiting[ticket.who]
+        slots = self._waiting.get(slot.who)
+        if slots and slot in slots:
+            slots.remove(slot)
+            if not slots:
+                del self._waiting[slot.who]
 
 
-_gates: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, SubmitQueue]] = WeakKeyDictionary()
+_queues: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, SubmitQueue]] = WeakKeyDictionary()
 
 
-def shared_gate(name: str, limit: int) -> SubmitQueue:
-    """Return the one gate of this event loop in front of a scheduler."""
-    gates = _gates.setdefault(asyncio.get_running_loop(), {})
-    gate = gates.setdefault(name, SubmitQueue(limit))
-    gate.limit = max(1, limit)
-    return gate
+def shared_queue(name: str, limit: int) -> SubmitQueue:
+    """Return the queue of submits to a scheduler that all servers of this event loop share."""
+    queues = _queues.setdefault(asyncio.get_running_loop(), {})
+    queue = queues.setdefault(name, SubmitQueue(limit))
+    queue.limit = max(1, limit)
+    return queue

@@ -1,4 +1,4 @@
-"""Tell apart why a job ended without a server, and what its user can do."""
+"""Causes why a job ended without a server, each with what its user can do."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 from ...jobs import JobState
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from ...jobs import JobInfo
 
 
 @dataclass(frozen=True)
 class Cause:
-    """Hold a cause. `word` names it in logs and metrics, `title` and `advice` are for the user."""
+    """Why there is no server. `word` names it in metrics, `title` and `advice` are for the user."""
 
     word: str
     title: str
@@ -26,7 +26,7 @@ class Cause:
 REFUSED = Cause(
     "job_refused",
     "The scheduler refused the job.",
-    "Choose other values and start again; what it says above names the one that it does not take.",
+    "Choose other values and start again; the message above names the one that is not accepted.",
 )
 UNSENT = Cause(
     "scheduler_unavailable",
@@ -68,7 +68,12 @@ ENVIRONMENT = Cause(
 HUB_UNREACHABLE = Cause(
     "hub_unreachable",
     "The job's node could not reach the Hub.",
-    "You cannot mend that: tell the administrator, with the job's number and its node.",
+    "You cannot repair that: tell the administrator, with the job's number and its node.",
+)
+HUB_REFUSED = Cause(
+    "hub_unreachable",
+    "The Hub did not accept the job's report.",
+    "See the log for the Hub's answer. Start again; if it fails again, tell the administrator.",
 )
 NO_PORT = Cause(
     "no_port",
@@ -104,14 +109,14 @@ _BY_STATE: Mapping[JobState, Cause] = {
     JobState.PREEMPTED: PREEMPTED,
 }
 
-# What batchspawner.singleuser and the shell end with.
-_BY_EXIT: Mapping[int, Cause] = {
-    69: HUB_UNREACHABLE,
-    71: NO_PORT,
-    75: HUB_UNREACHABLE,
-    78: ENVIRONMENT,
-    126: ENVIRONMENT,
-    127: ENVIRONMENT,
+# What batchspawner.singleuser and the shell end with, and what that says besides the cause.
+_BY_EXIT: Mapping[int, tuple[Cause, str]] = {
+    69: (HUB_REFUSED, ""),
+    71: (NO_PORT, "All ports on which its server may listen are in use there."),
+    75: (HUB_UNREACHABLE, "Its node could not reach the Hub at {api_url}."),
+    78: (ENVIRONMENT, "Its environment was not complete."),
+    126: (ENVIRONMENT, "A command could not be run on its node."),
+    127: (ENVIRONMENT, "A command was not found on its node."),
 }
 
 _BY_LOG = (
@@ -143,15 +148,23 @@ _BY_LOG = (
 
 
 def cause_of(status: JobInfo, log: str) -> Cause:
-    """Return why a job that has ended gave no server: the scheduler, its status, its log say it."""
+    """Return why a job ended without a server, by its status, its exit status or its log."""
     if status.gone:
         return GONE
     if status.state in _BY_STATE:
         return _BY_STATE[status.state]
-    told = _BY_EXIT.get(status.exit_code or 0)
-    if told is not None:
-        return told
+    if status.exit_code and status.exit_code in _BY_EXIT:
+        return _BY_EXIT[status.exit_code][0]
     for pattern, cause in _BY_LOG:
         if pattern.search(log):
             return cause
     return CRASHED
+
+
+def exit_meaning(code: int | None, api_url: Callable[[], str]) -> str:
+    """Return a sentence about an exit status of a job, empty if there is nothing to say.
+
+    `api_url` returns the address of the Hub that the job was given.
+    """
+    _, meaning = _BY_EXIT.get(code or 0, (CRASHED, ""))
+    return meaning.format(api_url=api_url()) if meaning else ""

@@ -1,4 +1,4 @@
-"""Show the end of a job's log to the job's owner, without the secrets in it."""
+"""The end of a job's log, for the job's owner, without the secrets in it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import contextlib
 import os
 import re
 import stat
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from ...concurrency import within
 from ...schedulers import scheduler_classes
@@ -15,14 +15,14 @@ from ...schedulers import scheduler_classes
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-_TAIL = 16384
-"""Bytes of the log that are looked at."""
+_TAIL_BYTES = 16384
+"""Size of the part of the log that is read."""
 
-_LOOK = 1.0
-"""Seconds that a file system may take to say how long a log is."""
+_STAT_TIMEOUT_S = 1.0
+"""Time that a file system may take to return the size of a log."""
 
-_LINES = 15
-_WIDTH = 300
+_MAX_LINES = 15
+_MAX_LINE_LENGTH = 300
 _HIDDEN = "[hidden]"
 
 _SECRETS = re.compile(
@@ -55,39 +55,28 @@ def log_path(script: str, job_id: str) -> str:
 
 
 class JobLog(NamedTuple):
-    """Say where a job's log is, how many bytes earlier jobs left in it, and what to hide of it."""
+    """Where a job's log is, how many bytes earlier jobs left in it, and what to hide of it."""
 
     path: str
-    begins: int = 0
+    offset: int = 0
     secrets: tuple[str, ...] = ()
 
 
-def log_of(spawner: Any) -> JobLog:
-    """Return the log of a spawner's job."""
-    secrets = tuple(one for one in (spawner.api_token, spawner.job_tag) if one)
-    return JobLog(spawner.job_log, spawner.job_log_begins, secrets)
-
-
-async def note_beginning(spawner: Any, script: str) -> None:
-    """Note, before the submit, what a log holds that several jobs write one after the other."""
-    spawner.job_log_begins = 0
+async def shared_log_size(script: str) -> int:
+    """Return how many bytes a log has before the job, if several jobs write to the same file."""
     path = log_path(script, "")
     if not path or path != log_path(script, "0"):
-        return  # a log that has the job's id in its name is that of one job
+        return 0  # a log that has the job's id in its name is that of one job
     with contextlib.suppress(asyncio.TimeoutError):
-        spawner.job_log_begins = await within(_LOOK, asyncio.to_thread(_size, path))
-
-
-async def log_tail(spawner: Any, patience: float = 10.0) -> str:
-    """Return the last lines of the log of a spawner's job, or nothing after so many seconds."""
-    backend, log = spawner.backend, log_of(spawner)
-    tail = await read_tail(log, backend.owner())
-    # A Hub that is not root may not enter the homes of its users.
-    return tail or shorten(await backend.log_tail(patience), log.secrets)
+        return await within(_STAT_TIMEOUT_S, asyncio.to_thread(_size, path))
+    return 0
 
 
 async def read_tail(log: JobLog, owner: int) -> str:
-    """Return the last lines of a log that this machine has too, or nothing."""
+    """Return the last lines of a log if this machine can read it, else nothing.
+
+    `owner` is the id of the user whose files may be shown.
+    """
     if not log.path:
         return ""
     text = await asyncio.get_running_loop().run_in_executor(None, _read, log, owner)
@@ -95,13 +84,13 @@ async def read_tail(log: JobLog, owner: int) -> str:
 
 
 def shorten(text: str, secrets: Iterable[str]) -> str:
-    """Return the last lines of a text, without what may open something."""
-    lines = [line[:_WIDTH] for line in redact(text, secrets).splitlines() if line.strip()]
-    return "\n".join(lines[-_LINES:])
+    """Return the last lines of a text, without secrets."""
+    lines = [line[:_MAX_LINE_LENGTH] for line in redact(text, secrets).splitlines() if line.strip()]
+    return "\n".join(lines[-_MAX_LINES:])
 
 
 def redact(text: str, secrets: Iterable[str]) -> str:
-    """Return a text without what may open something."""
+    """Return a text with the given secrets, and what looks like one, hidden."""
     for secret in secrets:
         if len(secret) > 3:
             text = text.replace(secret, _HIDDEN)
@@ -109,7 +98,7 @@ def redact(text: str, secrets: Iterable[str]) -> str:
 
 
 def _size(path: str) -> int:
-    """Return how many bytes there are in a file; 0 where there is none to be seen."""
+    """Return the size of a file in bytes, 0 if it cannot be seen."""
     with contextlib.suppress(OSError):
         return os.lstat(path).st_size
     return 0
@@ -118,8 +107,8 @@ def _size(path: str) -> int:
 def _read(log: JobLog, owner: int) -> str:
     """Read the end of a file that belongs to a user.
 
-    The path lies where the user can write, and the Hub may be root: what is not an ordinary file
-    of the user's own, a link to somebody else's say, is not read.
+    The user can write where the path leads, and the Hub may be root: anything but an ordinary
+    file of the user's own, such as a link to somebody else's, is not read.
     """
     with contextlib.suppress(OSError):
         flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -127,8 +116,8 @@ def _read(log: JobLog, owner: int) -> str:
             status = os.fstat(file.fileno())
             if not stat.S_ISREG(status.st_mode) or status.st_uid != owner:
                 return ""
-            # A log that has become shorter is not one to which jobs are added.
-            begins = log.begins if log.begins <= status.st_size else 0
-            file.seek(max(begins, status.st_size - _TAIL))
-            return file.read(_TAIL).decode(errors="replace")
+            # A log that has become shorter is not one to which jobs append.
+            offset = log.offset if log.offset <= status.st_size else 0
+            file.seek(max(offset, status.st_size - _TAIL_BYTES))
+            return file.read(_TAIL_BYTES).decode(errors="replace")
     return ""

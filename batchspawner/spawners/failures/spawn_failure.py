@@ -1,47 +1,38 @@
-"""Say to the user why there is no server."""
+"""The failure of a start, as JupyterHub shows it to the user."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from jupyterhub import spawner as spawner_module
+from jupyterhub import spawner as jupyterhub_spawner
 from markupsafe import Markup, escape
 from tornado import web
 
 from ...errors import SubmitError
-from ..progress.messages import capital
-from .causes import CRASHED, REFUSED, UNSENT, Cause, cause_of
-from .job_log import log_tail
+from .causes import CRASHED, REFUSED, UNSENT, Cause, cause_of, exit_meaning
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ...errors import SchedulerError
     from ...jobs import JobInfo
-
-# What batchspawner.singleuser and the shell end with.
-_EXIT_MEANINGS = {
-    69: "The Hub did not accept its report.",
-    71: "All ports on which its server may listen are in use there.",
-    75: "Its node could not reach the Hub at {api_url}.",
-    78: "Its environment was not complete.",
-    126: "A command could not be run on its node.",
-    127: "A command was not found on its node.",
-}
+    from ..server_job import ServerJob
 
 
 @dataclass(frozen=True)
-class Story:
-    """Hold what a user is told of a failure. `said` is what is known of it besides its cause."""
+class FailureDetails:
+    """What a user is told of a failure. `explanation` is what is known besides its cause."""
 
     cause: Cause
-    said: str = ""
+    explanation: str = ""
     job_id: str = ""
     log: str = ""
     tail: str = ""
 
     @property
-    def where(self) -> str:
-        """Which job it was, and where its log lies."""
+    def location(self) -> str:
+        """Which job it was, and the path of its log."""
         log = f"Its log is {self.log}." if self.log else ""
         return " ".join(
             text for text in (f"Job {self.job_id}." if self.job_id else "", log) if text
@@ -49,18 +40,18 @@ class Story:
 
     @property
     def text(self) -> str:
-        """The whole, for pages and programs that know no HTML."""
-        parts = (self.cause.title, _sentence(self.said), self.cause.advice, self.where)
+        """The whole as plain text."""
+        parts = (self.cause.title, _sentence(self.explanation), self.cause.advice, self.location)
         text = " ".join(part for part in parts if part)
         return f"{text} It ends with:\n{self.tail}" if self.tail else text
 
     @property
     def html(self) -> str:
-        """The same for a page; every text of others is escaped."""
+        """The whole as HTML; everything that others wrote is escaped."""
         parts = [Markup("<strong>{}</strong>").format(self.cause.title)]
-        parts += [escape(one) for one in (_sentence(self.said), self.cause.advice) if one]
+        parts += [escape(one) for one in (_sentence(self.explanation), self.cause.advice) if one]
         if self.job_id or self.log:
-            parts.append(Markup("<small>{}</small>").format(self.where))
+            parts.append(Markup("<small>{}</small>").format(self.location))
         page = Markup("<br>").join(parts)
         if self.tail:
             page += Markup(
@@ -74,60 +65,61 @@ def _sentence(text: str) -> str:
     return text if not text or text.endswith((".", "!", "?")) else f"{text}."
 
 
-# JupyterHub's own class for such failures, or what an older one shows as well.
-_BASE: Any = getattr(spawner_module, "SpawnException", web.HTTPError)
+# JupyterHub's own class for such failures since 6.0; older ones show an HTTPError as well.
+_BASE: Any = getattr(jupyterhub_spawner, "SpawnException", web.HTTPError)
 
 
 class SpawnFailure(_BASE, RuntimeError):
-    """Report a server that did not come up; JupyterHub shows its message to its user."""
+    """A server that did not come up; JupyterHub shows its message to the user."""
 
-    def __init__(self, message: str = "", story: Story | None = None) -> None:
-        story = story or Story(Cause(CRASHED.word, "", ""), message)
+    def __init__(self, message: str = "", details: FailureDetails | None = None) -> None:
+        details = details or FailureDetails(Cause(CRASHED.word, "", ""), message)
         if _BASE is web.HTTPError:
-            _BASE.__init__(self, 500, story.text)
+            _BASE.__init__(self, 500, details.text)
         else:
             _BASE.__init__(
-                self, story.text, reason=story.cause.word, message_html=story.html, status_code=500
+                self,
+                details.text,
+                reason=details.cause.word,
+                message_html=details.html,
+                status_code=500,
             )
-        self.story = story
+        self.details = details
         # What JupyterHub < 6 shows.
-        self.jupyterhub_message = story.text
-        self.jupyterhub_html_message = story.html
+        self.jupyterhub_message = details.text
+        self.jupyterhub_html_message = details.html
 
     def __str__(self) -> str:
         return str(self.jupyterhub_message)
 
 
-def exit_meaning(spawner: Any, code: int | None) -> str:
-    """Return a sentence about an exit status of a job, where there is something to say."""
-    if code not in _EXIT_MEANINGS:
-        return ""
-    api_url = spawner.get_env().get("JUPYTERHUB_API_URL", "")
-    return _EXIT_MEANINGS[code].format(api_url=api_url)
-
-
 def failure_of_submit(title: str, error: SchedulerError) -> SpawnFailure:
-    """Return the failure of a job that the scheduler did not take."""
+    """Return the failure of a job that the scheduler did not accept."""
     if not isinstance(error, SubmitError):
-        return SpawnFailure(story=Story(UNSENT, f"{capital(title)}: {error.message}"))
+        return SpawnFailure(details=FailureDetails(UNSENT, f"{capital(title)}: {error.message}"))
     if not error.result:
         # Not the scheduler's words, but those of the launcher or of sudo.
-        return SpawnFailure(story=Story(UNSENT, capital(error.message)))
-    return SpawnFailure(story=Story(REFUSED, f"{capital(title)} says: {error.result.text}"))
-
-
-async def failure_of_job(spawner: Any, status: JobInfo) -> SpawnFailure:
-    """Return the failure of a job that has ended before its server was there."""
-    tail = await log_tail(spawner)
-    said = "The job ended before it ran" if status.start is None else "The job ended"
-    parts = [f"{said}: {status.describe()}.", exit_meaning(spawner, status.exit_code)]
-    parts.append(spawner.claim_alarm)
+        return SpawnFailure(details=FailureDetails(UNSENT, capital(error.message)))
     return SpawnFailure(
-        story=Story(
-            cause_of(status, tail),
-            " ".join(part for part in parts if part),
-            spawner.job_id,
-            spawner.job_log,
-            tail,
-        )
+        details=FailureDetails(REFUSED, f"{capital(title)} says: {error.result.text}")
     )
+
+
+def failure_of_job(
+    job: ServerJob, status: JobInfo, tail: str, api_url: Callable[[], str]
+) -> SpawnFailure:
+    """Return the failure of a job that has ended before its server was there.
+
+    `tail` is the end of its log; `api_url` returns the address of the Hub that it was given.
+    """
+    ended = "The job ended before it ran" if status.start is None else "The job ended"
+    parts = (f"{ended}: {status.describe()}.", exit_meaning(status.exit_code, api_url), job.alarm)
+    explanation = " ".join(part for part in parts if part)
+    return SpawnFailure(
+        details=FailureDetails(cause_of(status, tail), explanation, job.id, job.log_path, tail)
+    )
+
+
+def capital(text: str) -> str:
+    """Return a text with its first character in upper case, as a sentence begins."""
+    return text[:1].upper() + text[1:]

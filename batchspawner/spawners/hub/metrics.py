@@ -1,8 +1,8 @@
-"""Count what an administrator watches; JupyterHub shows it at ``/hub/metrics``."""
+"""Metrics for the administrator, which JupyterHub shows at ``/hub/metrics``."""
 
 from __future__ import annotations
 
-from collections import Counter as Tally
+from collections import Counter
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -11,6 +11,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
 from ...client.monitor import all_monitors
 from ..failures.causes import CRASHED
+from ..failures.spawn_failure import SpawnFailure
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -56,7 +57,7 @@ REPORT_TO_READY = prometheus_client.Histogram(
 
 
 class MonitorCollector:
-    """Report on the monitors when somebody asks, without a word of theirs in between."""
+    """Figures of the monitors, read from them whenever the metrics are requested."""
 
     def collect(self) -> Iterator[Metric]:
         queries = CounterMetricFamily(
@@ -64,7 +65,7 @@ class MonitorCollector:
         )
         failures = CounterMetricFamily(
             "batchspawner_query_failures",
-            "Queries in vain; kind: no_answer, no_command, not_understood.",
+            "Queries that failed; kind: no_answer, no_command, not_understood.",
             labels=["scheduler", "kind"],
         )
         questions = CounterMetricFamily(
@@ -74,7 +75,7 @@ class MonitorCollector:
         )
         age = GaugeMetricFamily(
             "batchspawner_snapshot_age_seconds",
-            "Since when a scheduler has not been heard.",
+            "Time since the last answer of a scheduler.",
             labels=["scheduler"],
         )
         jobs = GaugeMetricFamily(
@@ -83,17 +84,17 @@ class MonitorCollector:
         by_scheduler: dict[str, list[Monitor]] = {}
         for monitor in all_monitors():
             by_scheduler.setdefault(monitor.scheduler.name, []).append(monitor)
-        # A scheduler that shows each user only his own jobs has a monitor for each.
+        # A scheduler that shows users only their own jobs has a monitor for each.
         for name, group in by_scheduler.items():
             queries.add_metric([name], sum(one.queries for one in group))
             questions.add_metric([name], sum(one.questions for one in group))
-            failed = sum((one.failed for one in group), Tally())
+            failed = sum((one.failed for one in group), Counter())
             for kind, number in failed.items():
                 failures.add_metric([name, kind], number)
             ages = [one.age for one in group if one.age is not None and one.watched]
             if ages:
                 age.add_metric([name], max(ages))
-            states = Tally(status.state.value for one in group for status in one.statuses())
+            states = Counter(status.state.value for one in group for status in one.statuses())
             for state, number in states.items():
                 jobs.add_metric([name, state], number)
         yield from (queries, failures, questions, age, jobs)
@@ -101,12 +102,11 @@ class MonitorCollector:
 
 @contextmanager
 def counting_failures(scheduler: str) -> Iterator[None]:
-    """Count what goes wrong in the block, where it is not that nobody waits any more."""
+    """Count the failure of a start in the block, but not its cancellation."""
     try:
         yield
     except Exception as error:
-        story = getattr(error, "story", None)
-        cause = CRASHED if story is None else story.cause
+        cause = error.details.cause if isinstance(error, SpawnFailure) else CRASHED
         START_FAILURES.labels(scheduler=scheduler, cause=cause.word).inc()
         raise
 

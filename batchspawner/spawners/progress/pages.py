@@ -1,40 +1,44 @@
-"""Add to JupyterHub's pages: time left, how a server ended, a notification when one is ready."""
+"""Additions to JupyterHub's pages: time left, how a server ended, a notification when ready."""
 
 from __future__ import annotations
 
 import time
 from importlib.resources import files
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from ...jobs import JobState
-from ..hub.handler import innermost
-from .past_ends import ending_of
+from ..hub.jupyterhub import innermost
+from .past_ends import past_end_of
 from .time_left import limit_of, say_left
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_SOON = 900.0
-"""Seconds before the end of a server from which on its time is shown as a warning."""
+    from ...jobs import JobInfo
+    from ..hub.jupyterhub import HubSpawner, HubUser, JobSpawner
+    from .time_left import LimitedSpawner
+
+_WARN_BEFORE_END_S = 900.0
+"""Time before the end of a server from which on it is shown as a warning."""
 
 
 def use_pages(c: Any) -> None:
-    """Let a Hub show our pages; call it in jupyterhub_config.py with the configuration.
+    """Make a Hub show these pages; call it in jupyterhub_config.py with the configuration.
 
-    A site's own templates of the same names rule, if their folder is set before.
+    A site's own templates of the same names take precedence, if their folder is set before.
     """
     folder = str(files("batchspawner.templates").joinpath("hub"))
     paths = c.JupyterHub.template_paths
     # JupyterHub itself adds the folder of its own pages behind all others.
     c.JupyterHub.template_paths = [*(paths if isinstance(paths, list) else ()), folder]
-    # Not the functions themselves: JupyterHub would call them for each page, nobody logged in.
-    helpers = SimpleNamespace(servers=servers, end_of=end_of, endings=endings)
+    # Not the functions themselves: JupyterHub would call them for each page, without a user, too.
+    helpers = SimpleNamespace(servers=servers, end_of=end_of, endings=past_ends)
     c.JupyterHub.template_vars.update({"batchspawner": helpers})
 
 
-def servers(user: Any) -> Iterator[dict[str, Any]]:
-    """Yield what the home page tells of each server of a user; the template calls it."""
+def servers(user: HubUser) -> Iterator[dict[str, object]]:
+    """Yield what the home page shows of each server of a user; the template calls it."""
     for name in sorted(user.spawners):
         outer = user.spawners[name]
         spawner = innermost(outer)
@@ -42,30 +46,31 @@ def servers(user: Any) -> Iterator[dict[str, Any]]:
         if end is not None:
             yield {
                 "name": name,
-                "job_id": spawner.job_id,
+                "job_id": cast("JobSpawner", spawner).job.id,
                 "left": say_left(end),
                 "end": end,
-                "soon": end - time.time() < _SOON,
+                "soon": end - time.time() < _WARN_BEFORE_END_S,
             }
 
 
-def end_of(user: Any, name: str = "") -> str:
-    """Return how a user's server ended that ended by itself, or nothing; the template calls it."""
+def end_of(user: HubUser, name: str = "") -> str:
+    """Return how a user's server ended, empty if it was stopped; the template calls it."""
     outer = user.spawners.get(name)
-    return "" if outer is None or outer.active else ending_of(user.name, name)
+    return "" if outer is None or outer.active else past_end_of(user.name, name)
 
 
-def endings(user: Any) -> Iterator[str]:
-    """Yield how each server of a user ended that ended by itself; the template calls it."""
+def past_ends(user: HubUser) -> Iterator[str]:
+    """Yield how each server of a user ended that nobody stopped; the template calls it."""
     yield from filter(None, (end_of(user, name) for name in sorted(user.spawners)))
 
 
-def _end(spawner: Any) -> float | None:
-    """Return when a server's job reaches its walltime, where that is known."""
-    status = getattr(getattr(spawner, "backend", None), "status", None)
+def _end(spawner: HubSpawner) -> float | None:
+    """Return when a server's job reaches its walltime, None if that is not known."""
+    # The backend of a spawner of this library; others have none.
+    status: JobInfo | None = getattr(getattr(spawner, "backend", None), "status", None)
     if status is None or status.state is not JobState.RUNNING:
         return None
-    limit = limit_of(spawner)
+    limit = limit_of(cast("LimitedSpawner", spawner))
     if status.end is None and status.start is not None and limit:
-        return float(status.start) + limit
-    return None if status.end is None else float(status.end)
+        return status.start + limit
+    return status.end

@@ -1,21 +1,22 @@
-"""Remember for a while how servers ended that nobody had stopped."""
+"""How servers ended that nobody had stopped, remembered for a day."""
 
 from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ...jobs import JobState
 from ..failures.causes import cause_of
 
 if TYPE_CHECKING:
     from ...jobs import JobInfo
+    from ..hub.jupyterhub import HubSpawner
 
-_KEPT = 5000
-_DAY = 86400.0
+_MAX_ENTRIES = 5000
+_MAX_AGE_S = 86400.0
 
-_endings: OrderedDict[tuple[str, str], tuple[float, str]] = OrderedDict()
+_past_ends: OrderedDict[tuple[str, str], tuple[float, str]] = OrderedDict()
 
 _WORDS = {
     "walltime": "the time that it had asked for was over",
@@ -27,24 +28,24 @@ _WORDS = {
 }
 
 
-def note_end(spawner: Any, status: JobInfo) -> None:
+def note_end(spawner: HubSpawner, status: JobInfo) -> None:
     """Remember how a server's job ended."""
     word = cause_of(status, "").word
     ended = status.state is JobState.COMPLETED
     why = _WORDS.get(word, "it was shut down" if ended else f"its job {status.describe()}")
     which = f"Your server {spawner.name}" if spawner.name else "Your server"
     text = f"{which} ended: {why} (job {status.job_id})."
-    _endings[spawner.user.name, spawner.name] = (time.time(), text)
-    while len(_endings) > _KEPT:
-        _endings.popitem(last=False)
+    _past_ends[spawner.user.name, spawner.name] = (time.time(), text)
+    while len(_past_ends) > _MAX_ENTRIES:
+        _past_ends.popitem(last=False)
 
 
-def forget_end(spawner: Any) -> None:
-    """Forget how the last server ended: another one starts."""
-    _endings.pop((spawner.user.name, spawner.name), None)
+def forget_end(spawner: HubSpawner) -> None:
+    """Forget how the server ended; called when its next start begins."""
+    _past_ends.pop((spawner.user.name, spawner.name), None)
 
 
-def ending_of(user: str, name: str) -> str:
-    """Return what is remembered, not older than a day, or nothing."""
-    moment, text = _endings.get((user, name), (0.0, ""))
-    return text if time.time() - moment < _DAY else ""
+def past_end_of(user: str, name: str) -> str:
+    """Return how a server ended within the last day, or an empty text."""
+    moment, text = _past_ends.get((user, name), (0.0, ""))
+    return text if time.time() - moment < _MAX_AGE_S else ""

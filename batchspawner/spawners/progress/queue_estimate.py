@@ -1,4 +1,4 @@
-"""Know what the waiting user asks: how many are before me, how long does it usually take."""
+"""Estimates for the waiting user: how many jobs are before theirs, how long it usually takes."""
 
 from __future__ import annotations
 
@@ -8,29 +8,30 @@ from typing import TYPE_CHECKING, Any
 from ...client.availability import cached_answer
 from ..hub import metrics
 from .messages import QueueEstimate
-from .wait_statistics import note_wait, usual_wait
+from .wait_statistics import median_wait, note_wait
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ...client.batch_client import BatchClient
     from ...jobs import JobInfo
+    from ..server_job import ServerJob
 
-_LEAST = 0.1
-"""Seconds that a job has waited at least, so that a wait is never taken for an unknown one."""
+_MIN_WAIT_S = 0.1
+"""Least wait that is recorded, because 0 stands for an unknown one."""
 
 
 class QueueEstimator:
-    """Look around for one spawner."""
+    """Queue estimate of one server's job, asked of the scheduler and shared with all users."""
 
-    def __init__(self, spawner: Any, client: BatchClient) -> None:
-        self._spawner = spawner
+    def __init__(self, job: ServerJob, client: BatchClient) -> None:
+        self._job = job
         self._client = client
         self._ahead: int | None = None
         self._cores: tuple[int, int] | None = None
 
-    async def look(self, status: JobInfo | None) -> None:
-        """Learn what is before a waiting job; all users share the questions."""
+    async def update(self, status: JobInfo | None) -> None:
+        """Look up what is before a waiting job; all users share the queries."""
         self._ahead = self._cores = None
         if status is None or not status.state.is_waiting:
             return
@@ -41,28 +42,31 @@ class QueueEstimator:
             self._cores = None if allowed is None else (used, allowed)
 
     async def _ask(self, method: str) -> Mapping[str, Any]:
-        """Return the newest answer without waiting for one; nothing where there is none."""
+        """Return the newest answer without waiting for one; empty if there is no answer yet."""
         cache = cached_answer(self._client.scheduler, self._client.query_runner, method)
         answer = await cache.get(timeout=0)
         return answer.value if answer.value is not None and not answer.is_stale else {}
 
     def note_start(self, status: JobInfo | None) -> None:
-        """Take note of how long the job waited, once it runs."""
-        spawner, name = self._spawner, self._client.scheduler.name
-        if not spawner.waited and spawner.submitted_at:
+        """Record how long the job waited, once it runs."""
+        job, name = self._job, self._client.scheduler.name
+        if not job.waited and job.submitted_at:
             now = time.time()
             started = status.start if status and status.start else now
-            if not spawner.submitted_at <= started <= now:
+            if not job.submitted_at <= started <= now:
                 started = now  # the scheduler's clock is another one
-            spawner.waited = max(_LEAST, started - spawner.submitted_at)
-            metrics.PENDING.labels(scheduler=name).observe(spawner.waited)
-        if spawner.waited and status is not None:
-            note_wait(name, status.queue, status.job_id, spawner.waited)
+            job.started(max(_MIN_WAIT_S, started - job.submitted_at))
+            metrics.PENDING.labels(scheduler=name).observe(job.waited)
+        if job.waited and status is not None:
+            note_wait(name, status.queue, status.job_id, job.waited)
 
-    def outlook(self, status: JobInfo | None, running: float, silence: float) -> QueueEstimate:
-        """Return what is known besides for how many seconds the job has run, and the scheduler
-        has been silent.
+    def estimate(
+        self, status: JobInfo | None, running_s: float, unanswered_s: float
+    ) -> QueueEstimate:
+        """Return what is known besides the job's status.
+
+        The job has run for `running_s`; the scheduler has not answered for `unanswered_s`.
         """
         queue = status.queue if status else ""
-        usual = usual_wait(self._client.scheduler.name, queue)
-        return QueueEstimate(running, self._ahead, usual, self._cores, silence)
+        usual = median_wait(self._client.scheduler.name, queue)
+        return QueueEstimate(running_s, self._ahead, usual, self._cores, unanswered_s)

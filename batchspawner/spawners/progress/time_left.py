@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 import time
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from ...errors import OptionsError
 from ...schedulers import scheduler_facts
 from ...units import seconds
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 _PAIR = re.compile(r"(\d+):(\d+)")
 
@@ -31,11 +34,13 @@ def runtime_seconds(scheduler: str, text: str) -> int | None:
 class LimitedSpawner(Protocol):
     """Spawner whose jobs have a time limit."""
 
-    chosen: dict[str, Any] | None
     req_runtime: str
     scheduler_name: str
 
-    def chosen_variables(self) -> dict[str, Any]: ...
+    @property
+    def chosen(self) -> Mapping[str, object] | None: ...
+
+    def chosen_variables(self) -> Mapping[str, object]: ...
 
 
 def limit_of(spawner: LimitedSpawner) -> int | None:

@@ -1,8 +1,8 @@
-"""Make the certificates of servers, for a Hub with `internal_ssl`.
+"""Certificates of servers, for a Hub with `internal_ssl`.
 
 JupyterHub makes them before a server starts, when nobody knows its node, and on its own machine.
-Here an entry certificate travels with the claim code, which is good for nothing but to be let in at
-the Hub's port; the server's own comes with the answer to the claim, for the host on which the
+Here an entry certificate travels with the claim code, which only lets a job connect to the Hub's
+port; the server's own comes with the answer to the claim, for the host on which the
 scheduler says that the job runs. Their keys are never written where the Hub runs.
 """
 
@@ -14,7 +14,7 @@ import json
 from datetime import datetime, timedelta, timezone
 from inspect import isawaitable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -26,12 +26,14 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
-from jupyterhub.spawner import Spawner
 
-from ..hub.tags import hub_word
+from ..hub.jupyterhub import HubSpawner, Spawner
+from ..hub.tags import server_word
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPrivateKeyTypes
 
 CERTIFICATES = "BATCHSPAWNER_CERTIFICATES"
 """The variable in which certificates travel to the wrapper in the job."""
@@ -46,44 +48,53 @@ _NO_HOST = "entry.invalid"
 _BEFORE, _AFTER = timedelta(days=1), timedelta(days=400)
 
 
-def are_ours(spawner: Any) -> bool:
-    """Tell whether the certificates of this server are ours to make and to bring to its node.
+class CertifiedSpawner(HubSpawner, Protocol):
+    """Spawner with what JupyterHub sets on it for `internal_ssl`."""
 
-    They are not where a subclass of the site does that itself.
+    internal_certs_location: str
+    internal_trust_bundles: dict[str, str]
+    ssl_alt_names: Any
+
+
+def are_ours(spawner: CertifiedSpawner) -> bool:
+    """Return whether this library makes the server's certificates and brings them to its node.
+
+    It does not if a subclass of the site does that itself.
     """
-    own = type(spawner)
-    return bool(spawner.internal_ssl) and (own.create_certs, own.move_certs) == (
-        Spawner.create_certs,
-        Spawner.move_certs,
+    return spawner.internal_ssl and all(
+        getattr(type(spawner), method) is getattr(Spawner, method)
+        for method in ("create_certs", "move_certs")
     )
 
 
-def entry_certificate(spawner: Any) -> str:
-    """Return what lets a job in at the Hub's port, and is no server's certificate."""
+def entry_certificate(spawner: CertifiedSpawner) -> str:
+    """Return a certificate that lets a job connect to the Hub, and is no server's certificate."""
     return _packed(spawner, [_NO_HOST], [ExtendedKeyUsageOID.CLIENT_AUTH])
 
 
-async def server_certificate(spawner: Any, host: str) -> str:
-    """Return what makes a job's server trustworthy on its host, as the Hub calls it."""
+async def server_certificate(spawner: CertifiedSpawner, host: str) -> str:
+    """Return the certificate of a server for its host, by the name that the Hub uses."""
     usages = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
     return _packed(spawner, [host, *await _configured_names(spawner)], usages)
 
 
-async def _configured_names(spawner: Any) -> list[str]:
+async def _configured_names(spawner: CertifiedSpawner) -> list[str]:
     """Return what `ssl_alt_names` adds, such as ``DNS:*.cluster``."""
     names = spawner.ssl_alt_names
     if callable(names):
         names = names(spawner)
         if isawaitable(names):
             names = await names
-    return [name.partition(":")[2] for name in names]
+    return [str(name).partition(":")[2] for name in names]
 
 
-def _packed(spawner: Any, names: Sequence[str], usages: list[x509.ObjectIdentifier]) -> str:
-    """Return a new key with its certificate and all that is to be trusted, in one word."""
+def _packed(
+    spawner: CertifiedSpawner, names: Sequence[str], usages: list[x509.ObjectIdentifier]
+) -> str:
+    """Return a new key, its certificate and the trusted authorities, encoded as one word."""
     key, certificate = _signed(spawner, names, usages)
     files = {
-        "name": f"{hub_word(spawner)}-{spawner.orm_spawner.id}-tls",
+        "name": f"{server_word(spawner)}-tls",
         "KEYFILE": key,
         "CERTFILE": certificate,
         "CLIENT_CA": Path(spawner.internal_trust_bundles[_AUTHORITY]).read_text(),
@@ -92,7 +103,7 @@ def _packed(spawner: Any, names: Sequence[str], usages: list[x509.ObjectIdentifi
 
 
 def _signed(
-    spawner: Any, names: Sequence[str], usages: list[x509.ObjectIdentifier]
+    spawner: CertifiedSpawner, names: Sequence[str], usages: list[x509.ObjectIdentifier]
 ) -> tuple[str, str]:
     authority, authority_key = _authority(spawner)
     key = ec.generate_private_key(ec.SECP256R1())
@@ -118,14 +129,18 @@ def _signed(
     )
 
 
-def _authority(spawner: Any) -> tuple[x509.Certificate, Any]:
+def _authority(
+    spawner: CertifiedSpawner,
+) -> tuple[x509.Certificate, CertificateIssuerPrivateKeyTypes]:
     """Return certificate and key of JupyterHub's authority for servers."""
     from certipy import Certipy
 
-    files = Certipy(store_dir=spawner.internal_certs_location).store.get_record(_AUTHORITY)["files"]
+    store = Certipy(store_dir=spawner.internal_certs_location).store
+    files: dict[str, str] = store.get_record(_AUTHORITY)["files"]
+    key = load_pem_private_key(Path(files["key"]).read_bytes(), None)
     return (
         x509.load_pem_x509_certificate(Path(files["cert"]).read_bytes()),
-        load_pem_private_key(Path(files["key"]).read_bytes(), None),
+        cast("CertificateIssuerPrivateKeyTypes", key),
     )
 
 

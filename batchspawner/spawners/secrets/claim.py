@@ -1,10 +1,10 @@
-"""Keep what the Hub must know of a claim code: enough to recognise it, never the code itself.
+"""Claim codes, and what the Hub stores of one: enough to recognise it, never the code itself.
 
-A claim code is a secret that is good for one use. It travels with a job in the place of the
-server's token, and the job exchanges it for all that must not travel with it. What it is exchanged
-for is kept encrypted with the code, so that neither the database of the Hub nor a copy of it gives
-anything away. With its use a job can bring the code of its next run, should it be put back into the
-queue; from then on the old one is worth nothing for ever.
+A claim code is a secret that can be used once. It travels with a job in the place of the server's
+token, and the job exchanges it for all that must not travel with it. What it is exchanged for is
+stored encrypted with the code, so that neither the database of the Hub nor a copy of it reveals
+anything. When a job uses its code, it can bring the code of its next run, in case it is put back
+into the queue; from then on the old one is never accepted again.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ _CODE = re.compile(r"[A-Za-z0-9_-]{43}\.claim-([0-9]{1,18})")
 
 @dataclass(frozen=True)
 class Application:
-    """Hold what comes with a code.
+    """Request to exchange a code.
 
     `claimant` is a random word of the process that claims; `following` is the code that it has
-    chosen for the job's next run, empty where it cannot keep one; `job_id` is what the job takes
-    for its id, empty where it knows none; `address` is where the request comes from; `confirms`
-    says that it will confirm its server.
+    chosen for the job's next run, empty if it cannot store one; `job_id` is the job's own idea of
+    its id, empty if it has none; `address` is where the request comes from; `confirms` promises
+    a confirmation of the server.
     """
 
     code: str = field(repr=False)
@@ -49,7 +49,7 @@ class Application:
 
 
 def new_code(server: int) -> str:
-    """Return a code that nobody can guess, for the server with this number in the database."""
+    """Return a new random code for the server with this number in the database."""
     return f"{secrets.token_urlsafe(32)}.claim-{server}"
 
 
@@ -61,11 +61,11 @@ def server_of(code: str) -> int | None:
 
 @dataclass(frozen=True)
 class Claim:
-    """Hold the digest of a code, what it is good for, and who has used it in which run of the job.
+    """Digest of a code, what it is exchanged for, and who has used it in which run of the job.
 
     `run` is when the run of the job began in which the code was used, in seconds since the epoch,
-    or None where the scheduler does not say. `following` is the record of the code for the next
-    run, None where the job keeps none; `spent` are digests of the codes of earlier runs.
+    or None if the scheduler does not say. `following` is the record of the code for the next run,
+    None if the job has none; `spent` are digests of the codes of earlier runs.
     """
 
     digest: str
@@ -77,13 +77,13 @@ class Claim:
 
     @classmethod
     def of(cls, code: str, environment: Mapping[str, str], spent: Sequence[str] = ()) -> Claim:
-        """Make the record of a new code that is good for this environment."""
+        """Return the record of a new code that is exchanged for this environment."""
         text = json.dumps(dict(environment)).encode()
         return cls(_digest("code", code), _cipher(code).encrypt(text).decode(), spent=spent)
 
     @classmethod
     def load(cls, state: Mapping[str, Any]) -> Claim | None:
-        """Read what `dump` wrote; None where there is nothing, or nothing of ours."""
+        """Return what `dump` wrote, None for an empty or foreign record."""
         try:
             following = state.get("following")
             return cls(**{**state, "following": following and cls.load(following)})
@@ -91,27 +91,28 @@ class Claim:
             return None
 
     def dump(self) -> dict[str, Any]:
-        """Return the record for the state of the spawner."""
+        """Return the record as it is saved with the job."""
         return asdict(self)
 
     def matches(self, code: str) -> bool:
-        """Tell whether this is the code."""
+        """Return whether this is the code."""
         return hmac.compare_digest(self.digest, _digest("code", code))
 
     def was(self, code: str) -> bool:
-        """Tell whether this was the code of an earlier run of the job."""
+        """Return whether this was the code of an earlier run of the job."""
         return _digest("code", code) in self.spent
 
     def environment(self, code: str) -> PrivateEnvironment:
-        """Return what the code is good for."""
+        """Return what the code is exchanged for."""
         return PrivateEnvironment(json.loads(_cipher(code).decrypt(self.sealed.encode())))
 
     @property
     def is_used(self) -> bool:
+        """Whether a process has used the code."""
         return bool(self.claimant)
 
     def used_by(self, claimant: str) -> bool:
-        """Tell whether this process has used the code: it asks again when an answer was lost."""
+        """Return whether this process has used the code; it asks again when an answer was lost."""
         return hmac.compare_digest(self.claimant, _digest("claimant", claimant))
 
     def use(self, application: Application, run: float | None) -> Claim:

@@ -1,4 +1,4 @@
-"""Answer a job that exchanges its claim code for its secrets."""
+"""The exchange of a job's claim code for the secrets of its server."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import asyncio
 import re
 import socket
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Protocol
 
 from jupyterhub import orm
 from sqlalchemy.orm import object_session
 
 from ...concurrency import in_background, within
 from ..hub import metrics
-from ..hub.lookup import hub_spawner
-from .certificates import CERTIFICATES, are_ours, server_certificate
+from ..hub.jupyterhub import JobSpawner, hub_spawner
+from .certificates import CERTIFICATES, CertifiedSpawner, are_ours, server_certificate
 from .claim import Application, Claim
 from .package import TOKEN
 
@@ -22,25 +22,49 @@ if TYPE_CHECKING:
     from ...jobs import JobInfo
     from ...private import PrivateEnvironment
 
-_PATIENCE = 8.0
-"""Seconds that a claim waits for the scheduler: less than the wrapper waits for an answer."""
+_SCHEDULER_TIMEOUT_S = 8.0
+"""Time that a claim waits for the scheduler: less than the wrapper waits for an answer."""
+
+
+class RunningBackend(Protocol):
+    """Backend that can wait for the job to run."""
+
+    async def run(self, *, refresh: bool = False) -> JobInfo: ...
+
+
+class ClaimingSpawner(CertifiedSpawner, JobSpawner, Protocol):
+    """What the exchange uses of a spawner."""
+
+    claim_from: str
+    second_claim: str
+
+    @property
+    def backend(self) -> RunningBackend: ...
+
+    def connect_host(self, host: str) -> str: ...
+
+    def receive_report(self, port: int, host: str = "", *, confirms: bool = False) -> None: ...
+
+    def receive_confirmation(self, port: int) -> None: ...
+
+    async def cancel_batch_job(self) -> None: ...
 
 
 class ClaimRefused(Exception):
-    """Say why a code is not exchanged; with status 503 trying again can help."""
+    """Reason why a code is not exchanged; with status 503 trying again can help."""
 
     def __init__(self, message: str, status: int = 403) -> None:
         super().__init__(message)
         self.status = status
 
 
-async def exchange(spawner: Any, application: Application) -> PrivateEnvironment:
-    """Take note of where a job's server listens, and return its secrets.
+async def exchange(spawner: ClaimingSpawner, application: Application) -> PrivateEnvironment:
+    """Record where a job's server will listen, and return its secrets.
 
-    Raises ClaimRefused where the code is not good, or not now.
+    Raises ClaimRefused if the code is not valid, or not now.
     """
     claim, status = await _claimed(spawner, application)
-    spawner.job_claim = claim.use(application, status.start).dump()
+    spawner.job.claimed(claim.use(application, status.start).dump())
     spawner.receive_report(application.port, application.host, confirms=application.confirms)
     environment = claim.environment(application.code)
     if are_ours(spawner):
@@ -48,47 +72,48 @@ async def exchange(spawner: Any, application: Application) -> PrivateEnvironment
     return environment
 
 
-async def promote(spawner: Any, application: Application) -> None:
-    """Make a code the token of the server, for a wrapper that knows no claims.
+async def promote(spawner: ClaimingSpawner, application: Application) -> None:
+    """Turn a code into the token of the server, for an older wrapper, which knows no claims.
 
-    Such a wrapper has no other token to give to the server that it starts. Raises ClaimRefused.
+    It has no other token to give to the server that it starts. Raises ClaimRefused.
     """
     claim, status = await _claimed(spawner, application)
-    session = object_session(spawner.orm_spawner)
+    session = object_session(spawner.orm_spawner) if spawner.orm_spawner else None
     row = orm.APIToken.find(session, claim.environment(application.code)[TOKEN])
     if row is None:
         raise ClaimRefused("the token behind this code is no longer valid")
     row.token = application.code
     spawner.api_token = hub_spawner(spawner).api_token = application.code
     used = claim.use(replace(application, claimant=application.code), status.start)
-    spawner.job_claim = used.dump()
+    spawner.job.claimed(used.dump())
     spawner.receive_report(application.port, application.host)
     spawner.log.warning(
         "%s: the batchspawner-singleuser in job %s is of an older release, so what was to be good "
         "for one use is its token now. Install this release where the jobs run",
-        spawner._log_name,
-        spawner.job_id,
+        spawner.log_name,
+        spawner.job.id,
     )
 
 
-async def _claimed(spawner: Any, application: Application) -> tuple[Claim, JobInfo]:
-    """Return the claim, good for this application, and the status of the job that claims.
+async def _claimed(spawner: ClaimingSpawner, application: Application) -> tuple[Claim, JobInfo]:
+    """Return the claim, valid for this application, and the status of the job that claims.
 
-    Nothing may be awaited between this and the note that the code is used now.
+    Nothing may be awaited between this and the record that the code is used now.
     """
     status = await _checked(spawner, application)
     claim = _usable(_claim(spawner, application), application, status)
     if claim is None:
-        # What was said before may still be about an earlier run of the job.
-        status = await _running(spawner, news=True)
+        # The status may still be about an earlier run of the job.
+        status = await _running(spawner, refresh=True)
         claim = _usable(_claim(spawner, application), application, status)
     if claim is None:
-        raise _alarmed(spawner)
+        raise _alarm(spawner)
+    _check_not_stopping(spawner)
     return claim, status
 
 
 def _usable(claim: Claim, application: Application, status: JobInfo) -> Claim | None:
-    """Return the record of the code if it is good for this claimant in this run of the job."""
+    """Return the record of the code if it is valid for this claimant in this run of the job."""
     later = None
     if status.start is not None and claim.run is not None:
         later = status.start > claim.run
@@ -102,8 +127,8 @@ def _usable(claim: Claim, application: Application, status: JobInfo) -> Claim | 
     return claim if later and following is None else None
 
 
-def _claim(spawner: Any, application: Application) -> Claim:
-    claim, code = Claim.load(spawner.job_claim), application.code
+def _claim(spawner: ClaimingSpawner, application: Application) -> Claim:
+    claim, code = Claim.load(spawner.job.claim), application.code
     if claim is not None and (
         claim.matches(code)
         or claim.was(code)
@@ -113,60 +138,68 @@ def _claim(spawner: Any, application: Application) -> Claim:
     raise ClaimRefused("this code belongs to no server that is starting or running")
 
 
-async def _checked(spawner: Any, application: Application) -> JobInfo:
-    """Return the status of the job that claims. Raises ClaimRefused where it may not."""
+async def _checked(spawner: ClaimingSpawner, application: Application) -> JobInfo:
+    """Return the status of the job that claims. Raises ClaimRefused if it may not."""
     _claim(spawner, application)
-    if hub_spawner(spawner).pending == "stop":
-        raise ClaimRefused("the server is being stopped")
-    if not spawner.job_id:
+    _check_not_stopping(spawner)
+    if not spawner.job.id:
         raise ClaimRefused("the scheduler has not told the job's id yet", 503)
-    if not _same_job(application.job_id, spawner.job_id):
+    if not _same_job(application.job_id, spawner.job.id):
         raise ClaimRefused(f"the code belongs to another job than {application.job_id}")
     status = await _running(spawner)
     if spawner.claim_from == "host" and not await _is_at(application.address, spawner, status):
-        raise ClaimRefused(f"job {spawner.job_id} does not run at {application.address}")
+        raise ClaimRefused(f"job {spawner.job.id} does not run at {application.address}")
     return status
 
 
-async def _running(spawner: Any, *, news: bool = False) -> JobInfo:
+def _check_not_stopping(spawner: ClaimingSpawner) -> None:
+    """Raise ClaimRefused if JupyterHub stops the server, whose job may still run for a moment."""
+    if hub_spawner(spawner).pending == "stop":
+        raise ClaimRefused("the server is being stopped")
+
+
+async def _running(spawner: ClaimingSpawner, *, refresh: bool = False) -> JobInfo:
+    """Return the status of the job once it runs. Raises ClaimRefused if it does not."""
     try:
-        status: JobInfo = await within(_PATIENCE, spawner.backend.run(news=news))
+        status = await within(_SCHEDULER_TIMEOUT_S, spawner.backend.run(refresh=refresh))
     except asyncio.TimeoutError:
-        text = f"the scheduler does not say yet that job {spawner.job_id} runs"
+        text = f"the scheduler does not say yet that job {spawner.job.id} runs"
         raise ClaimRefused(text, 503) from None
     if status.is_final:
-        raise ClaimRefused(f"job {spawner.job_id} has ended")
+        raise ClaimRefused(f"job {spawner.job.id} has ended")
     return status
 
 
-def _alarmed(spawner: Any) -> ClaimRefused:
-    spawner.claim_alarm = (
-        f"ALARM: the claim code of job {spawner.job_id} was used a second time. That was refused, "
+def _alarm(spawner: ClaimingSpawner) -> ClaimRefused:
+    """Record that a code was used twice, and return the refusal."""
+    alarm = (
+        f"ALARM: the claim code of job {spawner.job.id} was used a second time. That was refused, "
         "but somebody else may have got hold of the code: tell the administrator."
     )
+    spawner.job.alarmed(alarm)
     metrics.CLAIM_ALARMS.labels(scheduler=spawner.scheduler_name).inc()
-    spawner.log.error("%s: %s", spawner._log_name, spawner.claim_alarm)
+    spawner.log.error("%s: %s", spawner.log_name, alarm)
     if spawner.second_claim == "cancel":
         in_background(spawner.cancel_batch_job())
     return ClaimRefused("this code was used already; the use is logged as an alarm")
 
 
-def _same_job(said: str, job_id: str) -> bool:
-    """Tell whether the id that a job finds in itself is the one of the submit."""
-    mine, known = re.search("[0-9]+", said), re.search("[0-9]+", job_id)
-    return not (mine and known) or mine[0] == known[0]
+def _same_job(own_id: str, job_id: str) -> bool:
+    """Return whether the id that a job finds in its environment is the one of the submit."""
+    own, known = re.search("[0-9]+", own_id), re.search("[0-9]+", job_id)
+    return not (own and known) or own[0] == known[0]
 
 
-def _host(spawner: Any, status: JobInfo) -> str:
-    """Return the host by whose name the Hub will speak with the server."""
-    if spawner.reported_host:
-        return str(spawner.reported_host)
+def _host(spawner: ClaimingSpawner, status: JobInfo) -> str:
+    """Return the name of the host by which the Hub will reach the server."""
+    if spawner.job.reported_host:
+        return spawner.job.reported_host
     if not status.host:
-        raise ClaimRefused(f"the scheduler does not say yet where job {spawner.job_id} is", 503)
-    return str(spawner.connect_host(status.host))
+        raise ClaimRefused(f"the scheduler does not say yet where job {spawner.job.id} is", 503)
+    return spawner.connect_host(status.host)
 
 
-async def _is_at(address: str, spawner: Any, status: JobInfo) -> bool:
+async def _is_at(address: str, spawner: ClaimingSpawner, status: JobInfo) -> bool:
     host = spawner.connect_host(status.host)
     try:
         found = await asyncio.get_running_loop().getaddrinfo(host, None)
@@ -176,5 +209,5 @@ async def _is_at(address: str, spawner: Any, status: JobInfo) -> bool:
 
 
 def _plain(address: str) -> str:
-    """Return an address of IPv4 as one, also where a socket for both kinds has written it."""
+    """Return an IPv4 address in its usual form, also if a socket of IPv6 has written it."""
     return address.lower().replace("::ffff:", "", 1) if "." in address else address

@@ -1,7 +1,8 @@
-"""Decide what of a server's environment travels openly with its job, and how the rest does.
+"""The package handed to the scheduler: a job's script and environment, without the secrets.
 
 By default the job gets a claim code in the place of the server's token, and exchanges it at the
-Hub for all that is secret. Otherwise the secrets lie in a file of the user, or travel openly.
+Hub for everything that is secret. Otherwise the secrets are in a file of the user, or in the
+environment of the job.
 """
 
 from __future__ import annotations
@@ -10,14 +11,15 @@ import json
 import re
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ...errors import BatchError, SchedulerError
 from ...private import PrivateEnvironment
 from ...schedulers.base import Carrier
 from ..failures.spawn_failure import SpawnFailure
-from ..hub.tags import hub_word
-from .certificates import CERTIFICATES, PATHS, are_ours, entry_certificate
+from ..hub.jupyterhub import JobSpawner
+from ..hub.tags import server_number, server_word
+from .certificates import CERTIFICATES, PATHS, CertifiedSpawner, are_ours, entry_certificate
 from .claim import Claim, new_code
 from .script_exports import with_variables
 
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
     from ...schedulers.base import Scheduler
 
     Leave = Callable[[str, str, str], Awaitable[None]]
-    """Write, as the owner of the job, a private file: its folder, its name, its text."""
+    """Function that writes a private file of the job's owner: its folder, its name, its text."""
 
 TOKEN = "JUPYTERHUB_API_TOKEN"  # noqa: S105  (a name)
 FILE = "BATCHSPAWNER_PRIVATE_FILE"
@@ -54,12 +56,27 @@ _ALL = "the server's token and all other secrets travel"
 _warned: set[tuple[str, str, str]] = set()
 
 
+class PackedSpawner(CertifiedSpawner, JobSpawner, Protocol):
+    """What a package needs of a spawner."""
+
+    req_epilogue: str
+    req_homedir: str
+    req_keepvars_extra: str
+    req_prologue: str
+    secret_transport: str
+    secret_variables: list[str]
+
+    def script_variables(self) -> dict[str, Any]: ...
+
+    async def _get_batch_script(self, **subvars: Any) -> str: ...
+
+
 @dataclass(frozen=True)
 class Package:
-    """Hold what is handed to the scheduler.
+    """What is handed to the scheduler.
 
-    `shown` is the script without a secret, for the log. `claim` is what the Hub keeps of the
-    code that travels; None where none does.
+    `shown` is the script without a secret, for the log. `claim` is the record of the code that
+    travels; None if there is none.
     """
 
     script: str = field(repr=False)
@@ -69,12 +86,12 @@ class Package:
 
 
 async def pack(
-    spawner: Any, scheduler: Scheduler | None = None, leave: Leave | None = None
+    spawner: PackedSpawner, scheduler: Scheduler | None = None, leave: Leave | None = None
 ) -> Package:
     """Render the script of a spawner's job and pack its environment.
 
-    `leave` is None where no file can be written as the owner of the job. Raises SpawnFailure
-    where the secrets shall be in a file and cannot.
+    `leave` is None if no file can be written as the owner of the job. Raises SpawnFailure if the
+    secrets are to be in a file and cannot be.
     """
     packer = _Packer(spawner, scheduler, leave)
     script, secrets = await packer.separate()
@@ -84,7 +101,9 @@ async def pack(
 
 
 class _Packer:
-    def __init__(self, spawner: Any, scheduler: Scheduler | None, leave: Leave | None) -> None:
+    def __init__(
+        self, spawner: PackedSpawner, scheduler: Scheduler | None, leave: Leave | None
+    ) -> None:
         self.environment: dict[str, str] = dict(spawner.get_env())
         self._spawner = spawner
         self._scheduler = scheduler
@@ -92,18 +111,21 @@ class _Packer:
         self._where = scheduler.title if scheduler else type(spawner).__name__
         self._readers = scheduler.environment_readers if scheduler else "unknown people"
         self._carrier = scheduler.carrier if scheduler else Carrier.ENVIRONMENT
-        self._way = spawner.secret_transport
-        if self._way == "file":
+        self._transport = spawner.secret_transport
+        if self._transport == "file":
             self._carrier = Carrier.FILE
         self._id_variable = scheduler.job_id_variable if scheduler else ""
         self._extra = [_ID_VARIABLE] if self._id_variable else []
         if self._carrier is Carrier.FILE:
             self._extra.append(FILE)
-        if self._way == "claim":
+        if self._transport == "claim":
             self._extra.append(NEXT)
-        self._certificates = self._way == "claim" and are_ours(spawner)
+        self._certificates = self._transport == "claim" and are_ours(spawner)
         if self._certificates:
             self._extra.append(CERTIFICATES)
+        # What the script or a file brings is not among the variables that the job is to get.
+        is_open = self._carrier is Carrier.ENVIRONMENT
+        self._elsewhere = () if is_open else (TOKEN, CERTIFICATES)
 
     async def separate(self) -> tuple[str, dict[str, str]]:
         """Return the script, and the variables that do not travel openly."""
@@ -127,7 +149,7 @@ class _Packer:
 
     def _secrets(self) -> dict[str, str]:
         spawner = self._spawner
-        if self._way == "environment":
+        if self._transport == "environment":
             self._warn("secret_transport is 'environment'", _ALL)
             return {}
         if spawner.orm_spawner is None or not self.environment.get(TOKEN):
@@ -144,66 +166,83 @@ class _Packer:
         variables = self._spawner.script_variables()
         names = str(variables.get("keepvars", "")).split(",")
         gone = {*secrets, *self._given_paths(secrets)} - {TOKEN}
-        kept = [name for name in names if name not in gone]
+        passed = [name for name in names if name not in gone]
         if secrets and TOKEN in names:
-            kept += self._extra
-        variables["keepvars"] = ",".join(kept)
-        return str(await self._spawner._get_batch_script(**variables))
+            passed += self._extra
+        if TOKEN in secrets:
+            passed = [name for name in passed if name not in self._elsewhere]
+        variables["keepvars"] = ",".join(passed)
+        return await self._spawner._get_batch_script(**variables)
 
     def _given_paths(self, secrets: Mapping[str, str]) -> tuple[str, ...]:
-        """Return the variables that the wrapper sets when it has got the certificates."""
+        """Return the variables that the wrapper sets itself, from the certificates."""
         return PATHS if self._certificates and TOKEN in secrets else ()
 
     async def pack(self, script: str, secrets: dict[str, str]) -> Package:
-        """Put the secrets, or the code that is good for them, where nobody looks."""
+        """Put the secrets, or the code for them, where nobody else can read them."""
         gone = {*secrets, *self._given_paths(secrets)}
         environment = {k: v for k, v in self.environment.items() if k not in gone}
         if self._id_variable:
             environment[_ID_VARIABLE] = self._id_variable
-        claim, cargo = None, secrets
-        if self._way == "claim":
-            code = new_code(self._spawner.orm_spawner.id)
-            claim, cargo = Claim.of(code, secrets), {TOKEN: code}
+        claim, payload = None, secrets
+        if self._transport == "claim":
+            code = new_code(server_number(self._spawner))
+            claim, payload = Claim.of(code, secrets), {TOKEN: code}
             environment[NEXT] = "{}/{}-next".format(*self._place())
             if self._certificates:
-                cargo[CERTIFICATES] = entry_certificate(self._spawner)
-        loaded = script
+                payload[CERTIFICATES] = entry_certificate(self._spawner)
+        loaded = await self._load(script, payload, environment)
+        if loaded is None:
+            # It travels in the environment after all.
+            self._elsewhere = ()
+            loaded = script = await self._render(secrets)
+            environment.update(payload)
+        elif self._carrier is Carrier.ENVIRONMENT:
+            environment.update(payload)
+        return Package(loaded, script, PrivateEnvironment(environment), claim)
+
+    async def _load(
+        self, script: str, payload: Mapping[str, str], environment: dict[str, str]
+    ) -> str | None:
+        """Return the script with the payload, as it travels with this scheduler.
+
+        Returns None if it cannot travel in this way.
+        """
         if self._carrier is Carrier.FILE:
-            environment[FILE] = file = await self._left(cargo)
-            if file:
-                loaded = self._scheduler.bringing(script, file) if self._scheduler else script
-                cargo = {name: "lies-in-a-file" for name in (TOKEN, CERTIFICATES) if name in cargo}
-        elif self._carrier is Carrier.SCRIPT:
-            changed = with_variables(script, cargo)
+            environment[FILE] = file = await self._write_file(payload)
+            if not file:
+                return None
+            return self._scheduler.bringing(script, file) if self._scheduler else script
+        if self._carrier is Carrier.SCRIPT:
+            changed = with_variables(script, payload)
             if changed is None:
                 self._warn("nothing can be set in a job script in this language", _CODE)
-            else:
-                loaded, cargo = changed, dict.fromkeys(cargo, "lies-in-the-script")
-        return Package(loaded, script, PrivateEnvironment({**environment, **cargo}), claim)
+            return changed
+        return script
 
-    async def _left(self, cargo: Mapping[str, str]) -> str:
-        """Write the cargo into a file of the job's owner; empty where that cannot be done."""
+    async def _write_file(self, payload: Mapping[str, str]) -> str:
+        """Write the payload to a file of the job's owner; return its path, empty if that failed."""
         folder, name = self._place()
         try:
             if self._leave is None:
                 raise BatchError("the configuration's own commands are used")
-            await self._leave(folder, name, json.dumps(dict(cargo)))
+            await self._leave(folder, name, json.dumps(dict(payload)))
         except BatchError as error:
             why = "no private file can be written for the job's owner"
-            if self._way == "file":
-                raise SpawnFailure(f"The job is not submitted: {why}: {_said(error)}.") from error
-            self._warn(why, _CODE, f": {_said(error)}")
+            if self._transport == "file":
+                raise SpawnFailure(
+                    f"The job is not submitted: {why}: {_last_line(error)}."
+                ) from error
+            self._warn(why, _CODE, f": {_last_line(error)}")
             return ""
         return f"{folder}/{name}"
 
     def _place(self) -> tuple[str, str]:
         """Return folder and name of a file for this server alone: the next start replaces it."""
-        spawner = self._spawner
-        name = f"{hub_word(spawner)}-{spawner.orm_spawner.id}"
-        return f"{spawner.req_homedir}/.batchspawner", name
+        return f"{self._spawner.req_homedir}/.batchspawner", server_word(self._spawner)
 
     def _warn(self, why: str, what: str, detail: str = "") -> None:
-        """Say once what travels openly, and who can read it, whatever the detail of each user."""
+        """Warn once of what travels openly and who can read it; `detail` may differ by user."""
         cls = type(self._spawner).__name__
         readers = f"in the job's environment, which on {self._where} can be read by {self._readers}"
         if (cls, why, what) not in _warned:
@@ -211,15 +250,15 @@ class _Packer:
             self._spawner.log.warning(f"{cls}: {why}{detail}. So {what} {readers}.")
 
 
-def _said(error: BatchError) -> str:
-    """Return an error in one line: of a command that failed, what it said last."""
+def _last_line(error: BatchError) -> str:
+    """Return an error in one line: the last line of a command that failed."""
     result = error.result if isinstance(error, SchedulerError) else None
     lines = result.text.splitlines() if result else []
     return str(lines[-1] if lines else error).rstrip(".")
 
 
 def _uses(script: str, name: str) -> bool:
-    """Tell whether a script uses a variable itself, besides keeping it."""
+    """Return whether a script uses a variable itself, besides passing it on."""
     if name == TOKEN:
         return bool(re.search(rf"\$\{{?{name}\b|\$ENV\({name}\b|([\"']){name}\1", script))
     return bool(re.search(rf"(?<![A-Za-z0-9_]){re.escape(name)}(?![A-Za-z0-9_])", script))

@@ -1,4 +1,4 @@
-"""Set variables inside a job script that may be a site's own."""
+"""Variables set inside a job script, which may be a site's own."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _BOURNE = {"sh", "bash", "dash", "ksh", "zsh"}
 def with_variables(script: str, variables: Mapping[str, str]) -> str | None:
     """Return a shell script with variables set before its first command.
 
-    None for a script in another language. The values have no quotes in them.
+    Returns None for a script in another language. The values contain no quotes.
     """
     if not _is_bourne(script):
         return None

@@ -17,7 +17,10 @@ class CommandTraits(HasTraits):
     """Traits for a site's own commands, and for what goes before all commands."""
 
     log: logging.Logger
-    _log_name: str
+    if TYPE_CHECKING:
+
+        @property
+        def log_name(self) -> str: ...
 
     exec_prefix = Unicode(
         "sudo -E -u {username}",
@@ -62,6 +65,6 @@ class CommandTraits(HasTraits):
         environment = tool_environment((*self.command_env_keep, *identity), env)
         result = await run_shell(cmd, input=input or "", environment=environment)
         if not result.ok:
-            self.log.error("%s: the command failed\n%s", self._log_name, result.describe())
+            self.log.error("%s: the command failed\n%s", self.log_name, result.describe())
             raise RuntimeError(result.stderr.strip())
         return result.stdout.strip()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from traitlets import Bool, CaselessStrEnum, Dict, HasTraits, Integer, List, Unicode
+from traitlets import Bool, CaselessStrEnum, HasTraits, List, Unicode
 
 
 class SecrecyTraits(HasTraits):
@@ -41,7 +41,3 @@ class SecrecyTraits(HasTraits):
         "on its node, before users are sent there. It reads /proc/net on the node; set it to False "
         "if the server listens in a network of its own.",
     ).tag(config=True)
-
-    unconfirmed_port = Integer()
-    job_claim = Dict()
-    claim_alarm = Unicode()

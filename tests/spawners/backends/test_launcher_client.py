@@ -106,7 +106,7 @@ async def test_listings_are_made_as_ourselves(client, owner, hub):
 
 
 @pytest.mark.parametrize("status", [77, 78])
-async def test_a_refusal_of_the_launcher_is_told_as_one(client, owner, status):
+async def test_a_refusal_of_the_launcher_is_shown_as_one(client, owner, status):
     owner.answer = (status, "", SAID)
     with pytest.raises(SubmitError, match="The launcher refused it") as refused:
         await client.submit(JobRequest("#!/bin/sh\n", TAG))
@@ -115,7 +115,7 @@ async def test_a_refusal_of_the_launcher_is_told_as_one(client, owner, status):
         await client.cancel("12")
 
 
-async def test_a_user_whom_sudo_does_not_know_is_told_so(client, owner):
+async def test_a_user_whom_sudo_does_not_know_reads_so(client, owner):
     owner.answer = (1, "", "sudo: a password is required")
     said = f"sudo does not let the Hub run {LAUNCHER} as ada"
     with pytest.raises(SubmitError, match=said):

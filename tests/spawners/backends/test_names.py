@@ -82,7 +82,7 @@ PLAIN = ["ada", "ada@example.org", "a.b-c_d", "größe", "user+1", "x,y", "_"]
 
 @pytest.fixture(autouse=True)
 def _accounts(monkeypatch):
-    """Let every name be one of the machine's accounts, as a directory service might."""
+    """Make every name one of the machine's accounts, as a directory service might."""
     monkeypatch.setattr(
         pwd,
         "getpwnam",
@@ -129,7 +129,7 @@ def test_a_packaged_script_is_the_same_whatever_the_names(cls):
     renamed = Renamed(cls)
     # What of the environment travels by its name is another matter.
     renamed.spawner.req_keepvars = "PATH"
-    calm = script_of(renamed("ada"))
+    harmless = script_of(renamed("ada"))
 
     @settings(FAST, max_examples=40)
     @given(NAMES, NAMES)
@@ -139,7 +139,7 @@ def test_a_packaged_script_is_the_same_whatever_the_names(cls):
         except OptionsError:
             assert not user.isprintable()
         else:
-            assert script == calm
+            assert script == harmless
 
     holds()
 
@@ -276,11 +276,11 @@ def test_no_argument_of_a_submit_has_a_value_of_the_environment(name):
         request = JobRequest("#!/bin/sh\n", "jh-0123456789ab", {"JUPYTERHUB_SERVER_NAME": value})
         return scheduler.submit(request).argv
 
-    calm = argv("calm")
+    harmless = argv("calm")
 
     @FAST
     @given(NAMES)
     def holds(value):
-        assert argv(value) == calm
+        assert argv(value) == harmless
 
     holds()

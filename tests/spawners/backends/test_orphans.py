@@ -57,7 +57,7 @@ async def test_an_orphan_has_its_grace(spawner, cluster):
     assert job_id in cluster.ended
 
 
-async def test_a_site_may_want_to_be_told_only(spawner, cluster, caplog):
+async def test_a_site_may_want_only_a_report(spawner, cluster, caplog):
     job_id = await submit(spawner, new_tag(spawner))
     await reaper(spawner, orphan_policy="report").look()
     assert job_id in cluster.jobs
@@ -90,7 +90,7 @@ async def test_the_tag_of_a_server_is_found_inside_what_wraps_it(spawner, cluste
 
 
 async def test_the_hub_goes_on_while_it_looks_through_the_servers(cluster, monkeypatch):
-    monkeypatch.setattr(orphans, "_ROWS", 2)
+    monkeypatch.setattr(orphans, "_MAX_ROWS", 2)
     spawners = make_spawners(FakeSpawner, 5)
     tags = [new_tag(one) for one in spawners]
     for one, tag in zip(spawners, tags):
@@ -108,7 +108,7 @@ async def test_the_hub_goes_on_while_it_looks_through_the_servers(cluster, monke
 async def test_a_hub_that_looks_for_orphans_survives_a_scheduler_that_does_not_answer(
     spawner, cluster, monkeypatch
 ):
-    monkeypatch.setattr(orphans, "_PAUSE", 0.01)
+    monkeypatch.setattr(orphans, "_SEARCH_INTERVAL_S", 0.01)
     job_id = await submit(spawner, new_tag(spawner))
     cluster.down = True
     task = asyncio.ensure_future(reaper(spawner, orphan_grace=0.0).run())
@@ -122,7 +122,7 @@ async def test_a_hub_that_looks_for_orphans_survives_a_scheduler_that_does_not_a
     assert job_id in cluster.ended
 
 
-def test_a_tag_is_short_and_tells_hubs_apart():
+def test_a_tag_is_short_and_identifies_its_hub():
     hubs = [
         SimpleNamespace(user=SimpleNamespace(settings={"cookie_secret": secret}))
         for secret in (b"one", b"two")

@@ -4,12 +4,12 @@ import asyncio
 
 import pytest
 
-from batchspawner.spawners.backends.submit_queue import SubmitQueue, shared_gate
+from batchspawner.spawners.backends.submit_queue import SubmitQueue, shared_queue
 
 
-async def enter(gate, ticket, order, leave):
-    async with gate.entered(ticket):
-        order.append(ticket.who)
+async def enter(queue, slot, order, leave):
+    async with queue.turn(slot):
+        order.append(slot.who)
         await leave.wait()
 
 
@@ -19,9 +19,9 @@ async def settle():
 
 
 async def test_no_more_than_the_limit_are_inside():
-    gate, order, leave = SubmitQueue(2), [], asyncio.Event()
+    queue, order, leave = SubmitQueue(2), [], asyncio.Event()
     tasks = [
-        asyncio.ensure_future(enter(gate, gate.ticket(str(n)), order, leave)) for n in range(5)
+        asyncio.ensure_future(enter(queue, queue.reserve(str(n)), order, leave)) for n in range(5)
     ]
     await settle()
     assert order == ["0", "1"]
@@ -31,39 +31,39 @@ async def test_no_more_than_the_limit_are_inside():
 
 
 async def test_a_user_with_many_does_not_keep_the_others_waiting():
-    gate, order, leave = SubmitQueue(1), [], asyncio.Event()
+    queue, order, leave = SubmitQueue(1), [], asyncio.Event()
     users = ["ada", "ada", "ada", "ben", "cleo", "ben"]
-    tasks = [asyncio.ensure_future(enter(gate, gate.ticket(who), order, leave)) for who in users]
+    tasks = [asyncio.ensure_future(enter(queue, queue.reserve(who), order, leave)) for who in users]
     leave.set()
     await asyncio.gather(*tasks)
     assert order == ["ada", "ada", "ben", "cleo", "ada", "ben"]
 
 
-async def test_a_ticket_tells_how_many_are_before_it():
-    gate = SubmitQueue(1)
-    tickets = [gate.ticket(who) for who in ("x", "ada", "ada", "ben", "ada")]
-    assert [ticket.ahead for ticket in tickets] == [0, 0, 2, 1, 3]
+async def test_a_slot_knows_how_many_are_before_it():
+    queue = SubmitQueue(1)
+    slots = [queue.reserve(who) for who in ("x", "ada", "ada", "ben", "ada")]
+    assert [slot.ahead for slot in slots] == [0, 0, 2, 1, 3]
 
 
-async def test_what_a_ticket_says_is_what_happens():
-    gate = SubmitQueue(1)
+async def test_what_a_slot_says_is_what_happens():
+    queue = SubmitQueue(1)
     users = [*"xaabcabca"]
-    tickets = [gate.ticket(who) for who in users]
-    said = {id(ticket): ticket.ahead for ticket in tickets[1:]}
+    slots = [queue.reserve(who) for who in users]
+    said = {id(slot): slot.ahead for slot in slots[1:]}
     places = []
 
-    async def one(ticket):
-        async with gate.entered(ticket):
-            places.append(ticket)
+    async def one(slot):
+        async with queue.turn(slot):
+            places.append(slot)
 
-    await asyncio.gather(*(one(ticket) for ticket in tickets))
-    assert [said[id(ticket)] for ticket in places[1:]] == list(range(8))
+    await asyncio.gather(*(one(slot) for slot in slots))
+    assert [said[id(slot)] for slot in places[1:]] == list(range(8))
 
 
 async def test_who_gives_up_waiting_lets_the_others_by():
-    gate, order, leave = SubmitQueue(1), [], asyncio.Event()
-    tickets = [gate.ticket(who) for who in ("ada", "ben", "cleo")]
-    tasks = [asyncio.ensure_future(enter(gate, ticket, order, leave)) for ticket in tickets]
+    queue, order, leave = SubmitQueue(1), [], asyncio.Event()
+    slots = [queue.reserve(who) for who in ("ada", "ben", "cleo")]
+    tasks = [asyncio.ensure_future(enter(queue, slot, order, leave)) for slot in slots]
     await settle()
     tasks[1].cancel()
     leave.set()
@@ -72,9 +72,10 @@ async def test_who_gives_up_waiting_lets_the_others_by():
 
 
 async def test_who_is_cancelled_inside_gives_the_place_back():
-    gate, order, leave = SubmitQueue(1), [], asyncio.Event()
+    queue, order, leave = SubmitQueue(1), [], asyncio.Event()
     tasks = [
-        asyncio.ensure_future(enter(gate, gate.ticket(who), order, leave)) for who in ("ada", "ben")
+        asyncio.ensure_future(enter(queue, queue.reserve(who), order, leave))
+        for who in ("ada", "ben")
     ]
     await settle()
     tasks[0].cancel()
@@ -86,7 +87,7 @@ async def test_who_is_cancelled_inside_gives_the_place_back():
     await tasks[1]
 
 
-async def test_all_spawners_of_a_scheduler_share_a_gate():
-    assert shared_gate("slurm", 3) is shared_gate("slurm", 4)
-    assert shared_gate("slurm", 5).limit == 5
-    assert shared_gate("slurm", 5) is not shared_gate("lsf", 5)
+async def test_all_spawners_of_a_scheduler_share_a_queue():
+    assert shared_queue("slurm", 3) is shared_queue("slurm", 4)
+    assert shared_queue("slurm", 5).limit == 5
+    assert shared_queue("slurm", 5) is not shared_queue("lsf", 5)

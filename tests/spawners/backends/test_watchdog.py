@@ -46,7 +46,7 @@ async def test_the_end_of_a_running_job_is_told_at_once(spawner, cluster):
     await until(lambda: told == ["ended"])
 
 
-async def test_nothing_is_told_while_jupyterhub_is_still_busy_with_the_start(spawner, cluster):
+async def test_nothing_is_reported_while_jupyterhub_is_still_busy_with_the_start(spawner, cluster):
     told = []
     spawner._spawn_pending = True
     await serve(spawner, cluster)
@@ -57,7 +57,7 @@ async def test_nothing_is_told_while_jupyterhub_is_still_busy_with_the_start(spa
     await until(lambda: told == ["ended"])
 
 
-async def test_the_end_that_jupyterhub_itself_brings_about_is_no_news(spawner, cluster):
+async def test_an_end_that_jupyterhub_itself_causes_is_not_reported_again(spawner, cluster):
     told = []
     await serve(spawner, cluster)
     spawner._stop_pending = True
@@ -85,7 +85,7 @@ async def test_a_job_that_restarts_on_another_node_takes_its_route_along(spawner
 async def test_a_proxy_that_is_away_gets_the_new_route_when_it_is_back(
     spawner, cluster, proxy, monkeypatch
 ):
-    monkeypatch.setattr(watchdog, "_PAUSE", 0.05)
+    monkeypatch.setattr(watchdog, "_RETRY_INTERVAL_S", 0.05)
     there = proxy.add_user
 
     async def away(*_):
@@ -131,7 +131,7 @@ async def test_a_job_that_reported_just_before_the_hub_died_is_not_asked_to_repo
 async def test_an_id_that_the_scheduler_has_given_to_another_job_is_not_our_server(
     spawner, cluster, monkeypatch, caplog
 ):
-    monkeypatch.setattr(watchdog, "_SILENCE", 0.05)
+    monkeypatch.setattr(watchdog, "_REPORT_TIMEOUT_S", 0.05)
     told = []
     await serve(spawner, cluster)
     spawner.add_poll_callback(told.append, "ended")
@@ -154,7 +154,7 @@ async def test_an_id_that_was_given_to_a_job_that_waits_is_not_our_server(spawne
 async def test_a_restarted_job_that_is_slow_to_report_stays_our_server(
     spawner, cluster, monkeypatch
 ):
-    monkeypatch.setattr(watchdog, "_SILENCE", 0.05)
+    monkeypatch.setattr(watchdog, "_REPORT_TIMEOUT_S", 0.05)
     told = []
     await serve(spawner, cluster)
     spawner.add_poll_callback(told.append, "ended")

@@ -5,24 +5,22 @@ from __future__ import annotations
 import asyncio
 import os
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
 from batchspawner.errors import SubmitError
 from batchspawner.jobs import JobInfo, JobState
-from batchspawner.spawners.failures import job_log
 from batchspawner.spawners.failures.causes import CRASHED, cause_of
 from batchspawner.spawners.failures.job_log import (
     JobLog,
     log_path,
-    note_beginning,
     read_tail,
     redact,
+    shared_log_size,
 )
 from batchspawner.spawners.failures.spawn_failure import (
+    FailureDetails,
     SpawnFailure,
-    Story,
     failure_of_submit,
 )
 from tests.spawners.site import TOKEN
@@ -92,12 +90,12 @@ async def test_the_last_lines_of_a_log_are_shown(tmp_path):
 
 
 async def test_what_earlier_jobs_wrote_into_the_same_log_is_not_shown(tmp_path):
-    log, spawner = tmp_path / "log", SimpleNamespace()
+    log = tmp_path / "log"
     log.write_text("of an earlier job\n")
-    await note_beginning(spawner, f"#!/bin/sh\n#$ -o {log}\n")
+    offset = await shared_log_size(f"#!/bin/sh\n#$ -o {log}\n")
     with log.open("a") as file:
         file.write("of this one\n")
-    began = JobLog(str(log), spawner.job_log_begins)
+    began = JobLog(str(log), offset)
     assert await read_tail(began, os.getuid()) == "of this one"
     log.write_text("it was emptied\n")
     assert await read_tail(began, os.getuid()) == "it was emptied"
@@ -132,8 +130,10 @@ def test_what_may_open_something_is_hidden(text, shown):
 
 
 def test_a_page_gets_all_of_it_and_every_foreign_text_escaped():
-    story = Story(CRASHED, "<b>said</b>", "12", "/home/<ada>/log", "<script>alert(1)</script>")
-    failure = SpawnFailure(story=story)
+    details = FailureDetails(
+        CRASHED, "<b>said</b>", "12", "/home/<ada>/log", "<script>alert(1)</script>"
+    )
+    failure = SpawnFailure(details=details)
     assert failure.jupyterhub_html_message == (
         "<strong>The job ended before its server was there.</strong><br>"
         "&lt;b&gt;said&lt;/b&gt;.<br>"
@@ -166,7 +166,7 @@ def test_jupyterhub_6_counts_failures_by_their_cause():
     pytest.importorskip("jupyterhub", minversion="6")
     from jupyterhub.spawner import SpawnException
 
-    failure = SpawnFailure(story=Story(CRASHED, "said"))
+    failure = SpawnFailure(details=FailureDetails(CRASHED, "said"))
     assert isinstance(failure, SpawnException)
     assert failure.reason == "job_failed"
 
@@ -185,10 +185,21 @@ async def test_a_failed_start_shows_the_end_of_its_log_without_the_token(
     cluster.set("1", JobState.FAILED, exit_code=1, start=1.0)
     with pytest.raises(SpawnFailure) as caught:
         await asyncio.wait_for(task, 5)
-    assert caught.value.story.cause.word == "environment_missing"
+    assert caught.value.details.cause.word == "environment_missing"
     assert str(caught.value).endswith(
         f"Job 1. Its log is {log}. It ends with:\n"
         "export JUPYTERHUB_API_TOKEN=[hidden]\nbash: jupyterhub: command not found"
+    )
+
+
+async def test_a_report_that_the_hub_refused_is_not_taken_for_one_that_never_came(spawner, cluster):
+    task = await begin(spawner)
+    cluster.set("1", JobState.FAILED, exit_code=69, start=1.0)
+    with pytest.raises(SpawnFailure) as caught:
+        await asyncio.wait_for(task, 5)
+    assert str(caught.value) == (
+        "The Hub did not accept the job's report. The job ended: failed (exit status 69). See the "
+        "log for the Hub's answer. Start again; if it fails again, tell the administrator. Job 1."
     )
 
 
@@ -209,12 +220,12 @@ async def test_a_job_that_runs_without_a_server_is_no_matter_of_the_queue(
 ):
     spawner.start_timeout = 1
     task = await begin(spawner)
-    spawner.job_log = str(tmp_path / "log")
+    spawner.job.submitted("1", str(tmp_path / "log"))
     (tmp_path / "log").write_text("Loading modules ...\n")
     cluster.run("1")
     with pytest.raises(SpawnFailure) as caught:
         await asyncio.wait_for(task, 5)
-    assert caught.value.story.cause.word == "server_silent"
+    assert caught.value.details.cause.word == "server_silent"
     assert str(caught.value).endswith("It ends with:\nLoading modules ...")
 
 
@@ -228,15 +239,15 @@ async def test_a_log_that_only_its_owner_may_read_is_asked_for_as_its_owner(spaw
     cluster.set("1", JobState.FAILED, exit_code=3, start=1.0)
     with pytest.raises(SpawnFailure) as failed:
         await asyncio.wait_for(task, 5)
-    assert failed.value.story.tail == "log of 1\nno such module, [hidden]"
+    assert failed.value.details.tail == "log of 1\nno such module, [hidden]"
 
 
-async def test_a_log_that_cannot_be_had_soon_is_no_hindrance(spawner, cluster):
+async def test_a_log_that_cannot_be_read_in_time_delays_nothing(spawner, cluster):
     task = await begin(spawner)
 
     async def log_tail(_: str) -> str:
         return await asyncio.get_running_loop().create_future()
 
     spawner.backend.client.log_tail = log_tail
-    assert await asyncio.wait_for(job_log.log_tail(spawner, 0.05), 5) == ""
+    assert await asyncio.wait_for(spawner.backend.log_tail(0.05), 5) == ""
     task.cancel()

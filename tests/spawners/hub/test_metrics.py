@@ -41,7 +41,7 @@ async def test_submits_and_starts_are_counted_and_timed(spawner, cluster):
         (SchedulerUnavailable("it did not answer"), "no_answer"),
     ],
 )
-async def test_a_submit_in_vain_is_counted_by_its_outcome(spawner, monkeypatch, error, outcome):
+async def test_a_failed_submit_is_counted_by_its_outcome(spawner, monkeypatch, error, outcome):
     async def submit(*_):
         raise error
 
@@ -180,7 +180,7 @@ async def test_what_the_monitor_knows_is_shown(spawner, cluster):
     await until(lambda: metric("batchspawner_questions_total") == questions + 1)
 
 
-async def test_queries_in_vain_are_counted_by_kind(spawner, cluster, monkeypatch):
+async def test_failed_queries_are_counted_by_kind(spawner, cluster, monkeypatch):
     kinds = ("no_answer", "not_understood")
     before = [metric("batchspawner_query_failures_total", kind=kind) for kind in kinds]
     await serve(spawner, cluster)
@@ -196,7 +196,7 @@ async def test_queries_in_vain_are_counted_by_kind(spawner, cluster, monkeypatch
 async def test_the_age_of_the_last_answer_grows_also_where_there_never_was_one(
     spawner, cluster, monkeypatch
 ):
-    monkeypatch.setattr(scheduler_backend, "_FIRST_ANSWER", 0.1)
+    monkeypatch.setattr(scheduler_backend, "_FIRST_ANSWER_TIMEOUT_S", 0.1)
     cluster.down = True
     spawner.job_id = "7"
     assert await spawner.poll() is None

@@ -12,14 +12,14 @@ from sqlalchemy.orm import object_session
 from batchspawner import SlurmSpawner
 from batchspawner.spawners.failures.spawn_failure import SpawnFailure
 from batchspawner.spawners.hub import state
-from batchspawner.spawners.progress.log import tell
+from batchspawner.spawners.progress.log import append
 from tests.spawners.site import make_spawner, make_spawners, stored_state
 
 
 @pytest.fixture
 def locked(tmp_path, monkeypatch):
     """A spawner, and a lock that somebody else holds on its database."""
-    monkeypatch.setattr(state, "_PATIENCE", (0.01, 0.02))
+    monkeypatch.setattr(state, "_RETRY_INTERVALS_S", (0.01, 0.02))
     spawner = make_spawner(SlurmSpawner, database=str(tmp_path / "hub.sqlite"))
     other = sqlite3.connect(tmp_path / "hub.sqlite", isolation_level=None)
     other.execute("begin immediate")
@@ -38,15 +38,15 @@ async def test_a_locked_database_gets_the_state_of_the_job_later(locked):
     assert stored_state(spawner) == {"job_id": "17"}
 
 
-async def test_the_news_of_many_servers_are_written_at_once(monkeypatch):
-    monkeypatch.setattr(state, "_SOON", 0.05)
+async def test_the_progress_of_many_servers_is_written_in_one_commit(monkeypatch):
+    monkeypatch.setattr(state, "_COLLECT_S", 0.05)
     *spawners, stopped = make_spawners(SlurmSpawner, 4)
     written = []
     event.listen(object_session(stopped.orm_spawner), "after_flush", lambda *_: written.append(1))
     for number, one in enumerate([*spawners, stopped], 1):
         one.job_id = str(number)
-        tell(one, 10, "It is submitted")
-        tell(one, 20, "It waits")
+        append(one, 10, "It is submitted")
+        append(one, 20, "It waits")
     stopped.clear_state()
     await asyncio.sleep(0.2)
     assert written == [1]
@@ -70,7 +70,7 @@ async def test_a_locked_database_puts_nothing_of_the_state_into_the_log(locked, 
 
 async def test_nothing_is_submitted_that_the_database_does_not_know_of(locked):
     spawner, _ = locked
-    spawner.job_tag = "jh-0123456789ab"
+    spawner.job.prepared({}, tag="jh-0123456789ab")
     with pytest.raises(SpawnFailure, match="nothing was submitted"):
         await state.store_state(spawner)
     assert stored_state(spawner) == {}
@@ -78,7 +78,7 @@ async def test_nothing_is_submitted_that_the_database_does_not_know_of(locked):
 
 async def test_a_submit_waits_for_a_database_that_is_locked_for_a_moment(locked):
     spawner, other = locked
-    spawner.job_tag = "jh-0123456789ab"
+    spawner.job.prepared({}, tag="jh-0123456789ab")
     asyncio.get_running_loop().call_later(0.06, other.execute, "rollback")
     await state.store_state(spawner)
     assert stored_state(spawner) == {"job_tag": "jh-0123456789ab"}

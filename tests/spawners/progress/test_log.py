@@ -11,7 +11,7 @@ from batchspawner.commands import Command
 from batchspawner.jobs import JobState
 from batchspawner.schedulers.reasons import Reason
 from batchspawner.spawners.progress import wait_statistics
-from batchspawner.spawners.progress.log import news, tell
+from batchspawner.spawners.progress.log import append, new_events
 from tests.fakes import FakeScheduler
 from tests.spawners.conftest import FakeSpawner
 from tests.spawners.site import restored, stored_state
@@ -69,13 +69,15 @@ async def test_a_tab_that_is_opened_late_shows_what_the_first_one_shows(spawner,
     await first.shows(ALL[-1])
     second = Tab(spawner)
     await second.shows(*ALL)
-    assert [list(event.values()) for event in second.events] == spawner.story
+    assert [tuple(event.values()) for event in second.events] == spawner.job.progress
     task.cancel()
 
 
 async def test_a_page_says_since_when_the_scheduler_is_silent(spawner, cluster, monkeypatch):
-    monkeypatch.setattr("batchspawner.spawners.progress.messages._PATIENCE", 0.1)
-    monkeypatch.setattr("batchspawner.spawners.backends.scheduler_backend._FIRST_ANSWER", 0.1)
+    monkeypatch.setattr("batchspawner.spawners.progress.messages._UNANSWERED_S", 0.1)
+    monkeypatch.setattr(
+        "batchspawner.spawners.backends.scheduler_backend._FIRST_ANSWER_TIMEOUT_S", 0.1
+    )
     silent = "Fake has not answered for about a minute; this is what was known before"
     task = await begin(spawner)
     await until(lambda: spawner.backend.status)
@@ -97,10 +99,10 @@ async def test_a_hub_that_restarts_tells_the_same_story(spawner, cluster):
     await first.shows(ALL[-1])
     task.cancel()
     later = restored(FakeSpawner, spawner.orm_spawner)
-    assert later.story == spawner.story
+    assert later.job.progress == spawner.job.progress
     second = Tab(later)
     await second.shows(*ALL)
-    assert [list(event.values()) for event in second.events] == spawner.story
+    assert [tuple(event.values()) for event in second.events] == spawner.job.progress
     later.clear_state()
 
 
@@ -113,28 +115,32 @@ async def test_a_job_that_is_put_back_does_not_put_the_percentage_back(spawner, 
     task.cancel()
 
 
-async def test_the_next_start_begins_a_new_story(spawner, cluster):
+async def test_the_next_start_begins_with_an_empty_progress_log(spawner, cluster):
     task = await begin(spawner)
-    assert spawner.story
+    assert spawner.job.progress
     task.cancel()
     spawner.clear_state()
-    assert (spawner.story, spawner.waited, spawner.submitted_at) == ([], 0.0, 0.0)
+    job = spawner.job
+    assert (job.progress, job.waited, job.submitted_at) == ([], 0.0, 0.0)
 
 
 async def test_a_page_gets_only_what_it_has_not_shown():
-    story = [[0, "a"], [10, "b"]]
-    assert news([], story) == [{"progress": 0, "message": "a"}, {"progress": 10, "message": "b"}]
-    assert news(story, [[0, "a"], [10, "c"]]) == [{"progress": 10, "message": "c"}]
-    assert news(story, story) == []
+    shown = [(0, "a"), (10, "b")]
+    assert new_events([], shown) == [
+        {"progress": 0, "message": "a"},
+        {"progress": 10, "message": "b"},
+    ]
+    assert new_events(shown, [(0, "a"), (10, "c")]) == [{"progress": 10, "message": "c"}]
+    assert new_events(shown, shown) == []
 
 
 async def test_words_that_change_while_a_stage_lasts_do_not_fill_the_database(spawner):
     for minute in range(50):
-        tell(spawner, 20, f"starts in {minute} minutes")
-    assert spawner.story == [[20, "starts in 49 minutes"]]
+        append(spawner, 20, f"starts in {minute} minutes")
+    assert spawner.job.progress == [(20, "starts in 49 minutes")]
 
 
-async def test_the_usual_wait_is_that_of_the_recent_starts_here(spawner, cluster):
+async def test_the_median_wait_is_that_of_the_recent_starts_here(spawner, cluster):
     for number in range(3):
         wait_statistics.note_wait("fake", "", f"old{number}", 200.0)
     tab = Tab(spawner)
@@ -148,26 +154,26 @@ async def test_two_starts_do_not_yet_make_a_habit():
     wait_statistics.note_wait("fake", "", "1", 200.0)
     wait_statistics.note_wait("fake", "", "1", 300.0)
     wait_statistics.note_wait("fake", "", "2", 200.0)
-    assert wait_statistics.usual_wait("fake", "") is None
+    assert wait_statistics.median_wait("fake", "") is None
 
 
 async def test_a_wait_is_stored_and_known_again_after_a_restart(spawner, cluster):
     task = await begin(spawner)
     cluster.run("1")
-    await until(lambda: spawner.waited)
+    await until(lambda: spawner.job.waited)
     spawner.receive_report(4321)
     await asyncio.wait_for(task, 5)
-    assert stored_state(spawner)["waited"] == spawner.waited
+    assert stored_state(spawner)["waited"] == spawner.job.waited
     wait_statistics.forget_waits()
     wait_statistics.note_wait("fake", "", "x", 50.0)
     wait_statistics.note_wait("fake", "", "y", 60.0)
     later = restored(FakeSpawner, spawner.orm_spawner)
     assert await later.poll() is None
-    assert wait_statistics.usual_wait("fake", "") == 50.0
+    assert wait_statistics.median_wait("fake", "") == 50.0
     later.clear_state()
 
 
-async def test_a_limit_of_cores_is_told_with_its_figures(spawner, cluster, monkeypatch):
+async def test_a_limit_of_cores_is_shown_with_its_figures(spawner, cluster, monkeypatch):
     reasons = [Reason("TooMany", "you use too many cores", "Stop one.", of_cores=True)]
     monkeypatch.setattr(FakeScheduler, "reasons", reasons)
     answers = {"core_usage": {"1": ("normal", 64)}, "core_limits": {"normal": 64}, "ahead": {}}

@@ -16,20 +16,21 @@ from batchspawner.spawners.progress.messages import (
     describe_submit,
     say_minutes,
 )
+from batchspawner.spawners.server_job import ServerJob
 
 
-def told(state=JobState.PENDING, outlook=None, port=0, **facts) -> tuple[int, str]:
+def told(state=JobState.PENDING, estimate=None, port=0, **facts) -> tuple[int, str]:
     spawner = SimpleNamespace(
-        job_id="12",
+        job=ServerJob(id="12"),
         port=port,
         batchspawner_singleuser_cmd="batchspawner-singleuser",
         hub=SimpleNamespace(api_url="http://hub:8081/hub/api"),
     )
     status = JobInfo("12", state, **facts)
-    return describe_start(spawner, Slurm(), status, outlook or QueueEstimate())
+    return describe_start(spawner, Slurm(), status, estimate or QueueEstimate())
 
 
-def test_a_limit_is_told_with_what_to_do():
+def test_a_limit_is_shown_with_what_to_do():
     assert told(reason="QOSMaxCpuPerUserLimit") == (
         20,
         (
@@ -40,18 +41,18 @@ def test_a_limit_is_told_with_what_to_do():
     )
 
 
-def test_the_cores_of_a_user_are_told_where_they_are_the_limit():
-    outlook = QueueEstimate(cores=(64, 64))
-    assert told(reason="QOSMaxCpuPerUserLimit", outlook=outlook)[1] == (
+def test_the_cores_of_a_user_are_shown_if_they_are_the_limit():
+    estimate = QueueEstimate(cores=(64, 64))
+    assert told(reason="QOSMaxCpuPerUserLimit", estimate=estimate)[1] == (
         "Job 12 waits in the queue: you already use as many cores as one user may have here at a "
         "time. You use 64 of 64 cores now. Stop another server or job of yours, or ask for less. "
         "(Slurm says: QOSMaxCpuPerUserLimit)"
     )
 
 
-def test_place_expected_start_and_usual_wait_are_told_where_they_are_known():
-    outlook = QueueEstimate(ahead=3, usual=170.0)
-    assert told(reason="Priority", outlook=outlook, expected_start=time.time() + 1230) == (
+def test_place_expected_start_and_median_wait_are_shown_if_they_are_known():
+    estimate = QueueEstimate(ahead=3, median_wait_s=170.0)
+    assert told(reason="Priority", estimate=estimate, expected_start=time.time() + 1230) == (
         20,
         (
             "Job 12 waits in the queue: jobs that come before it wait, too. 3 jobs wait before "
@@ -62,52 +63,52 @@ def test_place_expected_start_and_usual_wait_are_told_where_they_are_known():
 
 
 def test_nothing_is_promised_of_a_job_that_does_not_start_by_waiting():
-    outlook = QueueEstimate(ahead=3, usual=170.0)
-    message = told(JobState.HELD, reason="JobHeldUser", outlook=outlook)[1]
+    estimate = QueueEstimate(ahead=3, median_wait_s=170.0)
+    message = told(JobState.HELD, reason="JobHeldUser", estimate=estimate)[1]
     assert message == (
         "Job 12 is held: you, or a program of yours, put it on hold. Release it (scontrol "
         "release), or stop this server and start it again. (Slurm says: JobHeldUser)"
     )
 
 
-def test_an_expected_start_that_has_passed_is_not_told():
+def test_an_expected_start_that_has_passed_is_not_shown():
     assert told(expected_start=time.time() - 5)[1] == "Job 12 waits in the queue"
 
 
-def test_the_next_one_is_told_so():
-    assert told(outlook=QueueEstimate(ahead=0))[1] == (
+def test_a_job_that_is_next_reads_so():
+    assert told(estimate=QueueEstimate(ahead=0))[1] == (
         "Job 12 waits in the queue. It is the next one in its queue"
     )
 
 
-def test_a_job_that_runs_is_told_with_its_node():
+def test_a_running_job_is_shown_with_its_node():
     assert told(JobState.RUNNING, host="n7") == (60, "Job 12 runs on n7; its server is starting")
 
 
-def test_a_server_that_is_silent_for_long_is_told_with_where_to_look():
-    percent, message = told(JobState.RUNNING, host="n7", outlook=QueueEstimate(running=90))
+def test_a_server_that_does_not_report_for_long_is_shown_with_where_to_look():
+    percent, message = told(JobState.RUNNING, host="n7", estimate=QueueEstimate(running_s=90))
     assert percent == 60
     assert "the node must reach http://hub:8081/hub/api and find batchspawner-single" in message
 
 
 @pytest.mark.parametrize(
-    ("silence", "more"),
+    ("unanswered_s", "more"),
     [
         (0, ""),
         (59, ""),
         (200, ". Slurm has not answered for about 3 minutes; this is what was known before"),
     ],
 )
-def test_how_old_the_news_are_is_told_where_the_scheduler_does_not_answer(silence, more):
-    outlook = QueueEstimate(silence=silence)
-    assert told(outlook=outlook)[1] == f"Job 12 waits in the queue{more}"
+def test_the_age_of_a_status_is_shown_while_the_scheduler_does_not_answer(unanswered_s, more):
+    estimate = QueueEstimate(unanswered_s=unanswered_s)
+    assert told(estimate=estimate)[1] == f"Job 12 waits in the queue{more}"
 
 
 def test_a_server_that_has_reported_is_nearly_there():
     assert told(JobState.RUNNING, port=4321) == (90, "Job 12 runs, and its server is starting")
 
 
-def test_what_was_asked_is_told_with_the_submit():
+def test_the_requested_resources_are_shown_with_the_submit():
     asked = {
         "partition": "gpu",
         "queue": "",
@@ -133,7 +134,7 @@ def test_what_was_asked_is_told_with_the_submit():
         (7, "Submitting the job to Slurm; 7 other submits come first"),
     ],
 )
-def test_a_submit_tells_how_many_come_before_it(ahead, text):
+def test_a_submit_shows_how_many_come_before_it(ahead, text):
     assert describe_submit(ahead, "Slurm") == text
 
 

@@ -56,7 +56,7 @@ def test_the_time_left_is_said_in_words(seconds, text):
     assert say_left(time.time() + seconds) == text
 
 
-async def test_a_job_is_told_its_limit_as_jupyterlab_server_timer_reads_it(spawner):
+async def test_a_job_has_its_limit_as_jupyterlab_server_timer_reads_it(spawner):
     assert "JOB_RUN_TIME" not in spawner.get_env()
     spawner.req_runtime = "8:00:00"
     assert spawner.get_env()["JOB_RUN_TIME"] == "480"
@@ -70,7 +70,7 @@ def user_of(spawner, *, ready=True):
     return SimpleNamespace(name=spawner.user.name, spawners={"": outer})
 
 
-async def test_the_home_page_tells_the_time_left_of_each_server(spawner, cluster):
+async def test_the_home_page_shows_the_time_left_of_each_server(spawner, cluster):
     await serve(spawner, cluster)
     assert list(pages.servers(user_of(spawner))) == []
     end = time.time() + 600
@@ -82,7 +82,7 @@ async def test_the_home_page_tells_the_time_left_of_each_server(spawner, cluster
     assert list(pages.servers(user_of(spawner, ready=False))) == []
 
 
-async def test_the_end_is_reckoned_where_the_scheduler_does_not_tell_it(spawner, cluster):
+async def test_the_end_is_computed_if_the_scheduler_does_not_report_it(spawner, cluster):
     spawner.req_runtime = "1:00:00"
     await serve(spawner, cluster)
     start = time.time() - 60
@@ -114,28 +114,28 @@ async def test_a_server_that_ended_by_itself_does_not_just_vanish(spawner, clust
     assert pages.end_of(gone) == ""
 
 
-async def test_the_home_page_tells_the_end_of_each_server(spawner):
+async def test_the_home_page_shows_the_end_of_each_server(spawner):
     lab = SimpleNamespace(user=spawner.user, name="lab")
     for one, job_id in ((spawner, "1"), (lab, "2")):
         past_ends.note_end(one, JobInfo(job_id, JobState.TIMEOUT))
     outer = SimpleNamespace(ready=False, active=False)
     user = SimpleNamespace(name=spawner.user.name, spawners={"": outer, "lab": outer, "x": outer})
     why = "ended: the time that it had asked for was over"
-    assert list(pages.endings(user)) == [
+    assert list(pages.past_ends(user)) == [
         f"Your server {why} (job 1).",
         f"Your server lab {why} (job 2).",
     ]
     user.spawners["lab"] = SimpleNamespace(ready=True, active=True)
-    assert list(pages.endings(user)) == [f"Your server {why} (job 1)."]
+    assert list(pages.past_ends(user)) == [f"Your server {why} (job 1)."]
     for one in (spawner, lab):
         past_ends.forget_end(one)
 
 
-async def test_endings_of_yesterday_are_no_news(spawner, monkeypatch):
+async def test_an_end_is_forgotten_after_a_day(spawner, monkeypatch):
     past_ends.note_end(spawner, JobInfo("1", JobState.TIMEOUT))
     now = time.time()
     monkeypatch.setattr(time, "time", lambda: now + 2 * 86400)
-    assert past_ends.ending_of(spawner.user.name, "") == ""
+    assert past_ends.past_end_of(spawner.user.name, "") == ""
     past_ends.forget_end(spawner)
 
 
@@ -151,7 +151,7 @@ def test_the_extension_tells_pages_the_end_of_the_job(monkeypatch):
     assert server.web_app.settings == {"page_config_data": {"batchspawnerEnd": "1060"}}
 
 
-def test_a_hub_is_told_where_our_pages_are():
+def test_a_hub_knows_the_folder_of_our_pages():
     c = Config()
     pages.use_pages(c)
     (folder,) = c.JupyterHub.template_paths

@@ -22,7 +22,7 @@ ME, OTHER = "a" * 64, "b" * 64
 
 @pytest.fixture(autouse=True)
 def _hurried(monkeypatch):
-    monkeypatch.setattr(exchange_module, "_PATIENCE", 0.2)
+    monkeypatch.setattr(exchange_module, "_SCHEDULER_TIMEOUT_S", 0.2)
 
 
 @pytest.fixture
@@ -92,7 +92,7 @@ async def test_what_a_claim_hands_out_does_not_show_itself(running, cluster):
 async def test_a_job_whose_answer_was_lost_gets_it_again(running, cluster):
     first = await exchange(running, application(cluster))
     assert await exchange(running, application(cluster)) == first
-    assert running.claim_alarm == ""
+    assert running.job.alarm == ""
 
 
 async def test_a_second_claim_is_refused_and_an_alarm(running, cluster, caplog):
@@ -101,7 +101,7 @@ async def test_a_second_claim_is_refused_and_an_alarm(running, cluster, caplog):
     assert (status, text) == (403, "this code was used already; the use is logged as an alarm")
     assert stored_state(running)["reported_port"] == 4321
     alarm = "ALARM: the claim code of job 1 was used a second time"
-    assert running.claim_alarm.startswith(alarm)
+    assert running.job.alarm.startswith(alarm)
     assert [r.levelname for r in caplog.records if alarm in r.getMessage()] == ["ERROR"]
     assert await asyncio.wait_for(says(running.progress(), alarm), 5)
     await asyncio.sleep(0.05)
@@ -141,6 +141,33 @@ async def test_a_code_counts_only_while_its_job_runs(spawner, cluster):
     cluster.set("1", JobState.CANCELLED)
     assert await refusal(spawner, application(cluster)) == (403, "job 1 has ended")
     assert "reported_port" not in stored_state(spawner)
+
+
+async def test_a_code_is_worth_nothing_while_its_server_stops(running, cluster):
+    running._stop_pending = True
+    stops = (403, "the server is being stopped")
+    assert await refusal(running, application(cluster)) == stops
+    assert "reported_port" not in stored_state(running)
+    running._stop_pending = False
+    assert (await exchange(running, application(cluster)))["JUPYTERHUB_API_TOKEN"] == TOKEN
+    running._stop_pending = True
+    assert await refusal(running, application(cluster, claimant=OTHER)) == stops
+    assert running.job.alarm == ""
+
+
+async def test_a_server_that_stops_while_its_code_is_checked_gets_nothing(
+    running, cluster, monkeypatch
+):
+    run = running.backend.run
+
+    async def run_and_stop(**how):
+        running._stop_pending = True
+        return await run(**how)
+
+    monkeypatch.setattr(running.backend, "run", run_and_stop)
+    refused = await refusal(running, application(cluster))
+    assert refused == (403, "the server is being stopped")
+    assert "reported_port" not in stored_state(running)
 
 
 async def test_a_code_counts_only_in_its_own_job(running, cluster):
@@ -246,7 +273,7 @@ async def test_a_site_with_commands_of_its_own_has_claims_too():
     assert (await refusal(spawner, Application(code, 4321, claimant=OTHER)))[0] == 403
 
 
-async def test_the_code_of_the_next_run_counts_where_nobody_says_when_a_run_began():
+async def test_the_code_of_the_next_run_counts_if_the_start_of_a_run_is_unknown():
     spawner = scripted(OldSite, ("sub", "77"), ("ask", "RUN on node5"))
     await spawner.submit_batch_script()
     await spawner.query_job_status()

@@ -30,7 +30,7 @@ async def test_a_server_that_answers_is_not_ready_before_it_is_confirmed(spawner
     assert await asyncio.wait_for(reported, 5) == ("node1", 4321)
 
 
-async def test_the_confirmation_of_another_port_is_none(spawner, reported):
+async def test_the_confirmation_of_another_port_does_not_count(spawner, reported):
     spawner.receive_confirmation(4322)
     await asyncio.sleep(0.3)
     assert not reported.done()
@@ -77,4 +77,4 @@ async def test_a_hub_that_does_not_need_it_does_not_ask_for_it(spawner):
     spawner.confirm_server = False
     assert "BATCHSPAWNER_CONFIRM" not in spawner.get_env()
     spawner.receive_report(4321, confirms=True)
-    assert spawner.unconfirmed_port == 0
+    assert spawner.job.unconfirmed_port == 0

@@ -1,4 +1,4 @@
-"""Warn of installations that cannot work."""
+"""Installed distributions that overwrite each other."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from importlib.metadata import PackageNotFoundError, distribution
 
 
 def warn_of_old_wrapspawner() -> None:
-    """Warn where the old distribution `wrapspawner` is installed beside this one.
+    """Warn if the old distribution `wrapspawner` is installed beside this one.
 
     Both bring the package `wrapspawner`; whichever was installed last has overwritten the other.
     """
