@@ -24,7 +24,7 @@ part() {
     {
         printf '\n===== %s\n' "$name"
         start=$(date +%s)
-        timeout --kill-after=60 3000 "$@" || echo "$name" >> "$notes/failed"
+        timeout --foreground --kill-after=60 3000 "$@" || echo "$name" >> "$notes/failed"
         echo "($name took $(($(date +%s) - start)) s)"
     } > "$notes/said-$name" 2>&1 < /dev/null
     cat "$notes/said-$name"

@@ -11,7 +11,7 @@ import pytest
 
 from tests.sites import REAL, SITES, SlurmSite
 
-pytest_plugins = ["tests.first_failures", "tests.time_limits"]
+pytest_plugins = ["tests.outcomes", "tests.time_limits"]
 
 # Who starts us in the background may have Ctrl-C ignored, and so would all that we start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -46,17 +46,6 @@ def pytest_collection_modifyitems(items):
 def again(item) -> bool:
     """Return whether a test runs on a second generation of a scheduler that it has run on."""
     return item.get_closest_marker("slurm24") is not None
-
-
-FAILED = pytest.StashKey[bool]()
-"""Whether the set-up or the body of a test failed, for the fixtures that clean up after it."""
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item, call):
-    report = yield
-    item.stash[FAILED] = report.failed or (call.when != "setup" and item.stash.get(FAILED, False))
-    return report
 
 
 @pytest.fixture(autouse=True)

@@ -1,15 +1,27 @@
-"""Reasons of the failures after which a test was repeated, at the end of a run.
+"""What became of each test: for fixtures that clean up after it, and for the end of a run.
 
-pytest-rerunfailures shows the traceback of the last attempt only. With
-``BATCHSPAWNER_FIRST_FAILURES`` they are also appended to that file, for the end of `make test`.
+pytest-rerunfailures shows the traceback of the last attempt only; here those of the first ones are
+shown as well, and appended to the file ``BATCHSPAWNER_FIRST_FAILURES``, for the end of `make test`.
 """
 
 from __future__ import annotations
 
 import os
 
+import pytest
+
+FAILED = pytest.StashKey[bool]()
+"""Whether the set-up or the body of a test failed, for the fixtures that clean up after it."""
+
 SHOWN_LINES = 60
 """Lines of a captured log that are shown: its end."""
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    report = yield
+    item.stash[FAILED] = report.failed or (call.when != "setup" and item.stash.get(FAILED, False))
+    return report
 
 
 def pytest_terminal_summary(terminalreporter):
