@@ -7,6 +7,7 @@ import http.client
 import json
 import os
 import re
+import sqlite3
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
@@ -41,22 +42,14 @@ bodies = st.dictionaries(names | texts, values, max_size=6).flatmap(
 garbage = st.binary(max_size=300) | st.integers(1, 5000).map(lambda n: b"[" * n)
 
 
-def codes_in(folder) -> set[str]:
-    """Return the claim codes in the private files of the local queue."""
-    found: set[str] = set()
-    for path in folder.rglob("*"):
-        # Not every file is there for long.
-        with contextlib.suppress(OSError):
-            text = path.read_bytes().decode("utf-8", "replace")
-            found |= set(re.findall(r"[A-Za-z0-9_-]{43}\.claim-[0-9]+", text))
-    return found
-
-
 def code_of_job(hub, site) -> str:
-    """Return the claim code of the first user's job, when the queue has it."""
+    """Return the claim code of the first user's job: the queue keeps it until the job's end."""
     job_id = wait_for(lambda: hub.state(hub.users[0]).get("job_id"), 20, "the job")
-    folder = site.queue_folder / "jobs" / job_id
-    (code,) = wait_for(lambda: codes_in(folder), 20, "the code")
+    queue = f"file:{site.queue_folder / 'queue.sqlite'}?mode=ro"
+    with contextlib.closing(sqlite3.connect(queue, uri=True, timeout=60)) as database:
+        query = "select environment from jobs where id = ?"
+        (environment,) = database.execute(query, (int(job_id),)).fetchone()
+    (code,) = re.findall(r"[A-Za-z0-9_-]{43}\.claim-[0-9]+", environment)
     return code
 
 
