@@ -38,7 +38,7 @@ def test_the_session_of_the_embedded_queue_prints_what_its_page_says(tmp_path):
             env=env,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=300,
         )
         assert (done.stdout, done.stderr) == (printed, ""), command
 

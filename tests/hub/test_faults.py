@@ -86,7 +86,7 @@ def test_five_hundred_starts_at_once_each_become_one_job(site, tmp_path):
 def test_a_server_starts_though_the_database_is_locked_for_a_while(site, tmp_path):
     hub = start_hub(site, tmp_path)
     user = hub.users[0]
-    lock = sqlite3.connect(tmp_path / "hub.sqlite", isolation_level=None, timeout=20)
+    lock = sqlite3.connect(tmp_path / "hub.sqlite", isolation_level=None, timeout=300)
     site.fill()
     try:
         hub.begin(user)

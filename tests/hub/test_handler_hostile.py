@@ -46,7 +46,7 @@ def code_of_job(hub, site) -> str:
     """Return the claim code of the first user's job: the queue keeps it until the job's end."""
     job_id = wait_for(lambda: hub.state(hub.users[0]).get("job_id"), 20, "the job")
     queue = f"file:{site.queue_folder / 'queue.sqlite'}?mode=ro"
-    with contextlib.closing(sqlite3.connect(queue, uri=True, timeout=60)) as database:
+    with contextlib.closing(sqlite3.connect(queue, uri=True, timeout=300)) as database:
         query = "select environment from jobs where id = ?"
         (environment,) = database.execute(query, (int(job_id),)).fetchone()
     (code,) = re.findall(r"[A-Za-z0-9_-]{43}\.claim-[0-9]+", environment)
@@ -190,7 +190,7 @@ def test_where_a_claim_comes_from_is_not_for_its_headers_to_say(site, tmp_path):
         place = state["job_host"]
         headers = {"Authorization": f"token {code}", "X-Forwarded-For": place, "X-Real-Ip": place}
         strange = http.client.HTTPConnection(
-            "127.0.0.1", one.hub_port, timeout=30, source_address=("127.0.0.9", 0)
+            "127.0.0.1", one.hub_port, timeout=300, source_address=("127.0.0.9", 0)
         )
         with contextlib.closing(strange):
             body = json.dumps({"port": 4321, "claim": "0" * 32})

@@ -43,7 +43,7 @@ def test_nobody_without_a_certificate_speaks_with_a_server(hub):
     hub.wait_ready(user)
     state = hub.state(user)
     with pytest.raises(requests.exceptions.SSLError):
-        requests.get(f"https://{state['job_host']}:{state['job_port']}/", timeout=10)
+        requests.get(f"https://{state['job_host']}:{state['job_port']}/", timeout=300)
     wait_for(lambda: hub.kernels(user).status_code == 200, 10, "the server to live on")
 
 
@@ -60,7 +60,7 @@ def certificate_at(hub, state) -> dict:
     """Return the certificate that a server shows, once its name was found to be right."""
     place = (state["job_host"], state["job_port"])
     with (
-        socket.create_connection(place, timeout=10) as plain,
+        socket.create_connection(place, timeout=300) as plain,
         context_of(hub).wrap_socket(plain, server_hostname=place[0]) as secured,
     ):
         return secured.getpeercert()
@@ -92,7 +92,7 @@ def test_so_has_each_of_two_servers_of_a_user_behind_a_wrapper(site, tmp_path):
         headers = {"Authorization": f"token {hub.token}"}
         for name in (user, f"{user}/second"):
             url = f"{hub.url}/user/{name}/api/status"
-            assert requests.get(url, headers=headers, timeout=30).status_code == 200
+            assert requests.get(url, headers=headers, timeout=300).status_code == 200
 
 
 def named(hub, user: str, name: str) -> dict:

@@ -83,7 +83,7 @@ class Spy:
 
     def end(self) -> list[str]:
         """Return where there were secrets."""
-        out, _ = self.process.communicate(timeout=120)
+        out, _ = self.process.communicate(timeout=300)
         assert self.process.returncode == 0
         self.process = None
         return json.loads(out)
@@ -96,7 +96,7 @@ class Spy:
             yield
         finally:
             if self.process is not None:
-                self.process.communicate(timeout=120)
+                self.process.communicate(timeout=300)
 
     def look(self, *how: str) -> list[str]:
         self.begin(*how)

@@ -30,7 +30,7 @@ def test_the_metrics_of_the_hub_tell_of_submits_queries_and_times(hub, site):
     hub.begin(hub.users[0])
     hub.wait_ready(hub.users[0])
     headers = {"Authorization": f"token {hub.token}"}
-    text = requests.get(f"{hub.url}/hub/metrics", headers=headers, timeout=30).text
+    text = requests.get(f"{hub.url}/hub/metrics", headers=headers, timeout=300).text
     told = re.findall(r"(?m)^batchspawner_(\w+)\{(.*)\} (\S+)$", text)
     ours = [(name, labels, value) for name, labels, value in told if site.name in labels]
     values = {name: float(value) for name, _, value in ours}

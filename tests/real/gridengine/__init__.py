@@ -49,7 +49,7 @@ class GridEngineCluster:
             cwd="/",
             capture_output=True,
             text=True,
-            timeout=180,
+            timeout=300,
         )
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout

@@ -60,7 +60,7 @@ class SlurmCluster:
         command = [HERE / name, "--prefix", self.prefix, *options]
         if self.programs:
             command += ["--programs", self.programs]
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, timeout=120)
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, timeout=300)
 
     @property
     def environment(self) -> dict[str, str]:
