@@ -4,14 +4,16 @@ VENV ?= .venv-test
 PORT ?= 8000
 BIN = $(VENV)/bin
 PYTEST = $(BIN)/python -m pytest
-# Whole systems meet each other at any moment: what fails is repeated once, and named if it passes then.
+# Tests of whole systems are repeated once if they fail; `make test` shows why each of them failed at first.
 WHOLE = $(PYTEST) --reruns 1 -rsR
 EXTRAS = dev,demo,browser,docs
 # Files with tests, for the targets of one scheduler: make test-slurm ONLY=tests/test_contract.py
 ONLY =
+# One of the two environments of make test-versions: oldest or newest
+WHICH =
 
 .DEFAULT_GOAL := help
-.PHONY: help demo venv proxy lint test test-unit test-jobs test-packaging test-tutorial test-hub test-clusters test-kernels test-slurm test-slurm24 test-gridengine test-htcondor test-oar test-browser test-browser-slurm test-versions bench docs clean links
+.PHONY: help demo venv proxy lint test test-unit test-jobs test-packaging test-tutorial test-hub test-clusters test-kernels test-slurm test-slurm24 test-gridengine test-htcondor test-oar test-browser test-browser-slurm test-versions coverage bench dist docs clean links
 
 help: ## list what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -88,10 +90,16 @@ test-browser-slurm: proxy ## drive the pages of starts on a real Slurm in Chromi
 	$(WHOLE) -m "browser and slurm"
 
 test-versions: ## repeat unit and Hub tests on the oldest and the newest Python and JupyterHub
-	@.ci/versions.sh
+	@.ci/versions.sh $(WHICH)
+
+coverage: proxy ## measure which lines and branches the tests of unit, jobs and hub reach
+	@.ci/coverage.sh $(VENV)
 
 bench: proxy ## measure everything against its peers, and write docs/benchmarks.md
 	$(BIN)/python benchmarks/run.py
+
+dist: venv ## build the distribution into dist/
+	$(BIN)/python -m build
 
 docs: venv ## build the documentation
 	$(BIN)/python -m sphinx -W --keep-going -q docs docs/_build
@@ -100,4 +108,4 @@ links: docs ## ask every site that the documentation links to (needs a network)
 	$(BIN)/python -m sphinx -b linkcheck -q docs docs/_build/links
 
 clean: ## remove what the other targets made
-	rm -rf .venv .venv-* .demo build dist docs/_build *.egg-info .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-* .demo .coverage* build dist docs/_build *.egg-info .mypy_cache .ruff_cache .hypothesis

@@ -22,7 +22,7 @@ find_python() {
 }
 
 stamp=$folder/.made-with
-want="$extras $* $(cksum < setup.py)"
+want="$extras $* $(cat setup.py pyproject.toml | cksum)"
 if [ -x "$folder/bin/python" ] && [ "$(cat "$stamp" 2>/dev/null)" = "$want" ]; then exit 0; fi
 
 python=$(find_python)

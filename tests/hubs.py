@@ -20,6 +20,9 @@ from typing import ClassVar
 
 import requests
 
+# For `make coverage`: what measures a process, in Hubs and in the jobs that they start.
+MEASURING = {name: value for name, value in os.environ.items() if name.startswith("COVERAGE_")}
+
 FRAME = """
 import sys
 c = get_config()  # noqa
@@ -45,6 +48,7 @@ c.Spawner.http_timeout = 240
 c.Spawner.poll_interval = 3
 c.JupyterHub.init_spawners_timeout = 1
 c.JupyterHub.tornado_settings = {{"slow_spawn_timeout": 0}}
+c.Spawner.environment = {measuring!r}
 """
 
 
@@ -116,6 +120,7 @@ class Hub:
             password=self.password,
             users=set(users),
             token=self.token,
+            measuring=MEASURING,
         )
         (folder / "jupyterhub_config.py").write_text(frame + config)
 
@@ -134,6 +139,7 @@ class Hub:
                 env={
                     "HOME": os.environ.get("HOME", "/"),
                     "LANG": "C.UTF-8",
+                    **MEASURING,
                     **self.environment,
                     "PATH": path,
                 },
