@@ -55,7 +55,7 @@ class Liars:
         (self.folder / f"{name}.mode").write_text(mode)
 
     def answer_truly(self) -> None:
-        """Let all commands answer as the real ones do."""
+        """Make all commands answer as the real ones do."""
         for name in self.names:
             self.answer(name, "")
 

@@ -1,4 +1,4 @@
-"""Drive Debian's Chromium, and keep pictures of what it shows where they are asked for."""
+"""Chromium, driven by Playwright, and pictures of its pages if they are asked for."""
 
 from __future__ import annotations
 
@@ -57,10 +57,10 @@ def page(chromium):
 
 
 def _written_part(page) -> dict[str, int]:
-    """Return what of a page has something on it, without what JupyterLab asks every newcomer."""
-    news = page.locator(".Toastify__toast:has-text('Jupyter news') button:text-is('No')")
-    if news.count():
-        news.click()
+    """Return the part of a page that is not empty, without JupyterLab's offer of news."""
+    offer = page.locator(".Toastify__toast:has-text('Jupyter news') button:text-is('No')")
+    if offer.count():
+        offer.click()
         page.wait_for_selector(".Toastify__toast:has-text('Jupyter news')", state="detached")
     end = page.evaluate(
         """Math.max(...Array.from(document.body.querySelectorAll("*"))

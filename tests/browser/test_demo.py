@@ -23,7 +23,7 @@ def jobs(demo) -> list[str]:
 
 
 def run_until_output(page, text: str) -> None:
-    """Run the first cell, again where the kernel was not ready to hear of it."""
+    """Run the first cell, and again if the kernel was not ready."""
     for _ in range(6):
         page.click(".jp-Notebook .cm-content >> nth=0")
         page.keyboard.press("Control+Enter")

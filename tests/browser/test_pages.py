@@ -1,4 +1,4 @@
-"""What a person sees while a server waits, starts, fails, runs and ends."""
+"""What a user sees while a server waits, starts, fails, runs and ends."""
 
 from __future__ import annotations
 
@@ -210,7 +210,7 @@ def test_a_start_that_fails_says_why_and_what_to_do(page, hub, picture, fate):
         picture(f"failed-{fate}")
 
 
-def test_the_home_page_and_jupyterlab_tell_the_time_left(page, hub, picture):
+def test_the_home_page_and_jupyterlab_show_the_time_left(page, hub, picture):
     pytest.importorskip("jupyterlab", reason="JupyterLab is not installed")
     start(page, hub, "ready")
     page.wait_for_url("**/user/ready/lab**")

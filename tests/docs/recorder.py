@@ -1,4 +1,4 @@
-"""Record a terminal as an asciicast, and draw the recording as a picture that moves."""
+"""Recordings of a terminal: as an asciicast, and as an animated picture."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def screen(printed: str) -> str:
 
 
 def picture(cast: str, title: str) -> str:
-    """Draw a recording: each piece of text appears when it did, again and again."""
+    """Return a recording as an animated SVG, in which each piece of text appears when it did."""
     shown = pieces(cast)
     seconds = shown[-1][0] + _REST
     frames, texts = [], []

@@ -1,4 +1,4 @@
-"""Check the code blocks of all pages: configurations load, everything else is run by some test."""
+"""The code blocks of all pages: configurations load, and a test runs everything else."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Use the embedded queue in a terminal, as docs/local-queue.md shows it.
+"""The embedded queue in a terminal, as docs/local-queue.md shows it.
 
 `BATCHSPAWNER_PICTURES=1 pytest tests/docs/test_recording.py` records it again, at a person's pace.
 """
@@ -57,7 +57,7 @@ $ """.replace("{squares.py}", FILES["squares.py"])
 
 @pytest.fixture
 def terminal(tmp_path):
-    """Open a shell in a folder with the files, on a queue of its own."""
+    """A shell in a folder with the files, with its own queue."""
     site = LocalSite(tmp_path)
     site.start()
     folder = tmp_path / "work"

@@ -1,4 +1,4 @@
-"""Do what docs/tutorial.md says, command by command, in an account where nothing is installed."""
+"""The commands of docs/tutorial.md, in an account in which nothing is installed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a Hub does when the world around it fails: its database, its disk, its clock."""
+"""A Hub in trouble: its database, its disk, its clock, its scheduler."""
 
 from __future__ import annotations
 

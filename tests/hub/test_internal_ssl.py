@@ -1,4 +1,4 @@
-"""A Hub that speaks TLS with its jobs, each trusting the other for a reason."""
+"""A Hub with `internal_ssl`, whose servers and clients check each other's certificates."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_nobody_without_a_certificate_speaks_with_a_server(hub):
 
 
 def context_of(hub) -> ssl.SSLContext:
-    """Return what the Hub itself trusts and shows to servers."""
+    """Return the TLS context of the Hub, with its own certificate."""
     folder = hub.folder / "internal-ssl"
     context = ssl.create_default_context(cafile=folder / "hub-ca_trust.crt")
     pair = folder / "hub-internal" / "hub-internal"
@@ -57,7 +57,7 @@ def context_of(hub) -> ssl.SSLContext:
 
 
 def certificate_at(hub, state) -> dict:
-    """Return the certificate that a server shows, once its name was found to be right."""
+    """Return the certificate of a server, after its name was verified."""
     place = (state["job_host"], state["job_port"])
     with (
         socket.create_connection(place, timeout=300) as plain,
@@ -100,7 +100,7 @@ def named(hub, user: str, name: str) -> dict:
     return hub.api("GET", f"users/{user}").json()["servers"].get(name, {})
 
 
-# Another user of the node, who has a certificate for it as well: that of his own server.
+# Another user of the node, who has a certificate for it as well: that of their own server.
 BESIEGED = """
 import ctypes, http.server, os, ssl, time
 port = int(os.environ["JUPYTERHUB_SERVICE_URL"].split(":")[2].split("/")[0])

@@ -1,4 +1,4 @@
-"""What a Hub does when a real scheduler's commands lie, hang or lose an answer."""
+"""A Hub whose real scheduler's commands lie, hang or lose an answer."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ c.BatchSpawnerBase.exec_prefix = (
 
 @pytest.fixture(scope="module")
 def lied_to(site, tmp_path_factory):
-    """A Hub with a running server, and the liars before its scheduler's commands."""
+    """A Hub with a running server, and `Liars` in front of its scheduler's commands."""
     if not site.listing:
         pytest.skip("fakes do this for the local queue")
     # Submits run as the user, who may not look into the folders of tests.
@@ -52,7 +52,7 @@ def lied_to(site, tmp_path_factory):
 
 
 def be_honest(hub, liars) -> None:
-    """Let the commands answer truly, and wait until the Hub has got an answer."""
+    """Make the commands answer truly, and wait until the Hub has got an answer."""
     # A scheduler that fails is asked less often.
     liars.answer_truly()
     said = re.compile("does not answer|answers again")

@@ -1,4 +1,4 @@
-"""What users of a Hub see, the same on every site."""
+"""What users of a Hub see, on every site."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_three_users_get_servers_at_once_each_as_a_job_of_its_owner(hub, site):
     assert owners == sorted(site.owner_of(user) for user in hub.users)
 
 
-def test_the_metrics_of_the_hub_tell_of_submits_queries_and_times(hub, site):
+def test_the_metrics_of_the_hub_count_submits_queries_and_times(hub, site):
     hub.begin(hub.users[0])
     hub.wait_ready(hub.users[0])
     headers = {"Authorization": f"token {hub.token}"}
@@ -55,7 +55,7 @@ def test_a_stopped_server_leaves_no_job(hub, site):
 
 
 @pytest.mark.generations
-def test_a_waiting_server_says_so_and_starts_when_there_is_room(hub, site):
+def test_a_waiting_server_says_so_and_starts_when_slots_are_free(hub, site):
     user = hub.users[0]
     site.fill()
     try:

@@ -1,4 +1,4 @@
-"""Install the launcher on this machine as root of a site would, for tests, and remove it again."""
+"""The launcher, installed on this machine as an administrator would, and removed again."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def unavailable() -> str:
 
 @contextlib.contextmanager
 def installed(scheduler: str, environment: Mapping[str, str]) -> Iterator[None]:
-    """Give the account of the Hub the launcher, for one scheduler and the members of one group."""
+    """Let the Hub's account use the launcher, for one scheduler and the members of a group."""
     with _alone():
         why = unavailable()
         assert not why, why

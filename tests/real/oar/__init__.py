@@ -1,4 +1,4 @@
-"""Start and stop a real OAR of Debian's packages, for tests. One at a time on a machine."""
+"""A real OAR for tests, of Debian's packages; one at a time on a machine."""
 
 from __future__ import annotations
 
