@@ -1,5 +1,5 @@
 #!/bin/sh
-# Run every test that this machine can run, and say at the end which it could not, and why.
+# Run all tests that this machine can run, and list at the end those that it cannot, with the reasons.
 set -u
 cd "$(dirname "$0")/.."
 notes=$(mktemp -d)
@@ -9,9 +9,9 @@ make="make --no-print-directory"
 # The tests write here why one failed that was repeated.
 BATCHSPAWNER_FIRST_FAILURES=$notes/first-failures
 export BATCHSPAWNER_FIRST_FAILURES
-# What every change can break is tested on all real schedulers; `make test-slurm` and its like test all that there is.
+# These run on all real schedulers; `make test-slurm` and the other targets of schedulers run all tests of each.
 EVERYWHERE="tests/test_contract.py tests/hub/test_servers.py tests/hub/test_profiles.py"
-# What keeps people from each other's servers, on one of them.
+# Tests of what keeps users from each other's servers, on one of them.
 GUARDED="tests/hub/test_internal_ssl.py tests/hub/test_secrets.py tests/hub/test_launcher.py"
 
 skip() { echo "SKIPPED $1: $2" >> "$notes/skipped"; }
@@ -49,7 +49,7 @@ browser() {
     else part "$1" $make "test-$1"; fi
 }
 
-# One after the other at first: all of them install something, which the others must not see half done.
+# These install something, so nothing else may run beside them.
 $make proxy || exit 1
 .ci/clusters.sh .venv-test
 .ci/apt.sh tsp task-spooler || skip example "docs/adding-a-scheduler.md needs Task Spooler"
@@ -61,7 +61,7 @@ if is_cluster; then
 fi
 part lint $make lint
 part unit $make test-unit
-# The rest mostly waits, so several go at a time.
+# The rest mostly waits, so several parts run at a time.
 { scheduler slurm; browser browser-slurm; part tutorial $make test-tutorial; part oldest .ci/versions.sh oldest; } &
 { scheduler gridengine; scheduler oar; scheduler htcondor; part newest .ci/versions.sh newest; } &
 scheduler slurm24

@@ -51,7 +51,7 @@ def chromium():
 @pytest.fixture
 def page(chromium):
     context = chromium.new_context(viewport={"width": 1100, "height": 750})
-    context.set_default_timeout(60_000)
+    context.set_default_timeout(300_000)
     yield context.new_page()
     context.close()
 
@@ -97,15 +97,24 @@ class Demo:
             # A shell lets its background jobs ignore Ctrl-C, and so their children.
             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
+        try:
+            text = self._announced()
+        except BaseException:
+            self.stop()
+            raise
+        self.url, self.user, self.password = (
+            re.search(rf"{words} +(\S+)", text)[1]
+            for words in ("runs at", "Log in as", "with the password")
+        )
+
+    def _announced(self) -> str:
+        """Return what the demo prints until it is ready."""
         text = ""
         while "Ctrl-C" not in text:
             line = self.process.stdout.readline()
             assert line, f"the demo ended: {text}"
             text += line
-        self.url, self.user, self.password = (
-            re.search(rf"{words} +(\S+)", text)[1]
-            for words in ("runs at", "Log in as", "with the password")
-        )
+        return text
 
     def stop(self) -> None:
         self.process.send_signal(signal.SIGINT)

@@ -24,7 +24,7 @@ def jobs(demo) -> list[str]:
 
 def run_until_output(page, text: str) -> None:
     """Run the first cell, and again if the kernel was not ready."""
-    for _ in range(6):
+    for _ in range(30):
         page.click(".jp-Notebook .cm-content >> nth=0")
         page.keyboard.press("Control+Enter")
         with contextlib.suppress(Exception):

@@ -149,7 +149,7 @@ def test_a_job_that_waits_says_why_and_the_same_in_every_tab(page, hub, picture)
 
 def test_who_wants_it_is_notified(chromium, hub):
     context = chromium.new_context(permissions=["notifications"])
-    context.set_default_timeout(60_000)
+    context.set_default_timeout(300_000)
     # What a browser shows outside of its pages cannot be seen from here.
     context.add_init_script(
         """

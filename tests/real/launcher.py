@@ -39,7 +39,7 @@ def unavailable() -> str:
 
 @contextlib.contextmanager
 def installed(scheduler: str, environment: Mapping[str, str]) -> Iterator[None]:
-    """Let the Hub's account use the launcher, for one scheduler and the members of a group."""
+    """Allow the Hub's account to use the launcher, for one scheduler and the members of a group."""
     with _alone():
         why = unavailable()
         assert not why, why
