@@ -16,7 +16,7 @@ WHICH =
 .PHONY: help demo venv proxy lint test test-unit test-jobs test-packaging test-tutorial test-hub test-clusters test-kernels test-slurm test-slurm24 test-gridengine test-htcondor test-oar test-browser test-browser-slurm test-versions coverage bench dist docs clean links
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
 
 demo: ## start a JupyterHub on the embedded queue, without scheduler or root (PORT=8000)
 	@.ci/venv.sh $(DEMO) demo
