@@ -1,4 +1,4 @@
-"""What became of each test: for fixtures that clean up after it, and for the end of a run.
+"""Outcomes of tests: for the fixtures that clean up after a test, and for the end of a run.
 
 pytest-rerunfailures shows the traceback of the last attempt only; here those of the first ones are
 shown as well, and appended to the file ``BATCHSPAWNER_FIRST_FAILURES``, for the end of `make test`.

@@ -11,7 +11,7 @@ import contextlib
 import pytest
 import pytest_timeout
 
-UNIT_LIMIT_S = 180
+UNIT_LIMIT_S = 300
 JOBS_LIMIT_S = 600
 WHOLE_LIMIT_S = 1200
 """Whole systems: Hubs, clusters, browsers and real schedulers."""
