@@ -1,27 +1,29 @@
-# make demo starts a JupyterHub here; make test tests everything; make help lists the rest.
+# make demo starts a JupyterHub here, make test runs all tests, make help lists all targets.
 DEMO = .venv
 VENV ?= .venv-test
 PORT ?= 8000
 BIN = $(VENV)/bin
 PYTEST = $(BIN)/python -m pytest
-# Whole systems meet each other at any moment: what fails is repeated once, and named if it passes then.
+# Tests of whole systems are repeated once if they fail; `make test` shows why each of them failed at first.
 WHOLE = $(PYTEST) --reruns 1 -rsR
 EXTRAS = dev,demo,browser,docs
-# Files with tests, for the targets of one scheduler: make test-slurm ONLY=tests/test_contract.py
+# Files of tests, for the targets of one scheduler: make test-slurm ONLY=tests/test_contract.py
 ONLY =
+# One of the two environments of make test-versions: oldest or newest
+WHICH =
 
 .DEFAULT_GOAL := help
-.PHONY: help demo venv proxy lint test test-unit test-jobs test-packaging test-tutorial test-hub test-clusters test-kernels test-slurm test-slurm24 test-gridengine test-htcondor test-oar test-browser test-browser-slurm test-versions bench docs clean links
+.PHONY: help demo venv proxy lint test test-unit test-jobs test-packaging test-tutorial test-hub test-clusters test-kernels test-slurm test-slurm24 test-gridengine test-htcondor test-oar test-browser test-browser-slurm test-versions coverage bench dist docs clean links
 
-help: ## list what can be made
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
+help: ## list the targets
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
 
-demo: ## start a JupyterHub on the embedded queue: no scheduler, no root (PORT=8000)
+demo: ## start a JupyterHub on the embedded queue, without scheduler or root (PORT=8000)
 	@.ci/venv.sh $(DEMO) demo
 	@.ci/proxy.sh $(DEMO)
 	@exec $(DEMO)/bin/batchspawner demo --port $(PORT)
 
-venv: ## make .venv-test with the project and all that its tests need
+venv: ## make .venv-test with the project and what its tests need (PYTHON=python3.12)
 	@.ci/venv.sh $(VENV) $(EXTRAS)
 
 proxy: venv ## install configurable-http-proxy into .venv-test
@@ -33,10 +35,10 @@ lint: venv ## check style, types and layers
 	$(BIN)/mypy
 	$(PYTEST) tests/test_layers.py
 
-test: ## run every test that this machine can run, and say which it cannot
+test: ## run all tests that this machine can run, and list those that it cannot
 	@.ci/test.sh
 
-test-unit: venv ## run the tests that need nothing but Python
+test-unit: venv ## run the tests that only need Python
 	$(PYTEST) -n auto -m unit
 
 test-jobs: venv ## run functions, cells and scripts as jobs of the embedded queue
@@ -58,23 +60,23 @@ test-clusters: venv ## run ipyparallel clusters on the embedded queue, and over 
 	@.ci/clusters.sh $(VENV)
 	$(WHOLE) -m "clusters and not scheduler"
 
-test-slurm: proxy ## run everything that needs a Slurm, on a real one (root on Debian)
+test-slurm: proxy ## run the tests of a real Slurm (root on Debian)
 	@.ci/slurm.sh
 	@.ci/clusters.sh $(VENV)
 	$(WHOLE) -m "slurm and not browser" $(ONLY)
 
-test-gridengine: proxy ## run everything that needs a Grid Engine, on a real one (root on Debian)
+test-gridengine: proxy ## run the tests of a real Grid Engine (root on Debian)
 	$(WHOLE) -m gridengine $(ONLY)
 
-test-htcondor: proxy ## run everything that needs an HTCondor, on a real one (root on Debian)
+test-htcondor: proxy ## run the tests of a real HTCondor (root on Debian)
 	@.ci/htcondor.sh
 	$(WHOLE) -m htcondor $(ONLY)
 
-test-oar: proxy ## run everything that needs an OAR, on a real one (root on Debian)
+test-oar: proxy ## run the tests of a real OAR (root on Debian)
 	@.ci/oar.sh
 	$(WHOLE) -m oar $(ONLY)
 
-test-slurm24: proxy ## run what tells generations of Slurm apart on a real 24.11 (root on Debian)
+test-slurm24: proxy ## run what differs between versions of Slurm on a real 24.11 (root on Debian)
 	@.ci/slurm24.sh
 	$(WHOLE) -m slurm24 $(ONLY)
 
@@ -87,17 +89,23 @@ test-browser-slurm: proxy ## drive the pages of starts on a real Slurm in Chromi
 	@.ci/browser.sh
 	$(WHOLE) -m "browser and slurm"
 
-test-versions: ## repeat unit and Hub tests on the oldest and the newest Python and JupyterHub
-	@.ci/versions.sh
+test-versions: ## run unit, jobs and Hub tests on the oldest and newest Python and JupyterHub (WHICH=oldest)
+	@.ci/versions.sh $(WHICH)
 
-bench: proxy ## measure everything against its peers, and write docs/benchmarks.md
+coverage: proxy ## measure which lines and branches the tests of unit, jobs and hub reach
+	@.ci/coverage.sh $(VENV)
+
+bench: proxy ## compare the speed with other projects, and write docs/benchmarks.md
 	$(BIN)/python benchmarks/run.py
+
+dist: venv ## build the distribution into dist/
+	$(BIN)/python -m build
 
 docs: venv ## build the documentation
 	$(BIN)/python -m sphinx -W --keep-going -q docs docs/_build
 
-links: docs ## ask every site that the documentation links to (needs a network)
+links: docs ## check the external links of the documentation (needs a network)
 	$(BIN)/python -m sphinx -b linkcheck -q docs docs/_build/links
 
-clean: ## remove what the other targets made
-	rm -rf .venv .venv-* .demo build dist docs/_build *.egg-info .mypy_cache .ruff_cache .hypothesis
+clean: ## remove what other targets have made
+	rm -rf .venv .venv-* .demo .coverage* build dist docs/_build *.egg-info .mypy_cache .ruff_cache .hypothesis

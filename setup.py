@@ -1,12 +1,10 @@
-"""Describe the distribution: what it is, what it needs and what it installs."""
+"""The part of the distribution's metadata that is computed; the rest is in pyproject.toml."""
 
 from pathlib import Path
 
 from setuptools import find_packages, setup
 
 HERE = Path(__file__).parent
-VERSION: dict = {}
-exec((HERE / "batchspawner" / "_version.py").read_text(encoding="utf-8"), VERSION)  # noqa: S102
 
 # What JupyterLab finds by itself in the environment of a server.
 LAB = Path("batchspawner/labextension")
@@ -26,6 +24,7 @@ EXTRAS["dev"] = [
     "bash_kernel",
     "build",
     "cloudpickle>=2",
+    "coverage>=7.10",
     "hypothesis",
     "ipyparallel>=8.4",
     "ipykernel",
@@ -37,9 +36,11 @@ EXTRAS["dev"] = [
     "pytest",
     "pytest-asyncio",
     "pytest-rerunfailures",
+    "pytest-timeout",
     "pytest-xdist",
     "requests",
     "ruff",
+    "tbump",
 ]
 
 SCHEDULERS = sorted(
@@ -56,14 +57,6 @@ def launchers(kind: str, word: str) -> list[str]:
 
 
 setup(
-    name="batchspawner",
-    version=VERSION["__version__"],
-    description="Jupyter on a batch cluster: JupyterHub spawners and more, on one layer",
-    long_description=(HERE / "README.md").read_text(encoding="utf-8"),
-    long_description_content_type="text/markdown",
-    license="BSD-3-Clause",
-    license_files=["LICENSE"],
-    python_requires=">=3.9",
     packages=[
         *find_packages(include=["batchspawner", "batchspawner.*", "wrapspawner", "wrapspawner.*"]),
         "batchspawner.templates",
@@ -78,13 +71,6 @@ setup(
     data_files=[
         (str(path.parent.relative_to(HERE / LAB)), [str(path.relative_to(HERE))])
         for path in sorted(LAB_FILES)
-    ],
-    install_requires=[
-        "jupyterhub>=4.1,<7",
-        "traitlets>=5.1",
-        "tornado>=6.1",
-        "jinja2>=3.0",
-        "async_generator>=1.10; python_version < '3.10'",
     ],
     extras_require=EXTRAS,
     entry_points={
@@ -112,14 +98,5 @@ setup(
             "slurm-provisioner = batchspawner.kernels:SlurmProvisioner",
         ],
     },
-    classifiers=[
-        "Development Status :: 3 - Alpha",
-        "Framework :: Jupyter :: JupyterHub",
-        "Intended Audience :: System Administrators",
-        "License :: OSI Approved :: BSD License",
-        "Operating System :: POSIX",
-        "Programming Language :: Python :: 3",
-        "Topic :: System :: Distributed Computing",
-    ],
     zip_safe=False,
 )

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Install Debian packages that are missing, where we may. Exit status 1: we could not.
+# Install Debian packages that are missing. Exit status 1: this is impossible here.
 # usage: .ci/apt.sh COMMAND-THAT-SHOWS-THEY-ARE-THERE PACKAGE...
 set -eu
 command=$1

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Install what tests of clusters need beside Python, where we may; tests say what they miss.
+# Install what tests of clusters need besides Python, if possible; tests are skipped for what is missing.
 # usage: .ci/clusters.sh VENV
 set -eu
 here=$(dirname "$0")

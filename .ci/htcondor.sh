@@ -1,5 +1,5 @@
 #!/bin/sh
-# Unpack a real HTCondor into a folder of /var/tmp; the machine's own packages stay as they are.
+# Unpack a real HTCondor into a folder of /var/tmp; the machine's packages stay as they are.
 set -eu
 cd "$(dirname "$0")/.."
 HTC_PREFIX=/var/tmp/batchspawner-htcondor

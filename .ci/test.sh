@@ -1,33 +1,37 @@
 #!/bin/sh
-# Run every test that this machine can run, and say at the end which it could not, and why.
+# Run all tests that this machine can run, and list at the end those that it cannot, with the reasons.
 set -u
 cd "$(dirname "$0")/.."
 notes=$(mktemp -d)
 trap 'rm -rf "$notes"' EXIT
 
 make="make --no-print-directory"
-# What every change can break is tested on all real schedulers; `make test-slurm` and its like test all that there is.
+# The tests write here why one failed that was repeated.
+BATCHSPAWNER_FIRST_FAILURES=$notes/first-failures
+export BATCHSPAWNER_FIRST_FAILURES
+# These run on all real schedulers; `make test-slurm` and the other targets of schedulers run all tests of each.
 EVERYWHERE="tests/test_contract.py tests/hub/test_servers.py tests/hub/test_profiles.py"
-# What keeps people from each other's servers, on one of them.
+# Tests of what keeps users from each other's servers, on one of them.
 GUARDED="tests/hub/test_internal_ssl.py tests/hub/test_secrets.py tests/hub/test_launcher.py"
 
 skip() { echo "SKIPPED $1: $2" >> "$notes/skipped"; }
 
-# Runs one part, and prints what it said when it has ended, for others run at the same time.
+# Run one part, and print its output when it has ended, because others run at the same time.
+# Each test has a limit of its own; that of a part is for what hangs outside of the tests.
 part() {
     name=$1
     shift
     {
         printf '\n===== %s\n' "$name"
         start=$(date +%s)
-        "$@" || echo "$name" >> "$notes/failed"
+        timeout --foreground --kill-after=60 3000 "$@" || echo "$name" >> "$notes/failed"
         echo "($name took $(($(date +%s) - start)) s)"
     } > "$notes/said-$name" 2>&1 < /dev/null
     cat "$notes/said-$name"
     grep '^RERUN' "$notes/said-$name" | sort -u >> "$notes/unsteady"
 }
 
-# Says whether there are real schedulers for several users here, once everything is installed.
+# Check whether there are real schedulers for several users here, once everything is installed.
 is_cluster() { [ "$(id -u)" = 0 ] && command -v apt-get > /dev/null; }
 
 scheduler() {
@@ -45,7 +49,7 @@ browser() {
     else part "$1" $make "test-$1"; fi
 }
 
-# One after the other at first: all of them install something, which the others must not see half done.
+# These install something, so nothing else may run beside them.
 $make proxy || exit 1
 .ci/clusters.sh .venv-test
 .ci/apt.sh tsp task-spooler || skip example "docs/adding-a-scheduler.md needs Task Spooler"
@@ -57,7 +61,7 @@ if is_cluster; then
 fi
 part lint $make lint
 part unit $make test-unit
-# The rest mostly waits, so several go at a time.
+# The rest mostly waits, so several parts run at a time.
 { scheduler slurm; browser browser-slurm; part tutorial $make test-tutorial; part oldest .ci/versions.sh oldest; } &
 { scheduler gridengine; scheduler oar; scheduler htcondor; part newest .ci/versions.sh newest; } &
 scheduler slurm24
@@ -71,7 +75,11 @@ part docs $make docs
 wait
 
 [ ! -e "$notes/skipped" ] || { echo; cat "$notes/skipped"; }
-[ ! -s "$notes/unsteady" ] || { printf '\nThese failed once and were repeated; find out why:\n'; cat "$notes/unsteady"; }
+if [ -s "$notes/unsteady" ]; then
+    [ ! -e "$notes/first-failures" ] || { printf '\nReasons of the first failures:\n'; cat "$notes/first-failures"; }
+    printf '\nThese tests failed and were repeated; the reasons are above:\n'
+    cat "$notes/unsteady"
+fi
 if [ -e "$notes/failed" ]; then
     printf '\nFAILED: %s\n' "$(tr '\n' ' ' < "$notes/failed")"
     exit 1

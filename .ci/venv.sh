@@ -1,5 +1,5 @@
 #!/bin/sh
-# Make a virtual environment with this project in it, or say clearly what keeps us from it.
+# Make a virtual environment with this project in it, or print why that is impossible.
 # usage: .ci/venv.sh FOLDER EXTRAS [PIP REQUIREMENT...]      PYTHON chooses the interpreter
 set -eu
 folder=$1 extras=$2
@@ -9,7 +9,7 @@ fail() { printf '\nmake: %s\n' "$1" >&2; exit 1; }
 
 usable() { "$1" -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 9))' 2>/dev/null; }
 
-# The system's Python comes first: batch jobs of other users have to be able to run it, too.
+# The system's Python comes first: batch jobs of other users must be able to run it.
 find_python() {
     if [ -n "${PYTHON:-}" ]; then
         usable "$PYTHON" || fail "PYTHON=$PYTHON is no Python >= 3.9 with the venv module."
@@ -22,7 +22,7 @@ find_python() {
 }
 
 stamp=$folder/.made-with
-want="$extras $* $(cksum < setup.py)"
+want="$extras $* $(cat setup.py pyproject.toml | cksum)"
 if [ -x "$folder/bin/python" ] && [ "$(cat "$stamp" 2>/dev/null)" = "$want" ]; then exit 0; fi
 
 python=$(find_python)

@@ -12,6 +12,8 @@ import pytest
 from tests.sites import REAL, SITES, SlurmSite
 from tests.spooler import SpoolerSite
 
+pytest_plugins = ["tests.outcomes", "tests.time_limits"]
+
 # Who starts us in the background may have Ctrl-C ignored, and so would all that we start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 # A make that is run by a make says where it is.
@@ -44,7 +46,7 @@ def pytest_collection_modifyitems(items):
 
 
 def again(item) -> bool:
-    """Say whether a test runs on a second generation of a scheduler that it has run on."""
+    """Return whether a test runs on a second generation of a scheduler that it has run on."""
     return item.get_closest_marker("slurm24") is not None
 
 

@@ -16,7 +16,7 @@ HIDDEN = "nothing that you may see"
 
 @dataclass(eq=False)
 class Cluster:
-    """What the fake scheduler's daemon would know, and how it misbehaves."""
+    """State of the fake scheduler's daemon, and how it misbehaves."""
 
     jobs: dict[str, JobInfo] = field(default_factory=dict)
     ended: dict[str, JobInfo] = field(default_factory=dict)
@@ -136,7 +136,7 @@ class FakeScheduler(Scheduler):
 
 @dataclass(frozen=True)
 class FakeRunner:
-    """Hand a call's words to the cluster instead of starting a process."""
+    """A runner that passes a command to the fake cluster instead of starting a process."""
 
     cluster: Cluster
     sees: bool = True

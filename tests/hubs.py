@@ -1,4 +1,4 @@
-"""Start real JupyterHubs for tests, and speak with them as a user or an administrator would."""
+"""Real JupyterHubs for tests, which use them as users and administrators do."""
 
 from __future__ import annotations
 
@@ -16,8 +16,12 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import ClassVar
 
 import requests
+
+# For `make coverage`: what measures a process, in Hubs and in the jobs that they start.
+MEASURING = {name: value for name, value in os.environ.items() if name.startswith("COVERAGE_")}
 
 FRAME = """
 import sys
@@ -40,15 +44,19 @@ c.JupyterHub.load_roles = [
      "scopes": ["admin:users", "admin:servers", "tokens", "list:users",
                 "access:servers", "read:users", "read:metrics"]}}
 ]
-c.Spawner.http_timeout = 40
+c.Spawner.http_timeout = 240
 c.Spawner.poll_interval = 3
 c.JupyterHub.init_spawners_timeout = 1
 c.JupyterHub.tornado_settings = {{"slow_spawn_timeout": 0}}
+c.Spawner.environment = {measuring!r}
 """
 
 
+REQUEST_TIMEOUT_S = 120
+
+
 def free_port() -> int:
-    """Return a port outside of what the system gives to connections meanwhile."""
+    """Return a free port that the system does not give to outgoing connections."""
     while True:
         port = random.randrange(20000, 30000)
         with socket.socket() as probe, contextlib.suppress(OSError):
@@ -57,24 +65,37 @@ def free_port() -> int:
 
 
 def proxy_command() -> str | None:
-    """Return the path of configurable-http-proxy, or None where it is not installed."""
+    """Return the path of configurable-http-proxy, or None if it is not installed."""
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     return shutil.which("configurable-http-proxy", path=path)
 
 
+POLL_INTERVAL_S = 0.1
+
+BUSY_FACTOR = 6
+"""How many times longer than its bound a test waits: bounds are those of an idle machine."""
+
+
 def wait_for(look, seconds: float = 30.0, what: str = "it"):
-    """Look again and again until something true is seen, and return it."""
-    end = time.monotonic() + seconds
+    """Call a function until it returns something true, and return that.
+
+    A bound costs time only where a test fails, so it is never a measure of speed.
+    """
+    bound = BUSY_FACTOR * seconds
+    end = time.monotonic() + bound
     while True:
         seen = look()
         if seen:
             return seen
-        assert time.monotonic() < end, f"waited {seconds} s for {what}"
-        time.sleep(0.1)
+        assert time.monotonic() < end, f"waited {bound:.0f} s for {what}"
+        time.sleep(POLL_INTERVAL_S)
 
 
 class Hub:
     """One JupyterHub in a folder of its own; it can be killed and started again."""
+
+    running: ClassVar[set[Hub]] = set()
+    """All Hubs that have been started and not stopped."""
 
     def __init__(
         self, folder: Path, config: str, users: tuple[str, ...], **environment: str
@@ -99,10 +120,13 @@ class Hub:
             password=self.password,
             users=set(users),
             token=self.token,
+            measuring=MEASURING,
         )
         (folder / "jupyterhub_config.py").write_text(frame + config)
 
     def start(self) -> Hub:
+        """Start the Hub, and wait until it answers; raise AssertionError if it does not."""
+        Hub.running.add(self)
         binaries = str(Path(self.python).parent)
         path = os.pathsep.join([binaries, self.environment.get("PATH", os.environ["PATH"])])
         with self.log.open("ab") as log:
@@ -115,6 +139,7 @@ class Hub:
                 env={
                     "HOME": os.environ.get("HOME", "/"),
                     "LANG": "C.UTF-8",
+                    **MEASURING,
                     **self.environment,
                     "PATH": path,
                 },
@@ -124,7 +149,7 @@ class Hub:
         return self
 
     def _identity(self) -> dict:
-        """Return what makes the Hub run with an account of its own, where it has one."""
+        """Return the arguments by which the Hub runs as its own account, if it has one."""
         if not self.account:
             return {}
         entry = pwd.getpwnam(self.account)
@@ -134,45 +159,50 @@ class Hub:
         assert self.process is not None
         assert self.process.poll() is None, self.log.read_text()[-4000:]
         with contextlib.suppress(requests.RequestException):
-            return requests.get(f"{self.url}/hub/api", timeout=5).ok
+            return requests.get(f"{self.url}/hub/api", timeout=REQUEST_TIMEOUT_S).ok
         return False
 
     def kill(self) -> None:
-        """End the Hub as a crash would; the proxy lives on."""
+        """Kill the Hub, as a crash would; its proxy goes on."""
         assert self.process is not None
         self.process.kill()
         self.process.wait()
 
     def stop(self) -> None:
-        """End the Hub and its proxy; the users' servers are the test's to stop."""
-        if self.process is not None:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self.process.pid, signal.SIGTERM)
-            try:
-                self.process.wait(30)
-            except subprocess.TimeoutExpired:
-                os.killpg(self.process.pid, signal.SIGKILL)
-                self.process.wait()
-                raise AssertionError(f"the Hub did not end: {self.tail()}") from None
-        pid = self.folder / "proxy.pid"
-        if pid.exists():
-            with contextlib.suppress(ProcessLookupError, ValueError):
-                os.kill(int(pid.read_text()), signal.SIGTERM)
+        """End the Hub and its proxy; tests stop the servers of users before."""
+        Hub.running.discard(self)
+        try:
+            if self.process is not None:
+                self._end()
+        finally:
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError, ValueError):
+                os.kill(int((self.folder / "proxy.pid").read_text()), signal.SIGTERM)
+
+    def _end(self) -> None:
+        assert self.process is not None
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGTERM)
+        try:
+            self.process.wait(30 * BUSY_FACTOR)
+        except subprocess.TimeoutExpired:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+            raise AssertionError(f"the Hub did not end: {self.tail()}") from None
 
     def api(self, method: str, path: str, *, token: str = "", **kwargs) -> requests.Response:
         headers = {"Authorization": f"token {token or self.token}"}
         url = f"{self.url}/hub/api/{path}"
-        return requests.request(method, url, headers=headers, timeout=60, **kwargs)
+        return requests.request(method, url, headers=headers, timeout=REQUEST_TIMEOUT_S, **kwargs)
 
     def add_users(self) -> None:
         self.api("POST", "users", json={"usernames": list(self.users)})
 
     def begin(self, user: str, options: dict | None = None) -> requests.Response:
-        """Ask for a user's server and do not wait for it."""
+        """Request a user's server, and do not wait for it."""
         return self.api("POST", f"users/{user}/server", json=options or {})
 
     def server(self, user: str) -> dict | None:
-        """Return what the Hub says of a user's server, or None where there is none."""
+        """Return the Hub's model of a user's server, or None if there is no server."""
         model = self.api("GET", f"users/{user}").json()
         return model.get("servers", {}).get("")
 
@@ -198,12 +228,13 @@ class Hub:
         self.wait_stopped(user)
 
     def kernels(self, user: str) -> requests.Response:
-        """Ask the user's own server something, through the proxy."""
+        """Request the status of the user's own server, through the proxy."""
         headers = {"Authorization": f"token {self.token}"}
-        return requests.get(f"{self.url}/user/{user}/api/status", headers=headers, timeout=30)
+        url = f"{self.url}/user/{user}/api/status"
+        return requests.get(url, headers=headers, timeout=REQUEST_TIMEOUT_S)
 
     def state(self, user: str) -> dict:
-        """Return what the Hub's database holds about a user's server."""
+        """Return the state of a user's server in the Hub's database."""
         query = (
             "select spawners.state from spawners join users on users.id = spawners.user_id "
             "where users.name = ? and spawners.name = ''"
@@ -212,11 +243,25 @@ class Hub:
             row = db.execute(query, (user,)).fetchone()
         return json.loads(row[0]) if row and row[0] else {}
 
+    def states_of_job(self, site, user: str) -> set[str]:
+        """Return the state of the job of a user's server, or nothing if the queue lacks it."""
+        own = self.state(user).get("job_id")
+        return {state for job_id, _, state in site.jobs() if job_id == own}
+
     def forget(self, user: str) -> None:
-        """Make the stopped Hub's database one that never knew the user's server."""
+        """Remove a user's server from the database of the stopped Hub."""
         with contextlib.closing(sqlite3.connect(self.folder / "hub.sqlite")) as db, db:
             where = "where user_id in (select id from users where name = ?)"
             db.execute(f"update spawners set state = '{{}}', server_id = null {where}", (user,))
 
+    def renew(self) -> None:
+        """Start again with an empty database, whatever state the Hub is in."""
+        with contextlib.suppress(AssertionError):
+            self.stop()
+        (self.folder / "hub.sqlite").unlink(missing_ok=True)
+        self.start()
+        self.add_users()
+
     def tail(self) -> str:
+        """Return the end of the log."""
         return self.log.read_text()[-6000:]

@@ -1,4 +1,4 @@
-"""Run the launcher on tools that take note of how they are called."""
+"""The launcher, with commands that record how they were called."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ sys.exit(int(os.environ.get("BATCHSPAWNER_EXIT", "0")))
 
 
 class Desk:
-    """A launcher with tools that take note of how they are called."""
+    """A launcher with commands that record how they were called."""
 
     def __init__(self, folder: Path, **rules) -> None:
         self.folder = folder

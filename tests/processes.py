@@ -1,4 +1,4 @@
-"""Look at processes, also at those that are not our children."""
+"""Processes of this machine, also those that are not children of the tests."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import psutil
 
 
 def runs(pid: int | str) -> bool:
-    """Return whether a process still does something; nobody may have asked how it ended."""
+    """Return whether a process runs; a zombie does not."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
     except OSError:
@@ -18,7 +18,7 @@ def runs(pid: int | str) -> bool:
 
 
 def those_with(setting: str) -> list[str]:
-    """Return the command lines of processes that were started with a text in their environment."""
+    """Return the command lines of processes whose environment contains a text."""
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
@@ -31,7 +31,7 @@ def those_with(setting: str) -> list[str]:
 
 
 def called(name: str, parent: int, *, recursive: bool = False) -> list[psutil.Process]:
-    """Return the children of a process that have a name; one may end while it is looked at."""
+    """Return the children of a process that have a name."""
     found = []
     for one in psutil.Process(parent).children(recursive=recursive):
         with contextlib.suppress(psutil.NoSuchProcess):

@@ -1,4 +1,4 @@
-"""Read terminal sessions in tests/transcripts: what a scheduler's command printed, once for real.
+"""Terminal sessions in tests/transcripts: commands of real schedulers, with what they printed.
 
 # recorded from slurm-wlm 22.05.8
 $ squeue -h -j 1
@@ -42,5 +42,5 @@ def answer(call, scheduler: str, name: str):
 
 
 def shown(argv: tuple[str, ...]) -> tuple[str, ...]:
-    """Return a command as a transcript shows it: a shell text of several lines is left out."""
+    """Return a command as a transcript shows it, without shell scripts of several lines."""
     return tuple("..." if "\n" in word else word for word in argv)

@@ -1,4 +1,4 @@
-"""Write the transcripts that tests/recorded.py reads, while a real scheduler answers."""
+"""Recording of the transcripts that tests/recorded.py reads, from a real scheduler."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def record(
     environment: Mapping[str, str],
     hide: Mapping[str, str],
 ) -> str:
-    """Run a call for real, write its transcript without what is private, return its output.
+    """Run a command, write its transcript without what is private, and return its output.
 
     `hide` maps texts of this machine to neutral ones; moments are rounded to ten seconds.
     """

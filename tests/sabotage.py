@@ -1,4 +1,4 @@
-"""Put a liar before a scheduler's commands: whoever runs them gets what a test wants him to get."""
+"""Commands of a scheduler that lie, hang or lose an answer when a test wants it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 LIAR = """#!/bin/sh
 # {name}, as the file beside it says.
 mode() {{ cat {folder}/{name}.mode 2>/dev/null; }}
-# Nobody may be there any more to end us.
+# Whoever would end it may have ended itself.
 stay() {{ while [ "$(mode)" = "$1" ]; do sleep 0.5; done; exit 1; }}
 case $(mode) in
     nonsense) echo "Lorem ipsum: no such thing" >&2; status=1 ;;
@@ -32,12 +32,12 @@ exit $status
 
 
 class Liars:
-    """Stand before commands; `tell` says how each lies, and "" lets it say the truth."""
+    """Commands in front of the real ones on PATH; `answer` sets how each of them lies."""
 
     def __init__(self, folder: Path, path: str, *names: str) -> None:
-        self.folder = folder
+        self.folder, self.names = folder, names
         folder.mkdir(mode=0o755, parents=True)
-        # Whoever submits as himself leaves his notes here.
+        # Commands that run as a user write their notes here.
         folder.chmod(0o1777)
         for name in names:
             real = shutil.which(name, path=path)
@@ -49,12 +49,18 @@ class Liars:
                 notes.chmod(0o666)
         self.path = os.pathsep.join([str(folder), path])
 
-    def tell(self, name: str, mode: str, text: str = "") -> None:
+    def answer(self, name: str, mode: str, text: str = "") -> None:
+        """Set how a command lies from now on; with an empty mode it answers truly."""
         (self.folder / f"{name}.text").write_text(text)
         (self.folder / f"{name}.mode").write_text(mode)
 
+    def answer_truly(self) -> None:
+        """Make all commands answer as the real ones do."""
+        for name in self.names:
+            self.answer(name, "")
+
     def lies(self, name: str) -> int:
-        """Return how many lies were told."""
+        """Return how often a command has lied."""
         return len((self.folder / f"{name}.lies").read_text().splitlines())
 
     def wait_for_lies(self, name: str, number: int, seconds: float = 60.0) -> None:

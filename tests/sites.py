@@ -1,7 +1,8 @@
-"""Describe the sites on which the same tests of a whole Hub run: the local queue, real Slurm."""
+"""Sites on which the same tests of a whole Hub run: the local queue and real schedulers."""
 
 from __future__ import annotations
 
+import contextlib
 import getpass
 import json
 import os
@@ -18,11 +19,12 @@ from tests.real import gridengine, htcondor, oar, slurm
 from tests.real.users import USERS
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 
 class Site:
-    """What the real schedulers have in common."""
+    """Base class of the sites with a real scheduler."""
 
     name = ""
     users = USERS
@@ -32,7 +34,7 @@ class Site:
     listing = submit = lost_answer = ""
     # Lines for a Hub whose jobs are to be started again soon after their node was lost.
     short_lease = ""
-    # How a job that was cancelled while it waited is told to its owner.
+    # What a user reads when a job was cancelled while it waited.
     never_ran = "cancelled"
 
     def script(self, body: str) -> str:
@@ -90,7 +92,7 @@ c.Spawner.args = ["--allow-root"]
         ids = [job_id for job_id, _, _ in self.jobs()]
         if ids:
             self.queue("cancel", *ids)
-            self.queue("wait", "--timeout", "20", *ids)
+            self.queue("wait", "--timeout", "120", *ids)
 
     def queue(self, *argv: str) -> str:
         command = [sys.executable, "-m", "batchspawner.localqueue", *argv]
@@ -99,7 +101,7 @@ c.Spawner.args = ["--allow-root"]
             env={**os.environ, **self.environment},
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=300,
             input="#!/bin/sh\nsleep 600\n",
         )
         return done.stdout
@@ -113,8 +115,9 @@ c.Spawner.args = ["--allow-root"]
         return getpass.getuser()
 
     def fill(self) -> None:
-        """Leave no room, so that the next job has to wait."""
+        """Take all slots, so that the next job has to wait."""
         self.filler = self.queue("submit", "--slots=3").strip()
+        assert self.filler
 
     def drain(self) -> None:
         if self.filler:
@@ -185,11 +188,11 @@ c.SlurmSpawner.trust_reported_host = True
         self.cluster.start()
 
     def lose_node(self, job_id: str) -> None:
-        """Let the node of a job vanish, with all that runs there of the job."""
+        """Take down the node of a job, with the job's processes."""
         self.cluster.lose(self.cluster.node_of(job_id), job_id)
 
     def forget(self) -> None:
-        """Lose the controller, and all that it knew; it counts its jobs from 1 again."""
+        """Restart the controller without its state; it counts its jobs from 1 again."""
         self.cluster.controller("KILL")
         known = self.cluster.prefix / "state"
         shutil.rmtree(known)
@@ -327,11 +330,11 @@ c.CondorSpawner.exec_prefix = (
         wait_for(self._answers, 60, "the schedd")
 
     def lose_node(self, job_id: str) -> None:
-        """Let what runs jobs vanish, with the jobs; the pool starts it anew after a while."""
+        """Kill what runs jobs, with the jobs; the pool starts it again after a while."""
         self.cluster.lose_node()
 
     def forget(self) -> None:
-        """Lose all that the queue knew; it counts its jobs from 1 again."""
+        """Remove all that the queue stored; it counts its jobs from 1 again."""
         self.break_down()
         (self.cluster.folder / "var" / "spool" / "job_queue.log").unlink()
         self.repair()
@@ -400,10 +403,55 @@ def start_hub(
     config = (config or site.config).replace("{folder!r}", repr(str(folder))) + more
     hub = Hub(folder, config, site.users, **{**site.environment, **environment})
     hub.account = account
-    hub.start()
-    hub.add_users()
+    try:
+        hub.start()
+        hub.add_users()
+    except BaseException:
+        hub.stop()
+        raise
     return hub
 
 
+def ids(site) -> set[str]:
+    """Return the ids of all jobs of a site."""
+    return {job_id for job_id, _, _ in site.jobs()}
+
+
 def no_jobs_left(site) -> None:
-    wait_for(lambda: not site.jobs(), 40, "the end of all jobs")
+    """Wait until a site has no job."""
+    wait_for(lambda: not site.jobs(), 60, "the end of all jobs")
+
+
+@contextlib.contextmanager
+def nothing_left(site, failed: Callable[[], bool]) -> Iterator[None]:
+    """Remove the Hubs and jobs that a test leaves behind, so that the next one finds none.
+
+    That a test leaves them is an error of its own only if it has not failed already. Hubs and
+    jobs from before, which fixtures share, stay.
+    """
+    hubs, jobs = set(Hub.running), ids(site)
+    yield
+    forgotten = Hub.running - hubs
+    for hub in forgotten:
+        hub.stop()
+    if failed():
+        _restore(site)
+    try:
+        if not failed():
+            assert not forgotten, f"the test left a Hub running; its log is {forgotten.pop().log}"
+            wait_for(lambda: ids(site) <= jobs, 60, "the end of the test's jobs")
+    finally:
+        for job_id in ids(site) - jobs:
+            # It may end at this moment.
+            with contextlib.suppress(AssertionError):
+                site.cancel(job_id)
+        wait_for(lambda: ids(site) <= jobs, 60, "the end of the jobs that were cancelled")
+
+
+def _restore(site) -> None:
+    """Make a scheduler answer and run jobs, after a test that failed while it was down or full."""
+    try:
+        site.jobs()
+    except (AssertionError, OSError, ValueError, subprocess.SubprocessError):
+        site.repair()
+    site.drain()

@@ -1,4 +1,4 @@
-"""Start a real sshd on the loopback interface, with keys of its own."""
+"""A real sshd on the loopback interface, with its own keys."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SSHD = shutil.which("sshd", path="/usr/sbin:/usr/local/sbin:" + os.environ.get("
 
 
 class Sshd:
-    """A host called ``there`` for everybody who uses `config`."""
+    """An sshd that clients with `config` reach as the host ``there``."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -57,7 +57,7 @@ class Sshd:
         )
 
     def _wait(self) -> None:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 120
         while time.monotonic() < deadline:
             try:
                 socket.create_connection(("127.0.0.1", self.port), 1).close()

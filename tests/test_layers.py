@@ -10,13 +10,28 @@ from pathlib import Path
 import pytest
 
 import batchspawner
+from tests.imports import Sources, cycles
 
 PACKAGE = Path(batchspawner.__file__).parent
-MODULES = sorted(
-    ".".join(("batchspawner", *path.relative_to(PACKAGE).with_suffix("").parts))
-    for path in PACKAGE.rglob("*.py")
-)
-FRONT_ENDS = {"spawners", "kernels", "magics", "functions", "clusters"}
+SOURCES = Sources(PACKAGE.parent, "batchspawner", "wrapspawner")
+MODULES = sorted(one for one in SOURCES.files if one.startswith("batchspawner."))
+PACKAGES = sorted(one for one in SOURCES.files if SOURCES.is_package(one))
+
+LAYERS = {
+    "programs that run alone": ("agent", "labextension", "launcher", "singleuser"),
+    "values and helpers": (
+        *("_version", "commands", "concurrency", "errors", "jobs", "private", "queues", "units"),
+    ),
+    "schedulers": ("client", "localqueue", "runners", "schedulers", "ssh", "templating"),
+    "jobs with an agent": ("allocation",),
+    "front ends": ("clusters", "functions", "kernels", "magics", "spawners"),
+    "paths of batchspawner 1.x": ("api", "batchspawner"),
+    "profiles": ("wrapspawner",),
+    "tools": ("checking", "cli"),
+}
+"""Packages and modules of the root by layer; each imports from its own layer and those above it."""
+
+FRONT_ENDS = set(LAYERS["front ends"])
 WITH_JUPYTERHUB = ("batchspawner.spawners", "batchspawner.api", "batchspawner.batchspawner")
 # They run at import what only their own process may run.
 NOT_IMPORTED = ("batchspawner.cli.demo_config", "batchspawner.agent.__main__")
@@ -35,23 +50,76 @@ STARTS_PROCESSES = {
 }
 
 
-def imported_by(module: str) -> set[str]:
-    """Return the full names of all that a module imports."""
-    path = PACKAGE.joinpath(*module.split(".")[1:]).with_suffix(".py")
-    found = set()
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            above = module.split(".")[: -node.level] if node.level else []
-            base = ".".join([*above, *([node.module] if node.module else [])])
-            found |= {f"{base}.{alias.name}" for alias in node.names}
-    return found
+def top(module: str) -> str:
+    """Return the package or module of the root to which a module belongs."""
+    parts = module.split(".")
+    return parts[0] if parts[0] == "wrapspawner" else parts[1]
+
+
+def layers_above(layer: str) -> set[str]:
+    """Return what may be imported from a layer: its own packages and those of the layers above."""
+    names = list(LAYERS)
+    return {one for name in names[: names.index(layer) + 1] for one in LAYERS[name]}
+
+
+def test_no_modules_import_each_other():
+    assert cycles(SOURCES.module_graph()) == []
+
+
+def test_no_packages_import_each_other():
+    assert cycles(SOURCES.package_graph()) == []
+
+
+def test_every_package_and_module_of_the_root_has_one_layer():
+    listed = [one for names in LAYERS.values() for one in names]
+    assert sorted(listed) == sorted({"wrapspawner", *map(top, MODULES)})
+
+
+@pytest.mark.parametrize("layer", LAYERS)
+def test_a_layer_imports_only_from_the_layers_above_it(layer):
+    graph = SOURCES.module_graph()
+    wrong = {
+        (module, other)
+        for module in graph
+        if module != "batchspawner" and top(module) in LAYERS[layer]
+        for other in graph[module] - {"batchspawner"}
+        if top(other) not in layers_above(layer)
+    }
+    assert wrong == set()
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_every_package_says_in_one_sentence_what_is_in_it(package):
+    said = ast.get_docstring(SOURCES.trees[package]) or ""
+    first, _, rest = said.partition("\n")
+    assert first.endswith(".")
+    assert ". " not in first
+    assert not rest or rest.startswith("\n")
+
+
+def test_cycles_are_found_through_facades_and_in_types(tmp_path):
+    files = {
+        "house/__init__.py": "",
+        "house/one/__init__.py": "from .inside import Value",
+        "house/one/inside.py": "from typing import TYPE_CHECKING\n"
+        "if TYPE_CHECKING:\n    from house.two import Other",
+        "house/two/__init__.py": "from .deep import Other",
+        "house/two/deep.py": "def late():\n    from ..one import Value",
+        "house/two/alone.py": "import house.one",
+        "house/two/below/one.py": "from . import two\nfrom ..deep import Other",
+        "house/two/below/two.py": "from ..alone import nothing",
+    }
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    sources = Sources(tmp_path, "house")
+    assert cycles(sources.module_graph()) == [["house.one.inside", "house.two.deep"]]
+    assert sources.package_graph()["house.two.below"] == {"house.two.alone", "house.two.deep"}
 
 
 def test_only_the_spawners_need_jupyterhub():
     others = [
-        name.removesuffix(".__init__")
+        name
         for name in MODULES
         if not name.startswith(WITH_JUPYTERHUB) and name not in NOT_IMPORTED
     ]
@@ -64,12 +132,23 @@ def test_only_the_spawners_need_jupyterhub():
     assert (done.returncode, done.stderr) == (0, "")
 
 
+def test_jupyterhub_is_imported_nowhere_else_not_even_in_a_function():
+    importing = {
+        module
+        for module in SOURCES.files
+        if any(base.partition(".")[0] == "jupyterhub" for base, _ in SOURCES.imports(module))
+    }
+    # `batchspawner` is a path of 1.x; `checking` looks at a Hub's configuration, if there is one.
+    allowed = {"batchspawner", "checking", "spawners", "wrapspawner"}
+    assert {top(module) for module in importing} <= allowed
+
+
 @pytest.mark.parametrize("module", MODULES)
 def test_front_ends_do_not_import_each_other(module):
-    here = module.split(".")[1]
-    others = {f"batchspawner.{name}" for name in FRONT_ENDS - {here}}
+    here = top(module)
     if here in FRONT_ENDS:
-        assert not {name for name in imported_by(module) if name.startswith(tuple(others))}
+        others = SOURCES.modules_imported_by(module) - {"batchspawner"}
+        assert {top(other) for other in others} & FRONT_ENDS <= {here}
 
 
 @pytest.mark.parametrize(
@@ -77,20 +156,19 @@ def test_front_ends_do_not_import_each_other(module):
     [
         name
         for name in MODULES
-        if name.split(".")[1] in {"schedulers", "jobs", "queues", "errors", "commands", "units"}
+        if top(name) in {"schedulers", "jobs", "queues", "errors", "commands", "units"}
     ],
 )
 def test_schedulers_only_build_and_read_text(module):
-    roots = {name.split(".")[0] for name in imported_by(module)}
-    assert roots - set(sys.stdlib_module_names if hasattr(sys, "stdlib_module_names") else ()) <= {
-        "batchspawner"
-    } or sys.version_info < (3, 10)
+    roots = {base.partition(".")[0] for base, _ in SOURCES.imports(module)}
+    if sys.version_info >= (3, 10):
+        assert roots <= {"batchspawner", *sys.stdlib_module_names}
     assert not roots & NO_INPUT_OUTPUT
 
 
 @pytest.mark.parametrize("module", MODULES)
 def test_only_the_runners_start_processes(module):
-    source = PACKAGE.joinpath(*module.split(".")[1:]).with_suffix(".py").read_text()
+    source = SOURCES.files[module].read_text(encoding="utf-8")
     starts = any(one in source for one in ("import subprocess", "create_subprocess", "_exec("))
     assert starts == (module in STARTS_PROCESSES)
 

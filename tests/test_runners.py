@@ -70,11 +70,11 @@ async def test_a_command_that_is_not_there_is_named():
 
 async def test_a_frozen_command_is_ended_with_all_its_children(tmp_path):
     pid_file = tmp_path / "pid"
-    script = f"sleep 60 & echo $! > {pid_file}; wait"
+    script = f"sleep 600 & echo $! > {pid_file}; wait"
     start = time.monotonic()
-    with pytest.raises(SchedulerUnavailable, match=r"no answer after 0\.5 s"):
-        await local.run(("sh", "-c", script), timeout=0.5)
-    assert time.monotonic() - start < 5
+    with pytest.raises(SchedulerUnavailable, match="no answer after 3 s"):
+        await local.run(("sh", "-c", script), timeout=3)
+    assert time.monotonic() - start < 300
     wait_for(lambda: not runs(int(pid_file.read_text())), 5, "the end of the child")
 
 

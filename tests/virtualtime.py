@@ -1,4 +1,4 @@
-"""Let hours pass in seconds."""
+"""Virtual time, in which hours of an event loop pass in seconds."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import selectors
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):
-    """An event loop whose clock jumps to the next thing to do."""
+    """An event loop whose clock jumps to the next timer."""
 
     def __init__(self) -> None:
         super().__init__(selectors.SelectSelector())

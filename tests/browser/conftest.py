@@ -1,4 +1,4 @@
-"""Drive Debian's Chromium, and keep pictures of what it shows where they are asked for."""
+"""Chromium, driven by Playwright, and pictures of its pages if they are asked for."""
 
 from __future__ import annotations
 
@@ -51,16 +51,16 @@ def chromium():
 @pytest.fixture
 def page(chromium):
     context = chromium.new_context(viewport={"width": 1100, "height": 750})
-    context.set_default_timeout(60_000)
+    context.set_default_timeout(300_000)
     yield context.new_page()
     context.close()
 
 
 def _written_part(page) -> dict[str, int]:
-    """Return what of a page has something on it, without what JupyterLab asks every newcomer."""
-    news = page.locator(".Toastify__toast:has-text('Jupyter news') button:text-is('No')")
-    if news.count():
-        news.click()
+    """Return the part of a page that is not empty, without JupyterLab's offer of news."""
+    offer = page.locator(".Toastify__toast:has-text('Jupyter news') button:text-is('No')")
+    if offer.count():
+        offer.click()
         page.wait_for_selector(".Toastify__toast:has-text('Jupyter news')", state="detached")
     end = page.evaluate(
         """Math.max(...Array.from(document.body.querySelectorAll("*"))
@@ -97,19 +97,28 @@ class Demo:
             # A shell lets its background jobs ignore Ctrl-C, and so their children.
             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
-        text = ""
-        while "Ctrl-C" not in text:
-            line = self.process.stdout.readline()
-            assert line, f"the demo ended: {text}"
-            text += line
+        try:
+            text = self._announced()
+        except BaseException:
+            self.stop()
+            raise
         self.url, self.user, self.password = (
             re.search(rf"{words} +(\S+)", text)[1]
             for words in ("runs at", "Log in as", "with the password")
         )
 
+    def _announced(self) -> str:
+        """Return what the demo prints until it is ready."""
+        text = ""
+        while "Ctrl-C" not in text:
+            line = self.process.stdout.readline()
+            assert line, f"the demo ended: {text}"
+            text += line
+        return text
+
     def stop(self) -> None:
         self.process.send_signal(signal.SIGINT)
-        self.process.communicate(timeout=60)
+        self.process.communicate(timeout=300)
 
 
 @pytest.fixture

@@ -23,8 +23,8 @@ def jobs(demo) -> list[str]:
 
 
 def run_until_output(page, text: str) -> None:
-    """Run the first cell, again where the kernel was not ready to hear of it."""
-    for _ in range(6):
+    """Run the first cell, and again if the kernel was not ready."""
+    for _ in range(30):
         page.click(".jp-Notebook .cm-content >> nth=0")
         page.keyboard.press("Control+Enter")
         with contextlib.suppress(Exception):

@@ -1,4 +1,4 @@
-"""A kernel in a job, as somebody sees it in JupyterLab."""
+"""A kernel in a job, as a user sees it in JupyterLab."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def lab(tmp_path, queue):
 
 
 class Notebook:
-    """The notebook that is open, as its reader uses it."""
+    """The open notebook, as a user works with it."""
 
     def __init__(self, page):
         self.page = page

@@ -1,4 +1,4 @@
-"""What a person sees while a server waits, starts, fails, runs and ends."""
+"""What a user sees while a server waits, starts, fails, runs and ends."""
 
 from __future__ import annotations
 
@@ -149,7 +149,7 @@ def test_a_job_that_waits_says_why_and_the_same_in_every_tab(page, hub, picture)
 
 def test_who_wants_it_is_notified(chromium, hub):
     context = chromium.new_context(permissions=["notifications"])
-    context.set_default_timeout(60_000)
+    context.set_default_timeout(300_000)
     # What a browser shows outside of its pages cannot be seen from here.
     context.add_init_script(
         """
@@ -210,7 +210,7 @@ def test_a_start_that_fails_says_why_and_what_to_do(page, hub, picture, fate):
         picture(f"failed-{fate}")
 
 
-def test_the_home_page_and_jupyterlab_tell_the_time_left(page, hub, picture):
+def test_the_home_page_and_jupyterlab_show_the_time_left(page, hub, picture):
     pytest.importorskip("jupyterlab", reason="JupyterLab is not installed")
     start(page, hub, "ready")
     page.wait_for_url("**/user/ready/lab**")

@@ -1,4 +1,4 @@
-"""The pages of a start on a real Slurm, whose words and whose users' logs they show."""
+"""The pages of a start on a real Slurm, with its reasons and the logs of its jobs."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def shared_hub(site, tmp_path_factory):
 
 @pytest.fixture
 def begin(page, site, shared_hub):
-    """Start a server of the first user's, whose spawner has these traits."""
+    """Start a server of the first user, whose spawner has these traits."""
     user = site.users[0]
 
     def begin(**fate):

@@ -77,7 +77,7 @@ def submit(form) -> None:
 
 
 def findings(page) -> list[tuple[str, str]]:
-    """Return what axe-core calls serious in the part of the page that is ours."""
+    """Return what axe-core reports as serious in our part of the page."""
     axe = pytest.importorskip("axe_playwright_python.sync_playwright")
     found = axe.Axe().run(page, context="[data-bs-form]").response["violations"]
     return [

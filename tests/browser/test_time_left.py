@@ -28,7 +28,7 @@ START = """async (skew) => {
 
 @pytest.fixture
 def lab(page):
-    """A page that has of JupyterLab what the extension uses, a number of seconds before the end."""
+    """A page with the parts of JupyterLab that the extension uses, some seconds before the end."""
 
     def open_page(left: int, skew: int = 0):
         page.clock.install()

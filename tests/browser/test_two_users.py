@@ -1,4 +1,4 @@
-"""What one user's browser gets of another user's server."""
+"""What a user's browser can get from another user's server."""
 
 from __future__ import annotations
 

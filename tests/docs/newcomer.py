@@ -1,9 +1,11 @@
-"""Make an account for a person who has nothing installed, with a shell that goes on and on."""
+"""An account in which nothing is installed, and a shell of it that stays open."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pwd
+import secrets
 import subprocess
 from pathlib import Path
 
@@ -12,32 +14,43 @@ import psutil
 from tests.hubs import wait_for
 from tests.real.users import SEARCH
 
+CLOSE_TIMEOUT_S = 60
+
 
 class Newcomer:
-    """An account of this machine, for as long as a test runs."""
+    """An account of this machine that exists while a test runs."""
 
     def __init__(self) -> None:
-        self.name = f"newcomer{os.getpid()}"
+        # A test that is repeated gets another account, whatever became of the first one.
+        self.name = f"newcomer{secrets.token_hex(4)}"
         self._as_root("useradd", "-m", "-s", "/bin/bash", self.name)
         self.entry = pwd.getpwnam(self.name)
         self.home = Path(self.entry.pw_dir)
 
     def give(self, project: Path) -> Path:
-        """Put a copy of the project's history where this account may read it."""
+        """Copy the project's repository to where this account may read it."""
         copy = self.home / "project.git"
         self._as_root("git", "clone", "-q", "--bare", str(project), str(copy))
         self._as_root("chown", "-R", f"{self.entry.pw_uid}:{self.entry.pw_gid}", str(copy))
         return copy
 
     def remove(self) -> None:
-        """End what the account still runs, and remove it with all that it has."""
-        for process in self.processes():
-            process.kill()
-        wait_for(lambda: not self.processes(), 20, f"the end of all that {self.name} runs")
-        self._as_root("userdel", "-r", self.name)
+        """Kill all processes of the account, and remove it with its files."""
+        wait_for(self._killed, 20, f"the end of all that {self.name} runs")
+        # With --force it also goes if a process of it has not been waited for.
+        self._as_root("userdel", "--force", "--remove", self.name)
+
+    def _killed(self) -> bool:
+        """Kill what runs as the account, and return whether nothing did."""
+        left = self.processes()
+        for process in left:
+            # It may end at this moment, or start another one before it does.
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+        return not left
 
     def processes(self) -> list[psutil.Process]:
-        """Return what runs as this account, but for what has ended and nobody asked about."""
+        """Return the processes of this account, without zombies."""
         uid = self.entry.pw_uid
         found = psutil.process_iter(["uids", "status"])
         return [
@@ -54,14 +67,16 @@ class Newcomer:
 
 
 class Shell:
-    """A shell of an account as after a login, which goes on from command to command."""
+    """A login shell of an account that runs one command after another."""
 
     def __init__(self, account: Newcomer) -> None:
         home, name = str(account.home), account.name
-        # How packages are fetched is the machine's, not the newcomer's.
-        kept = {one: os.environ[one] for one in os.environ if one.startswith(("PIP_", "NODE_"))}
+        # Where packages come from is a setting of the machine.
+        inherited = {
+            one: os.environ[one] for one in os.environ if one.startswith(("PIP_", "NODE_"))
+        }
         environment = {
-            **kept,
+            **inherited,
             "HOME": home,
             "USER": name,
             "LOGNAME": name,
@@ -99,5 +114,9 @@ class Shell:
         raise AssertionError(f"the shell ended in: {command}\n{printed}")
 
     def close(self) -> None:
-        """Leave the shell, and what it started with it."""
-        self.process.communicate("jobs -p | xargs -r kill; wait\n", timeout=60)
+        """End the shell and what it started; `Newcomer.remove` kills what does not end."""
+        try:
+            self.process.communicate("jobs -p | xargs -r kill; wait\n", timeout=CLOSE_TIMEOUT_S)
+        except (subprocess.TimeoutExpired, BrokenPipeError):
+            self.process.kill()
+            self.process.wait()

@@ -1,4 +1,4 @@
-"""Find the messages that the code can print: what it raises, and what it logs as wrong."""
+"""Messages that the code can print: what it raises, and what it logs as wrong."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ EXCEPTIONS = (
     "Unavailable",
     "Unreachable",
 )
-"""How the names of all classes end that are raised with a text."""
+"""Endings of the names of exceptions that are raised with a text."""
 SPEAKERS = {"complain", "refusal", "_warn", "_fail"}
-"""Functions of ours that show their first arguments to somebody."""
+"""Functions of ours whose arguments are messages."""
 
 _FIELD = re.compile(r"%[-.0-9]*[sdrf]|\{[^{}]*\}")
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
@@ -69,7 +69,7 @@ def _assigned(nodes: list[ast.AST]) -> dict[str, list[ast.expr]]:
 
 
 def _spoken(node: ast.AST) -> list[ast.expr]:
-    """Return the arguments of a node that somebody reads."""
+    """Return the arguments of a node that are messages."""
     if isinstance(node, ast.Call):
         *owner, name = ast.unparse(node.func).split(".")
         if name == "OptionsError":

@@ -1,4 +1,4 @@
-"""Find the code on the pages, and say what in it does not exist; nothing is run."""
+"""Code on the pages, and checks that find names in it that do not exist; nothing is run."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def class_named(name: str) -> type | None:
 
 
 def wrong_traits(text: str) -> list[str]:
-    """Name what `c.Class.trait` means nothing; classes of the text itself are left out."""
+    """Return the settings `c.Class.trait` that do not exist, but for classes of the text itself."""
     own = set(re.findall(r"\bclass (\w+)\(", text))
     wrong = []
     for name, trait in TRAIT.findall(text):
@@ -81,7 +81,7 @@ def wrong_traits(text: str) -> list[str]:
 
 
 def wrong_python(text: str) -> list[str]:
-    """Name what does not compile, and what is imported and not there."""
+    """Return what does not compile, and imports of names that do not exist."""
     try:
         tree = compile(text, "page", "exec", ast.PyCF_ONLY_AST | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
     except SyntaxError as error:
@@ -103,7 +103,7 @@ def imported(node: ast.AST) -> list[tuple[str, str]]:
 
 
 def is_there(module: str, name: str) -> bool:
-    """Tell whether a module has a name; others' modules need not be installed."""
+    """Return whether a module has a name; modules of others need not be installed."""
     try:
         return hasattr(importlib.import_module(module), name)
     except ModuleNotFoundError:
@@ -115,7 +115,7 @@ def wrong_notebook(text: str) -> list[str]:
 
 
 def wrong_magics(text: str) -> list[str]:
-    """Name our magics that are not there; IPython and ipyparallel bring theirs."""
+    """Return magics that do not exist, other than those of IPython and ipyparallel."""
     known = {name for kind in ExecuteMagics.magics.values() for name in kind}
     named = re.findall(r"^%%?(\w+)", text, re.MULTILINE)
     return [f"%{name} is no magic" for name in named if name not in {*known, "load_ext", "px"}]
@@ -160,7 +160,7 @@ def wrong_shell(text: str) -> list[str]:
 
 
 def wrong_line(line: str) -> list[str]:
-    """Say what our programs, make and pip would not understand of a line."""
+    """Return what our programs, make and pip would not understand in a line."""
     lexer = shlex.shlex(line.removeprefix("$ "), posix=True, punctuation_chars=True)
     lexer.whitespace_split = True
     words = list(lexer)
@@ -182,7 +182,7 @@ def wrong_command(argv: list[str]) -> str:
 
 
 def understood_by(parse: Callable[[list[str]], object]) -> Callable[[list[str]], str]:
-    """Return a check that has a parser read the words; a part of a command is enough."""
+    """Return a check of arguments by a parser; a part of a command is enough."""
 
     def check(words: list[str]) -> str:
         said = io.StringIO()
@@ -206,7 +206,7 @@ def wrong_make(words: list[str]) -> str:
 
 
 def wrong_pip(words: list[str]) -> str:
-    """Check the extras that are asked of this package."""
+    """Check the extras of this package that a command installs."""
     extras = metadata("batchspawner").get_all("Provides-Extra")
     asked = re.findall(r"batchspawner\[([^\]]+)\]", " ".join(words))
     unknown = {one for some in asked for one in some.split(",")} - set(extras)

@@ -1,4 +1,4 @@
-"""Record a terminal as an asciicast, and draw the recording as a picture that moves."""
+"""Recordings of a terminal: as an asciicast, and as an animated picture."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from html import escape
 COLUMNS, ROWS = 76, 27
 _CHARACTER, _LINE, _EDGE = 8.4, 19, 14
 _REST = 4.0
-"""Seconds for which the end is shown, before all begins anew."""
+"""Seconds for which the end is shown, before the picture starts again."""
 
 _HEAD = """<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}"
  width="{width}" height="{height}" role="img" aria-label="{title}">
@@ -29,7 +29,7 @@ text {{ animation: {seconds:.2f}s step-end infinite }}
 
 
 class Recorder:
-    """Be the file to which pexpect copies what it reads, and note when it came."""
+    """The file to which pexpect copies what it reads, with the times at which it came."""
 
     def __init__(self) -> None:
         self.begun = time.monotonic()
@@ -39,7 +39,7 @@ class Recorder:
         self.events.append((round(time.monotonic() - self.begun, 3), text))
 
     def flush(self) -> None:
-        """Have nothing to do: pexpect calls it after each write."""
+        """Do nothing; pexpect calls it after each write."""
 
     def cast(self) -> str:
         """Return the recording as an asciicast, version 2."""
@@ -49,9 +49,13 @@ class Recorder:
 
 
 def pieces(cast: str) -> list[tuple[float, int, int, str]]:
-    """Return what appears when, and at which row and column of a terminal that only goes on."""
+    """Return what appears when, and at which row and column of a terminal.
+
+    A line that a program takes back, such as that of a progress bar, is left out: whether it
+    appears at all depends on how long something takes.
+    """
     row = column = 0
-    found = []
+    found: list[tuple[float, int, int, str]] = []
     for line in cast.splitlines()[1:]:
         at, _, text = json.loads(line)
         for part in re.split(r"(\r|\n)", text):
@@ -60,13 +64,27 @@ def pieces(cast: str) -> list[tuple[float, int, int, str]]:
             elif part == "\n":
                 row += 1
             elif part:
-                found.append((at, row, column, part))
+                if column == 0:
+                    found = [one for one in found if one[1] != row]
+                if column or part.strip(" "):
+                    found.append((at, row, column, part))
                 column += len(part)
     return found
 
 
+def screen(printed: str) -> str:
+    """Return what a terminal shows at the end: a line that was taken back is not there."""
+    lines = []
+    for line in printed.replace("\r\n", "\n").split("\n"):
+        shown = ""
+        for part in line.split("\r"):
+            shown = part + shown[len(part) :]
+        lines.append(shown.rstrip(" ") if "\r" in line else shown)
+    return "\n".join(lines)
+
+
 def picture(cast: str, title: str) -> str:
-    """Draw a recording: each piece of text appears when it did, again and again."""
+    """Return a recording as an animated SVG, in which each piece of text appears when it did."""
     shown = pieces(cast)
     seconds = shown[-1][0] + _REST
     frames, texts = [], []

@@ -1,4 +1,4 @@
-"""Look at every block of code of every page: what it names exists, and what it says parses."""
+"""Every block of code on every page: it parses, and the names in it exist."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Load the example configuration of each page in docs/ and compare the job scripts that it gives.
+"""The example configurations of the pages, and the job scripts that they give.
 
-`BATCHSPAWNER_GOLDEN=1 pytest tests/docs/test_examples.py` writes the scripts anew.
+`BATCHSPAWNER_GOLDEN=1 pytest tests/docs/test_examples.py` writes the scripts again.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Follow each link of the pages: files and headings exist, and other sites are those we know."""
+"""Links of the pages: files and headings exist, and other sites are known ones."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ LINK = re.compile(r"\]\(<?([^()\s>]+)>?(?: \"[^\"]*\")?\)")
 
 
 def links(page: Path) -> list[str]:
-    """Return where the links of a page lead; code has none."""
+    """Return the targets of the links on a page, outside of code."""
     text = FENCED.sub("", page.read_text(encoding="utf-8"))
     return LINK.findall(re.sub(r"`[^`]*`", "", text))
 
@@ -38,7 +38,7 @@ def anchors(page: Path) -> set[str]:
 
 
 def trouble(page: Path, link: str) -> str:
-    """Say what is wrong with a link, or nothing."""
+    """Return what is wrong with a link, or an empty text."""
     parts = urlsplit(link)
     if parts.scheme or parts.netloc:
         known = parts.scheme == "https" and parts.netloc in HOSTS

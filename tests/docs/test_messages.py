@@ -1,4 +1,4 @@
-"""Keep docs/messages.md and the messages in the code the same, in both directions."""
+"""docs/messages.md has every message of the code, and no other."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ ELSEWHERE = {
 
 
 def pattern(entry: str) -> re.Pattern[str]:
-    """Return what finds an entry in a message; … stands for anything."""
+    """Return the pattern of an entry, in which … stands for anything."""
     pieces = [re.escape(piece.strip()) for piece in entry.split("…")]
     return re.compile(".*".join(pieces))
 

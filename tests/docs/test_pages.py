@@ -1,4 +1,4 @@
-"""Check the code blocks of all pages: configurations load, everything else is run by some test."""
+"""The code blocks of all pages: configurations load, and a test runs everything else."""
 
 from __future__ import annotations
 
@@ -100,6 +100,6 @@ def test_the_readmes_examples_run(tmp_path):
             cwd=tmp_path,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=300,
         )
         assert said in done.stdout, done.stderr

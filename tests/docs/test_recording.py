@@ -1,6 +1,6 @@
-"""Use the embedded queue in a terminal, as docs/local-queue.md shows it.
+"""The embedded queue in a terminal, as docs/local-queue.md shows it.
 
-`BATCHSPAWNER_PICTURES=1 pytest tests/docs/test_recording.py` records it anew, at a person's pace.
+`BATCHSPAWNER_PICTURES=1 pytest tests/docs/test_recording.py` records it again, at a person's pace.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from xml.etree import ElementTree
 import pexpect
 import pytest
 
-from tests.docs.recorder import COLUMNS, ROWS, Recorder, picture, pieces
+from tests.docs.recorder import COLUMNS, ROWS, Recorder, picture, pieces, screen
 from tests.sites import LocalSite
 
 IMAGES = Path(__file__).parents[2] / "docs" / "images"
@@ -57,7 +57,7 @@ $ """.replace("{squares.py}", FILES["squares.py"])
 
 @pytest.fixture
 def terminal(tmp_path):
-    """Open a shell in a folder with the files, on a queue of its own."""
+    """A shell in a folder with the files, with its own queue."""
     site = LocalSite(tmp_path)
     site.start()
     folder = tmp_path / "work"
@@ -80,7 +80,7 @@ def terminal(tmp_path):
         ["--norc", "--noprofile", "--noediting"],
         env=settings,
         cwd=str(folder),
-        timeout=60,
+        timeout=300,
         encoding="utf-8",
         dimensions=(ROWS, COLUMNS),
     )
@@ -93,7 +93,7 @@ def terminal(tmp_path):
 
 
 def type_line(child: pexpect.spawn, line: str) -> None:
-    """Type a command as a person does, and wait for what it prints."""
+    """Type a command as a person does, and wait until it has ended."""
     if RECORDING:
         time.sleep(1.5)
     for character in line:
@@ -107,7 +107,7 @@ def test_the_recorded_session_prints_what_the_picture_shows(terminal):
     for line in re.findall(r"^\$ (.+)$", SESSION, re.MULTILINE):
         type_line(terminal, line)
     cast = terminal.logfile_read.cast()
-    printed = "".join(text for _, text in terminal.logfile_read.events).replace("\r", "")
+    printed = screen("".join(text for _, text in terminal.logfile_read.events))
     assert re.sub(r"20\d\d-\d\d-\d\d \d\d:\d\d", "2000-01-01 00:00", printed) == SESSION
     assert max(row for _, row, _, _ in pieces(cast)) < ROWS
     drawn = picture(cast, TITLE)
@@ -116,3 +116,12 @@ def test_the_recorded_session_prints_what_the_picture_shows(terminal):
         (IMAGES / "terminal.svg").write_text(drawn)
     texts = ElementTree.fromstring(drawn).iter("{http://www.w3.org/2000/svg}text")
     assert "".join(one.text for one in texts) == printed.replace("\n", "")
+
+
+def test_a_line_that_is_taken_back_is_not_in_the_picture():
+    recorder = Recorder()
+    for text in ("$ go\r\n", "\r1 of 2", "\r2 of 2", "\r      \r", "do", "ne\r\n", "$ "):
+        recorder.write(text)
+    shown = [(row, column, text) for _, row, column, text in pieces(recorder.cast())]
+    assert shown == [(0, 0, "$ go"), (1, 0, "do"), (1, 2, "ne"), (2, 0, "$ ")]
+    assert screen("".join(text for _, text in recorder.events)) == "$ go\ndone\n$ "

@@ -1,4 +1,4 @@
-"""Run what pages show that is no Python: sessions, templates and files of kernels."""
+"""What pages show besides Python: sessions, templates and files of kernels."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_the_session_of_the_embedded_queue_prints_what_its_page_says(tmp_path):
             env=env,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=300,
         )
         assert (done.stdout, done.stderr) == (printed, ""), command
 
@@ -61,7 +61,7 @@ def test_the_template_of_clusters_adds_its_line_to_ours(tmp_path):
 
 @pytest.fixture
 def jupyter(tmp_path, monkeypatch):
-    """Where this user's kernels are installed."""
+    """The folder in which this user's kernels are installed."""
     monkeypatch.setenv("JUPYTER_DATA_DIR", str(tmp_path))
     monkeypatch.delenv("JUPYTER_PATH", raising=False)
     return tmp_path / "kernels"

@@ -1,4 +1,4 @@
-"""Keep the metrics of docs/scaling.md and those that the Hub shows the same."""
+"""docs/scaling.md lists the metrics that the Hub exports."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Do what docs/tutorial.md says, command by command, in an account where nothing is installed."""
+"""The commands of docs/tutorial.md, in an account in which nothing is installed."""
 
 from __future__ import annotations
 
@@ -34,12 +34,14 @@ def commands() -> list[tuple[str, str]]:
 
 @pytest.fixture
 def newcomer():
-    """An account that is gone afterwards, with all that it ran."""
+    """An account that is removed after the test, with all that it ran."""
     account = Newcomer()
-    yield account
-    for log in account.home.glob("myhub/hub.log"):
-        print(log.read_text(errors="replace"))  # pytest shows it when the test has failed.
-    account.remove()
+    try:
+        yield account
+        for log in account.home.glob("myhub/hub.log"):
+            print(log.read_text(errors="replace"))  # pytest shows it if the test has failed.
+    finally:
+        account.remove()
 
 
 @pytest.fixture
@@ -76,7 +78,7 @@ def test_a_newcomer_gets_a_server_and_squares(newcomer, shell):
 
 
 def hub_may_be_killed(shell: Shell, hub: Visitor) -> None:
-    """See that the server outlives its Hub, and that its job goes when it is stopped."""
+    """Check that a server outlives its Hub, and that its job ends when it is stopped."""
     before = shell.run("batchspawner-queue query")
     shell.run("kill -KILL %1; wait %1\njupyterhub >> hub.log 2>&1 &")
     wait_for(hub.is_there, 60, "the Hub that was started again")
@@ -95,7 +97,7 @@ def states(listing: str) -> list[str]:
 
 
 class Visitor:
-    """A person with a browser, whom the Hub knows."""
+    """A user of the Hub with a browser."""
 
     def __init__(self, url: str, name: str) -> None:
         self.url, self.name = url, name
@@ -103,7 +105,7 @@ class Visitor:
         page = wait_for(lambda: self.answer(f"{url}/hub/login"), 60, "the Hub")
         token = re.search(r'name="_xsrf" value="([^"]+)"', page.text)
         form = {"username": name, "password": "let-me-in", "_xsrf": token[1] if token else ""}
-        self.browser.post(f"{url}/hub/login", form, timeout=60).raise_for_status()
+        self.browser.post(f"{url}/hub/login", form, timeout=300).raise_for_status()
 
     def is_there(self) -> bool:
         return self.answer(f"{self.url}/hub/home") is not None
@@ -113,18 +115,18 @@ class Visitor:
 
     def stop_server(self) -> None:
         """Press the button of the Hub's home page."""
-        page = self.browser.get(f"{self.url}/hub/home", timeout=60)
+        page = self.browser.get(f"{self.url}/hub/home", timeout=300)
         token = re.search(r'xsrf_token: "([^"]+)"', page.text)
         self.browser.delete(
             f"{self.url}/hub/api/users/{self.name}/server",
-            timeout=60,
+            timeout=300,
             headers={"X-XSRFToken": token[1] if token else "", "Referer": page.url},
         ).raise_for_status()
 
     def answer(self, url: str) -> requests.Response | None:
-        """Return the answer of an address, or None where it is not there (yet)."""
+        """Return the response of an address, or None if it does not answer (yet)."""
         try:
-            got = self.browser.get(url, timeout=60)
+            got = self.browser.get(url, timeout=300)
         except requests.ConnectionError:
             return None
         return got if got.ok and got.url.startswith(url) else None

@@ -1,4 +1,4 @@
-"""A Hub that one test has for itself, and the jobs that there are."""
+"""A Hub for one test, and helpers that end servers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @contextlib.contextmanager
 def own_hub(site, folder: Path, more: str = "") -> Iterator[Hub]:
-    """Start a Hub, and leave none of its jobs behind, whatever happens to the test."""
+    """Start a Hub, and end it with all of its servers, also if the test fails."""
     hub = start_hub(site, folder, more)
     try:
         yield hub
@@ -29,15 +29,10 @@ def own_hub(site, folder: Path, more: str = "") -> Iterator[Hub]:
 
 
 def end_servers(hub: Hub) -> None:
-    """End all servers, those with a name, too."""
+    """End all servers of all users, named ones too."""
     for user in hub.users:
         servers = hub.api("GET", f"users/{user}").json()["servers"]
         for name in filter(None, servers):
             hub.api("DELETE", f"users/{user}/servers/{name}")
         if "" in servers:
             hub.end(user)
-
-
-def ids(site) -> set[str]:
-    """Return the ids of all jobs of a site."""
-    return {job_id for job_id, _, _ in site.jobs()}

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.hub.alone import ids
-from tests.hubs import proxy_command, wait_for
-from tests.sites import start_hub
+from tests.hubs import proxy_command
+from tests.outcomes import FAILED
+from tests.sites import nothing_left, start_hub
 
 HERE = Path(__file__).parent
 
@@ -30,18 +30,18 @@ def _proxy():
 
 
 @pytest.fixture(autouse=True)
-def _no_job_is_left(request):
-    """Let each test wait for the end of its jobs, so that the next one finds none."""
-    site = request.getfixturevalue("site") if "site" in request.fixturenames else None
-    before = ids(site) if site else set()
-    yield
-    if site:
-        wait_for(lambda: ids(site) <= before, 60, "the end of the test's jobs")
+def _nothing_is_left(request):
+    """Remove what a test leaves behind, so that the next one, or its repetition, starts clean."""
+    if "site" not in request.fixturenames:
+        yield
+        return
+    with nothing_left(request.getfixturevalue("site"), lambda: request.node.stash[FAILED]):
+        yield
 
 
 @pytest.fixture(scope="session")
 def shared_hub(site, tmp_path_factory):
-    """A Hub that most tests of a site share; each ends the servers that it starts."""
+    """A Hub that most tests of a site share; `hub` ends the servers that a test starts."""
     hub = start_hub(site, tmp_path_factory.mktemp(f"{site.name}-hub"))
     yield hub
     hub.stop()
@@ -49,7 +49,14 @@ def shared_hub(site, tmp_path_factory):
 
 @pytest.fixture
 def hub(shared_hub):
+    """The shared Hub without servers, before the test and after it."""
+    if shared_hub.process.poll() is not None:
+        shared_hub.renew()
     yield shared_hub
-    for user in shared_hub.users:
-        if shared_hub.server(user):
-            shared_hub.end(user)
+    try:
+        for user in shared_hub.users:
+            if shared_hub.server(user):
+                shared_hub.end(user)
+    except BaseException:
+        shared_hub.renew()
+        raise

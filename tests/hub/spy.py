@@ -1,4 +1,4 @@
-"""Look for secrets wherever this user may look; started as a user whom they are no business of.
+"""Search for secrets in everything that this user may read; started as another user.
 
 Reads one line of JSON: `secrets`, `folders` and `commands`. It looks at the processes again and
 again until its standard input ends, then at all else, and prints where it found what.

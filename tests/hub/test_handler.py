@@ -1,4 +1,4 @@
-"""What a job, or somebody who is none, can do at /hub/api/batchspawner."""
+"""What jobs and others can do at /hub/api/batchspawner."""
 
 from __future__ import annotations
 
@@ -14,15 +14,17 @@ from tests.hubs import wait_for
 def waiting(hub, site):
     """A Hub with a server of the first user that waits in the queue."""
     site.fill()
-    hub.begin(hub.users[0])
-    wait_for(lambda: hub.state(hub.users[0]).get("job_id"), 20, "the job")
-    yield hub
-    site.drain()
+    try:
+        hub.begin(hub.users[0])
+        wait_for(lambda: hub.state(hub.users[0]).get("job_id"), 20, "the job")
+        yield hub
+    finally:
+        site.drain()
     hub.end(hub.users[0])
 
 
 def facts(hub, user: str) -> dict:
-    """Return what the database holds about a server, without what the scheduler says meanwhile."""
+    """Return the state of a server, without what changes while its job waits."""
     changing = ("job_status", "story", "submitted_at", "waited")
     return {name: value for name, value in hub.state(user).items() if name not in changing}
 

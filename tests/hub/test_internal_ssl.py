@@ -1,4 +1,4 @@
-"""A Hub that speaks TLS with its jobs, each trusting the other for a reason."""
+"""A Hub with `internal_ssl`, whose servers and clients check each other's certificates."""
 
 from __future__ import annotations
 
@@ -43,12 +43,12 @@ def test_nobody_without_a_certificate_speaks_with_a_server(hub):
     hub.wait_ready(user)
     state = hub.state(user)
     with pytest.raises(requests.exceptions.SSLError):
-        requests.get(f"https://{state['job_host']}:{state['job_port']}/", timeout=10)
+        requests.get(f"https://{state['job_host']}:{state['job_port']}/", timeout=300)
     wait_for(lambda: hub.kernels(user).status_code == 200, 10, "the server to live on")
 
 
 def context_of(hub) -> ssl.SSLContext:
-    """Return what the Hub itself trusts and shows to servers."""
+    """Return the TLS context of the Hub, with its own certificate."""
     folder = hub.folder / "internal-ssl"
     context = ssl.create_default_context(cafile=folder / "hub-ca_trust.crt")
     pair = folder / "hub-internal" / "hub-internal"
@@ -57,10 +57,10 @@ def context_of(hub) -> ssl.SSLContext:
 
 
 def certificate_at(hub, state) -> dict:
-    """Return the certificate that a server shows, once its name was found to be right."""
+    """Return the certificate of a server, after its name was verified."""
     place = (state["job_host"], state["job_port"])
     with (
-        socket.create_connection(place, timeout=10) as plain,
+        socket.create_connection(place, timeout=300) as plain,
         context_of(hub).wrap_socket(plain, server_hostname=place[0]) as secured,
     ):
         return secured.getpeercert()
@@ -92,7 +92,7 @@ def test_so_has_each_of_two_servers_of_a_user_behind_a_wrapper(site, tmp_path):
         headers = {"Authorization": f"token {hub.token}"}
         for name in (user, f"{user}/second"):
             url = f"{hub.url}/user/{name}/api/status"
-            assert requests.get(url, headers=headers, timeout=30).status_code == 200
+            assert requests.get(url, headers=headers, timeout=300).status_code == 200
 
 
 def named(hub, user: str, name: str) -> dict:
@@ -100,7 +100,7 @@ def named(hub, user: str, name: str) -> dict:
     return hub.api("GET", f"users/{user}").json()["servers"].get(name, {})
 
 
-# Another user of the node, who has a certificate for it as well: that of his own server.
+# Another user of the node, who has a certificate for it as well: that of their own server.
 BESIEGED = """
 import ctypes, http.server, os, ssl, time
 port = int(os.environ["JUPYTERHUB_SERVICE_URL"].split(":")[2].split("/")[0])

@@ -1,4 +1,4 @@
-"""A Hub with an account of its own, which nothing but the launcher lets act as its users."""
+"""A Hub with an own account, which acts as its users through the launcher only."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ REQUESTS = st.dictionaries(KEYS, VERBS | HOSTILE) | st.fixed_dictionaries(
 
 
 def ask(user: str, request: dict) -> tuple[int, str]:
-    """Send the launcher a request as the Hub would, and return its exit status and its words."""
+    """Send the launcher a request as the Hub would, and return its exit status and output."""
     done = as_hub("sudo", "-n", "-u", user, LAUNCHER, text=json.dumps(request))
     return done.returncode, done.stderr
 

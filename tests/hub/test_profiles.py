@@ -52,14 +52,14 @@ def hub(cluster, tmp_path):
 
 
 def test_servers_of_three_kinds_outlive_a_restart_of_the_hub(hub, cluster):
-    wishes = {
+    chosen = {
         "jhalice": {"profile": "queue"},
         "jhbob": {"profile": "cluster", "queue": "debug", "runtime": "5", "nprocs": 2},
         "jhcarol": {"profile": "host"},
     }
-    for user, options in wishes.items():
+    for user, options in chosen.items():
         assert hub.begin(user, options).status_code in (201, 202)
-    before = {user: hub.wait_ready(user)["url"] and hub.state(user) for user in wishes}
+    before = {user: hub.wait_ready(user)["url"] and hub.state(user) for user in chosen}
     (job,) = (before["jhbob"]["child_state"]["job_id"],)
     assert cluster.jobs() == [(job, "jhbob", "RUNNING")]
     told = cluster.cluster.run("scontrol", "-o", "show", "job", job)
@@ -68,13 +68,13 @@ def test_servers_of_three_kinds_outlive_a_restart_of_the_hub(hub, cluster):
 
     hub.kill()
     hub.start()
-    for user in wishes:
+    for user in chosen:
         hub.wait_ready(user)
         assert hub.kernels(user).status_code == 200
-    after = {user: hub.state(user) for user in wishes}
+    after = {user: hub.state(user) for user in chosen}
     assert after == before
 
-    for user in wishes:
+    for user in chosen:
         hub.end(user)
         assert not hub.kernels(user).ok
 

@@ -56,7 +56,7 @@ QUESTIONS = {
 
 
 class Spy:
-    """Another user who looks at everything."""
+    """Another user who searches everything for secrets."""
 
     def __init__(self, site, *known: str):
         self.site, self.known = site, known
@@ -82,21 +82,21 @@ class Spy:
         self.process.stdin.flush()
 
     def end(self) -> list[str]:
-        """Return where there were secrets."""
-        out, _ = self.process.communicate(timeout=120)
+        """Return the places in which there were secrets."""
+        out, _ = self.process.communicate(timeout=300)
         assert self.process.returncode == 0
         self.process = None
         return json.loads(out)
 
     @contextlib.contextmanager
     def watching(self) -> Iterator[None]:
-        """Look at processes from now on."""
+        """Search the processes from now on."""
         self.begin()
         try:
             yield
         finally:
             if self.process is not None:
-                self.process.communicate(timeout=120)
+                self.process.communicate(timeout=300)
 
     def look(self, *how: str) -> list[str]:
         self.begin(*how)
@@ -124,7 +124,7 @@ def folders(site) -> list[str]:
 
 
 def environments_of(user: str, hub: Hub | None = None) -> list[dict[str, str]]:
-    """Return, with the eyes of root, the environments of a user's server and of its job."""
+    """Return the environments of a user's server and of its job, which root can read."""
     address = f"http://127.0.0.1:{hub.hub_port}/" if hub else ""
     found = []
     for path in Path("/proc").glob("[0-9]*/environ"):

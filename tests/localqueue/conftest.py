@@ -35,7 +35,7 @@ class Queue:
             capture_output=True,
             text=True,
             errors="surrogateescape",
-            timeout=60,
+            timeout=300,
             cwd=self.folder.parent,
         )
 
@@ -76,4 +76,4 @@ def queue(tmp_path):
         left = list(one.jobs())
         if left:
             one.run("cancel", *left)
-            one.run("wait", "--timeout", "20", *left)
+            one.run("wait", "--timeout", "120", *left)

@@ -29,7 +29,7 @@ def test_the_walltime_ends_a_job_that_ignores_it(queue):
 
 def test_a_cancelled_job_may_tidy_up(queue):
     script = "trap 'echo tidy; exit 0' TERM; echo on; while :; do sleep 0.05; done"
-    job_id = queue.submit(script, BATCHSPAWNER_QUEUE_GRACE="20")
+    job_id = queue.submit(script, BATCHSPAWNER_QUEUE_GRACE="200")
     wait_for(lambda: "on" in queue.output(job_id), 10, "the trap")
     queue.run("cancel", job_id)
     assert queue.until(job_id)["state"] == "CANCELLED"
@@ -40,7 +40,7 @@ def test_a_cancelled_job_may_tidy_up(queue):
 def test_what_the_script_had_started_may_tidy_up_too(queue, tmp_path, how):
     tidying = f"until [ -e {tmp_path}/go ]; do sleep 0.05; done; echo tidy; exit"
     child = f"trap '{tidying}' TERM; echo on; while :; do sleep 0.05; done"
-    job_id = queue.submit(f'{how} sh -c "{child}" & wait', BATCHSPAWNER_QUEUE_GRACE="20")
+    job_id = queue.submit(f'{how} sh -c "{child}" & wait', BATCHSPAWNER_QUEUE_GRACE="200")
     wait_for(lambda: "on" in queue.output(job_id), 10, "the trap")
     queue.run("cancel", job_id)
     queue.until(job_id, "COMPLETING")
@@ -50,10 +50,11 @@ def test_what_the_script_had_started_may_tidy_up_too(queue, tmp_path, how):
     assert queue.output(job_id).splitlines()[-1] == "tidy"
 
 
-def test_what_a_script_that_ended_by_itself_had_started_may_tidy_up_too(queue):
-    child = "trap 'sleep 0.2; echo tidy; exit' TERM; echo on; while :; do sleep 0.05; done"
-    script = f'sh -c "{child}" & sleep 0.5; kill -KILL $$'
-    job_id = queue.submit(script, BATCHSPAWNER_QUEUE_GRACE="20")
+def test_what_a_script_that_ended_by_itself_had_started_may_tidy_up_too(queue, tmp_path):
+    ready = tmp_path / "ready"
+    child = f"trap 'sleep 0.2; echo tidy; exit' TERM; touch {ready}; while :; do sleep 0.05; done"
+    script = f'sh -c "{child}" & until [ -e {ready} ]; do sleep 0.05; done; kill -KILL $$'
+    job_id = queue.submit(script, BATCHSPAWNER_QUEUE_GRACE="200")
     job = queue.until(job_id)
     assert (job["state"], job["signal"]) == ("FAILED", signal.SIGKILL)
     assert queue.output(job_id).splitlines()[-1] == "tidy"
@@ -115,7 +116,7 @@ def test_a_supervisor_that_is_killed_is_noticed_and_its_job_ended(queue, tmp_pat
 
 
 def test_a_supervisor_that_fails_says_why(queue):
-    blocker = queue.submit("sleep 60", "--slots=2")
+    blocker = queue.submit("sleep 600", "--slots=2")
     job_id = queue.submit("true")
     _change(queue, job_id, environment="no JSON")
     queue.run("cancel", blocker)
@@ -125,7 +126,7 @@ def test_a_supervisor_that_fails_says_why(queue):
 
 
 def test_a_job_of_another_machine_is_left_alone(queue):
-    job_id = queue.submit("sleep 60")
+    job_id = queue.submit("sleep 600")
     wait_for(lambda: queue.run("signal", job_id, "CONT").returncode == 0, 10, "the script")
     _change(queue, job_id, machine="login9")
     said = f"batchspawner-queue: job {job_id} runs on login9; say this there\n"

@@ -25,7 +25,7 @@ def test_a_job_runs_and_its_end_is_known(queue):
 
 def test_how_many_slots_are_free_is_told_before_and_while_jobs_run(queue):
     before = json.loads(queue.run("info").stdout)
-    job_id = queue.submit("sleep 60")
+    job_id = queue.submit("sleep 600")
     queue.until(job_id, "RUNNING")
     now = json.loads(queue.run("info").stdout)
     assert (before["free"], now) == (
@@ -51,7 +51,7 @@ def test_options_stand_in_the_script_and_the_command_line_rules(queue, tmp_path)
 
 
 def test_jobs_beyond_the_slots_wait_in_order(queue):
-    first = queue.submit("sleep 60")
+    first = queue.submit("sleep 600")
     large = queue.submit("true", "--slots=2")
     small = queue.submit("true")
     assert queue.job(first)["state"] == "RUNNING"
@@ -72,7 +72,7 @@ def test_a_job_that_can_never_start_is_refused(queue):
 
 
 def test_a_job_for_which_the_queue_has_become_too_small_blocks_nobody(queue):
-    blocker = queue.submit("sleep 60")
+    blocker = queue.submit("sleep 600")
     large = queue.submit("true", "--slots=2")
     small = queue.submit("true", BATCHSPAWNER_QUEUE_SLOTS="1")
     job = queue.job(large)
@@ -116,7 +116,7 @@ def test_a_script_that_is_not_understood_is_refused(queue, script, said):
 
 
 def test_a_waiting_job_is_cancelled_at_once(queue):
-    blocker = queue.submit("sleep 60", "--slots=2")
+    blocker = queue.submit("sleep 600", "--slots=2")
     job_id = queue.submit("true")
     queue.run("cancel", job_id)
     assert queue.job(job_id)["state"] == "CANCELLED"
@@ -161,13 +161,13 @@ def test_many_submitters_at_once_share_the_slots(queue, tmp_path):
 
 
 def test_a_job_is_found_by_its_comment(queue):
-    job_id = queue.submit("sleep 60", "--comment=tag-1")
-    queue.submit("sleep 60", "--comment=tag-2")
+    job_id = queue.submit("sleep 600", "--comment=tag-1")
+    queue.submit("sleep 600", "--comment=tag-2")
     assert list(queue.jobs("--comment=tag-1")) == [job_id]
 
 
 def test_a_job_has_the_umask_of_its_submit(queue):
-    blocker = queue.submit("sleep 60", "--slots=2")
+    blocker = queue.submit("sleep 600", "--slots=2")
     done = subprocess.run(
         ["sh", "-c", 'umask 027; exec "$@"', "sh", *COMMAND, "submit"],
         env=queue.environment,
@@ -188,7 +188,7 @@ def test_unknown_jobs_are_simply_not_listed(queue):
 def test_wait_returns_the_highest_exit_status_or_says_that_time_is_up(queue):
     jobs = [queue.submit("exit 2"), queue.submit("kill -9 $$")]
     assert queue.run("wait", *jobs).returncode == 137
-    slow = queue.submit("sleep 60")
+    slow = queue.submit("sleep 600")
     assert queue.run("wait", "--timeout=0.2", slow).returncode == 124
 
 

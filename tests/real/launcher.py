@@ -1,4 +1,4 @@
-"""Install the launcher on this machine as root of a site would, for tests, and remove it again."""
+"""The launcher, installed on this machine as an administrator would, and removed again."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def unavailable() -> str:
 
 @contextlib.contextmanager
 def installed(scheduler: str, environment: Mapping[str, str]) -> Iterator[None]:
-    """Give the account of the Hub the launcher, for one scheduler and the members of one group."""
+    """Allow the Hub's account to use the launcher, for one scheduler and the members of a group."""
     with _alone():
         why = unavailable()
         assert not why, why
@@ -70,7 +70,7 @@ def as_hub(*argv: str, text: str = "", **more: str) -> subprocess.CompletedProce
         text=True,
         capture_output=True,
         cwd="/",
-        timeout=90,
+        timeout=300,
         user=account.pw_uid,
         group=account.pw_gid,
         extra_groups=[],
@@ -105,7 +105,11 @@ def _alone() -> Iterator[None]:
 
 def _run(*argv: str, check: bool = True, **more: str) -> str:
     done = subprocess.run(
-        argv, capture_output=True, text=True, timeout=60, env={**os.environ, "PATH": SEARCH, **more}
+        argv,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        env={**os.environ, "PATH": SEARCH, **more},
     )
     assert done.returncode == 0 or not check, f"{argv}: {done.stdout}{done.stderr}"
     return done.stdout

@@ -1,4 +1,4 @@
-"""Make the ordinary users who own the jobs of the test clusters, and one who looks on."""
+"""Accounts that own the jobs of the test clusters, and one that has no jobs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SEARCH = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
 
 
 def make_users() -> None:
-    """Create the users where they do not exist yet."""
+    """Create the accounts that do not exist yet."""
     # Tests of two clusters may begin at the same time.
     with Path(tempfile.gettempdir(), "batchspawner-users.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

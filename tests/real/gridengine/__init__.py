@@ -1,4 +1,4 @@
-"""Start and stop a real Grid Engine from Debian's packages, unpacked into a folder, for tests."""
+"""A real Grid Engine for tests, from Debian's packages, unpacked into a folder."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def unavailable() -> str:
 
 
 def free_groups() -> str:
-    """Return numbers of groups by which one cluster tells its jobs' processes from all others.
+    """Return group numbers that mark the processes of one cluster's jobs.
 
     Where two clusters use the same, the end of a job in one ends a job in the other.
     """
@@ -49,7 +49,7 @@ class GridEngineCluster:
             cwd="/",
             capture_output=True,
             text=True,
-            timeout=180,
+            timeout=300,
         )
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout

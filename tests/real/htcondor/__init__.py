@@ -1,4 +1,4 @@
-"""Start and stop a real HTCondor pool of one machine, unpacked into a folder, for tests."""
+"""A real HTCondor pool of one machine for tests, unpacked into a folder."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class HTCondorPool:
         return done.stdout
 
     def lose_node(self) -> None:
-        """Kill what runs jobs, and first all that it has started."""
+        """Kill the daemon that runs jobs, after all that it has started."""
         master = int((self.folder / "var" / "master.pid").read_text())
         children = psutil.Process(master).children()
         startd = next(one for one in children if one.name() == "condor_startd")

@@ -1,4 +1,4 @@
-"""Start and stop a real OAR of Debian's packages, for tests. One at a time on a machine."""
+"""A real OAR for tests, of Debian's packages; one at a time on a machine."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class OARCluster:
                 stdin=subprocess.DEVNULL,
                 stdout=file,
                 stderr=file,
-                timeout=180,
+                timeout=300,
             )
         assert done.returncode == 0, log.read_text()
 
@@ -81,7 +81,7 @@ class OARCluster:
             cwd="/",
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=300,
         )
         assert done.returncode == 0 or not check, f"{argv}: {done.stdout}{done.stderr}"
         return done.stdout

@@ -1,4 +1,4 @@
-"""Start and stop a real Slurm, of this machine's own packages or of newer ones, for tests."""
+"""A real Slurm for tests, of this machine's packages or of newer ones."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def unavailable24() -> str:
 
 
 def free_base() -> int:
-    """Return a number that a cluster can count its ports from, beside other clusters."""
+    """Return a first port for a cluster, clear of those of other clusters."""
     while True:
         base = random.randrange(10000, 19800, 200)
         with contextlib.suppress(OSError), socket.socket() as first, socket.socket() as second:
@@ -60,7 +60,7 @@ class SlurmCluster:
         command = [HERE / name, "--prefix", self.prefix, *options]
         if self.programs:
             command += ["--programs", self.programs]
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, timeout=120)
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, timeout=300)
 
     @property
     def environment(self) -> dict[str, str]:
@@ -94,7 +94,7 @@ class SlurmCluster:
         return self.run("squeue", "-h", "-j", job_id, "-o", "%N").strip()
 
     def lose(self, node: str, job_id: str) -> None:
-        """Let a node vanish, with all processes of the job that runs on it."""
+        """Take down a node, with all processes of the job that runs on it."""
         table = subprocess.run(["ps", "-eo", "pid,ppid,args"], capture_output=True, text=True)
         rows = [line.split(None, 2) for line in table.stdout.splitlines()[1:]]
         doomed = {(self.prefix / "run" / f"slurmd-{node}.pid").read_text().strip()}

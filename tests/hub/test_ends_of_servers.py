@@ -1,4 +1,4 @@
-"""What a user's server does when its job ends against his will, on real schedulers."""
+"""What a user's server does when its job ends unexpectedly, on real schedulers."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from tests.hubs import wait_for
 from tests.sites import no_jobs_left, start_hub
 
 SHORT = {
-    "local": 'c.LocalQueueSpawner.req_runtime = "0:0:25"',
+    "local": 'c.LocalQueueSpawner.req_runtime = "0:1:0"',
     "slurm": 'c.SlurmSpawner.req_runtime = "0:1:0"',
-    "gridengine": 'c.GridengineSpawner.req_runtime = "0:0:15"',
+    "gridengine": 'c.GridengineSpawner.req_runtime = "0:1:0"',
 }
-"""The walltimes of jobs that are to reach theirs; Slurm counts whole minutes."""
+"""Walltimes that a test waits for: long enough for a server to start on a busy machine."""
 
 HUNGRY = """
 c.Spawner.cmd = ["tail", "/dev/zero"]
