@@ -13,10 +13,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 WIDTH = 100
-UNCHECKED = {"CONTRIBUTING", "adding-a-scheduler", "agent", "architecture", "check", "messages"}
-"""Pages that are still to be rewritten."""
-
-CHECKED = [page for page in PAGES if page.stem not in UNCHECKED]
 _CODE = re.compile(r"^```.*?^```$|(?<=\n\n)(?: {4}[^\n]*\n)+", re.DOTALL | re.MULTILINE)
 _SPAN = re.compile(r"(`+).+?(?<!`)\1(?!`)", re.DOTALL)
 _LINK = re.compile(r"\]\([^)]*\)")
@@ -55,12 +51,12 @@ def retired_words(text: str) -> list[str]:
     return [match[0] for match in RETIRED.finditer(" ".join(said.split()))]
 
 
-@pytest.mark.parametrize("page", CHECKED, ids=lambda page: page.stem)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_a_page_is_wrapped_at_one_width(page: Path):
     assert long_lines(page.read_text(encoding="utf-8")) == []
 
 
-@pytest.mark.parametrize("page", CHECKED, ids=lambda page: page.stem)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_a_page_is_written_in_plain_english(page: Path):
     assert retired_words(page.read_text(encoding="utf-8")) == []
 
