@@ -187,3 +187,12 @@ class Backend(ABC):
         """Return the address of the Hub as the job has it in its environment."""
         environment: Mapping[str, str] = self.spawner.get_env()
         return environment.get("JUPYTERHUB_API_URL", "")
+
+
+def fixed_port(spawner: BackendSpawner) -> int:
+    """Return the port of a server that does not report one, 0 if it does.
+
+    Subclasses for batchspawner 1.x, and their tests, set it as the attribute `mock_port`.
+    """
+    port: int = getattr(spawner, "mock_port", 0)
+    return port

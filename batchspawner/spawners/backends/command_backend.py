@@ -24,7 +24,7 @@ from ..progress.messages import describe_submit
 from ..secrets.confirmation import until_confirmed
 from ..secrets.package import pack
 from ..server_job import JobStatus
-from .backend import Backend
+from .backend import Backend, fixed_port
 from .names import check_names, risky_names
 from .submit_queue import Slot, shared_queue
 
@@ -148,6 +148,7 @@ class CommandBackend(Backend):
         spawner.ip = self.host = cast("str", job.reported_host or spawner.state_gethost())
         while spawner.port == 0:
             await self._next_query()
+            spawner.port = spawner.port or fixed_port(spawner)
             job_id, log = job.id, self.job_log()
             if await spawner.poll() is not None:
                 raise await self._failure(

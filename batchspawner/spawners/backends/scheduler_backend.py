@@ -20,7 +20,7 @@ from ..progress.past_ends import note_end
 from ..progress.queue_estimate import QueueEstimator
 from ..secrets.confirmation import check_confirmed, open_timeout
 from ..server_job import JobStatus
-from .backend import Backend
+from .backend import Backend, fixed_port
 from .http_probe import answers_http
 from .submission import Submission
 from .watchdog import Watchdog
@@ -134,6 +134,7 @@ class SchedulerBackend(Backend):
             if status is not None:
                 self._note(status)
                 await self._check_alive(status)
+            spawner.port = spawner.port or fixed_port(spawner)
             if spawner.port and not self._host(status):
                 # It runs, for it has reported; the scheduler's last answer is older than that.
                 watch.hurry()

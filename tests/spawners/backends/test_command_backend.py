@@ -78,16 +78,6 @@ class OldSite(BatchSpawnerRegexStates):
     req_queue = "day"
 
 
-def reporting(spawner, text: str):
-    """Return an answer of a query during which the job reports its port."""
-
-    def answer() -> str:
-        spawner.receive_report(4321)
-        return text
-
-    return answer
-
-
 def scripted(cls=OldSite, *expected, **more):
     spawner = make_spawner(cls, **more)
     spawner.run_command = Script(*expected)
@@ -139,16 +129,17 @@ def test_our_own_classes_are_not_taken_for_a_sites():
 
 
 async def test_a_server_starts_with_the_commands_in_their_old_order():
-    spawner = scripted(OldSite)
-    spawner.run_command = Script(
+    spawner = scripted(
+        OldSite,
         (r"^ sub day && true$", "77"),
         (r"^ ask 77$", "WAIT"),
         (r"^ ask 77$", "RUN on node5"),
-        (r"^ ask 77$", reporting(spawner, "RUN on node5")),
+        (r"^ ask 77$", "RUN on node5"),
         (r"^ ask 77$", "RUN on node5"),
         (r"^ end 77$", ""),
         (r"^ ask 77$", ""),
     )
+    spawner.mock_port = 4321
     assert await spawner.start() == ("node5", 4321)
     assert await spawner.poll() is None
     await spawner.stop()
@@ -344,12 +335,13 @@ async def test_the_old_readme_example_works_without_a_change(tmp_path):
     assert app.spawner_class is TorqueSpawner
     spawner = make_spawner(TorqueSpawner, dict(app.config))
     spawner.startup_poll_interval = 0.01
+    spawner.mock_port = 4321
     running = "<Job><job_state>R</job_state><exec_host>cn7/3</exec_host></Job>"
     spawner.run_command = Script(
         (f"^sudo -E -u {OWNER} qsub$", "12.mesabi"),
         (f"^sudo -E -u {OWNER} qstat -x 12.mesabi$", "<Job><job_state>Q</job_state></Job>"),
         (r"qstat -x 12\.mesabi$", running),
-        (r"qstat -x 12\.mesabi$", reporting(spawner, running)),
+        (r"qstat -x 12\.mesabi$", running),
         (rf"^sudo -E -u {OWNER} qdel 12\.mesabi$", ""),
         (r"qstat -x 12\.mesabi$", ""),
     )
