@@ -1,5 +1,5 @@
 """The handler that jobs report to, under its 1.x import path."""
 
-from .spawners.handler import BatchSpawnerAPIHandler
+from .spawners.report_handler import BatchSpawnerAPIHandler
 
 __all__ = ["BatchSpawnerAPIHandler"]

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from .private import PrivateEnvironment
+from .private_environment import PrivateEnvironment
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -20,7 +20,16 @@ PACKAGES = sorted(one for one in SOURCES.files if SOURCES.is_package(one))
 LAYERS = {
     "programs that run alone": ("agent", "labextension", "launcher", "singleuser"),
     "values and helpers": (
-        *("_version", "commands", "concurrency", "errors", "jobs", "private", "queues", "units"),
+        *(
+            "_version",
+            "commands",
+            "concurrency",
+            "errors",
+            "jobs",
+            "private_environment",
+            "queues",
+            "units",
+        ),
     ),
     "schedulers": ("client", "localqueue", "runners", "schedulers", "ssh", "templating"),
     "jobs with an agent": ("allocation",),

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, TypedDict, cast
 from jupyterhub.spawner import Spawner
 from traitlets import import_item
 
+from batchspawner.spawners.options.base import NAME
 from batchspawner.spawners.options.declarations import field_of
-from batchspawner.spawners.options.field import NAME
 from batchspawner.spawners.options.fields import Choice, Limit, Option, Text
 from batchspawner.spawners.traits.options import ChoiceTraits
 

@@ -16,7 +16,7 @@ from .child import resolve
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
 
-    from batchspawner.spawners.options.field import Value
+    from batchspawner.spawners.options.base import Value
     from batchspawner.spawners.options.queue_info import QueueInfo
 
     from .child import Child, HubUser

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from .findings import Finding, ok, skipped, warning, wrong
-from .report import Facts, HomeFacts, HubFacts
+from .job_report import Facts, HomeFacts, HubFacts
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping

@@ -18,14 +18,14 @@ from ..concurrency import within
 from ..errors import SchedulerError
 from ..jobs import JobRequest
 from . import probe
+from .job_report import HubFacts, facts_in
 from .job_script import check_package, render
-from .report import HubFacts, facts_in
 
 if TYPE_CHECKING:
     from ..jobs import JobInfo
     from .findings import Finding
     from .hub_host import Target
-    from .report import Facts, ReportListener
+    from .job_report import Facts, ReportListener
 
 FILE = "BATCHSPAWNER_PRIVATE_FILE"
 """The variable that names the file in which a claim code may travel."""

@@ -9,8 +9,8 @@ from .configuration import check_hub, check_settings, load_site, make_spawner
 from .findings import CheckAborted
 from .hub_host import check_commands, check_scheduler, check_user, make_target
 from .job_findings import job_findings
+from .job_report import listening
 from .probe_job import run_probe
-from .report import listening
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -70,7 +70,7 @@ class SlurmFunction:
         afternotok, afterok and singleton. Raises RuntimeError for an empty list of jobs, unless
         the dispatcher runs each call at once anyway.
         """
-        from .dispatch.current import get_dispatcher  # it loads asyncio
+        from .dispatch.current import get_dispatcher
 
         if method not in METHODS:
             raise ValueError(f"method {method!r} is not one of {', '.join(METHODS)}")

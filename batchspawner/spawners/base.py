@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Any
 from jupyterhub.spawner import set_user_setuid
 from traitlets import Bool, CaselessStrEnum, Float, Integer, Tuple, Unicode, default
 
-from ..private import PrivateEnvironment
+from ..private_environment import PrivateEnvironment
 from ..schedulers import template_name
 from ..templating import format_template, render_script
-from . import handler  # noqa: F401  (registers the handler that jobs report to)
+from . import report_handler  # noqa: F401  (registers the handler that jobs report to)
 from .backends.names import check_names, risky_names
 from .backends.reattach import reattach
 from .backends.selection import backend_of
+from .hub.commit import commit_state
 from .hub.jupyterhub import Spawner, log_name
 from .hub.metrics import counting_failures
-from .hub.state import commit_state
 from .progress.log import progress_events
 from .progress.time_left import time_variables
 from .secrets.confirmation import CONFIRM

@@ -5,7 +5,7 @@ from traitlets import Float
 
 from batchspawner.spawners import BatchSpawnerBase
 from batchspawner.spawners.backends import exec_prefix, scheduler_backend, selection, watchdog
-from batchspawner.spawners.hub import state
+from batchspawner.spawners.hub import commit
 from tests.fakes import fake
 from tests.spawners.site import make_spawner
 
@@ -26,7 +26,7 @@ def cluster(monkeypatch):
     monkeypatch.setattr(selection, "scheduler_class", lambda _: lambda: scheduler)
     monkeypatch.setattr(exec_prefix, "runners_of", lambda *_, **__: (runner, runner))
 
-    monkeypatch.setattr(state, "_COLLECT_S", 0.0)
+    monkeypatch.setattr(commit, "_COLLECT_S", 0.0)
 
     async def answers(*_):
         return True

@@ -19,7 +19,7 @@ from ..failures.causes import cause_of
 from ..failures.job_log import JobLog, log_path, read_tail, shared_log_size
 from ..failures.spawn_failure import FailureDetails, SpawnFailure
 from ..hub import metrics
-from ..hub.state import commit_state
+from ..hub.commit import commit_state
 from ..progress.messages import describe_submit
 from ..secrets.confirmation import until_confirmed
 from ..secrets.package import pack

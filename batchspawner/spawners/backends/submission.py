@@ -11,7 +11,7 @@ from ...jobs import JobRequest
 from ..failures.job_log import log_path, shared_log_size
 from ..failures.spawn_failure import SpawnFailure, failure_of_submit
 from ..hub import metrics
-from ..hub.state import commit_state, store_state
+from ..hub.commit import commit_state, store_state
 from ..hub.tags import new_tag
 from ..progress import log as progress_log
 from ..progress.messages import describe_request, describe_submit

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from ...concurrency import in_background
 from ...errors import SchedulerError
+from ..hub.commit import commit_state
 from ..hub.jupyterhub import move_server, notify_of_end
-from ..hub.state import commit_state
 from .http_probe import answers_http
 
 if TYPE_CHECKING:

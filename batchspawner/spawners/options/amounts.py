@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from ... import units
 from ...errors import OptionsError
-from .field import Field, Limit, Size, Value
+from .base import Field, Limit, Size, Value
 
 _MAX_LENGTH = 24
 _MAX_DURATION_S = 10 * 366 * 86400

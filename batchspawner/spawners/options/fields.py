@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from ...errors import OptionsError
 from .amounts import Amount, Duration, Integer, Memory
-from .field import Field, Limit, Value
+from .base import Field, Limit, Value
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

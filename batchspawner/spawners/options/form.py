@@ -11,7 +11,7 @@ from .schema import OTHER
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from .field import Value
+    from .base import Value
     from .schema import Schema
 
 _PLACEHOLDERS = {"memory": "such as 4G", "duration": "such as 8:00:00 or 1d 12h"}

@@ -13,7 +13,7 @@ from ..backends.exec_prefix import runners_of
 from ..backends.names import prefix_words, risky
 from ..failures.spawn_failure import SpawnFailure
 from .amounts import Amount, Duration, Integer, Memory, format_duration
-from .field import Limit
+from .base import Limit
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

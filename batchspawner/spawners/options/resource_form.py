@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from ...queues import Queue
-    from .field import Size
+    from .base import Size
     from .queue_info import QueueInfo
 
 F = TypeVar("F", bound=Field)

@@ -12,7 +12,7 @@ from ...errors import OptionsError
 from .fields import Choice, Field, Limit
 
 if TYPE_CHECKING:
-    from .field import Value
+    from .base import Value
 
 OTHER = "--other"
 """What follows a choice's name in the form's field for a value that is not in its list."""

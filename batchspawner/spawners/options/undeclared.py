@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from ...errors import OptionsError
 from ...templating import check_plain
-from .field import RESERVED
+from .base import RESERVED
 from .schema import OptionsRefused
 
 _ASK_FIRST = frozenset(

@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, Protocol
 
+from ..hub.commit import commit_later
 from ..hub.jupyterhub import JobSpawner
-from ..hub.state import commit_later
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from cryptography.fernet import Fernet
 
-from ...private import PrivateEnvironment
+from ...private_environment import PrivateEnvironment
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -20,7 +20,7 @@ from .package import TOKEN
 
 if TYPE_CHECKING:
     from ...jobs import JobInfo
-    from ...private import PrivateEnvironment
+    from ...private_environment import PrivateEnvironment
 
 _SCHEDULER_TIMEOUT_S = 8.0
 """Time that a claim waits for the scheduler: less than the wrapper waits for an answer."""

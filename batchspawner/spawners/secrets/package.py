@@ -14,7 +14,7 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ...errors import BatchError, SchedulerError
-from ...private import PrivateEnvironment
+from ...private_environment import PrivateEnvironment
 from ...schedulers.base import Carrier
 from ..failures.spawn_failure import SpawnFailure
 from ..hub.jupyterhub import JobSpawner

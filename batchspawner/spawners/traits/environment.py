@@ -5,7 +5,7 @@ from __future__ import annotations
 import pwd
 from typing import TYPE_CHECKING
 
-from ...private import PrivateEnvironment
+from ...private_environment import PrivateEnvironment
 
 if TYPE_CHECKING:
     from .resources import JobOwner

@@ -10,8 +10,8 @@ from traitlets import Bool, Dict, HasTraits, List, TraitError, Unicode, default,
 from ...errors import OptionsError, TemplateError
 from ...schedulers import template_name
 from ...templating import names_in, search_path, variables_of
+from ..options.base import RESERVED
 from ..options.declarations import field_of
-from ..options.field import RESERVED
 from ..options.form import render_options
 from ..options.queue_info import QueueInfo, query_queue_info, queue_table
 from ..options.resource_form import REQUESTED, ResourceForm
@@ -21,7 +21,7 @@ from ..options.undeclared import UndeclaredOptions
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Mapping, Sequence
 
-    from ..options.field import Value
+    from ..options.base import Value
     from ..options.fields import Field
     from .resources import JobOwner
 

@@ -11,7 +11,7 @@ from sqlalchemy.orm import object_session
 
 from batchspawner import SlurmSpawner
 from batchspawner.spawners.failures.spawn_failure import SpawnFailure
-from batchspawner.spawners.hub import state
+from batchspawner.spawners.hub import commit
 from batchspawner.spawners.progress.log import append
 from tests.spawners.site import make_spawner, make_spawners, stored_state
 
@@ -19,7 +19,7 @@ from tests.spawners.site import make_spawner, make_spawners, stored_state
 @pytest.fixture
 def locked(tmp_path, monkeypatch):
     """A spawner, and a lock that somebody else holds on its database."""
-    monkeypatch.setattr(state, "_RETRY_INTERVALS_S", (0.01, 0.02))
+    monkeypatch.setattr(commit, "_RETRY_INTERVALS_S", (0.01, 0.02))
     spawner = make_spawner(SlurmSpawner, database=str(tmp_path / "hub.sqlite"))
     other = sqlite3.connect(tmp_path / "hub.sqlite", isolation_level=None)
     other.execute("begin immediate")
@@ -30,16 +30,16 @@ def locked(tmp_path, monkeypatch):
 async def test_a_locked_database_gets_the_state_of_the_job_later(locked):
     spawner, other = locked
     spawner.job_id = "17"
-    state.commit_state(spawner)
-    state.commit_state(spawner)
+    commit.commit_state(spawner)
+    commit.commit_state(spawner)
     assert stored_state(spawner) == {}
     other.execute("rollback")
-    await asyncio.wait_for(state._unwritten[spawner], 5)
+    await asyncio.wait_for(commit._unwritten[spawner], 5)
     assert stored_state(spawner) == {"job_id": "17"}
 
 
 async def test_the_progress_of_many_servers_is_written_in_one_commit(monkeypatch):
-    monkeypatch.setattr(state, "_COLLECT_S", 0.05)
+    monkeypatch.setattr(commit, "_COLLECT_S", 0.05)
     *spawners, stopped = make_spawners(SlurmSpawner, 4)
     written = []
     event.listen(object_session(stopped.orm_spawner), "after_flush", lambda *_: written.append(1))
@@ -62,7 +62,7 @@ async def test_a_locked_database_puts_nothing_of_the_state_into_the_log(locked, 
     # A wrapper's state has the environments of its profiles, another's may have anything.
     spawner.job_status = "hunter2"
     with pytest.raises(SpawnFailure):
-        await state.store_state(spawner)
+        await commit.store_state(spawner)
     said = [record.getMessage() for record in caplog.records]
     assert said[-1].endswith("it is tried again: database is locked")
     assert "hunter2" not in caplog.text
@@ -72,7 +72,7 @@ async def test_nothing_is_submitted_that_the_database_does_not_know_of(locked):
     spawner, _ = locked
     spawner.job.prepared({}, tag="jh-0123456789ab")
     with pytest.raises(SpawnFailure, match="nothing was submitted"):
-        await state.store_state(spawner)
+        await commit.store_state(spawner)
     assert stored_state(spawner) == {}
 
 
@@ -80,5 +80,5 @@ async def test_a_submit_waits_for_a_database_that_is_locked_for_a_moment(locked)
     spawner, other = locked
     spawner.job.prepared({}, tag="jh-0123456789ab")
     asyncio.get_running_loop().call_later(0.06, other.execute, "rollback")
-    await state.store_state(spawner)
+    await commit.store_state(spawner)
     assert stored_state(spawner) == {"job_tag": "jh-0123456789ab"}

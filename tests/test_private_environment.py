@@ -21,7 +21,7 @@ from batchspawner import (
 )
 from batchspawner.commands import Command
 from batchspawner.jobs import JobRequest
-from batchspawner.private import PrivateEnvironment
+from batchspawner.private_environment import PrivateEnvironment
 from batchspawner.spawners.secrets.claim import Application
 from batchspawner.spawners.secrets.package import Package
 from tests.spawners.site import TOKEN, make_spawner
