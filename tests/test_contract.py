@@ -179,7 +179,7 @@ async def test_a_scheduler_that_is_down_says_nothing_and_is_heard_again(client, 
 @pytest.mark.parametrize("name", scheduler_names())
 def test_every_scheduler_has_a_template_transcripts_and_golden_scripts(name):
     assert scheduler_class(name).name == name
-    assert find_template(template_name(name), ())[0].endswith(f"/{name}/{name}.j2")
+    assert find_template(template_name(name), ())[0].endswith(f"/templates/{name}.j2")
     assert list((FOLDER / name).glob("*.txt"))
     assert [(GOLDEN / f"{name}-{case}.sh").is_file() for case in ("minimal", "everything")] == [
         True,
