@@ -74,12 +74,6 @@ class BatchSpawnerBase(ChoiceTraits, SecrecyTraits, CommandTraits, RequestTraits
         help="Seconds between two queries while a server starts. All starting servers share "
         "one query, and no scheduler is asked more often than it can bear.",
     ).tag(config=True)
-    query_floor = Float(
-        0.0,
-        min=0.0,
-        help="Seconds between two queries to the scheduler at least, on average, whatever happens. "
-        "What suits the scheduler, two seconds for most of them, is never undercut.",
-    ).tag(config=True)
     port_range = Tuple(
         default_value=(),
         help="First and last port that a server may listen on, such as (9000, 9999); empty: any.",
@@ -89,11 +83,6 @@ class BatchSpawnerBase(ChoiceTraits, SecrecyTraits, CommandTraits, RequestTraits
         help="Connect to the address that the job reports instead of the host that the scheduler "
         "names. For sites where the Hub cannot resolve the names of nodes; a user's job can then "
         "point the proxy of its own server to any address.",
-    ).tag(config=True)
-    submit_concurrency = Integer(
-        8,
-        min=1,
-        help="How many submits run at a time; further ones wait, users taking turns.",
     ).tag(config=True)
     orphan_policy = CaselessStrEnum(
         ["cancel", "report", "ignore"],

@@ -1,10 +1,10 @@
-"""How the commands of a scheduler are run, and as whom."""
+"""How the commands of a scheduler are run, as whom, and how often."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from traitlets import HasTraits, List, Unicode, default
+from traitlets import Float, HasTraits, Integer, List, Unicode, default
 
 from ...runners import IDENTITY, run_shell, tool_environment
 from .environment import COMMAND_ENV_KEEP
@@ -45,6 +45,17 @@ class CommandTraits(HasTraits):
         Unicode(),
         help="Names of the Hub's environment variables that the commands of this configuration "
         "get, a final `*` standing for any ending.",
+    ).tag(config=True)
+    query_floor = Float(
+        0.0,
+        min=0.0,
+        help="Seconds between two queries to the scheduler at least, on average, whatever happens. "
+        "What suits the scheduler, two seconds for most of them, is never undercut.",
+    ).tag(config=True)
+    submit_concurrency = Integer(
+        8,
+        min=1,
+        help="How many submits run at a time; further ones wait, users taking turns.",
     ).tag(config=True)
 
     @default("command_env_keep")
