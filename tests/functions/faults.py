@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import os
-import resource
+import re
 import sys
 import time
 from pathlib import Path
@@ -129,10 +129,16 @@ def jobs(folder, runtime):
     return found
 
 
+def peak_memory_kib() -> int:
+    """Return how much memory this program has used; getrusage also counts that of its parent."""
+    status = Path("/proc/self/status").read_text()
+    return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1])
+
+
 def workers(_):
     with slurminade.Executor(SCHEDULER, workers=2, runtime="10m") as executor:
         found = {"sum": sum(executor.map(square, range(10_000), timeout=SECONDS))}
-        found["memory"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < 200 * 1024
+        found["memory"] = peak_memory_kib() < 200 * 1024
         shouted = executor.submit(shout)
         found["shouted"] = [shouted.result(SECONDS), len(shouted.log()) >= LINES * 100]
         found["large"] = len(executor.submit(large).result(SECONDS))
