@@ -34,6 +34,8 @@ _HOMES = {
     "UserEnvMixin": _SPAWNERS,
     "format_template": ".templating",
     "use_pages": ".spawners.progress.pages",
+    "ProfilesSpawner": "wrapspawner",
+    "WrapSpawner": "wrapspawner",
     # Names that `from batchspawner import *` has always brought along.
     **dict.fromkeys(
         ("Dict", "ET", "Enum", "Float", "Integer", "Spawner", "Template", "Unicode"), _SPAWNERS

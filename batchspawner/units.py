@@ -1,8 +1,8 @@
 """Durations and amounts of memory: as users write them, and as schedulers want them.
 
-A bare number, and a time of two parts such as ``12:00``, keep the meaning that they have on each
-scheduler: they are passed on unchanged. What is unambiguous is converted into the form that the
-scheduler knows.
+What a scheduler reads itself is passed on unchanged, as batchspawner 1.x did: a bare number and a
+time of two parts, such as ``12:00``, keep the meaning that they have there. Other forms are
+converted into one that the scheduler knows.
 """
 
 from __future__ import annotations
@@ -21,7 +21,20 @@ _IN_WORDS = re.compile(
     re.IGNORECASE,
 )
 _MEMORY = re.compile(r"(\d+(?:\.\d+)?)\s*(?:([kmgtp])(?:i?b)?|b)", re.IGNORECASE)
-_NATIVE_TIME = re.compile(r"\d+:\d+")
+_NATIVE_MEMORY = {
+    "M": re.compile(r"\d+[KMG]"),
+    "mb": re.compile(r"\d+[kmgt]?b"),
+    "MB": re.compile(r"\d+[KMGT]B"),
+}
+"""Amounts that a scheduler with this unit reads itself."""
+
+_NATIVE_TIME = {
+    "H:M": re.compile(r"\d+:\d+"),
+    "H:M:S": re.compile(r"\d+:\d+(:\d\d)?"),
+    "D-H:M:S": re.compile(r"\d+:\d+(:\d\d)?|\d+-\d+(:\d+(:\d+)?)?"),
+}
+"""Times that a scheduler with this form reads itself; a form without colons is of seconds."""
+
 _EXPRESSION = re.compile(r"[-+*/?()$]")
 _NO_LIMIT = frozenset({"unlimited", "infinite", "infinity"})
 _PREFIXES = "bkmgtp"
@@ -62,26 +75,28 @@ def memory(option: str, text: str) -> int:
 def native_memory(option: str, text: str, unit: str, *, expressions: bool = False) -> str:
     """Return an amount in a scheduler's own form: a whole number of a unit such as ``M`` or ``mb``.
 
-    A bare number is returned unchanged, and so is an expression if the scheduler knows
-    `expressions`. Raises OptionsError for any other text.
+    A bare number is returned unchanged, and so is an amount in this form, and an expression if the
+    scheduler knows `expressions`. Raises OptionsError for any other text.
     """
     text = text.strip()
     if text.isdecimal() or (expressions and _EXPRESSION.search(text)):
+        return text
+    if unit in _NATIVE_MEMORY and _NATIVE_MEMORY[unit].fullmatch(text):
         return text
     size: int = 1024 ** _PREFIXES.index(unit[0].lower())
     return f"{-(-memory(option, text) // size)}{unit}"
 
 
 def native_duration(option: str, text: str, form: str) -> str:
-    """Return a duration in a scheduler's own form: ``H:M:S``, ``H:M`` or ``S``.
+    """Return a duration in a scheduler's own form: ``H:M:S``, ``D-H:M:S``, ``H:M`` or ``S``.
 
-    A bare number, a word for no limit, and a time of two parts if the form has several, are
-    returned unchanged. Raises OptionsError for any other text.
+    A bare number, a word for no limit, and a time in this form are returned unchanged. Raises
+    OptionsError for any other text.
     """
     text = text.strip()
     if text.isdecimal() or text.lower() in _NO_LIMIT:
         return text
-    if ":" in form and _NATIVE_TIME.fullmatch(text):
+    if form in _NATIVE_TIME and _NATIVE_TIME[form].fullmatch(text):
         return text
     total = seconds(option, text)
     if form == "S":

@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, TypedDict, cast
 
 from jupyterhub.spawner import Spawner
+from jupyterhub.traitlets import EntryPointType
 from traitlets import import_item
 
 from batchspawner.spawners.options.base import NAME
@@ -204,7 +205,7 @@ def _check_effects(where: str, profile: Profile) -> None:
 
 
 def _spawner_class(given: object, name: str) -> type[Child]:
-    cls: object = import_item(given) if isinstance(given, str) else given
+    cls: object = _named_class(given, name) if isinstance(given, str) else given
     if not (inspect.isclass(cls) and issubclass(cls, Spawner)):
         raise ValueError(f"the profile {name!r}: {given!r} is no spawner class")
     return cast("type[Child]", cls)
@@ -220,3 +221,20 @@ def _callable(where: str, given: object) -> Allowed | None:
     if given is not None and not callable(given):
         raise ValueError(f"{where}: `allowed` must be a function of the spawner")
     return given
+
+
+def _named_class(given: str, name: str) -> object:
+    """Return the class with an import path, or with a short name such as ``slurm``."""
+    try:
+        if "." in given:
+            return cast("object", import_item(given))
+        # The traits of JupyterHub that take a class know these names, too.
+        known = EntryPointType(entry_point_group="jupyterhub.spawners").load_entry_points()
+        if given.lower() in known:
+            return cast("object", known[given.lower()].load())
+    except Exception as error:
+        raise ValueError(f"the profile {name!r}: {given!r} cannot be imported: {error}") from error
+    raise ValueError(
+        f"the profile {name!r}: there is no spawner {given!r}; write an import path, or one of "
+        f"{', '.join(sorted(known))}"
+    )

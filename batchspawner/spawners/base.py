@@ -229,7 +229,9 @@ class BatchSpawnerBase(ChoiceTraits, SecrecyTraits, CommandTraits, RequestTraits
 
     def get_state(self) -> dict[str, Any]:
         """Return what a later Hub process must know of the job."""
-        return {**super().get_state(), **self.job.to_state()}
+        server = self.server
+        address = (server.ip, server.port) if server else ("", 0)
+        return {**super().get_state(), **self.job.to_state(address)}
 
     def clear_state(self) -> None:
         """Forget the job."""
@@ -274,6 +276,8 @@ class BatchSpawnerBase(ChoiceTraits, SecrecyTraits, CommandTraits, RequestTraits
             if not self.job.id:
                 raise RuntimeError("Jupyter batch job submission failure (no jobid in output)")
             await self.backend.until_serving_in_time(began)
+        if self.server:
+            self.server.ip, self.server.port = self.ip, self.port
         commit_state(self)
         self.log.info("%s: job %s serves at %s:%s", self.log_name, self.job.id, self.ip, self.port)
         return self.ip, self.port
@@ -307,6 +311,9 @@ class BatchSpawnerBase(ChoiceTraits, SecrecyTraits, CommandTraits, RequestTraits
     async def get_url(self) -> str:
         """Return the server's URL; JupyterHub asks when it has restarted."""
         job = self.job
+        if job.id and not job.port and self.server.ip and self.server.port:
+            # JupyterHub knows the address, and a state of batchspawner 1.x has nothing else.
+            job.serving(self.server.ip, self.server.port)
         if job.port and job.port == (job.reported_port or job.port):
             self.backend.watch_over()
         elif await reattach(self):

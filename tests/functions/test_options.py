@@ -22,7 +22,7 @@ WRITTEN = {
         "#SBATCH --partition=long",
         "#SBATCH --account=phys",
         "#SBATCH --time=1:30:00",
-        "#SBATCH --mem=2048M",
+        "#SBATCH --mem=2G",
         "#SBATCH --cpus-per-task=4",
         "#SBATCH --gpus=1",
     ],
@@ -49,7 +49,7 @@ WRITTEN = {
     "gridengine": [
         "#$ -q long",
         "#$ -l h_rt=1:30:00",
-        "#$ -l h_vmem=2048M",
+        "#$ -l h_vmem=2G",
         "#$ -l gpu=1",
         "#$ -A phys",
         "#$ -pe smp 4",

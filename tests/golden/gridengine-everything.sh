@@ -5,7 +5,7 @@
 #$ -o /home/alice/.jupyterhub.sge.out
 #$ -q day@node7
 #$ -l h_rt=12:00:00
-#$ -l h_vmem=4096M
+#$ -l h_vmem=4G
 #$ -pe smp 2
 #$ -l gpu=1
 #$ -ar course

@@ -5,7 +5,7 @@
 #$ -o /home/alice/.jupyterhub.sge.out
 #$ -q all.q
 #$ -l h_rt=8:00:00
-#$ -l h_vmem=4096M
+#$ -l h_vmem=4G
 #$ -pe smp 2
 #$ -v PATH
 

@@ -4,7 +4,7 @@
 #PBS -e /home/alice/.jupyterhub.pbs.err
 #PBS -q workq
 #PBS -l walltime=8:00:00
-#PBS -l select=1:ncpus=2:mem=4096mb
+#PBS -l select=1:ncpus=2:mem=4gb
 #PBS -v PATH
 
 set -euo pipefail

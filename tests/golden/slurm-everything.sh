@@ -11,7 +11,7 @@
 #SBATCH --reservation=course
 #SBATCH --nodelist=node7
 #SBATCH --time=12:00:00
-#SBATCH --mem=4096M
+#SBATCH --mem=4G
 #SBATCH --cpus-per-task=2
 #SBATCH --gres=tmp:10G
 #SBATCH --gpus=1

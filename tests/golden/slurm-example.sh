@@ -6,7 +6,7 @@
 #SBATCH --get-user-env=L
 #SBATCH --partition=interactive
 #SBATCH --time=8:00:00
-#SBATCH --mem=4096M
+#SBATCH --mem=4G
 #SBATCH --cpus-per-task=2
 
 set -euo pipefail

@@ -5,7 +5,7 @@
 #PBS -q batch
 #PBS -l walltime=8:00:00
 #PBS -l nodes=1:ppn=2
-#PBS -l mem=4096mb
+#PBS -l mem=4gb
 #PBS -v PATH
 
 set -euo pipefail

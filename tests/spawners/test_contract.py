@@ -9,6 +9,7 @@ import sys
 import pytest
 
 import batchspawner
+import wrapspawner
 from batchspawner import (
     BatchSpawnerBase,
     BatchSpawnerRegexStates,
@@ -219,3 +220,8 @@ def test_the_old_wrapspawner_beside_us_is_warned_of(tmp_path):
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert "wrapspawner 1.0.1 is installed beside batchspawner" in done.stderr
     assert "pip uninstall wrapspawner" in done.stderr
+
+
+def test_profiles_are_found_under_the_name_of_this_package():
+    assert batchspawner.ProfilesSpawner is wrapspawner.ProfilesSpawner
+    assert batchspawner.WrapSpawner is wrapspawner.WrapSpawner

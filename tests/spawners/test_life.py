@@ -228,6 +228,15 @@ async def test_a_restarted_hub_knows_a_running_server_again(spawner, cluster):
     assert (await again.get_url()).startswith("http://node1:4321/user/")
 
 
+async def test_a_server_of_1x_is_where_jupyterhub_knows_it(spawner, cluster):
+    await serve(spawner, cluster)
+    spawner.orm_spawner.state = {"job_id": spawner.job_id, "job_status": "RUNNING node1"}
+    again = restored(FakeSpawner, spawner.orm_spawner)
+    assert await again.poll() is None
+    url = await asyncio.wait_for(again.get_url(), 5)
+    assert url.startswith("http://node1:4321/user/")
+
+
 async def test_a_restarted_hub_waits_on_for_a_job_that_waits(spawner, cluster):
     task = await begin(spawner)
     await until(lambda: stored_state(spawner).get("job_id"))

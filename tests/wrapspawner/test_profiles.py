@@ -14,12 +14,14 @@ from tornado.web import HTTPError
 from traitlets import Integer, Unicode
 from traitlets.config import Config
 
+from batchspawner import SlurmSpawner
 from batchspawner.spawners.options.fields import Integer as IntegerOption
 from batchspawner.spawners.options.fields import Text
 from tests.spawners.conftest import FakeSpawner, cluster  # noqa: F401
 from tests.spawners.site import apply_options, make_spawner, restored
 from tests.wrapspawner.test_wrapspawner import begin
 from wrapspawner import ProfilesSpawner
+from wrapspawner.declarations import profile_of
 
 
 class Site(FakeSpawner):
@@ -384,6 +386,8 @@ async def test_the_environment_comes_before_the_sites_own_prologue_and_the_serve
         ({"spawner": Site}, "needs a display_name"),
         ({"display_name": "A"}, "the profile 'A' names no spawner"),
         ({"display_name": "A", "spawner": int}, "is no spawner class"),
+        ({"display_name": "A", "spawner": "no.where.Spawner"}, "cannot be imported: No module"),
+        ({"display_name": "A", "spawner": "slrum"}, "there is no spawner 'slrum'; write an import"),
         ({"display_name": "A", "slug": "a b", "spawner": Site}, "the slug 'a b'"),
         ({"display_name": "A", "spawner": Site, "groups": "physics"}, "groups must be a list"),
         ({"display_name": "A", "spawner": Site, "allowed": True}, "must be a function"),
@@ -459,3 +463,7 @@ async def test_the_configuration_of_the_administrator_is_never_changed():
     spawner = make_spawner(ProfilesSpawner, config)
     await take(spawner, software="/home/ada")
     assert repr(LARGE) == before
+
+
+def test_a_profile_names_its_spawner_as_the_hub_does():
+    assert profile_of({"display_name": "A", "spawner": "Slurm"}).spawner is SlurmSpawner

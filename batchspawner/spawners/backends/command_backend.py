@@ -53,6 +53,7 @@ class CommandBackend(Backend):
         self.host = ""
         self._failed = False
         self._failed_queries = 0
+        self._ended = False
         self._slot: Slot | None = None
 
     async def run(self, *, refresh: bool = False) -> JobInfo:  # noqa: ARG002
@@ -167,7 +168,9 @@ class CommandBackend(Backend):
     async def until_gone(self) -> None:
         spawner = self.spawner
         for _ in range(10):
-            if await spawner.query_job_status() not in (JobStatus.RUNNING, JobStatus.UNKNOWN):
+            status = await spawner.query_job_status()
+            if status not in (JobStatus.RUNNING, JobStatus.UNKNOWN):
+                self._ended = status is JobStatus.NOTFOUND and not self._failed
                 return
             await asyncio.sleep(1)
         spawner.log.warning(
@@ -218,6 +221,8 @@ class CommandBackend(Backend):
         return status is JobStatus.RUNNING
 
     async def _is_gone(self) -> bool:
+        if self._ended:
+            return True
         if await self.spawner.query_job_status() is not JobStatus.NOTFOUND:
             self._failed_queries = 0
             return False

@@ -460,3 +460,33 @@ async def test_a_submit_command_that_hangs_keeps_nobody_else_waiting():
     ended, _ = await asyncio.gather(first, second, return_exceptions=True)
     assert str(ended) == "The submit command did not end within 1 s, and was ended:  sleep 600"
     assert other.job_id == "8"
+
+
+async def test_what_stop_has_seen_end_is_gone_without_another_question():
+    spawner = scripted(
+        OldSite,
+        (r"^ sub day && true$", "77"),
+        (r"^ ask 77$", "RUN on node5"),
+        (r"^ ask 77$", "RUN on node5"),
+        (r"^ end 77$", ""),
+        (r"^ ask 77$", ""),
+    )
+    spawner.mock_port = 4321
+    await spawner.start()
+    await spawner.stop()
+    assert await spawner.poll() == 1
+    assert spawner.get_state() == {}
+    assert spawner.run_command.expected == []
+
+
+async def test_the_state_of_a_served_job_is_that_of_1x():
+    spawner = scripted(
+        OldSite,
+        (r"^ sub day && true$", "77"),
+        (r"^ ask 77$", "RUN on node5"),
+        (r"^ ask 77$", "RUN on node5"),
+    )
+    spawner.mock_port = 4321
+    spawner.secret_transport = "environment"
+    await spawner.start()
+    assert spawner.get_state() == {"job_id": "77", "job_status": "RUN on node5"}

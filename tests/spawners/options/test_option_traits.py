@@ -114,7 +114,7 @@ async def test_a_choice_by_form_is_a_variable_of_the_script():
     assert [line for line in script.splitlines() if re.search("partition|cpus|mem|time", line)] == [
         "#SBATCH --partition=debug",
         "#SBATCH --time=0:30:00",
-        "#SBATCH --mem=2048M",
+        "#SBATCH --mem=2G",
         "#SBATCH --cpus-per-task=2",
     ]
 
