@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 from typing import TYPE_CHECKING, Any
 
+from ..allocation.job_records import JobRecord
 from ..client.batch_client import BatchClient
 from ..client.job_scripts import find_scheduler, job_request
 from ..concurrency import within
@@ -33,6 +34,9 @@ _START_PHASE_S = 60.0
 
 _ELEMENTS_POLL_INTERVAL_S = 0.5
 """How often we look whether the elements of an array have started."""
+
+QUERY_TIMEOUT_S = 30.0
+"""How long a scheduler may take to report the status of a job."""
 
 _CANCEL_TIMEOUT_S = 30.0
 """How long we wait for the end of a cancelled job."""
@@ -92,6 +96,7 @@ class ClusterJob:
         record.write()
         job_id = await client.submit(request)
         record.submitted(job_id)
+        JobRecord(folder.path, client.scheduler.name, job_id, "clusters", name).write()
         return cls(client, job_id, folder, program.elements)
 
     @property
@@ -103,9 +108,11 @@ class ClusterJob:
         """Call a function, in the library's thread, when the job has ended."""
         self._callbacks.append(call)
 
-    async def known(self) -> JobInfo:
-        """Wait for the next status of the job, and return it."""
-        return await self._watch.change()
+    async def known(self) -> JobInfo | None:
+        """Return the next status of the job, or None if its scheduler does not answer in time."""
+        with contextlib.suppress(asyncio.TimeoutError):
+            return await within(QUERY_TIMEOUT_S, self._watch.change())
+        return None
 
     async def running(self) -> JobInfo:
         """Wait, without a limit, until the job runs. Raises JobFailed if it ends instead.
