@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import shlex
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..allocation.job_environment import exports, own_environment
 from ..allocation.job_records import JobRecord
 from ..client.batch_client import BatchClient
 from ..client.job_scripts import find_scheduler, job_request
@@ -46,6 +49,10 @@ _IGNORE_SIGNALS = "trap : INT USR1 USR2"
 
 SHELL = "/bin/bash"
 PROGRAM = "program.sh"
+ENVIRONMENT = "environment"
+
+_PREFIX_OF_OTHERS = "IPP_"
+"""Of variables that belong to the cluster in which we run, if we are an engine of one."""
 
 
 class ClusterJob:
@@ -73,14 +80,18 @@ class ClusterJob:
         n: int = 0,
         profiles: str = "",
         variables: Mapping[str, object] | None = None,
+        work_dir: str = ".",
         resources: Mapping[str, Any],
     ) -> ClusterJob:
         """Submit a program. Raises what `job_request` and `BatchClient.submit` raise.
 
-        `n` and `profiles` (the folder of the job's profile) are for a whole cluster.
+        It runs in `work_dir`, by default our working directory, with our environment; if the node
+        has no such folder, where the scheduler starts it. `n` and `profiles` (the folder of the
+        job's profile) are for a whole cluster.
         """
         client = BatchClient(find_scheduler(scheduler))
         path = folder.write(PROGRAM, program.render(folder))
+        exported = folder.write(ENVIRONMENT, _own_environment(Path(work_dir).absolute()))
         prologue = f"{_IGNORE_SIGNALS}\n{resources.get('prologue', '')}".strip()
         request = job_request(
             client.scheduler,
@@ -88,7 +99,7 @@ class ClusterJob:
             front_end="clusters",
             name=name,
             log=str(folder.log),
-            variables=variables,
+            variables={**(variables or {}), "environment_file": str(exported)},
             elements=program.elements,
             **{**resources, "prologue": prologue},
         )
@@ -183,6 +194,17 @@ class ClusterJob:
             status = await self.ended()
         for call in self._callbacks:
             call(status)
+
+
+def _own_environment(work_dir: Path) -> str:
+    """Return shell commands that make the job's environment and folder those of this process."""
+    variables = {
+        name: value
+        for name, value in own_environment().items()
+        if not name.startswith(_PREFIX_OF_OTHERS)
+    }
+    enter = f'cd {shlex.quote(str(work_dir))} || echo "The job starts in $PWD." >&2'
+    return f"{enter}\n{exports(variables, '')}"
 
 
 def _has_started(status: JobInfo) -> bool:
