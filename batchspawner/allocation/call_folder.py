@@ -98,13 +98,15 @@ class CallFolder:
         environment: Mapping[str, str] | None = None,
         cwd: str = "",
         linger: float | None = 60.0,
+        linger_after: float | None = 60.0,
         orphan_timeout: float | None = None,
         runtime: float | None = None,
     ) -> Self:
         """Create the folder of a call. Raises OSError if that is not possible.
 
         `environment` and `cwd` are what the job starts with. An agent that has no driver ends
-        after `linger` seconds if it runs no program, and after `orphan_timeout` seconds if it
+        after `linger` seconds if it has run no program, `linger_after` seconds after its last one,
+        and after `orphan_timeout` seconds if it
         does; None is without limit. `runtime` is the walltime in seconds, if it is known.
         """
         folder = folder or calls_folder() / secrets.token_hex(8)
@@ -116,6 +118,7 @@ class CallFolder:
             "addresses": [],
             "python": python,
             "linger": linger,
+            "linger_after": linger_after,
             "patience": orphan_timeout,
             "runtime": runtime,
             "identity": [one.identity() for one in scheduler_classes()],

@@ -38,7 +38,7 @@ def own_environment(environment: Mapping[str, str] | None = None) -> dict[str, s
     return {
         name: value
         for name, value in everything.items()
-        if name in _ALWAYS_INCLUDED or not (_EXCLUDED.fullmatch(name) or _is_of_a_job(name))
+        if name in _ALWAYS_INCLUDED or not (_EXCLUDED.fullmatch(name) or is_of_a_job(name))
     }
 
 
@@ -56,5 +56,6 @@ def exports(environment: Mapping[str, str], cwd: str) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
-def _is_of_a_job(name: str) -> bool:
+def is_of_a_job(name: str) -> bool:
+    """Return whether a scheduler sets a variable of this name in its jobs."""
     return any(one.job_variables.fullmatch(name) for one in scheduler_classes())
