@@ -44,6 +44,9 @@ _NO_CONNECTION = re.compile(
 )
 """What ssh itself prints if the command may not have run; then its exit status is 255."""
 
+_BEGIN = "batchspawner-answer"
+"""Line before the answer of a command on another machine."""
+
 _KILL_TIMEOUT_S = 2.0
 """How long a killed command may take to end before we stop waiting for it."""
 
@@ -106,11 +109,14 @@ class SshRunner:
     """Commands on another machine: `prefix` is the ssh command line up to the host.
 
     `inner` is put before the command on that machine. The environment goes to ssh itself: which
-    variables reach the other machine is configured by SendEnv and AcceptEnv.
+    variables reach the other machine is configured by SendEnv and AcceptEnv. If it `marks` the
+    answers, what the login shell prints before them is left out; a forced command on the other
+    machine sees a longer command then.
     """
 
     prefix: tuple[str, ...]
     inner: tuple[str, ...] = ()
+    marks: bool = False
 
     is_this_user = False
 
@@ -124,8 +130,13 @@ class SshRunner:
     ) -> CommandResult:
         env = {**tool_environment(("SSH_AUTH_SOCK",)), **(environment or {})}
         # sshd passes the words to a shell, so they are quoted for one.
-        command = (*self.prefix, shlex.join((*self.inner, *argv)))
-        result = await _run(command, input, env, timeout)
+        words = shlex.join((*self.inner, *argv))
+        if self.marks:
+            words = f"echo; echo {_BEGIN}; {words}"
+        result = await _run((*self.prefix, words), input, env, timeout)
+        _, marked, answer = result.stdout.partition(f"\n{_BEGIN}\n")
+        if self.marks and marked:
+            result = replace(result, stdout=answer)
         if result.returncode == 255 and _NO_CONNECTION.search(result.stderr):
             raise SchedulerUnavailable("ssh has no connection to the other machine.", result)
         return result

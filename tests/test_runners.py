@@ -116,6 +116,21 @@ async def test_over_ssh_each_word_arrives_as_one_word(tmp_path):
     assert result.stdout == "x y %T %B; false\n"
 
 
+async def test_over_ssh_what_the_login_shell_prints_first_is_left_out_if_asked(tmp_path):
+    ssh = tmp_path / "ssh"
+    ssh.write_text('#!/bin/sh\nprintf "Welcome\\nHave fun"\nshift\nexec sh -c "$*"\n')
+    ssh.chmod(0o755)
+    argv = ("sh", "-c", 'cat; exit "$1"', "-", "3")
+    results = [
+        await SshRunner((str(ssh), "login"), marks=marks).run(argv, input="answer\n")
+        for marks in (False, True)
+    ]
+    assert [(one.stdout, one.returncode) for one in results] == [
+        ("Welcome\nHave funanswer\n", 3),
+        ("answer\n", 3),
+    ]
+
+
 async def test_a_connection_that_is_gone_says_nothing_about_the_command(tmp_path):
     ssh = tmp_path / "ssh"
     ssh.write_text('#!/bin/sh\necho "Connection closed by UNKNOWN port 65535" >&2\nexit 255\n')

@@ -68,6 +68,7 @@ class Agent:
         self.offline_since = time.monotonic()
         self.finishing: float | None = None
         self.oom_kills = oom_kills()
+        self.has_run = False
         self.fail_job = self.unattended = False
         self._said_bye = False
         self.failed = False
@@ -90,11 +91,12 @@ class Agent:
         for number in _FORWARDED_SIGNALS:
             signal.signal(number, lambda got, _: self._signals.append(got))
         if self.call["addresses"]:
+            self.orders.read(self.id, self.obey)
             self._search()
         else:
             self.transport = FileTransport(self.outbox)
             self._say_hello(self.transport)
-        self.orders.read(self.id, self.obey)
+            self.orders.read(self.id, self.obey)
         while not self._over():
             for key, mask in self.selector.select(self._pause()):
                 key.data(mask)
@@ -139,7 +141,11 @@ class Agent:
         """Return whether there has been no driver for as long as this call is to wait for one."""
         if self.transport is not None or (self.unattended and self.children):
             return False
-        limit = self.call.get("patience") if self.children else self.call.get("linger")
+        limit = self.call.get("linger")
+        if self.children:
+            limit = self.call.get("patience")
+        elif self.has_run:
+            limit = self.call.get("linger_after", limit)
         return limit is not None and time.monotonic() - self.offline_since > limit
 
     # --- the connection
@@ -158,7 +164,9 @@ class Agent:
                 self._wake_write.send(b"\0")
                 return
             except (OSError, ProtocolError) as error:
-                print(f"batchspawner agent: cannot call home yet: {error}", file=sys.stderr)
+                # A job that has all its orders needs no driver, which may have ended long ago.
+                if self.finishing is None:
+                    print(f"batchspawner agent: cannot call home yet: {error}", file=sys.stderr)
             # Thousands that lost one driver do not come back all at once.
             time.sleep(pause * (0.5 + random.random()))  # noqa: S311
             pause = min(pause * 2, MAX_RETRY_S)
@@ -257,6 +265,7 @@ class Agent:
             self.outbox.put({"type": "exit", "id": order["id"], "code": code, "error": str(error)})
             return
         self.children[child.id] = child
+        self.has_run = True
         pid = child.process.pid
         self.kill_on_exit.begun(pid, child.folder)
         self.outbox.put({"type": "started", "id": child.id, "pid": pid, "ports": child.ports})

@@ -35,6 +35,11 @@ class ChildProcess:
         self.folder = ""
         replace = self._prepare(order)
         env = {name: replace(value) for name, value in order.get("env", {}).items()}
+        for name, variables in order.get("expand", {}).items():
+            for variable in variables:
+                # One that the job does not have stays as it is, as in a kernel without a job.
+                value = os.environ.get(variable, f"${{{variable}}}")
+                env[name] = env[name].replace(f"${{{variable}}}", value)
         self.process = subprocess.Popen(
             [replace(word) for word in order["argv"]],
             stdin=subprocess.PIPE,

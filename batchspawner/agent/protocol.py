@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
         `id` and `key` are hexadecimal, `addresses` are hosts with their ports, `certificate` is
         PEM text if the connection is encrypted. `linger` and `patience` are how long to wait for
-        the driver while no program, or some program, runs (None is without limit); they and
-        `runtime` are in seconds.
+        the driver while no program, or some program, runs (None is without limit), `linger_after`
+        how long after the last program; they and `runtime` are in seconds.
         """
 
         id: str
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
         certificate: str
         python: str
         linger: float | None
+        linger_after: float | None
         runtime: float | None
         identity: list[dict[str, str]]
 
@@ -68,6 +69,7 @@ if TYPE_CHECKING:
         # To the agent: start, signal, finish.
         argv: list[str]
         env: dict[str, str]
+        expand: dict[str, list[str]]
         cwd: str
         files: dict[str, str]
         close: bool

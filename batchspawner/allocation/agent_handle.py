@@ -113,14 +113,20 @@ class AgentHandle:
         argv: Sequence[str],
         *,
         env: Mapping[str, str] | None = None,
+        expand: Mapping[str, Sequence[str]] | None = None,
         cwd: str = "",
         stdin: bytes | None = None,
         files: Mapping[str, str] | None = None,
         ports: int = 0,
     ) -> RemoteProcess:
-        """Do what `start` does, without waiting until the program runs."""
+        """Do what `start` does, without waiting until the program runs.
+
+        `expand` names variables of the job whose values replace ``${NAME}`` in values of `env`.
+        """
         process = self.process(secrets.token_hex(8))
-        order = start_order(argv, process.id, env=env, cwd=cwd, files=files, ports=ports)
+        order = start_order(
+            argv, process.id, env=env, expand=expand, cwd=cwd, files=files, ports=ports
+        )
         first, rest = (stdin or b"")[:_INPUT_FRAME_BYTES], (stdin or b"")[_INPUT_FRAME_BYTES:]
         order["close"] = stdin is not None and not rest
         self.send(order, first)
@@ -332,6 +338,7 @@ def start_order(
     process_id: str,
     *,
     env: Mapping[str, str] | None = None,
+    expand: Mapping[str, Sequence[str]] | None = None,
     cwd: str = "",
     files: Mapping[str, str] | None = None,
     ports: int = 0,
@@ -340,6 +347,8 @@ def start_order(
     order: Header = {"type": "start", "id": process_id, "argv": list(argv)}
     if env:
         order["env"] = dict(env)
+    if expand:
+        order["expand"] = {name: list(variables) for name, variables in expand.items()}
     if cwd:
         order["cwd"] = cwd
     if files:

@@ -11,7 +11,6 @@ import contextlib
 import json
 import marshal
 import os
-import re
 import secrets
 import shlex
 import shutil
@@ -28,6 +27,7 @@ from ..agent.journal import append
 from ..agent.protocol import CHUNK_BYTES, Unpacker, frame_keys, pack
 from ..schedulers import scheduler_classes
 from .agent_handle import AgentHandle
+from .job_environment import exports
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -45,7 +45,6 @@ _MAIN = """import sys
 from batchspawner_agent.agent import Agent
 sys.exit(Agent(sys.argv[1]).run())
 """
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 class CallListener(Protocol):
@@ -99,13 +98,15 @@ class CallFolder:
         environment: Mapping[str, str] | None = None,
         cwd: str = "",
         linger: float | None = 60.0,
+        linger_after: float | None = 60.0,
         orphan_timeout: float | None = None,
         runtime: float | None = None,
     ) -> Self:
         """Create the folder of a call. Raises OSError if that is not possible.
 
         `environment` and `cwd` are what the job starts with. An agent that has no driver ends
-        after `linger` seconds if it runs no program, and after `orphan_timeout` seconds if it
+        after `linger` seconds if it has run no program, `linger_after` seconds after its last one,
+        and after `orphan_timeout` seconds if it
         does; None is without limit. `runtime` is the walltime in seconds, if it is known.
         """
         folder = folder or calls_folder() / secrets.token_hex(8)
@@ -117,12 +118,13 @@ class CallFolder:
             "addresses": [],
             "python": python,
             "linger": linger,
+            "linger_after": linger_after,
             "patience": orphan_timeout,
             "runtime": runtime,
             "identity": [one.identity() for one in scheduler_classes()],
         }
         _write(folder / "agent", packed_agent())
-        _write(folder / "environment", _exports(environment or {}, cwd).encode())
+        _write(folder / "environment", exports(environment or {}, cwd).encode())
         self = cls(folder, settings)
         self._write_settings()
         return self
@@ -295,13 +297,3 @@ def _compiled(module: str) -> bytes:
     """Return the content of a .pyc file that is never compared with its source (PEP 552)."""
     spec: Any = find_spec(module)
     return MAGIC_NUMBER + bytes([1, *[0] * 11]) + marshal.dumps(spec.loader.get_code(module))
-
-
-def _exports(environment: Mapping[str, str], cwd: str) -> str:
-    lines = [f"cd {shlex.quote(cwd)}"] if cwd else []
-    lines += [
-        f"export {name}={shlex.quote(value)}"
-        for name, value in sorted(environment.items())
-        if _NAME.fullmatch(name) and "\0" not in value
-    ]
-    return "".join(f"{line}\n" for line in lines)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 from typing import TYPE_CHECKING
 
 from ..schedulers import scheduler_classes
@@ -20,6 +21,7 @@ _EXCLUDED = re.compile(
     # What a Jupyter server may do is for the server alone.
     r"|JUPYTERHUB_.*|JUPYTER_TOKEN|JUPYTER_GATEWAY_.*|JPY_.*|BATCHSPAWNER_CLAIM.*"
 )
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _ALWAYS_INCLUDED = frozenset(
     {
         "XDG_DATA_HOME",
@@ -36,9 +38,24 @@ def own_environment(environment: Mapping[str, str] | None = None) -> dict[str, s
     return {
         name: value
         for name, value in everything.items()
-        if name in _ALWAYS_INCLUDED or not (_EXCLUDED.fullmatch(name) or _is_of_a_job(name))
+        if name in _ALWAYS_INCLUDED or not (_EXCLUDED.fullmatch(name) or is_of_a_job(name))
     }
 
 
-def _is_of_a_job(name: str) -> bool:
+def exports(environment: Mapping[str, str], cwd: str) -> str:
+    """Return shell commands that enter a folder, if one is given, and set variables.
+
+    Variables whose names no shell can set are left out.
+    """
+    lines = [f"cd {shlex.quote(cwd)}"] if cwd else []
+    lines += [
+        f"export {name}={shlex.quote(value)}"
+        for name, value in sorted(environment.items())
+        if _NAME.fullmatch(name) and "\0" not in value
+    ]
+    return "".join(f"{line}\n" for line in lines)
+
+
+def is_of_a_job(name: str) -> bool:
+    """Return whether a scheduler sets a variable of this name in its jobs."""
     return any(one.job_variables.fullmatch(name) for one in scheduler_classes())

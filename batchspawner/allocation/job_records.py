@@ -36,6 +36,11 @@ class JobRecord:
     submitted: float = field(default_factory=time.time)
     ended: str = ""
 
+    @property
+    def full_name(self) -> str:
+        """The job's id behind its scheduler's name: ``slurm:17``."""
+        return f"{self.scheduler}:{self.job_id}"
+
     def write(self) -> None:
         """Write the record into the job's folder, for this user only (0600)."""
         found = {name: value for name, value in asdict(self).items() if name != "folder"}
@@ -51,11 +56,17 @@ class JobRecord:
         return ended
 
 
-def records() -> list[JobRecord]:
-    """Return the records of this user's jobs of the last days, oldest first."""
-    folder = calls_folder()
-    files = chain(folder.glob(f"*/{_NAME}"), folder.glob(f"*/*/{_NAME}"))
-    return sorted(filter(None, map(_read, files)), key=lambda one: one.submitted)
+def records(*others: Path) -> list[JobRecord]:
+    """Return the records of this user's jobs of the last days, oldest first.
+
+    They are in the folder of calls, and in `others`.
+    """
+    files = (
+        chain(folder.glob(f"*/{_NAME}"), folder.glob(f"*/*/{_NAME}"))
+        for folder in (calls_folder(), *others)
+    )
+    found = filter(None, map(_read, chain.from_iterable(files)))
+    return sorted(found, key=lambda one: one.submitted)
 
 
 def _read(file: Path) -> JobRecord | None:
@@ -65,9 +76,17 @@ def _read(file: Path) -> JobRecord | None:
         return None  # half written, or about to be removed
 
 
-def record_of(job_id: int | str) -> JobRecord:
-    """Return the newest record of a job. Raises LookupError if there is none."""
-    for one in reversed(records()):
-        if one.job_id == str(job_id):
-            return one
-    raise LookupError(f"job {job_id} is none of those submitted here in the last days")
+def record_of(job: int | str, *others: Path) -> JobRecord:
+    """Return the newest record of a job, named by its id or as in ``slurm:17``.
+
+    `others` are those of `records`. Raises LookupError if there is none, or if the id is that of
+    jobs of several schedulers.
+    """
+    found = {
+        one.full_name: one for one in records(*others) if str(job) in (one.job_id, one.full_name)
+    }
+    if len(found) > 1:
+        raise LookupError(f"there are several jobs {job}; name one of: {', '.join(found)}")
+    for one in found.values():
+        return one
+    raise LookupError(f"job {job} is none of those submitted here in the last days")

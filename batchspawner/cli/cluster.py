@@ -149,7 +149,7 @@ def _list(_arguments: argparse.Namespace) -> int:
         print("There is no cluster; start one with: batchspawner cluster start ENGINES")
         return 0
     print_table([("JOB", "ENGINES", "SCHEDULER", "PROFILE", "STATE"), *map(_row, known)])
-    return 0
+    return int(any(one.status is None for one in known))
 
 
 def _row(one: ListedJob) -> tuple[str, ...]:

@@ -91,15 +91,20 @@ class Cluster:
     def attach(cls, job_id: str) -> Cluster:
         """Return a cluster that another process has started. Raises BatchError if it is unknown.
 
+        If several schedulers have a job of this id, name it as in ``slurm:17``.
         If its job has ended, `stop` removes its files.
         """
-        for one in records():
-            if one.job_id == job_id and one.n:
-                cluster = cls(one.n, scheduler=one.scheduler)
-                cluster._profiles = Path(one.profiles)
-                cluster._job = run(_attach(cluster, job_id, one.folder))
-                return cluster
-        raise BatchError(f"there is no cluster in job {job_id}; see: batchspawner cluster list")
+        known = [one for one in records() if one.n and job_id in (one.job_id, one.full_name)]
+        if not known:
+            raise BatchError(f"there is no cluster in job {job_id}; see: batchspawner cluster list")
+        if len(known) > 1:
+            names = ", ".join(one.full_name for one in known)
+            raise BatchError(f"there are several jobs {job_id}; name one of: {names}")
+        (one,) = known
+        cluster = cls(one.n, scheduler=one.scheduler)
+        cluster._profiles = Path(one.profiles)
+        cluster._job = run(_attach(cluster, one.job_id, one.folder))
+        return cluster
 
     @property
     def job_id(self) -> str:

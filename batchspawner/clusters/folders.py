@@ -138,6 +138,11 @@ class ClusterRecord:
     profiles: str = ""
     job_id: str = ""
 
+    @property
+    def full_name(self) -> str:
+        """The job's id behind its scheduler's name: ``slurm:17``."""
+        return f"{self.scheduler}:{self.job_id}"
+
     def write(self) -> None:
         """Write the record into the folder, for other processes."""
         texts = {name: str(getattr(self, name)) for name in _TEXTS}

@@ -8,8 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import shlex
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..allocation.job_environment import exports, own_environment
+from ..allocation.job_records import JobRecord
 from ..client.batch_client import BatchClient
 from ..client.job_scripts import find_scheduler, job_request
 from ..concurrency import within
@@ -34,6 +38,9 @@ _START_PHASE_S = 60.0
 _ELEMENTS_POLL_INTERVAL_S = 0.5
 """How often we look whether the elements of an array have started."""
 
+QUERY_TIMEOUT_S = 30.0
+"""How long a scheduler may take to report the status of a job."""
+
 _CANCEL_TIMEOUT_S = 30.0
 """How long we wait for the end of a cancelled job."""
 
@@ -42,6 +49,10 @@ _IGNORE_SIGNALS = "trap : INT USR1 USR2"
 
 SHELL = "/bin/bash"
 PROGRAM = "program.sh"
+ENVIRONMENT = "environment"
+
+_PREFIX_OF_OTHERS = "IPP_"
+"""Of variables that belong to the cluster in which we run, if we are an engine of one."""
 
 
 class ClusterJob:
@@ -69,14 +80,18 @@ class ClusterJob:
         n: int = 0,
         profiles: str = "",
         variables: Mapping[str, object] | None = None,
+        work_dir: str = ".",
         resources: Mapping[str, Any],
     ) -> ClusterJob:
         """Submit a program. Raises what `job_request` and `BatchClient.submit` raise.
 
-        `n` and `profiles` (the folder of the job's profile) are for a whole cluster.
+        It runs in `work_dir`, by default our working directory, with our environment; if the node
+        has no such folder, where the scheduler starts it. `n` and `profiles` (the folder of the
+        job's profile) are for a whole cluster.
         """
         client = BatchClient(find_scheduler(scheduler))
         path = folder.write(PROGRAM, program.render(folder))
+        exported = folder.write(ENVIRONMENT, _own_environment(Path(work_dir).absolute()))
         prologue = f"{_IGNORE_SIGNALS}\n{resources.get('prologue', '')}".strip()
         request = job_request(
             client.scheduler,
@@ -84,7 +99,7 @@ class ClusterJob:
             front_end="clusters",
             name=name,
             log=str(folder.log),
-            variables=variables,
+            variables={**(variables or {}), "environment_file": str(exported)},
             elements=program.elements,
             **{**resources, "prologue": prologue},
         )
@@ -92,6 +107,7 @@ class ClusterJob:
         record.write()
         job_id = await client.submit(request)
         record.submitted(job_id)
+        JobRecord(folder.path, client.scheduler.name, job_id, "clusters", name).write()
         return cls(client, job_id, folder, program.elements)
 
     @property
@@ -103,9 +119,11 @@ class ClusterJob:
         """Call a function, in the library's thread, when the job has ended."""
         self._callbacks.append(call)
 
-    async def known(self) -> JobInfo:
-        """Wait for the next status of the job, and return it."""
-        return await self._watch.change()
+    async def known(self) -> JobInfo | None:
+        """Return the next status of the job, or None if its scheduler does not answer in time."""
+        with contextlib.suppress(asyncio.TimeoutError):
+            return await within(QUERY_TIMEOUT_S, self._watch.change())
+        return None
 
     async def running(self) -> JobInfo:
         """Wait, without a limit, until the job runs. Raises JobFailed if it ends instead.
@@ -176,6 +194,17 @@ class ClusterJob:
             status = await self.ended()
         for call in self._callbacks:
             call(status)
+
+
+def _own_environment(work_dir: Path) -> str:
+    """Return shell commands that make the job's environment and folder those of this process."""
+    variables = {
+        name: value
+        for name, value in own_environment().items()
+        if not name.startswith(_PREFIX_OF_OTHERS)
+    }
+    enter = f'cd {shlex.quote(str(work_dir))} || echo "The job starts in $PWD." >&2'
+    return f"{enter}\n{exports(variables, '')}"
 
 
 def _has_started(status: JobInfo) -> bool:

@@ -10,6 +10,8 @@ https://ipyparallel.readthedocs.io/en/latest/reference/launchers.html
 from __future__ import annotations
 
 import asyncio
+import json
+import re
 import signal as signals
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,12 +30,16 @@ from ..client.blocking_client import elsewhere, run, start
 from ..client.job_scripts import find_scheduler
 from ..concurrency import within
 from ..errors import BatchError, SubmitError
+from ..schedulers import FALLBACK
 from .folders import JobFolder
 from .job import ClusterJob
 from .program import ClusterProgram, launch_command, listening
 
 if TYPE_CHECKING:
     from ..jobs import JobInfo
+
+_LOOPBACK = re.compile(r"(tcp|udp)://(127\..*|localhost|\[?::1\]?)|ipc://.*")
+"""Interfaces that other machines cannot reach."""
 
 _REGISTRATION_TIMEOUT_S = 60
 """How long an engine waits for the controller's answer: that may be busy with hundreds."""
@@ -148,7 +154,14 @@ class JobLauncher(BaseLauncher):  # type: ignore[misc]
             **self.resources,
         }
         job = await elsewhere(
-            _submit(program, self.scheduler, self.identifier, {"tasks": tasks}, resources)
+            _submit(
+                program,
+                self.scheduler,
+                self.identifier,
+                {"tasks": tasks},
+                self.work_dir,
+                resources,
+            )
         )
         self._jobs.append(job)
         self.scheduler = job.client.scheduler.name
@@ -264,6 +277,7 @@ class JobEngineSetLauncher(JobLauncher, EngineLauncher):  # type: ignore[misc]
     async def start(self, n: int) -> None:
         """Submit the jobs of n engines; `Cluster.start_engines` calls it."""
         self.n = n
+        self._check_controller()
         whole, rest = divmod(n, self.engines_per_job or n or 1)
         try:
             await self._start_jobs(whole, self.engines_per_job or n)
@@ -274,6 +288,21 @@ class JobEngineSetLauncher(JobLauncher, EngineLauncher):  # type: ignore[misc]
                 self._all_submitted()
         if self.wait_until_running:
             await self._running()
+
+    def _check_controller(self) -> None:
+        """Warn of a controller that only engines on its own machine could reach."""
+        try:
+            info = json.loads(Path(self.connection_files["engine"]).read_text())
+            interface = str(info["interface"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return
+        if _LOOPBACK.fullmatch(interface) and find_scheduler(self.scheduler).name != FALLBACK:
+            self.log.warning(
+                "The controller listens on %s, which engines on other machines cannot reach. "
+                "Start it with controller_ip='*', as in ipp.Cluster(controller_ip='*', …), "
+                "or with `ipcluster start --ip='*'`.",
+                interface,
+            )
 
     async def _start_jobs(self, count: int, n: int) -> None:
         """Submit so many jobs of n engines each, as an array if the scheduler has arrays."""
@@ -320,6 +349,7 @@ async def _submit(
     scheduler: str,
     name: str,
     variables: dict[str, str],
+    work_dir: str,
     resources: dict[str, Any],
 ) -> ClusterJob:
     folder = JobFolder.create()
@@ -330,6 +360,7 @@ async def _submit(
             scheduler=scheduler,
             name=name,
             variables=variables,
+            work_dir=work_dir,
             resources=resources,
         )
     except BaseException:

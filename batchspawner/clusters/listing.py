@@ -14,12 +14,10 @@ from ..client.job_scripts import find_scheduler
 from ..concurrency import within
 from ..errors import SchedulerError
 from .folders import ClusterRecord, plain, records
+from .job import QUERY_TIMEOUT_S
 
 if TYPE_CHECKING:
     from ..jobs import JobInfo
-
-_QUERY_TIMEOUT_S = 30.0
-"""How long a scheduler may take to report the status of a job."""
 
 _SUBMIT_TIMEOUT_S = 600.0
 """Age of a job without an id after which its submission counts as failed."""
@@ -63,7 +61,7 @@ async def _listed(record: ClusterRecord) -> ListedJob | None:
                 _remove_unsubmitted(record)
                 return None
             record = record.submitted(ids[0])
-        return ListedJob(record, await within(_QUERY_TIMEOUT_S, client.status(record.job_id)))
+        return ListedJob(record, await within(QUERY_TIMEOUT_S, client.status(record.job_id)))
     except (LookupError, SchedulerError, asyncio.TimeoutError):
         return ListedJob(record, None)
 

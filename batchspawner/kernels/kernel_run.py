@@ -73,6 +73,7 @@ class KernelRun:
         self._unsubscribe = job.subscribe(proxy.set_notice)
         proxy.on_shutdown, proxy.final_error = self.give_up, None
         record.write(job.folder)
+        job.join(record.kernel)
         self._task = asyncio.ensure_future(self._run())
 
     async def started(self) -> None:
@@ -131,6 +132,7 @@ class KernelRun:
     def _end(self, code: int) -> None:
         self._unsubscribe()
         forget(self.job.folder, self.record.kernel)
+        self.job.kernel_ended(self.record.kernel)
         self.proxy.disconnect()
         self.code = code
         self.ended.set()
@@ -177,6 +179,7 @@ class KernelRun:
         process = agent.begin(
             command.argv,
             env={**command.env, **_time_left(agent, self.job.allocation.status)},
+            expand=command.expand,
             cwd=command.cwd,
             stdin=b"",
             files={CONNECTION_FILE: command.file(LOOPBACK if command.tunnel else agent.address)},

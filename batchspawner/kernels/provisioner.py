@@ -11,12 +11,14 @@ import signal
 import sys
 from dataclasses import replace
 from pathlib import Path
+from string import Template
 from typing import TYPE_CHECKING, Any, cast
 
 from jupyter_client.multikernelmanager import MultiKernelManager
 from jupyter_client.provisioning.provisioner_base import KernelProvisionerBase
 from traitlets import Callable, Unicode
 
+from ..allocation.job_environment import is_of_a_job
 from ..client.blocking_client import elsewhere
 from ..errors import BatchError
 from . import connection_keys
@@ -76,6 +78,7 @@ class BatchProvisioner(KernelProvisionerBase):
         self._run: KernelRun | None = None
         self._address: dict[str, str | int] = {}
         self._restart_limit: int | None = None
+        self._expanded: dict[str, list[str]] = {}
 
     @property
     def has_process(self) -> bool:
@@ -130,6 +133,8 @@ class BatchProvisioner(KernelProvisionerBase):
             *self.settings.keepvars,
             *(self._spec.env or {}),
         }
+        values, self._expanded = variables_of_job(self._spec.env or {}, given)
+        environment.update(values)
         prepared["env"] = {name: value for name, value in environment.items() if name in names}
         return prepared
 
@@ -175,7 +180,8 @@ class BatchProvisioner(KernelProvisionerBase):
             job = await self._get_job()
             secured = connection_keys.encrypted(connection, self._spec)
             tunnel, node = self.settings.tunnel, self.settings.node
-            command = KernelCommand(tuple(cmd), secured, env, cwd, tunnel, node)
+            expand = {name: used for name, used in self._expanded.items() if name in env}
+            command = KernelCommand(tuple(cmd), secured, env, cwd, tunnel, node, expand)
             if self._run is not None:
                 self._run.abandon()
             self._run = KernelRun(job, proxy, KernelRecord(self.kernel_id, command))
@@ -288,6 +294,27 @@ class BatchProvisioner(KernelProvisionerBase):
         restarter = self._restarter
         if restarter is not None and self._restart_limit is not None:
             restarter.restart_limit, self._restart_limit = self._restart_limit, None
+
+
+def variables_of_job(
+    wanted: Mapping[str, str], server: Mapping[str, str]
+) -> tuple[dict[str, str], dict[str, list[str]]]:
+    """Return the values in kernel.json that name variables of the job, and the names of these.
+
+    They are variables that the `server` does not have, or has from a job of its own. In the values
+    they are written as ``${NAME}``, and the agent replaces them; the server's are filled in.
+    """
+    values: dict[str, str] = {}
+    used: dict[str, list[str]] = {}
+    for name, text in wanted.items():
+        found = [one["named"] or one["braced"] for one in Template.pattern.finditer(text)]
+        ours = [one for one in found if one and (one not in server or is_of_a_job(one))]
+        # With $$, what is left would read like a variable.
+        if ours and "$$" not in text:
+            kept = {one: f"${{{one}}}" for one in ours}
+            values[name] = Template(text).safe_substitute({**server, **kept})
+            used[name] = list(dict.fromkeys(ours))
+    return values, used
 
 
 def _in_text(connection: Mapping[str, object]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import asyncio
+import contextlib
 import hashlib
 import inspect
 import json
@@ -36,9 +37,16 @@ def main() -> None:
         inputs = archive.read("inputs")
     namespace = prepare(source)
     namespace.update(pickle.loads(inputs))  # noqa: S301  (our own user has sent it)
-    execute(source, namespace)
+    try:
+        execute(source, namespace)
+    except SystemExit as end:
+        # The cell has succeeded, so its variables count.
+        if end.code not in (None, 0):
+            raise
     result = collect(namespace, settings["outputs"])
-    sys.stdout.flush()
+    # The cell may have closed or replaced it.
+    with contextlib.suppress(AttributeError, OSError, ValueError):
+        sys.stdout.flush()
     mark = bytes.fromhex(settings["mark"])
     channel.write(mark + len(result).to_bytes(8, "big") + digest(result) + result)
     channel.close()

@@ -21,6 +21,7 @@ import pytest
 
 from batchspawner.agent.call_home import call_home
 from batchspawner.agent.protocol import MAGIC, ProtocolError, Unpacker, frame_keys, pack
+from batchspawner.allocation.agent_handle import start_order
 from batchspawner.allocation.call_folder import CallFolder, packed_agent
 from batchspawner.allocation.job_environment import own_environment
 from batchspawner.allocation.listener import Listener
@@ -290,6 +291,44 @@ async def test_an_agent_ends_when_nobody_has_come_for_long(tmp_path, jobs):
     job = jobs(call)
     assert await ended(job) == 0
     assert b"cannot call home yet" in job.printed
+
+
+async def test_an_agent_lingers_less_after_its_last_program(tmp_path, jobs):
+    call = CallFolder.create(tmp_path / "call", linger=60, linger_after=0.2)
+    call._settings["addresses"] = [["127.0.0.1", closed_port()]]
+    call._write_settings()
+    call.order(start_order(["echo", "hello"], "1"))
+    began = time.monotonic()
+    assert await ended(jobs(call)) == 0
+    assert time.monotonic() - began < SECONDS
+
+
+async def test_an_agent_that_has_all_its_orders_does_not_complain_that_nobody_listens(
+    tmp_path, jobs
+):
+    call = CallFolder.create(tmp_path / "call")
+    call._settings["addresses"] = [["127.0.0.1", closed_port()]]
+    call._write_settings()
+    call.order(start_order(["sleep", "1"], "1"))
+    call.order({"type": "finish"})
+    job = jobs(call)
+    assert (await ended(job), job.printed) == (0, b"")
+
+
+async def test_variables_of_the_job_are_filled_in_where_an_order_says_so(listener, call, jobs):
+    listener.expect(call)
+    jobs(call)
+    agent = await in_time(call.next_agent())
+    process = agent.begin(
+        ["sh", "-c", 'echo "$A" "$B" "$C"'],
+        env={"A": "${HOME}/a:${NO_SUCH}", "B": "${HOME}", "C": "c"},
+        expand={"A": ["HOME", "NO_SUCH"]},
+        stdin=b"",
+    )
+    home = os.environ["HOME"]
+    out = f"{home}/a:${{NO_SUCH}} ${{HOME}} c\n"
+    assert (await in_time(printed(process)))["stdout"] == out.encode()
+    agent.finish()
 
 
 async def test_a_terminated_job_reports_its_signal_and_ends_its_programs(listener, call, jobs):

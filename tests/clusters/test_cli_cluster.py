@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 
 import ipyparallel as ipp
 import pytest
 
 from batchspawner.cli.__main__ import main
-from batchspawner.clusters.folders import JobFolder
+from batchspawner.clusters import listing
+from batchspawner.clusters.folders import ClusterRecord, JobFolder
 from tests.hubs import wait_for
 
 # What ipyparallel itself warns about with today's versions of what it needs.
@@ -33,8 +35,8 @@ def test_a_cluster_is_started_listed_and_stopped(place, capsys):
     assert out.splitlines()[0] == f"Job {job_id} was submitted to the local queue."
     with ipp.Client(profile=f"job_{job_id}") as rc:
         assert rc.ids == [0]
-    listing = batchspawner(capsys, "list")[1].splitlines()
-    assert [line.split() for line in listing] == [
+    table = batchspawner(capsys, "list")[1].splitlines()
+    assert [line.split() for line in table] == [
         ["JOB", "ENGINES", "SCHEDULER", "PROFILE", "STATE"],
         [job_id, "1", "local", f"job_{job_id}", "running"],
     ]
@@ -45,6 +47,36 @@ def test_a_cluster_is_started_listed_and_stopped(place, capsys):
     )
     assert (place.jobs(), place.left()) == ({}, [])
     assert batchspawner(capsys, "list") == (0, NONE, "")
+
+
+def test_a_cluster_is_among_the_jobs_of_its_user(place, capsys, monkeypatch):
+    monkeypatch.setenv("BATCHSPAWNER_CALL_DIR", str(place.folder / "calls"))
+    batchspawner(capsys, "start", "1")
+    (job_id,) = place.jobs()
+    assert main(["jobs", "list"]) == 0
+    (line,) = capsys.readouterr().out.splitlines()[1:]
+    words = line.split()
+    assert (words[0], words[1], words[-2:]) == (job_id, "local", ["clusters", "ipcluster"])
+    assert main(["jobs", "cancel", f"local:{job_id}"]) == 0
+    wait_for(lambda: place.jobs() == {}, 20, "the end of the job")
+    assert batchspawner(capsys, "stop", f"local:{job_id}")[0] == 0
+    assert place.left() == []
+
+
+def test_a_cluster_whose_scheduler_is_silent_is_listed_as_such(
+    place, capsys, tmp_path, monkeypatch
+):
+    commands = tmp_path / "bin"
+    commands.mkdir()
+    (commands / "squeue").write_text("#!/bin/sh\nexec sleep 60\n")
+    (commands / "squeue").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{commands}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setattr(listing, "QUERY_TIMEOUT_S", 0.5)
+    folder = JobFolder.create()
+    ClusterRecord(folder, "slurm", "tag", 1, str(place.profiles), "17").write()
+    status, out, _ = batchspawner(capsys, "list")
+    assert (status, out.splitlines()[1].split(None, 4)[4]) == (1, "its scheduler does not answer")
+    folder.remove()
 
 
 def test_what_ended_jobs_have_left_is_removed(place, capsys):

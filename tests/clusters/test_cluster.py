@@ -23,7 +23,9 @@ def test_a_cluster_is_one_job_with_a_profile_of_its_name(place):
     with cluster as rc:
         assert len(set(rc[:].apply_sync(os.getpid))) == 2
         assert place.jobs() == {cluster.job_id: "RUNNING"}
-        assert os.listdir(place.profiles) == [f"profile_job_{cluster.job_id}"]
+        # Engines have our IPYTHONDIR, where IPython makes its default profile.
+        profiles = ["profile_default", f"profile_job_{cluster.job_id}"]
+        assert sorted(os.listdir(place.profiles)) == profiles
     assert (place.jobs(), place.left()) == ({}, [])
 
 

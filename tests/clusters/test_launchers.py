@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import logging
 import os
 import subprocess
 import sys
@@ -56,6 +58,61 @@ def test_engines_join_from_one_job(place):
         assert len(set(rc[:].apply_sync(os.getpid))) == 2
         assert list(place.jobs().values()) == ["RUNNING"]
     assert (place.jobs(), place.left()) == ({}, [])
+
+
+def test_engines_have_our_folder_and_environment(place, tmp_path, monkeypatch):
+    folder = tmp_path / "it's here"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("OF_MINE", "a 'b' \\ $c\nü")
+    monkeypatch.setenv("IPP_OF_OTHERS", "not for this cluster")
+    with cluster(place, n=1, controller="batchspawner") as rc:
+        rc[0].execute("import os; env = os.environ", block=True)
+        found = rc[0].apply_sync(eval, "os.getcwd(), env['OF_MINE'], env.get('IPP_OF_OTHERS')")
+        assert found == (str(folder), "a 'b' \\ $c\nü", None)
+
+
+def test_engines_run_in_the_folder_of_their_launcher(place, tmp_path, monkeypatch):
+    submitted = []
+
+    async def submit(program, *arguments):
+        submitted.append(arguments)
+        raise SubmitError("enough")
+
+    monkeypatch.setattr(launchers, "_submit", submit)
+    engines = launchers.JobEngineSetLauncher(scheduler="local", work_dir=str(tmp_path))
+    with pytest.raises(SubmitError):
+        asyncio.run(engines.start(1))
+    assert submitted[0][3] == str(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("scheduler", "interface", "warned"),
+    [
+        ("slurm", "tcp://127.0.0.1", True),
+        ("slurm", "tcp://localhost", True),
+        ("slurm", "tcp://*", False),
+        ("slurm", "tcp://10.0.0.7", False),
+        ("local", "tcp://127.0.0.1", False),
+    ],
+)
+def test_a_controller_that_no_engine_can_reach_is_told(
+    monkeypatch, tmp_path, caplog, scheduler, interface, warned
+):
+    async def submit(_, program, *, tasks):
+        raise SubmitError("enough")
+
+    monkeypatch.setattr(launchers.JobLauncher, "_submit", submit)
+    (tmp_path / "security").mkdir()
+    file = tmp_path / "security" / "ipcontroller-engine.json"
+    file.write_text(json.dumps({"interface": interface}))
+    log = logging.getLogger("test of launchers")
+    engines = launchers.JobEngineSetLauncher(
+        scheduler=scheduler, profile_dir=str(tmp_path), log=log
+    )
+    with pytest.raises(SubmitError):
+        asyncio.run(engines.start(1))
+    assert ("controller_ip='*'" in caplog.text) is warned
 
 
 def test_engines_join_from_several_jobs_where_there_are_no_arrays(place):

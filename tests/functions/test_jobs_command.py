@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from concurrent.futures import ThreadPoolExecutor
 
@@ -75,6 +76,58 @@ def test_a_job_of_nobody_is_named(queue, capsys):
 def test_cancelling_takes_names_or_all(queue, capsys):
     assert (jobs("cancel"), jobs("cancel", "--all", "3")) == (1, 1)
     assert capsys.readouterr().err.count("name the jobs to cancel, or give --all") == 2
+
+
+@pytest.fixture
+def silent_slurm(queue, tmp_path, monkeypatch):
+    """A Slurm whose commands never answer, and a folder of calls with its job 17."""
+    commands, calls = tmp_path / "bin", tmp_path / "calls"
+    commands.mkdir()
+    for name in ("squeue", "sacct", "scontrol", "scancel"):
+        (commands / name).write_text("#!/bin/sh\nexec sleep 60\n")
+        (commands / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{commands}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("BATCHSPAWNER_CALL_DIR", str(calls))
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    record(calls, "slurm", "17")
+    return calls
+
+
+def record(calls, scheduler, job_id, ended=""):
+    folder = calls / f"{scheduler}-{job_id}"
+    folder.mkdir(parents=True)
+    JobRecord(folder, scheduler, job_id, "functions", "f", ended=ended).write()
+
+
+def test_a_silent_scheduler_is_named_and_the_rest_is_listed(silent_slurm, capsys):
+    record(silent_slurm, "local", "18", "completed")
+    assert jobs("list", "--all", "--timeout", "0.5") == 1
+    out, err = capsys.readouterr()
+    assert [line.split()[:3] for line in out.splitlines()[1:]] == [
+        ["17", "slurm", "?"],
+        ["18", "local", "completed"],
+    ]
+    assert err == "batchspawner jobs: Slurm did not answer within 0.5 s.\n"
+
+
+def test_cancelling_all_says_what_it_could_not_cancel(silent_slurm, capsys):
+    assert jobs("cancel", "--all", "--timeout", "0.5") == 1
+    assert capsys.readouterr().err == (
+        "batchspawner jobs: Slurm did not answer within 0.5 s.\n"
+        "batchspawner jobs: job slurm:17 was not cancelled: Slurm did not answer within 0.5 s.\n"
+    )
+
+
+def test_the_same_id_on_two_schedulers_is_told_apart(silent_slurm, capsys):
+    record(silent_slurm, "local", "17", "completed")
+    jobs("list", "--all", "--timeout", "0.5")
+    lines = capsys.readouterr().out.splitlines()[1:]
+    assert sorted(line.split()[0] for line in lines) == ["local:17", "slurm:17"]
+    assert jobs("log", "17") == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("batchspawner jobs: there are several jobs 17; name one of: ")
+    assert sorted(line.rpartition(": ")[2].split(", ")) == ["local:17", "slurm:17"]
+    assert jobs("log", "local:17") == 0
 
 
 def test_a_record_is_for_its_user_only(tmp_path):

@@ -1,4 +1,6 @@
-"""Program of another server process: it prints the info of its kernel, until it reads "shutdown".
+"""Program of another server process, which prints the info of its kernel.
+
+It ends when it reads "shutdown" or "leave".
 
 python -m tests.kernels.another KERNELS NAME
 """
@@ -25,6 +27,15 @@ async def main(kernels, name):
         info = await manager.provisioner.get_provisioner_info()
         print(json.dumps(info), flush=True)
         line = await loop.run_in_executor(None, sys.stdin.readline)
+        if line.strip() == "leave":
+            # As a console does: the client asks the kernel to end, and the process ends.
+            client = manager.client()
+            client.start_channels()
+            await client.wait_for_ready(60)
+            client.shutdown()
+            await asyncio.sleep(0.5)
+            client.stop_channels()
+            return
         if line.strip() == "shutdown":
             await manager.shutdown_kernel()
             return

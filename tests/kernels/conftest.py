@@ -55,7 +55,7 @@ def specs(site, tmp_path):
     """Write kernel.json files, and return the manager that finds them."""
     folder = tmp_path / "specs"
 
-    def write(name="batch", metadata=(), provisioner="batch-provisioner", **config):
+    def write(name="batch", metadata=(), provisioner="batch-provisioner", env=(), **config):
         place = folder / name
         place.mkdir(parents=True)
         argv = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
@@ -66,6 +66,7 @@ def specs(site, tmp_path):
             "argv": argv,
             "display_name": name,
             "language": "python",
+            "env": dict(env),
             "metadata": {
                 **dict(metadata),
                 "kernel_provisioner": {
@@ -127,6 +128,12 @@ class Another:
         self.process.stdin.write("shutdown\n")
         self.process.stdin.flush()
         assert self.process.wait(30) == 0
+
+    def leave(self):
+        """End the kernel by its client, and then the process."""
+        self.process.stdin.write("leave\n")
+        self.process.stdin.flush()
+        assert self.process.wait(60) == 0
 
     def kill(self):
         self.process.kill()

@@ -8,6 +8,7 @@ import pytest
 
 from batchspawner.errors import JobCancelled, OptionsError, SubmitError
 from batchspawner.jobs import JobState
+from batchspawner.kernels.provisioner import variables_of_job
 
 from .driving import begin, eventually, reply_to, run, value
 
@@ -93,6 +94,32 @@ async def test_a_kernel_joins_a_job_by_its_id(started, jobs):
     ((job_id, _),) = jobs()
     await started("two", jobid=job_id)
     assert [job for job, _ in jobs()] == [job_id]
+
+
+async def test_a_kernel_that_its_client_ends_gives_its_job_back(another, jobs):
+    one, _ = await another(linger=1)
+    one.leave()
+    await eventually(lambda: jobs() == [], 20)
+
+
+async def test_the_environment_in_kernel_json_can_name_variables_of_the_job(started, monkeypatch):
+    monkeypatch.setenv("OF_THE_SERVER", "server")
+    env = {"A": "${OF_THE_SERVER}:x", "B": "${OF_THE_JOB}/sub:$OF_THE_SERVER", "C": "${NO_SUCH}"}
+    _, client = await started(env=env, prologue="export OF_THE_JOB=/scratch/7")
+    code = "import os; print([os.environ[name] for name in 'ABC'])"
+    assert await value(client, code) == (
+        "ok",
+        "['server:x', '/scratch/7/sub:server', '${NO_SUCH}']\n",
+    )
+
+
+def test_variables_of_a_job_in_which_the_server_runs_are_not_those_of_the_kernels_job():
+    wanted = {"S": "${SLURM_TMPDIR}/$HOME", "D": "$$SLURM_JOB_ID", "E": "plain"}
+    server = {"SLURM_TMPDIR": "/of/the/server", "SLURM_JOB_ID": "1", "HOME": "/home/ada"}
+    assert variables_of_job(wanted, server) == (
+        {"S": "${SLURM_TMPDIR}//home/ada"},
+        {"S": ["SLURM_TMPDIR"]},
+    )
 
 
 async def test_a_job_without_kernels_lingers_for_the_next_one(started, jobs):

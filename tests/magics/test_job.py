@@ -261,6 +261,13 @@ def test_a_notebook_removes_what_an_earlier_one_had_to_leave(user, execute, site
     wait_for(lambda: not left.exists(), 40, "the end of the folder")
 
 
+def test_the_file_of_a_cell_is_gone_before_the_cell_can_be_killed(user, execute):
+    user.run(f'{execute}\nname=$(readlink /proc/$$/fd/3); echo "$name"; ls -d "${{name%/cell*}}"')
+    name, error = user.value("cell.get_output()")
+    assert name.endswith("/cell (deleted)\n")
+    assert "No such file or directory" in error
+
+
 def test_nothing_is_left_behind(user, execute):
     home = Path(pwd.getpwnam(user.name).pw_dir)
     before = sorted(os.listdir(home))

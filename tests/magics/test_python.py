@@ -20,6 +20,22 @@ def test_variables_go_in_and_come_out(notebook):
     assert (out, err, notebook["c"], notebook["d"]) == ("", "", {"x": [1, 2]}, 2)
 
 
+@pytest.mark.parametrize(
+    "ending",
+    ["import sys; sys.exit()", "raise SystemExit(0)", "sys.stdout.close()", "sys.stdout = None"],
+)
+def test_variables_of_a_cell_that_succeeded_come_out(notebook, ending):
+    notebook.run("a = 1")
+    _, err = notebook.run(f"%%execute --python --out a\nimport sys\na = 2\n{ending}")
+    assert (err, notebook.result.success, notebook["a"]) == ("", True, 2)
+
+
+def test_variables_of_a_cell_that_exits_with_a_failure_do_not(notebook):
+    notebook.run("a = 1")
+    notebook.run("%%execute --python --out a\nimport sys\na = 2\nsys.exit(3)")
+    assert (notebook.result.success, notebook["a"]) == (False, 1)
+
+
 def test_functions_and_classes_of_either_side_travel(notebook):
     notebook.run("class Point:\n    x = 1\ndef add(n): return n + Point.x")
     notebook.run(

@@ -47,9 +47,12 @@ _RELAY_EXIT_TIMEOUT_S = 5.0
 _RECONNECT_DELAYS_S = (1.0, 2.0, 5.0, 10.0, 30.0)
 """Seconds before each attempt to connect again; the last one for all later attempts."""
 
+_BEGIN = "batchspawner-gateway"
+"""Line before an answer; what a noisy shell start file prints stands before it."""
+
 _DISCOVERY_SCRIPT = """
 folder=${BATCHSPAWNER_CALL_DIR:-${XDG_STATE_HOME:-$HOME/.local/state}/batchspawner/calls}/functions
-mkdir -p "$folder" && cd "$folder" && printf '%s\\n' "$HOME" "$PWD" || exit
+mkdir -p "$folder" && cd "$folder" && printf '\\nBEGIN\\n%s\\n%s\\n' "$HOME" "$PWD" || exit
 find . -mindepth 1 -maxdepth 1 -type d -mtime +DAYS -exec rm -rf {} +
 DETECTION
 """
@@ -134,17 +137,18 @@ class Gateway:
         """Copy a file from the host, if it exists."""
         quoted = shlex.quote(path)
         with contextlib.suppress(BatchError):
-            done = await self._ssh.run(f"test -e {quoted} && base64 {quoted}")
+            show = f"printf '\\n%s\\n' {_BEGIN}; base64 {quoted}"
+            done = await self._ssh.run(f"test -e {quoted} && {{ {show}; }}")
             if done.ok:
-                copy.write_bytes(base64.b64decode(done.stdout))
+                copy.write_bytes(base64.b64decode(_after_begin(done.stdout)))
 
     async def _discover(self, scheduler: str) -> None:
         """Find the folder of calls and the scheduler on the host. Raises ConnectionFailed."""
         script = _DISCOVERY_SCRIPT.replace("DETECTION", detection_script()).replace(
             "DAYS", str(_RETENTION_DAYS)
         )
-        answer = await self._ssh.run(script)
-        lines = answer.stdout.splitlines()
+        answer = await self._ssh.run(script.replace("BEGIN", _BEGIN))
+        lines = _after_begin(answer.stdout).splitlines()
         if not answer.ok or len(lines) < 2:
             raise ConnectionFailed(f"{self.host} cannot keep files of jobs: {answer.text}")
         self.home, self.calls = lines[0], PurePosixPath(lines[1])
@@ -155,21 +159,21 @@ class Gateway:
                 f"{self.host} has no scheduler's command on the PATH of `ssh {self.host} command`; "
                 "name the scheduler, or set PATH where that shell reads it"
             )
-        runner = SshRunner((*self._ssh.through, self.host))
+        runner = SshRunner((*self._ssh.through, self.host), marks=True)
         self.client = BatchClient(find_scheduler(scheduler), runner)
 
     async def _open_relay(self) -> None:
         """Start a relay that listens for jobs on every address of the login host."""
         port = await self._ssh.reverse(self._port)
         source = Path(relay.__file__).read_text(encoding="utf-8")
-        command = shlex.join((self.python, "-c", source, str(port)))
+        # The addresses have a line of their own, whatever the login shell prints before them.
+        command = f"echo; {shlex.join((self.python, '-c', source, str(port)))}"
         self._relay = process = await begin_dialogue((*self._ssh.through, self.host, command))
         assert process.stdout  # noqa: S101  (both are pipes)
         assert process.stderr  # noqa: S101
         try:
-            line = await within(_RELAY_START_TIMEOUT_S, process.stdout.readline())
-            addresses: list[tuple[str, int]] = json.loads(line)
-            self.listener.addresses = [(name, number) for name, number in addresses]
+            addresses = await within(_RELAY_START_TIMEOUT_S, _addresses(process.stdout))
+            self.listener.addresses = addresses
         except (asyncio.TimeoutError, ValueError):
             await self._close_relay()
             errors = (await process.stderr.read()).decode(errors="replace").strip()
@@ -216,3 +220,17 @@ class Gateway:
         for call in self._calls:
             call.attach(self.listener)
             await call.deliver("call.json")
+
+
+def _after_begin(text: str) -> str:
+    """Return what follows the line that marks the begin of an answer, empty if there is none."""
+    return text.partition(f"\n{_BEGIN}\n")[2]
+
+
+async def _addresses(output: asyncio.StreamReader) -> list[tuple[str, int]]:
+    """Return the addresses that the relay prints. Raises ValueError if it ends without any."""
+    while line := await output.readline():
+        # Before it there may be what the login shell prints.
+        with contextlib.suppress(ValueError, TypeError):
+            return [(str(name), int(port)) for name, port in json.loads(line)]
+    raise ValueError("the relay has printed no addresses")

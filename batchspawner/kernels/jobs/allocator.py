@@ -201,6 +201,7 @@ class Allocator:
             settings.resources.get("runtime"),
             folder=self.registry.folder(entry.id),
             python=settings.python,
+            linger_after=settings.linger,
             orphan_timeout=settings.orphan_timeout,
         )
 

@@ -50,6 +50,7 @@ class KernelJob:
         self._agents: list[AgentHandle] = []
         self._nodes: dict[str, asyncio.Task[AgentHandle]] = {}
         self._kernels: set[str] = set()
+        self._ended_kernels: set[str] = set()
         self._listeners: list[Callable[[str], Awaitable[None]]] = []
         self._lingering: asyncio.TimerHandle | None = None
         self._released: asyncio.Task[None] | None = None
@@ -92,19 +93,25 @@ class KernelJob:
 
     @property
     def is_used(self) -> bool:
-        """Whether a kernel uses this job."""
-        return bool(self._kernels)
+        """Whether a kernel waits or runs in this job."""
+        return bool(self._kernels - self._ended_kernels)
 
     def join(self, kernel_id: str) -> None:
         """Add a kernel to those that use this job."""
         self._kernels.add(kernel_id)
+        self._ended_kernels.discard(kernel_id)
         if self._lingering:
             self._lingering.cancel()
             self._lingering = None
 
+    def kernel_ended(self, kernel_id: str) -> None:
+        """Record the end of a kernel, which may be started again until it leaves the job."""
+        self._ended_kernels.add(kernel_id)
+
     def leave(self, kernel_id: str, linger: float) -> None:
         """Remove a kernel; `linger` seconds after the last one, the job is released."""
         self._kernels.discard(kernel_id)
+        self._ended_kernels.discard(kernel_id)
         if not self._kernels and self.is_open and self._lingering is None:
             if not linger:
                 self.release()

@@ -10,7 +10,7 @@ from ..proxy.channels import CHANNELS
 from .registry import known
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
 
@@ -20,7 +20,7 @@ class KernelCommand:
 
     `connection` is its connection file without the ports, which only the node can choose.
     `tunnel` is the ssh command that leads to it, if any, and `node` the node of its job that was
-    asked for.
+    asked for. `expand` has, by the variable of `env`, the variables of the job in its value.
     """
 
     argv: tuple[str, ...]
@@ -29,6 +29,7 @@ class KernelCommand:
     cwd: str = ""
     tunnel: str = ""
     node: str = ""
+    expand: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     def file(self, ip: str) -> str:
         """Return the connection file, with placeholders for the ports."""

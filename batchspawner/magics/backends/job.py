@@ -30,8 +30,9 @@ _OWN_FOLDER = re.compile(r"-D|--chdir|-w?d|-cwd|--directory")
 """Options that set the folder of a job; without them it starts in the notebook's folder."""
 
 # The cell arrives on standard input, so that nothing in it is changed on the way, and becomes a
-# file, so that its programs have a standard input of their own.
-_START = 'cat >"$0/cell" && exec "$@" "$0/cell" </dev/null'
+# file, so that its programs have a standard input of their own. The file loses its name at once:
+# a scheduler may kill all of a job's processes, and then nobody would be left to remove it.
+_START = 'cat >"$0/cell" && exec 3<"$0/cell" && rm -rf "$0" && exec "$@" /dev/fd/3 </dev/null'
 
 
 class JobBackend(Backend):

@@ -60,6 +60,28 @@ def test_calls_are_done_behind_the_login_host(there, login):
         assert list(executor.map(tasks.square, range(50), timeout=SECONDS))[-1] == 49 * 49
 
 
+def test_what_a_shell_start_file_prints_is_no_answer(tmp_path, monkeypatch):
+    if unavailable():
+        pytest.skip(unavailable())
+    monkeypatch.setenv("BATCHSPAWNER_CALL_DIR", str(tmp_path / "laptop"))
+    # The login shell reads it before each command, if it is bash.
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / ".bashrc").write_text(
+        "echo Welcome to the cluster\necho 3 new messages\nprintf 'Have fun'\n"
+    )
+    queue = {"BATCHSPAWNER_QUEUE_DIR": str(tmp_path / "queue"), "HOME": str(home)}
+    server = login_host(tmp_path, {"BATCHSPAWNER_SCHEDULER": "local", **queue})
+    try:
+        options = ("-F", str(server.config))
+        there = {"host": "login", "ssh_options": options, "python": sys.executable}
+        with Executor(**there, workers=1) as executor:
+            assert executor.submit(pow, 2, 3).result(SECONDS) == 8
+    finally:
+        end_all(BATCHSPAWNER_QUEUE_DIR=queue["BATCHSPAWNER_QUEUE_DIR"])
+        server.stop()
+
+
 def test_a_real_cluster_is_reached_from_outside(site, tmp_path, monkeypatch):
     if site.name != "slurm" or unavailable():
         pytest.skip("for a cluster whose jobs may belong to whoever runs the tests")
