@@ -106,7 +106,10 @@ class BatchClient:
 
         Raises SchedulerError.
         """
-        return await ask(self.scheduler, self.scheduler.find(tag), self.runner)
+        found = await ask(self.scheduler, self.scheduler.find(tag), self.runner)
+        if not found and (elsewhere := self.scheduler.find_elsewhere(tag)):
+            found = await ask(self.scheduler, elsewhere, self.runner)
+        return found
 
     async def tagged(self) -> list[TaggedJob]:
         """Return all users' jobs that may carry a tag; empty if the scheduler has no such listing.

@@ -1,8 +1,14 @@
 """How a job ended, or that it is gone: what follows when a listing does not show it alive.
 
-A job is gone only if two listings that succeeded did not name it, and neither a second source,
-such as accounting, nor its owner's own listing knew it. A source that does not answer never makes
-a job gone.
+A job is gone if two listings that succeeded did not name it, and neither a second source, such
+as accounting, nor its owner's own listing knew it. What a second source can say besides:
+
+* It cannot tell: its command is not there, it is not configured, it is not allowed, or its record
+  cannot be read. Then it is like a source that does not know the job.
+* It does not answer. It is waited for, because it may know how the job ended, but not longer than
+  SOURCE_TIMEOUT_S: a job that listings do not name has ended, whatever became of the accounting.
+
+An owner who cannot be asked never makes a job gone: nobody else may see a hidden job.
 """
 
 from __future__ import annotations
@@ -12,7 +18,7 @@ import enum
 import logging
 from typing import TYPE_CHECKING
 
-from ..errors import SchedulerError
+from ..errors import SchedulerError, SchedulerUnavailable
 from ..jobs import JobInfo, JobState
 
 if TYPE_CHECKING:
@@ -29,9 +35,12 @@ _MAX_COMMANDS = 4
 
 _MISSES_UNTIL_GONE = 2
 
+SOURCE_TIMEOUT_S = 20.0
+"""How long a second source that does not answer is waited for."""
+
 
 class _Answer(enum.Enum):
-    """What a second source says of a job."""
+    """What a second source says of a job; NONE if it does not answer."""
 
     PUBLISHED = enum.auto()
     UNKNOWN_JOB = enum.auto()
@@ -70,8 +79,8 @@ class JobEnds:
             if job := self._jobs.get(job_id):
                 job.is_hidden = True
         for job_id, answer in missing.items():
-            if answer is _Answer.UNKNOWN_JOB and job_id not in shown | unanswered:
-                self._count_miss(job_id)
+            if job_id not in shown | unanswered:
+                self._count_miss(job_id, answer)
 
     def _is_hidden(self, job_id: str) -> bool:
         job = self._jobs.get(job_id)
@@ -87,7 +96,7 @@ class JobEnds:
                 status = await self._confirm(job_id, owner)
             except SchedulerError as error:
                 log.info("How job %s ended is not known yet: %s", job_id, error)
-                if listed is None:
+                if listed is None and isinstance(error, SchedulerUnavailable):
                     return _Answer.NONE
                 status = None
         if status is not None and (listed is None or status.is_final):
@@ -139,12 +148,17 @@ class JobEnds:
         await asyncio.gather(*(ask_one(owner, job_ids) for owner, job_ids in by_owner.items()))
         return shown, unanswered
 
-    def _count_miss(self, job_id: str) -> None:
+    def _count_miss(self, job_id: str, answer: _Answer) -> None:
         """Publish that a job is gone, if no source knew it after two queries in a row."""
         job = self._jobs.get(job_id)
         if job is None:
             return
+        now = asyncio.get_running_loop().time()
+        if job.missing_since is None:
+            job.missing_since = now
         job.misses += 1
+        if answer is _Answer.NONE and now - job.missing_since < SOURCE_TIMEOUT_S:
+            return
         if job.misses >= _MISSES_UNTIL_GONE:
             gone = JobInfo(job_id, JobState.UNKNOWN, reason="no trace of it", gone=True)
             self._jobs.publish(job_id, gone)

@@ -18,15 +18,17 @@ log = logging.getLogger(__name__)
 class WatchedJob:
     """One job, with its watches and with what queries have shown about it.
 
-    `misses` counts the queries in a row after which no source knew the job. `is_hidden` is true
-    if only the owner's own listing shows it.
+    `misses` counts the queries in a row after which no source knew the job, and `missing_since`
+    is when the first of them was answered, by the event loop's clock; None if the last listing
+    showed the job. `is_hidden` is true if only the owner's own listing shows it.
     """
 
-    __slots__ = ("is_hidden", "misses", "watches")
+    __slots__ = ("is_hidden", "misses", "missing_since", "watches")
 
     def __init__(self) -> None:
         self.watches: list[Watch] = []
         self.misses = 0
+        self.missing_since: float | None = None
         self.is_hidden = False
 
     @property
@@ -123,7 +125,11 @@ class WatchedJobs:
 
     def publish(self, job_id: str, status: JobInfo) -> None:
         """Give a new status to all watches of a job."""
-        if status.state is JobState.UNKNOWN and not status.gone:
+        job = self._jobs.get(job_id)
+        before = job.status if job else None
+        is_unknown = status.state is JobState.UNKNOWN and not status.gone
+        # Once for each such state, not in each round.
+        if is_unknown and (before is None or before.native != status.native):
             log.warning(
                 "%s reports the state %r of job %s, which is not known here; "
                 "the job is assumed to be alive",
@@ -131,8 +137,7 @@ class WatchedJobs:
                 status.native,
                 job_id,
             )
-        job = self._jobs.get(job_id)
         if job is not None:
-            job.misses = 0
+            job.misses, job.missing_since = 0, None
             for watch in job.watches:
                 watch.update(status)

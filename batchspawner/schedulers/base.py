@@ -178,6 +178,13 @@ class Scheduler(ABC):
     def find(self, tag: str) -> Command[list[str]]:
         """List the ids of the jobs, waiting or running, that carry this tag."""
 
+    def find_elsewhere(self, tag: str) -> Command[list[str]] | None:  # noqa: ARG002
+        """List the ids of the jobs with this tag in the other clusters that `find` leaves out.
+
+        None if there are no others.
+        """
+        return None
+
     @abstractmethod
     def cancel(self, job_id: str) -> Command[None]:
         """Cancel a job, waiting or running. A job that has ended already is no error."""

@@ -4,9 +4,11 @@ import asyncio
 
 import pytest
 
+from batchspawner.client import job_ends
 from batchspawner.client.monitor import Monitor, shared_monitor
 from batchspawner.commands import CommandResult
 from batchspawner.concurrency import within
+from batchspawner.errors import CommandNotFound, ParseError, SchedulerUnavailable
 from batchspawner.jobs import JobInfo, JobState
 from tests.fakes import HIDDEN, FakeRunner, FakeScheduler, fake
 
@@ -15,6 +17,21 @@ from tests.fakes import HIDDEN, FakeRunner, FakeScheduler, fake
 def setting():
     cluster, scheduler, runner = fake()
     return cluster, lambda: Monitor(scheduler, runner)
+
+
+class NoAccounting(FakeRunner):
+    """Run where the second source fails: `error` is raised, or it prints what is `said`."""
+
+    def __init__(self, cluster, error=None, said=""):
+        super().__init__(cluster)
+        self.error, self.said = error, said
+
+    async def run(self, argv, **more):
+        if argv[0] == "query":
+            return await super().run(argv, **more)
+        if self.error:
+            raise self.error
+        return CommandResult(tuple(argv), 1, "", self.said)
 
 
 class ListingsOnly(FakeRunner):
@@ -276,6 +293,37 @@ async def test_a_job_that_nobody_may_see_is_not_gone_while_its_owner_cannot_be_a
     watch = monitor.watch("1", 0.01, owner=FakeRunner(down))
     await asyncio.sleep(0.2)
     assert watch.status is None
+
+
+@pytest.mark.parametrize(
+    "error", [CommandNotFound("no accounting here"), ParseError("a corrupt record"), KeyError("x")]
+)
+async def test_a_job_is_gone_at_the_second_listing_if_the_accounting_cannot_tell(error):
+    cluster, scheduler, _ = fake()
+    watch = Monitor(scheduler, NoAccounting(cluster, error)).watch("7", 0.01)
+    assert (await within(5, watch.change())).gone
+    assert cluster.commands == ["query", "query"]
+
+
+async def test_an_accounting_that_is_away_does_not_end_a_job_at_once_nor_keep_it_long(monkeypatch):
+    cluster, scheduler, _ = fake()
+    away = NoAccounting(cluster, SchedulerUnavailable("no answer"))
+    watch = Monitor(scheduler, away).watch("7", 0.01)
+    await asyncio.sleep(0.2)
+    assert watch.status is None
+    assert len(cluster.commands) > 2
+    monkeypatch.setattr(job_ends, "SOURCE_TIMEOUT_S", 0.1)
+    assert (await within(5, watch.change())).gone
+
+
+async def test_an_accounting_that_comes_back_tells_how_the_job_ended():
+    cluster, scheduler, _ = fake()
+    away = NoAccounting(cluster, SchedulerUnavailable("no answer"))
+    watch = Monitor(scheduler, away).watch("7", 0.01)
+    await asyncio.sleep(0.1)
+    cluster.set("7", JobState.FAILED, exit_code=3)
+    away.run = FakeRunner(cluster).run
+    assert (await seen(watch, JobState.FAILED)).exit_code == 3
 
 
 async def test_an_ended_job_is_not_asked_for_again(setting):

@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from batchspawner.commands import CommandResult
 from batchspawner.errors import ParseError, SchedulerError, SchedulerUnavailable, SubmitError
 from batchspawner.jobs import JobInfo, JobRequest, JobState
 from batchspawner.schedulers.slurm.scheduler import Slurm
@@ -13,6 +14,10 @@ from tests.recorded import answer, recorded
 slurm = Slurm()
 STARTS = {"slurm": 1795215130.0, "slurm/24.11": 1795253010.0}
 FAILED_AT = {"slurm": 1795250790.0, "slurm/24.11": 1795253010.0}
+
+
+def printed(text, code=0, error=""):
+    return CommandResult(("squeue",), code, text, error)
 
 
 def request(*arguments, script="#!/bin/sh\n", tag="bs-1234"):
@@ -100,14 +105,69 @@ def test_an_array_lives_as_long_as_one_of_its_tasks(generation):
     assert answer(call, generation, "squeue")["3"].state is JobState.PENDING
 
 
-def test_clusters_are_asked_together_and_their_jobs_told_apart():
-    (call,) = slurm.query(["7;one", "7;two", "8;one"])
-    found = answer(call, "slurm", "squeue_clusters")
+def test_each_cluster_is_asked_on_its_own_about_jobs_of_the_same_number():
+    # With -h, squeue does not say from which cluster a line is: seen with 22.05.8 and 24.11.
+    calls = slurm.query(["7;one", "7;two", "8;one"])
+    assert [call.argv[:4] for call in calls] == [
+        ("squeue", "-M", "one", "-h"),
+        ("squeue", "-M", "two", "-h"),
+    ]
+    one, two = (
+        printed(
+            "7|RUNNING|a1|1795215130|1795218730|normal|None\n"
+            "8|PENDING|n/a|1795215190|1795218790|normal|Resources\n"
+        ),
+        printed("7|PENDING|n/a|N/A|N/A|normal|Priority\n"),
+    )
+    found = {**calls[0].parse(one), **calls[1].parse(two)}
     assert {job_id: (s.state, s.host, s.expected_start) for job_id, s in found.items()} == {
         "7;one": (JobState.RUNNING, "a1", None),
         "8;one": (JobState.PENDING, "", 1795215190.0),
         "7;two": (JobState.PENDING, "", None),
     }
+
+
+def test_a_job_that_went_to_another_cluster_is_found_by_its_tag():
+    call = slurm.find_elsewhere("bs-1")
+    assert call.argv == ("squeue", "-M", "all", "-a", "--me", "-o", "%i|%k|%j")
+    text = (
+        "CLUSTER: one\nJOBID|COMMENT|NAME\n7|bs-2|jupyter\n\n"
+        "CLUSTER: two\nJOBID|COMMENT|NAME\n7|bs-1|jupyter\n"
+    )
+    assert call.parse(printed(text)) == ["7;two"]
+
+
+def test_without_a_database_of_clusters_there_are_no_others():
+    call = slurm.find_elsewhere("bs-1")
+    text = (
+        "squeue: error: There is a problem talking to the database: Connection refused.  Only "
+        "local cluster communication is available, remove --cluster from your command line"
+    )
+    assert call.parse(printed("", 1, text)) == []
+    with pytest.raises(SchedulerUnavailable):
+        call.parse(printed("", 1, "slurm_load_jobs error: Unable to contact slurm controller"))
+
+
+def test_a_step_in_a_job_of_another_cluster_names_both():
+    argv = slurm.on_node("n1", "hostname", "7;two")
+    assert argv[5:9] == ("-M", "two", "--jobid=7", "--nodelist=n1")
+
+
+def test_a_line_that_cannot_be_read_costs_its_own_job_only():
+    (call,) = slurm.query(["1", "2", "3"])
+    found = call.parse(
+        printed(
+            "1|RUNNING|n1|1795215130|1795218730|normal|None\n"
+            "2|RUNNING\n"
+            "what a plugin says\n"
+            "3|RUNNING|n2|1795215130|1795218730|normal|None\n"
+        )
+    )
+    assert [(s.job_id, s.state, s.host) for s in found.values()] == [
+        ("1", JobState.RUNNING, "n1"),
+        ("2", JobState.UNKNOWN, ""),
+        ("3", JobState.RUNNING, "n2"),
+    ]
 
 
 def test_jobs_with_and_without_a_cluster_take_two_commands():

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import xml.etree.ElementTree as ET
 from typing import TYPE_CHECKING
 
-from ...errors import OptionsError, ParseError, SchedulerUnavailable
+from ...errors import OptionsError, SchedulerUnavailable
 from ...queues import Queue, merge_lines
 from ...units import memory, seconds
+from ..broken_records import read_each, read_xml_records
 
 if TYPE_CHECKING:
+    import xml.etree.ElementTree as ET
     from collections.abc import Callable
 
     from ...commands import CommandResult
@@ -24,17 +25,13 @@ def parse_queues(result: CommandResult) -> list[Queue]:
     """Return the queues, each of all its hosts. Raises SchedulerUnavailable, ParseError."""
     if not result.ok:
         raise SchedulerUnavailable("qstat failed.", result)
-    try:
-        # The document is made by qstat, which escapes what users write.
-        listed = ET.fromstring(result.stdout).findall(".//Queue-List")  # noqa: S314
-        return merge_lines([_queue(instance) for instance in listed])
-    except (ET.ParseError, ValueError) as error:
-        raise ParseError(f"qstat printed no queues: {error}", result) from error
+    listed = read_xml_records("qstat", result, "Queue-List", "name")
+    return merge_lines(read_each("qstat", "printed no queues:", result, listed, _queue))
 
 
 def _queue(instance: ET.Element) -> Queue:
     """Return the part of a queue on one host, ``all.q@node1``."""
-    slots, used = (int(instance.findtext(name, "0")) for name in ("slots_total", "slots_used"))
+    slots, used = (int(instance.findtext(name, "")) for name in ("slots_total", "slots_used"))
     told = {one.get("name"): one.text or "" for one in instance.findall("resource")}
     is_open = not _CLOSED & set(instance.findtext("state", ""))
     return Queue(

@@ -14,9 +14,9 @@ from ...commands import Command
 from ...errors import ParseError, SchedulerUnavailable
 from ...jobs import JobInfo, JobState, TaggedJob
 from ..base import Carrier, Detection, LauncherRules, Scheduler
+from ..broken_records import read_xml_records, status_or_unreadable
 from ..option_lines import resource_option
 from ..reasons import ASK_SUPPORT, Reason
-from ..xml_output import read_xml
 from . import queues
 
 if TYPE_CHECKING:
@@ -154,7 +154,7 @@ def _jobs(result: CommandResult) -> list[ET.Element]:
     # If the qmaster is down, there is an exit status and no document.
     if not result.ok:
         raise SchedulerUnavailable("qstat failed.", result)
-    return read_xml("qstat", result).findall(".//job_list")
+    return read_xml_records("qstat", result, "job_list", "JB_job_number")
 
 
 def _parse_query(result: CommandResult, wanted: set[str]) -> dict[str, JobInfo]:
@@ -164,7 +164,7 @@ def _parse_query(result: CommandResult, wanted: set[str]) -> dict[str, JobInfo]:
         for job_id in (number, *_tasks(number, job.findtext("tasks", ""), wanted)):
             # A task that runs is listed first, and stands for the array.
             if job_id in wanted:
-                found.setdefault(job_id, _status(job_id, job))
+                found.setdefault(job_id, status_or_unreadable(job_id, job, _status))
     return found
 
 

@@ -4,11 +4,11 @@ https://htcondor.readthedocs.io/en/latest/classad-attributes/machine-classad-att
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
-from ...errors import ParseError, SchedulerUnavailable
+from ...errors import SchedulerUnavailable
 from ...queues import Queue, merge_lines
+from ..broken_records import load_json, read_each
 
 if TYPE_CHECKING:
     from ...commands import CommandResult
@@ -29,11 +29,8 @@ def parse_slots(result: CommandResult) -> list[Queue]:
         raise SchedulerUnavailable("condor_status failed.", result)
     if not result.stdout.strip():
         return []
-    try:
-        ads: list[dict[str, str | int]] = json.loads(result.stdout)
-        return merge_lines([_slot(ad) for ad in ads])
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ParseError(f"condor_status printed no slots: {error!r}", result) from error
+    ads: list[dict[str, str | int]] = load_json("condor_status", "printed no slots:", result)
+    return merge_lines(read_each("condor_status", "printed no slots:", result, ads, _slot))
 
 
 def _slot(ad: dict[str, str | int]) -> Queue:

@@ -5,7 +5,6 @@ Manual: https://htcondor.readthedocs.io/en/latest/man-pages/index.html
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -14,6 +13,7 @@ from ...commands import Command
 from ...errors import ParseError, SchedulerUnavailable
 from ...jobs import JobInfo, JobState, TaggedJob
 from ..base import Carrier, Detection, LauncherRules, Scheduler
+from ..broken_records import load_json, read_each, status_or_unreadable, valid_records
 from . import queues, reasons
 
 if TYPE_CHECKING:
@@ -33,6 +33,8 @@ _ENDED = (
     f"{_LISTED},LastHoldReasonCode,ExitCode,ExitBySignal,ExitSignal,RemoveReason,CompletionDate,"
     "EnteredCurrentStatus"
 )
+_AD = re.compile(r"^(?=\{$)", re.MULTILINE)
+_AD_NUMBERS = re.compile(r'^  "(ClusterId|ProcId)": (\d+),?$', re.MULTILINE)
 _NO_SUCH_JOB = re.compile("couldn't find|no jobs in the queue|not found", re.IGNORECASE)
 
 # JobStatus in
@@ -195,20 +197,47 @@ def _ads(result: CommandResult) -> list[dict[str, Any]]:
         raise SchedulerUnavailable(f"{result.argv[0]} failed.", result)
     if not result.stdout.strip():
         return []
+    command = result.argv[0]
+    ads = load_json(command, "printed no job ads:", result)
+    return read_each(command, "printed no job ads:", result, ads, _with_number)
+
+
+def _listed_ads(result: CommandResult) -> list[dict[str, Any]]:
+    """Return the job ads in a listing; one that cannot be read has the job's number only."""
     try:
-        ads = json.loads(result.stdout)
-        return [{**ad, "ClusterId": int(ad["ClusterId"])} for ad in ads]
-    except (ValueError, KeyError, TypeError) as error:
-        raise ParseError(f"{result.argv[0]} printed no job ads: {error!r}", result) from error
+        return _ads(result)
+    except ParseError:
+        found: dict[tuple[int, object], dict[str, Any]] = {}
+        for text, record in valid_records(result.stdout, _AD):
+            ad = record if isinstance(record, dict) and "ClusterId" in record else _numbers(text)
+            if ad:
+                key = int(ad["ClusterId"]), ad.get("ProcId", 0)
+                # Within a record that is not valid, its owner can have written another's number.
+                found[key] = ad if key not in found else _only_numbers(ad)
+        if not found:
+            raise
+        return [_with_number(ad) for ad in found.values()]
+
+
+def _numbers(text: str) -> dict[str, Any]:
+    return {name: int(number) for name, number in _AD_NUMBERS.findall(text)}
+
+
+def _only_numbers(ad: dict[str, Any]) -> dict[str, Any]:
+    return {name: ad[name] for name in ("ClusterId", "ProcId") if name in ad}
+
+
+def _with_number(ad: dict[str, Any]) -> dict[str, Any]:
+    return {**ad, "ClusterId": int(ad["ClusterId"])}
 
 
 def _parse_query(result: CommandResult, wanted: set[str]) -> dict[str, JobInfo]:
     found: dict[str, JobInfo] = {}
-    for ad in _ads(result):
+    for ad in _listed_ads(result):
         for job_id in (str(ad["ClusterId"]), f"{ad['ClusterId']}.{ad.get('ProcId', 0)}"):
             # A cluster lives as long as one of its jobs.
             if job_id in wanted and (job_id not in found or found[job_id].is_final):
-                found[job_id] = _status(job_id, ad)
+                found[job_id] = status_or_unreadable(job_id, ad, _status)
     return found
 
 
@@ -259,13 +288,13 @@ def _parse_history(result: CommandResult, job_id: str) -> JobInfo | None:
 def _parse_tagged(result: CommandResult) -> list[TaggedJob]:
     found = [
         TaggedJob(str(ad["ClusterId"]), str(ad.get("Owner", "")), str(ad.get(_TAG, "")))
-        for ad in _ads(result)
+        for ad in _listed_ads(result)
     ]
     return list(dict.fromkeys(found))
 
 
 def _parse_find(result: CommandResult) -> list[str]:
-    return list(dict.fromkeys(str(ad["ClusterId"]) for ad in _ads(result)))
+    return list(dict.fromkeys(str(ad["ClusterId"]) for ad in _listed_ads(result)))
 
 
 def _parse_cancel(result: CommandResult) -> None:

@@ -5,7 +5,6 @@ Manual: https://oar-documentation.readthedocs.io/en/2.5/user/commands.html
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -14,6 +13,7 @@ from ...commands import Command
 from ...errors import ParseError, SchedulerUnavailable
 from ...jobs import JobInfo, JobState, TaggedJob
 from ..base import Detection, LauncherRules, Scheduler
+from ..broken_records import load_json, status_or_unreadable, valid_records
 from . import reasons
 
 if TYPE_CHECKING:
@@ -99,6 +99,7 @@ status=$?
 [ "$status" = 0 ] || rm -rf "$folder"
 exit "$status"
 """
+_JOB = re.compile(r'^ {3}"(\d+)" : (?=\{)', re.MULTILINE)
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _OTHER_OPTION = (
     r"(?m)^#OAR (?![ \t]*(?:-[lqpdnaOEt]|--(?:resource|queue|property|directory|name|anterior"
@@ -211,9 +212,24 @@ def _jobs(result: CommandResult) -> dict[str, dict[str, Any]]:
         # No jobs, or an unknown one: not even an empty object.
         return {}
     try:
-        return {job_id: dict(job) for job_id, job in json.loads(result.stdout).items()}
-    except (ValueError, AttributeError, TypeError) as error:
-        raise ParseError(f"oarstat printed no jobs: {error!r}", result) from error
+        jobs = load_json("oarstat", "printed no jobs:", result)
+    except ParseError:
+        jobs = _valid_jobs(result.stdout)
+        if not jobs:
+            raise
+    if not isinstance(jobs, dict):
+        raise ParseError(f"oarstat printed no jobs: {jobs!r}", result)
+    # A job whose record cannot be read is listed all the same: it has not ended.
+    return {job_id: job if isinstance(job, dict) else {} for job_id, job in jobs.items()}
+
+
+def _valid_jobs(text: str) -> dict[str, object]:
+    found: dict[str, object] = {}
+    for whole, record in valid_records(text, _JOB):
+        if match := _JOB.match(whole):
+            # Within a record that is not valid, its owner can have written another's number.
+            found[match[1]] = record if match[1] not in found else None
+    return found
 
 
 def _parse_query(result: CommandResult, wanted: set[str]) -> dict[str, JobInfo]:
@@ -222,7 +238,7 @@ def _parse_query(result: CommandResult, wanted: set[str]) -> dict[str, JobInfo]:
         for job_id in (number, f"{job.get('array_id')}[]"):
             # An array lives as long as one of its elements.
             if job_id in wanted and (job_id not in found or found[job_id].is_final):
-                found[job_id] = _status(job_id, job)
+                found[job_id] = status_or_unreadable(job_id, job, _status)
     return found
 
 

@@ -9,9 +9,10 @@ import re
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from ...errors import OptionsError, ParseError, SchedulerUnavailable
+from ...errors import OptionsError, SchedulerUnavailable
 from ...queues import Queue, Reservation, merge_lines
 from ...units import seconds
+from ..broken_records import read_each
 
 if TYPE_CHECKING:
     from ...commands import CommandResult
@@ -35,10 +36,10 @@ def parse_queues(result: CommandResult) -> list[Queue]:
     """Return the partitions. Raises SchedulerUnavailable, or ParseError for an unknown form."""
     if not result.ok:
         raise SchedulerUnavailable("sinfo failed.", result)
-    try:
-        return merge_lines([_queue(line) for line in result.stdout.splitlines() if line.strip()])
-    except ValueError as error:
-        raise ParseError(f"sinfo printed a line of an unknown form: {error}", result) from error
+    lines = [line for line in result.stdout.splitlines() if line.strip()]
+    return merge_lines(
+        read_each("sinfo", "printed a line of an unknown form:", result, lines, _queue)
+    )
 
 
 def _queue(line: str) -> Queue:

@@ -14,6 +14,7 @@ from ...commands import Command
 from ...errors import ParseError, SchedulerUnavailable
 from ...jobs import JobInfo, TaggedJob
 from ..base import Detection, LauncherRules, Scheduler
+from ..broken_records import check_not_cut_off, unreadable
 from . import limits, queues, reasons
 from .records import ACCOUNTING, UNKNOWN_JOB, named, parse_sacct, parse_scontrol, seconds
 from .states import SlurmId, reason_of, state_of
@@ -30,6 +31,11 @@ if TYPE_CHECKING:
 # would be taken for one about somebody else's job.
 _FIELDS = ("%i", "%T", "%B", "%S", "%e", "%P", "%r")
 _FORMAT = "|".join(_FIELDS)
+# "There is a problem talking to the database: … Only local cluster communication is available",
+# "No clusters can be reached now."
+_NO_OTHER_CLUSTERS = re.compile(
+    "talking to (?:the )?database|no clusters can be reached|can't be reached now", re.IGNORECASE
+)
 _EPOCH = {"SLURM_TIME_FORMAT": "%s"}
 """Times as seconds since the epoch, so that no time zone has to be guessed."""
 
@@ -102,10 +108,11 @@ class Slurm(Scheduler):
         return f"{number}_{index}{separator}{cluster}"
 
     def query(self, job_ids: Collection[str]) -> Sequence[Command[Listing]]:
-        by_cluster: dict[bool, list[SlurmId]] = {}
+        # Each cluster counts its own jobs, and squeue -h does not say which one a line is from.
+        by_cluster: dict[str, list[SlurmId]] = {}
         for job_id in job_ids:
             one = SlurmId.parse(self.checked(job_id))
-            by_cluster.setdefault(bool(one.cluster), []).append(one)
+            by_cluster.setdefault(one.cluster, []).append(one)
         return [self._query(wanted) for wanted in by_cluster.values()]
 
     def confirm(self, job_id: str) -> Sequence[Command[JobInfo | None]]:
@@ -130,6 +137,13 @@ class Slurm(Scheduler):
         return Command(
             ("squeue", "-h", "-a", "--me", "-o", "%i|%k|%j"),
             lambda result: _parse_find(result, tag),
+        )
+
+    def find_elsewhere(self, tag: str) -> Command[list[str]]:
+        # With its headings squeue says which cluster the lines below are from.
+        return Command(
+            ("squeue", "-M", "all", "-a", "--me", "-o", "%i|%k|%j"),
+            lambda result: _parse_find_elsewhere(result, tag),
         )
 
     def tagged(self) -> Command[list[TaggedJob]]:
@@ -165,11 +179,15 @@ class Slurm(Scheduler):
         )
 
     def on_node(self, node: str, command: str, job_id: str = "") -> tuple[str, ...]:
+        one = SlurmId.parse(job_id)
         # A step shares what the job has with the others (--overlap, --mem=0).
         # https://slurm.schedmd.com/srun.html#OPT_overlap
         step = ("--overlap", "--mem=0", "--nodes=1", "--ntasks=1")
-        place = {"--jobid": job_id, "--nodelist": node}
-        where = tuple(f"{option}={value}" for option, value in place.items() if value)
+        place = {"--jobid": one.local, "--nodelist": node}
+        where = (
+            *one.cluster_option,
+            *(f"{option}={value}" for option, value in place.items() if value),
+        )
         return ("srun", *step, *where, "/bin/sh", "-c", f"exec {command}")
 
     def dependencies(self, jobs: Mapping[str, Sequence[str]]) -> str:
@@ -182,11 +200,10 @@ class Slurm(Scheduler):
         return f"--dependency={','.join(parts)}\n--kill-on-invalid-dep=yes"
 
     def _query(self, wanted: list[SlurmId]) -> Command[Listing]:
-        clusters = ",".join(sorted({one.cluster for one in wanted if one.cluster}))
-        option = ("-M", clusters) if clusters else ()
+        """Return the query of jobs that are all in one cluster."""
         # All states: otherwise a job that has ended is missing like one that never existed.
         return Command(
-            ("squeue", *option, "-h", "-a", "-t", "all", "-o", _FORMAT),
+            ("squeue", *wanted[0].cluster_option, "-h", "-a", "-t", "all", "-o", _FORMAT),
             lambda result: _parse_query(result, wanted),
             environment=_EPOCH,
         )
@@ -217,15 +234,15 @@ def _parse_query(result: CommandResult, wanted: list[SlurmId]) -> dict[str, JobI
     for one in wanted:
         by_number.setdefault(one.number, []).append(one)
     statuses: dict[str, JobInfo] = {}
-    for cluster, line in _lines(result.stdout):
+    check_not_cut_off("squeue", result, fields=len(_FIELDS))
+    for _, line in _lines(result.stdout):
         number = line[: len(line) - len(line.lstrip("0123456789"))]
         for one in by_number.get(number, ()):
-            if one.cluster in ("", cluster) or not cluster:
-                status = _parse_line(result, line, one)
-                known = statuses.get(one.text)
-                # An array is as alive as any of its tasks.
-                if status and (known is None or known.is_final):
-                    statuses[one.text] = status
+            status = _parse_line(line, one)
+            known = statuses.get(one.text)
+            # An array is as alive as any of its tasks.
+            if status and (known is None or known.is_final):
+                statuses[one.text] = status
     return statuses
 
 
@@ -239,10 +256,10 @@ def _lines(text: str) -> Iterator[tuple[str, str]]:
             yield cluster, line
 
 
-def _parse_line(result: CommandResult, line: str, one: SlurmId) -> JobInfo | None:
+def _parse_line(line: str, one: SlurmId) -> JobInfo | None:
     fields = line.split("|", len(_FIELDS) - 1)
     if len(fields) != len(_FIELDS):
-        raise ParseError(f"squeue printed a line of another form: {line!r}", result)
+        return unreadable(one.text) if one.is_listed_as(fields[0]) else None
     listed, native, host, start, end, queue, reason = fields
     if not one.is_listed_as(listed):
         return None
@@ -283,6 +300,13 @@ def _parse_find(result: CommandResult, tag: str) -> list[str]:
         if number and tag in labels.split("|"):
             found[f"{number[0]};{cluster}" if cluster else number[0]] = True
     return list(found)
+
+
+def _parse_find_elsewhere(result: CommandResult, tag: str) -> list[str]:
+    # Without the database of clusters, no job can be submitted to another cluster either.
+    if not result.ok and _NO_OTHER_CLUSTERS.search(result.text):
+        return []
+    return _parse_find(result, tag)
 
 
 def _parse_cancel(result: CommandResult) -> None:
