@@ -5,7 +5,6 @@ Manual: https://help.altair.com/2024.1.0/PBS%20Professional/PBSReferenceGuide202
 
 from __future__ import annotations
 
-import json
 import re
 import time
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from ...jobs import JobInfo, JobState, TaggedJob
 from ..base import Carrier, Detection, LauncherRules, Scheduler
 from ..option_lines import pbs_dependencies, resource_option
 from . import queues, reasons
+from .records import read_jobs
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 _UNKNOWN_JOB = re.compile("unknown job id", re.IGNORECASE)
 _ENDED = re.compile("unknown job id|job has finished", re.IGNORECASE)
+_NO_HISTORY = re.compile("not configured to maintain job history", re.IGNORECASE)
 
 # "Job States" in chapter 8 of the reference guide.
 STATES = {
@@ -102,8 +103,14 @@ class PBSPro(Scheduler):
         return [Command(("qstat", "-f", "-F", "json"), lambda result: _parse_query(result, wanted))]
 
     def confirm(self, job_id: str) -> Sequence[Command[JobInfo | None]]:
-        argv = ("qstat", "-x", "-f", "-F", "json", self.checked(job_id))
-        return [Command(argv, lambda result: _parse_one(result, job_id))]
+        # The first one does not tell where no history is kept, which is the default.
+        return [
+            Command(
+                ("qstat", *history, "-f", "-F", "json", self.checked(job_id)),
+                lambda result: _parse_one(result, job_id),
+            )
+            for history in (("-x",), ())
+        ]
 
     def find(self, tag: str) -> Command[list[str]]:
         return Command(("qstat", "-f", "-F", "json"), lambda result: _parse_find(result, tag))
@@ -135,19 +142,8 @@ def _parse_submit(result: CommandResult) -> str:
     return job_id
 
 
-def _jobs(result: CommandResult) -> dict[str, dict[str, Any]]:
-    # If the server is down, the output is valid JSON without jobs: the exit status counts.
-    if not result.ok:
-        raise SchedulerUnavailable("qstat failed.", result)
-    try:
-        jobs = json.loads(result.stdout).get("Jobs", {})
-        return {job_id: dict(job) for job_id, job in jobs.items()}
-    except (ValueError, AttributeError, TypeError) as error:
-        raise ParseError(f"qstat printed no jobs: {error!r}", result) from error
-
-
 def _parse_query(result: CommandResult, wanted: set[str]) -> dict[str, JobInfo]:
-    jobs = {listed.partition(".")[0]: job for listed, job in _jobs(result).items()}
+    jobs = {listed.partition(".")[0]: job for listed, job in read_jobs(result).items()}
     return {
         job_id: _status(job_id, jobs[number])
         for job_id in wanted
@@ -156,9 +152,9 @@ def _parse_query(result: CommandResult, wanted: set[str]) -> dict[str, JobInfo]:
 
 
 def _parse_one(result: CommandResult, job_id: str) -> JobInfo | None:
-    if not result.ok and _UNKNOWN_JOB.search(result.text):
+    if (not result.ok and _ENDED.search(result.text)) or _NO_HISTORY.search(result.stderr):
         return None
-    jobs = _jobs(result)
+    jobs = read_jobs(result)
     if not jobs:
         # No output and no error: this is how jobs of others are hidden.
         raise SchedulerUnavailable(
@@ -245,12 +241,12 @@ def _parse_tagged(result: CommandResult) -> list[TaggedJob]:
         TaggedJob(
             job_id, str(job.get("Job_Owner", "")).partition("@")[0], str(job.get("Job_Name", ""))
         )
-        for job_id, job in _jobs(result).items()
+        for job_id, job in read_jobs(result).items()
     ]
 
 
 def _parse_find(result: CommandResult, tag: str) -> list[str]:
-    found = [job_id for job_id, job in _jobs(result).items() if job.get("Job_Name") == tag]
+    found = [job_id for job_id, job in read_jobs(result).items() if job.get("Job_Name") == tag]
     if len(found) > 1:
         # Names can be chosen: another user may have copied one from the list.
         raise SchedulerError(f"more than one job is called {tag}: {', '.join(found)}", result)
