@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+PLAIN_VALUE = re.compile(r"[A-Za-z0-9_./:@%+-]{0,1000}")
+"""Values that every release of PBS, Torque and Moab passes on unchanged by ``-v NAME``.
+
+OpenPBS turns ``"`` into a backslash, doubles backslashes and refuses a job with ``'``; Torque 4.2
+cuts a value at a comma. https://github.com/jupyterhub/batchspawner/issues/300
+"""
 
 
 def resource_option(name: str, value: object) -> str:

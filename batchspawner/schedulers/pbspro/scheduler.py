@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ...commands import Command
-from ...errors import ParseError, SchedulerError, SchedulerUnavailable
+from ...errors import SchedulerError, SchedulerUnavailable
 from ...jobs import JobInfo, JobState, TaggedJob
 from ..base import Carrier, Detection, LauncherRules, Scheduler
-from ..option_lines import pbs_dependencies, resource_option
+from ..option_lines import PLAIN_VALUE, pbs_dependencies, resource_option
 from . import queues, reasons
 from .records import read_jobs
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from ...queues import Queue
     from ..base import Listing
 
+_PRINTED_ID = re.compile(r"[0-9]+(?:\[\])?\.[A-Za-z][A-Za-z0-9_.-]*")
 _UNKNOWN_JOB = re.compile("unknown job id", re.IGNORECASE)
 _ENDED = re.compile("unknown job id|job has finished", re.IGNORECASE)
 _NO_HISTORY = re.compile("not configured to maintain job history", re.IGNORECASE)
@@ -63,6 +64,7 @@ class PBSPro(Scheduler):
     reasons = reasons.REASONS
     tool_variables: ClassVar[tuple[str, ...]] = ("PBS_CONF_FILE", "PBS_SERVER", "PBS_EXEC")
     carrier: ClassVar[Carrier] = Carrier.SCRIPT
+    carried_values: ClassVar[re.Pattern[str]] = PLAIN_VALUE
     environment_readers: ClassVar[str] = "every user of the cluster, by qstat -f"
     directives: ClassVar[tuple[str, ...]] = ("#PBS",)
     job_id_variable: ClassVar[str] = "PBS_JOBID"
@@ -136,10 +138,7 @@ class PBSPro(Scheduler):
 
 def _parse_submit(result: CommandResult) -> str:
     PBSPro.accepted(result)
-    job_id = result.stdout.strip()
-    if not PBSPro.job_id_pattern.fullmatch(job_id):
-        raise ParseError("qsub printed no job id.", result)
-    return job_id
+    return PBSPro.printed_id(result, _PRINTED_ID)
 
 
 def _parse_query(result: CommandResult, wanted: set[str]) -> dict[str, JobInfo]:

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 from ...commands import Command
-from ...errors import ParseError, SchedulerError, SchedulerUnavailable
+from ...errors import SchedulerError, SchedulerUnavailable
 from ...jobs import JobInfo, JobState, TaggedJob
 from ..base import Carrier, Detection, LauncherRules, Scheduler
-from ..option_lines import pbs_dependencies, resource_option
+from ..option_lines import PLAIN_VALUE, pbs_dependencies, resource_option
 from ..pbspro import reasons
 from ..xml_output import read_xml
 from . import queues
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from ...queues import Queue
     from ..base import Listing
 
+_PRINTED_ID = re.compile(r"[0-9]+(?:\[\])?\.[A-Za-z][A-Za-z0-9_.-]*")
 _UNKNOWN_JOB = re.compile("unknown job id", re.IGNORECASE)
 _ENDED = re.compile("unknown job id|nonexistent job id|invalid state for job", re.IGNORECASE)
 _TRY_LATER = re.compile("maximum number of jobs", re.IGNORECASE)
@@ -89,6 +90,7 @@ class Torque(Scheduler):
     reasons = reasons.REASONS
     tool_variables: ClassVar[tuple[str, ...]] = ("PBS_SERVER", "PBS_DEFAULT")
     carrier: ClassVar[Carrier] = Carrier.SCRIPT
+    carried_values: ClassVar[re.Pattern[str]] = PLAIN_VALUE
     environment_readers: ClassVar[str] = "every user of the job's node, in the files of pbs_mom"
     directives: ClassVar[tuple[str, ...]] = ("#PBS",)
     job_id_variable: ClassVar[str] = "PBS_JOBID"
@@ -155,10 +157,7 @@ class Torque(Scheduler):
 
 def _parse_submit(result: CommandResult) -> str:
     Torque.accepted(result, transient=bool(_TRY_LATER.search(result.text)))
-    job_id = result.stdout.strip()
-    if not Torque.job_id_pattern.fullmatch(job_id):
-        raise ParseError("qsub printed no job id.", result)
-    return job_id
+    return Torque.printed_id(result, _PRINTED_ID)
 
 
 def _jobs(result: CommandResult) -> list[ET.Element]:
