@@ -296,3 +296,22 @@ def test_without_a_history_a_job_that_is_hidden_from_us_is_not_gone():
     _, current = pbs.confirm("158.headnode")
     with pytest.raises(SchedulerUnavailable, match="query_other_jobs"):
         current.parse(CommandResult(current.argv, 0, recorded("pbspro", "hidden").stdout))
+
+
+def test_two_servers_have_jobs_of_the_same_number():
+    (call,) = pbs.query(["12.pbs1", "12.pbs2.example.org", "13"])
+    states = {"12.pbs1": "R", "12.pbs2": "Q", "13.pbs1": "H"}
+    jobs = {job_id: {"job_state": state} for job_id, state in states.items()}
+    text = json.dumps({"Jobs": jobs})
+    found = call.parse(CommandResult(call.argv, 0, text))
+    assert {job_id: one.native for job_id, one in found.items()} == {
+        "12.pbs1": "R",
+        "12.pbs2.example.org": "Q",
+        "13": "H",
+    }
+
+
+def test_a_cancel_that_does_not_reach_the_node_can_be_tried_again():
+    text = "qdel: Server could not connect to MOM 13.headnode\n"
+    with pytest.raises(SchedulerUnavailable):
+        pbs.cancel("13.headnode").parse(CommandResult(("qdel",), 222, "", text))

@@ -14,7 +14,7 @@ from ...commands import Command
 from ...errors import SchedulerError, SchedulerUnavailable
 from ...jobs import JobInfo, JobState, TaggedJob
 from ..base import Carrier, Detection, LauncherRules, Scheduler
-from ..option_lines import PLAIN_VALUE, pbs_dependencies, resource_option
+from ..option_lines import PLAIN_VALUE, matching_ids, pbs_dependencies, resource_option
 from . import queues, reasons
 from .records import read_jobs
 
@@ -85,7 +85,7 @@ class PBSPro(Scheduler):
     )
     no_answer: ClassVar[re.Pattern[str]] = re.compile(
         "cannot connect to server|couldn't connect|connection refused|unknown host"
-        "|communication failure|timeout|end of file",
+        "|communication failure|timeout|end of file|could not connect to mom",
         re.IGNORECASE,
     )
 
@@ -142,11 +142,10 @@ def _parse_submit(result: CommandResult) -> str:
 
 
 def _parse_query(result: CommandResult, wanted: set[str]) -> dict[str, JobInfo]:
-    jobs = {listed.partition(".")[0]: job for listed, job in read_jobs(result).items()}
+    jobs = read_jobs(result)
     return {
-        job_id: _status(job_id, jobs[number])
-        for job_id in wanted
-        if (number := job_id.partition(".")[0]) in jobs
+        job_id: _status(job_id, jobs[listed])
+        for job_id, listed in matching_ids(wanted, jobs).items()
     }
 
 

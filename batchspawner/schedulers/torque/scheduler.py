@@ -14,7 +14,7 @@ from ...commands import Command
 from ...errors import SchedulerError, SchedulerUnavailable
 from ...jobs import JobInfo, JobState, TaggedJob
 from ..base import Carrier, Detection, LauncherRules, Scheduler
-from ..option_lines import PLAIN_VALUE, pbs_dependencies, resource_option
+from ..option_lines import PLAIN_VALUE, matching_ids, pbs_dependencies, resource_option
 from ..pbspro import reasons
 from ..xml_output import read_xml
 from . import queues
@@ -111,7 +111,7 @@ class Torque(Scheduler):
     )
     no_answer: ClassVar[re.Pattern[str]] = re.compile(
         "unable to communicate|cannot connect|connection refused|timeout|timed out|end of file"
-        "|premature end of message",
+        "|premature end of message|could not connect to mom",
         re.IGNORECASE,
     )
 
@@ -166,17 +166,11 @@ def _jobs(result: CommandResult) -> list[ET.Element]:
     return read_xml("qstat", result).findall("Job") if result.stdout.strip() else []
 
 
-def _number(job_id: str) -> str:
-    """Return the unique part of an id: the server has a short name and a long one."""
-    return job_id.partition(".")[0]
-
-
 def _parse_query(result: CommandResult, wanted: set[str]) -> dict[str, JobInfo]:
-    jobs = {_number(job.findtext("Job_Id", "")): job for job in _jobs(result)}
+    jobs = {job.findtext("Job_Id", ""): job for job in _jobs(result)}
     return {
-        job_id: _status(job_id, jobs[number])
-        for job_id in wanted
-        if (number := _number(job_id)) in jobs
+        job_id: _status(job_id, jobs[listed])
+        for job_id, listed in matching_ids(wanted, jobs).items()
     }
 
 
