@@ -14,7 +14,8 @@ class Queue:
     """One queue (on Slurm: partition) of a scheduler.
 
     A number is None if it is not known, or if there is no limit. `runtime` is the longest walltime
-    in seconds. `cores`, `memory` (in bytes) and `gpus` are those of the largest node. `free_cores`
+    in seconds. `cores`, `memory` (in bytes) and `gpus` are those of the largest node, or what one
+    job may have where that is less. `free_cores`
     and `free_nodes` are what no job uses, `all_cores` and `all_nodes` what there is. A queue that
     `is_open` accepts and starts jobs; `is_default` is the one for jobs that name none.
     """
@@ -43,6 +44,31 @@ class Queue:
             all_cores=_sum(self.all_cores, other.all_cores),
             free_nodes=_sum(self.free_nodes, other.free_nodes),
             all_nodes=_sum(self.all_nodes, other.all_nodes),
+        )
+
+    def routed(self, targets: list[Queue]) -> Queue:
+        """Return this queue with what the queues have that its jobs are routed to.
+
+        Its own limits count if they are lower.
+        """
+        if not targets:
+            return self
+
+        def most(name: str) -> int | None:
+            values = [getattr(target, name) for target in targets]
+            return None if None in values else max(values)
+
+        return replace(
+            self,
+            is_open=self.is_open and any(target.is_open for target in targets),
+            runtime=_smallest(self.runtime, most("runtime")),
+            cores=_smallest(self.cores, most("cores")),
+            memory=_smallest(self.memory, most("memory")),
+            gpus=_smallest(self.gpus, most("gpus")),
+            free_cores=most("free_cores"),
+            all_cores=most("all_cores"),
+            free_nodes=most("free_nodes"),
+            all_nodes=most("all_nodes"),
         )
 
 
@@ -90,7 +116,20 @@ def offer_nodes(queues: list[Queue], nodes: list[Queue]) -> list[Queue]:
 def _with_nodes(queue: Queue, nodes: Queue | None) -> Queue:
     if nodes is None:
         return queue
-    return replace(nodes, name=queue.name, is_open=queue.is_open, runtime=queue.runtime)
+    return replace(
+        nodes,
+        name=queue.name,
+        is_open=queue.is_open,
+        runtime=queue.runtime,
+        cores=_smallest(queue.cores, nodes.cores),
+        memory=_smallest(queue.memory, nodes.memory),
+        gpus=_smallest(queue.gpus, nodes.gpus),
+    )
+
+
+def _smallest(one: int | None, other: int | None) -> int | None:
+    known = [number for number in (one, other) if number is not None]
+    return min(known, default=None)
 
 
 def _largest(one: int | None, other: int | None) -> int | None:

@@ -7,13 +7,15 @@ import logging
 from typing import TYPE_CHECKING
 
 from ..commands import Command
-from ..errors import SchedulerError, SchedulerUnavailable
+from ..errors import ParseError, SchedulerError, SchedulerUnavailable, SubmitError
 from ..runners import LocalRunner, ask
 from ..schedulers import scheduler_class
 from .monitor import shared_monitor
 from .watch import IDLE_INTERVAL_S
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ..commands import CommandResult
     from ..jobs import JobInfo, JobRequest, TaggedJob
     from ..runners import Runner
@@ -80,18 +82,25 @@ class BatchClient:
     async def submit(self, request: JobRequest) -> str:
         """Submit a job exactly once, and return its id.
 
-        If the scheduler gives no answer, the job is searched for by its tag, for some seconds.
-        Raises SubmitError if the job was refused, and SchedulerUnavailable if it is not known
-        whether it exists; submit again only after `find` has returned nothing.
+        If the scheduler gives no answer, or one without an id, the job is searched for by its tag,
+        for some seconds; once, if the submit failed and does not say that the job is not allowed.
+        Raises SubmitError if the job was refused, and SchedulerUnavailable or ParseError if it is
+        not known whether it exists; submit again only after `find` has returned nothing.
         """
         try:
             return await self._submit_once(request)
-        except SchedulerUnavailable:
-            found = await self._search(request.tag)
-            if found is None:
+        except (SchedulerUnavailable, ParseError) as error:
+            failure: SchedulerError = error
+            delays: Sequence[float] = _SEARCH_DELAYS_S
+        except SubmitError as error:
+            if self.scheduler.refused.search(error.result.text if error.result else error.message):
                 raise
-            log.warning("Found job %s, whose submit had given no answer", found)
-            return found
+            failure, delays = error, _SEARCH_DELAYS_S[:1]
+        found = await self._search(request.tag, delays)
+        if found is None:
+            raise failure
+        log.warning("Found job %s, although its submit ended so: %s", found, failure)
+        return found
 
     async def leave(self, folder: str, name: str, text: str) -> None:
         """Write a file (0600) as the owner of the jobs, in a folder (0700) made for it.
@@ -182,8 +191,8 @@ class BatchClient:
     async def _submit_once(self, request: JobRequest) -> str:
         return await ask(self.scheduler, self.scheduler.submit(request), self.runner)
 
-    async def _search(self, tag: str) -> str | None:
-        for delay in _SEARCH_DELAYS_S if tag else ():
+    async def _search(self, tag: str, delays: Sequence[float]) -> str | None:
+        for delay in delays if tag else ():
             await asyncio.sleep(delay)
             try:
                 found = await self.find(tag)

@@ -12,7 +12,7 @@ from abc import ABC, abstractmethod
 from types import MappingProxyType
 from typing import TYPE_CHECKING, ClassVar
 
-from ..errors import SchedulerError, SchedulerUnavailable, SubmitError
+from ..errors import ParseError, SchedulerError, SchedulerUnavailable, SubmitError
 from .facts import Carrier, Detection, LauncherRules
 from .reasons import explain
 
@@ -30,6 +30,13 @@ if TYPE_CHECKING:
 __all__ = ["Carrier", "Detection", "LauncherRules", "Scheduler"]
 
 _NEVER = re.compile(r"(?!)")
+_REFUSED = re.compile(
+    r"invalid(?! credential| auth)|illegal|unknown (?!error)|unrecogni[sz]ed|unauthori[sz]ed|denied"
+    r"|not (?:allowed|authori[sz]ed|available|enabled|exist|found|permitted|valid)|cannot locate"
+    r"|exceed|violate|limit|maximum|too (?:few|large|long|many|small)|must|require|(?<!un)specified"
+    r"|no such|missing|syntax|usage|bad (?!address)|reject|conflict|directive|does not",
+    re.IGNORECASE,
+)
 
 SLURM_NAMES: Mapping[str, str] = MappingProxyType(
     {
@@ -90,6 +97,12 @@ class Scheduler(ABC):
     no_answer: ClassVar[re.Pattern[str]] = _NEVER
     """Found in the output of a command that failed because the scheduler did not answer."""
 
+    refused: ClassVar[re.Pattern[str]] = _REFUSED
+    """Found in the output of a submit that failed because the job is not allowed as it is.
+
+    After a failure of another kind the job may exist: it is looked for.
+    """
+
     launcher_rules: ClassVar[LauncherRules | None] = None
     """Rules for the launcher of a site; None if it cannot be used with this scheduler."""
 
@@ -141,6 +154,9 @@ class Scheduler(ABC):
 
     log_job_id: ClassVar[re.Pattern[str]] = _NEVER
     """Matches what stands for the job's id in the path of a log."""
+
+    carried_values: ClassVar[re.Pattern[str]] = re.compile(r"[^\0]*")
+    """Matches values that a job gets unchanged if only the variable's name is passed on."""
 
     # --- what others may see, and what users are told
 
@@ -316,6 +332,20 @@ class Scheduler(ABC):
         except SchedulerError as error:
             text = f"{cls.title} refused the job."
             raise SubmitError(text, result, transient=transient) from error
+
+    @classmethod
+    def printed_id(cls, result: CommandResult, *patterns: re.Pattern[str]) -> str:
+        """Return the job id in the output of a submit, where it has a line of its own.
+
+        Sites print notices before and behind it. The first of the patterns with which one id is
+        found counts. Raises ParseError for none, or for several.
+        """
+        lines = [line.strip() for line in result.stdout.splitlines()]
+        for pattern in (*patterns, cls.job_id_pattern):
+            found = {line for line in lines if pattern.fullmatch(line)}
+            if len(found) == 1:
+                return found.pop()
+        raise ParseError(f"{result.argv[0]} printed no job id.", result)
 
     def refuses_array(self, error: SubmitError) -> bool:
         """Check whether a smaller array may be accepted than the one that was refused."""

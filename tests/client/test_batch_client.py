@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import threading
 
 import pytest
@@ -9,6 +10,7 @@ from batchspawner.client import batch_client as client_module
 from batchspawner.client import blocking_client
 from batchspawner.client.batch_client import BatchClient
 from batchspawner.client.blocking_client import BlockingClient
+from batchspawner.commands import CommandResult
 from batchspawner.concurrency import within
 from batchspawner.errors import SchedulerError, SchedulerUnavailable, SubmitError
 from batchspawner.jobs import JobRequest, JobState
@@ -76,6 +78,54 @@ async def test_a_refused_job_says_what_the_scheduler_said():
     cluster.refuse = "no such queue"
     with pytest.raises(SubmitError, match="no such queue"):
         await BatchClient(scheduler, runner).submit(REQUEST)
+
+
+class Accepts:
+    """A runner whose submit accepts the job, and prints something else than its id."""
+
+    def __init__(self, code, stdout="", stderr=""):
+        self.answer, self.commands = (code, stdout, stderr), []
+
+    is_this_user = True
+
+    async def run(self, argv, **_):
+        self.commands.append(argv[0])
+        if argv[0] == "qsub":
+            return CommandResult(tuple(argv), *self.answer)
+        jobs = {"7.head": {"Job_Name": "tag-1", "job_state": "Q"}}
+        return CommandResult(tuple(argv), 0, json.dumps({"Jobs": jobs}))
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        "qsub: Connection timed out",
+        "qsub: Premature end of message",
+        "qsub: Invalid credential",
+        "Unspecified error",
+        "Message receive failure",
+        "Connection reset by peer",
+        "Transport endpoint is not connected",
+        "slurm backup controller in standby mode",
+    ],
+)
+async def test_a_job_is_looked_for_after_a_failure_that_is_no_refusal(quick_searches, error):
+    runner = Accepts(1, "", error)
+    assert await BatchClient("pbspro", runner).submit(REQUEST) == "7.head"
+    assert runner.commands == ["qsub", "qstat"]
+
+
+async def test_a_clear_refusal_is_told_at_once():
+    runner = Accepts(170, "", "qsub: Unknown queue")
+    with pytest.raises(SubmitError, match="Unknown queue"):
+        await BatchClient("pbspro", runner).submit(REQUEST)
+    assert runner.commands == ["qsub"]
+
+
+@pytest.mark.parametrize("printed", ["Thank you for computing.", "12.a\n13.a\n", ""])
+async def test_a_job_whose_id_cannot_be_read_is_found_by_its_tag(quick_searches, printed):
+    runner = Accepts(0, printed)
+    assert await BatchClient("pbspro", runner).submit(REQUEST) == "7.head"
 
 
 async def test_clients_of_one_scheduler_share_its_queries():

@@ -126,6 +126,32 @@ def test_the_queues_of_pbs_have_the_nodes_of_the_server_those_that_are_down_apar
     ]
 
 
+def test_a_routing_queue_of_pbs_has_the_limits_of_the_queue_behind_it_which_is_not_offered():
+    assert answer(PBSPro().availability(), "pbspro", "queues_routed") == [
+        Queue(
+            "router",
+            runtime=86400,
+            cores=2,
+            memory=2**30,
+            gpus=0,
+            free_cores=6,
+            all_cores=6,
+            free_nodes=2,
+            all_nodes=2,
+        )
+    ]
+
+
+def test_a_node_of_pbs_that_cannot_be_read_costs_only_itself():
+    queues = '{"timestamp":1,\n  "Queue":{\n    "a":{"enabled":"True", "started":"True"}\n  }\n}\n'
+    good = '"state":"free",\n      "resources_available":{"ncpus":4}'
+    bad = '"state":"free",\n      "comment":"its "disk" is full",\n      "x":005'
+    nodes = f'"n1":{{\n      {bad}\n    }},\n    "n2":{{\n      {good}\n    }}'
+    text = f'{queues}{{"timestamp":1,\n  "nodes":{{\n    {nodes}\n  }}\n}}'
+    (queue,) = read(PBSPro(), text)
+    assert (queue.cores, queue.all_nodes) == (4, 1)
+
+
 def test_a_queue_of_pbs_can_have_nodes_of_its_own_and_a_limit():
     queues = """{"Queue": {
         "gpu": {"queue_type": "Execution", "enabled": "True", "started": "False",

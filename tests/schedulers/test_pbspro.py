@@ -194,3 +194,124 @@ def test_a_state_of_a_future_release_is_unknown_and_not_an_end():
 
 def test_an_estimate_is_told_to_those_who_wait():
     assert listing(job_state="Q", estimated={"start_time": 1795206567}).expected_start == 1795206567
+
+
+@pytest.mark.parametrize(
+    ("name", "number", "called"),
+    [
+        ("bad_number", "408", "STDIN"),
+        ("control_character", "437", "STDIN"),
+        ("job_called_nan", "409", "nan"),
+    ],
+)
+def test_a_record_that_is_no_valid_json_is_read_all_the_same(name, number, called):
+    job_id = f"{number}.headnode"
+    status = one(f"released_list_{name}", job_id)
+    assert (status.state, status.host, status.name) == (JobState.RUNNING, "node1", called)
+    (tagged,) = answer(pbs.tagged(), "pbspro", f"released_list_{name}")
+    assert (tagged.job_id, tagged.owner) == (job_id, "bob")
+
+
+def broken(variables, *, text="12.pbs1"):
+    """Return a listing as a release prints it that writes users' variables as they are."""
+    return f"""{{
+    "timestamp":1,
+    "Jobs":{{
+        "{text}":{{
+            "Job_Name":"ours",
+            "Job_Owner":"ada@login",
+            "job_state":"R",
+            "exec_host":"node7/0*2",
+            "Resource_List":{{
+                "walltime":"08:00:00"
+            }},
+            "stime":"Mon Nov 24 10:00:00 2025",
+            "Variable_List":{{
+                "A":"1"
+            }},
+            "comment":"Job run"
+        }},
+        "13.pbs1":{{
+            "Job_Name":"sim",
+            "Job_Owner":"ben@login",
+            "job_state":"R",
+            "exec_host":"node8/0",
+            "Variable_List":{{
+                {variables}
+            }},
+            "Exit_status":3,
+            "comment":"Job run at noon"
+        }}
+    }}
+}}
+"""
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        '"RUN_ID":005',
+        r'''"GREETING":"it\'s me"''',
+        r'"LIST":"a\,b"',
+        '"BASH_FUNC_module()":"() {  eval `modulecmd bash $*`\n}"',
+        '"NOTE":"say "hello" twice"',
+        '"FLAG":True',
+        '"FORGED":"1\n"job_state":"Q"',
+        '"LONE":"\\',
+        '"BRACE":"}\n}',
+    ],
+)
+def test_what_one_user_exports_costs_nobody_elses_job(variables):
+    (call,) = pbs.query(["12.pbs1", "13.pbs1"])
+    found = call.parse(CommandResult(call.argv, 0, broken(variables)))
+    start = local("Mon Nov 24 10:00:00 2025")
+    assert found["12.pbs1"] == JobInfo(
+        "12.pbs1", JobState.RUNNING, "R", host="node7", name="ours", start=start, end=start + 28800
+    )
+    assert (found["13.pbs1"].state, found["13.pbs1"].host) == (JobState.RUNNING, "node8")
+
+
+def test_a_record_that_a_user_wrote_into_a_variable_is_not_taken_for_anothers_job():
+    forged = '"X":"\n        "12.pbs1":{\n            "job_state":"F",\n"'
+    (call,) = pbs.query(["12.pbs1"])
+    assert call.parse(CommandResult(call.argv, 0, broken(forged))) == {}
+    inside = '"X":"", "Y":1}}, "12.pbs1":{"job_state":"F", "Variable_List":{"Z":""'
+    assert call.parse(CommandResult(call.argv, 0, broken(inside))) == {}
+
+
+@pytest.mark.parametrize("notice", ["Welcome\n", "{maintenance}\nat noon\n"])
+def test_notices_before_a_listing_do_not_matter(notice):
+    (call,) = pbs.query(["12.pbs1"])
+    text = notice + broken('"A":1')
+    assert call.parse(CommandResult(call.argv, 0, text))["12.pbs1"].host == "node7"
+
+
+def test_without_a_history_the_end_of_a_job_is_its_absence():
+    history, current = pbs.confirm("120.headnode")
+    assert answer(history, "pbspro", "confirm_history_off") is None
+    assert answer(current, "pbspro", "one_history_off_without_x") is None
+
+
+def test_without_a_history_a_job_that_is_hidden_from_us_is_not_gone():
+    _, current = pbs.confirm("158.headnode")
+    with pytest.raises(SchedulerUnavailable, match="query_other_jobs"):
+        current.parse(CommandResult(current.argv, 0, recorded("pbspro", "hidden").stdout))
+
+
+def test_two_servers_have_jobs_of_the_same_number():
+    (call,) = pbs.query(["12.pbs1", "12.pbs2.example.org", "13"])
+    states = {"12.pbs1": "R", "12.pbs2": "Q", "13.pbs1": "H"}
+    jobs = {job_id: {"job_state": state} for job_id, state in states.items()}
+    text = json.dumps({"Jobs": jobs})
+    found = call.parse(CommandResult(call.argv, 0, text))
+    assert {job_id: one.native for job_id, one in found.items()} == {
+        "12.pbs1": "R",
+        "12.pbs2.example.org": "Q",
+        "13": "H",
+    }
+
+
+def test_a_cancel_that_does_not_reach_the_node_can_be_tried_again():
+    text = "qdel: Server could not connect to MOM 13.headnode\n"
+    with pytest.raises(SchedulerUnavailable):
+        pbs.cancel("13.headnode").parse(CommandResult(("qdel",), 222, "", text))

@@ -336,3 +336,8 @@ async def test_a_job_that_neither_the_hub_nor_its_owner_finds_is_gone():
     status = await asyncio.wait_for(watch.until(lambda status: status.is_final), 10)
     watch.close()
     assert status.gone
+
+
+def test_a_cancel_that_does_not_reach_the_node_can_be_tried_again():
+    with pytest.raises(SchedulerUnavailable):
+        answer(Torque().cancel("13.headnode"), "torque", "qdel_no_mom_yet")

@@ -58,6 +58,8 @@ class GridEngine(Scheduler):
     reasons = _REASONS
     tool_variables: ClassVar[tuple[str, ...]] = ("SGE_*",)
     carrier: ClassVar[Carrier] = Carrier.FILE
+    # Behind a line break a value is cut, or the variable is left out.
+    carried_values: ClassVar[re.Pattern[str]] = re.compile(r"[^\0\n]*")
     environment_readers: ClassVar[str] = "every user of the cluster, by qstat -j"
     directives: ClassVar[tuple[str, ...]] = ("#$",)
     # https://manpages.debian.org/bookworm/gridengine-client/qsub.1 ("Environmental variables")

@@ -89,6 +89,8 @@ class HTCondor(Scheduler):
     reasons = reasons.REASONS
     tool_variables: ClassVar[tuple[str, ...]] = ("CONDOR_*", "_CONDOR_*")
     carrier: ClassVar[Carrier] = Carrier.FILE
+    # Behind a line break a value is cut, or the variable is left out.
+    carried_values: ClassVar[re.Pattern[str]] = re.compile(r"[^\0\n]*")
     environment_readers: ClassVar[str] = "whoever reaches the pool, by condor_q -l"
     arrays: ClassVar[bool] = True
     # MAX_JOBS_PER_SUBMISSION and others:

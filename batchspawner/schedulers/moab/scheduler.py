@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from ...commands import Command
-from ...errors import ParseError, SchedulerError, SchedulerUnavailable
+from ...errors import SchedulerError, SchedulerUnavailable
 from ...jobs import JobInfo, JobState, TaggedJob
 from ..base import Carrier, Detection, LauncherRules, Scheduler
-from ..option_lines import resource_option
+from ..option_lines import PLAIN_VALUE, resource_option
 from ..torque.scheduler import Ending, Torque, ending_of
 from ..xml_output import read_xml
 from . import reasons
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 _ENDED = re.compile(
     "invalid job specified|cannot locate job|(?:is|already) (?:completed|cancell?ed)", re.IGNORECASE
 )
+_PRINTED_ID = re.compile(r"[A-Za-z][A-Za-z0-9_-]*\.[0-9]+|[0-9]+")
 _UNKNOWN_JOB = re.compile("invalid job specified|cannot locate job", re.IGNORECASE)
 _NOT_OURS = re.compile("not authorized|unauthorized|permission denied", re.IGNORECASE)
 
@@ -75,6 +76,7 @@ class Moab(Scheduler):
     reasons = reasons.REASONS
     tool_variables: ClassVar[tuple[str, ...]] = ("MOABHOMEDIR", "PBS_SERVER", "PBS_DEFAULT")
     carrier: ClassVar[Carrier] = Carrier.SCRIPT
+    carried_values: ClassVar[re.Pattern[str]] = PLAIN_VALUE
     environment_readers: ClassVar[str] = "every user of the job's node, in the files of pbs_mom"
     job_id_pattern: ClassVar[re.Pattern[str]] = re.compile(
         r"(?:[A-Za-z][A-Za-z0-9_-]*\.)?[0-9]+(?:\.[A-Za-z0-9_.-]+)?"
@@ -124,11 +126,7 @@ class Moab(Scheduler):
 
 def _parse_submit(result: CommandResult) -> str:
     Moab.accepted(result)
-    # An empty line comes first.
-    job_id = result.stdout.strip()
-    if not Moab.job_id_pattern.fullmatch(job_id):
-        raise ParseError("msub printed no job id.", result)
-    return job_id
+    return Moab.printed_id(result, _PRINTED_ID)
 
 
 def _jobs(command: str, result: CommandResult) -> list[dict[str, str]]:

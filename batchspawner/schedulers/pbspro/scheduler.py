@@ -5,18 +5,18 @@ Manual: https://help.altair.com/2024.1.0/PBS%20Professional/PBSReferenceGuide202
 
 from __future__ import annotations
 
-import json
 import re
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ...commands import Command
-from ...errors import ParseError, SchedulerError, SchedulerUnavailable
+from ...errors import SchedulerError, SchedulerUnavailable
 from ...jobs import JobInfo, JobState, TaggedJob
 from ..base import Carrier, Detection, LauncherRules, Scheduler
-from ..option_lines import pbs_dependencies, resource_option
+from ..option_lines import PLAIN_VALUE, matching_ids, pbs_dependencies, resource_option
 from . import queues, reasons
+from .records import read_jobs
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -26,8 +26,10 @@ if TYPE_CHECKING:
     from ...queues import Queue
     from ..base import Listing
 
+_PRINTED_ID = re.compile(r"[0-9]+(?:\[\])?\.[A-Za-z][A-Za-z0-9_.-]*")
 _UNKNOWN_JOB = re.compile("unknown job id", re.IGNORECASE)
 _ENDED = re.compile("unknown job id|job has finished", re.IGNORECASE)
+_NO_HISTORY = re.compile("not configured to maintain job history", re.IGNORECASE)
 
 # "Job States" in chapter 8 of the reference guide.
 STATES = {
@@ -62,6 +64,7 @@ class PBSPro(Scheduler):
     reasons = reasons.REASONS
     tool_variables: ClassVar[tuple[str, ...]] = ("PBS_CONF_FILE", "PBS_SERVER", "PBS_EXEC")
     carrier: ClassVar[Carrier] = Carrier.SCRIPT
+    carried_values: ClassVar[re.Pattern[str]] = PLAIN_VALUE
     environment_readers: ClassVar[str] = "every user of the cluster, by qstat -f"
     directives: ClassVar[tuple[str, ...]] = ("#PBS",)
     job_id_variable: ClassVar[str] = "PBS_JOBID"
@@ -82,7 +85,7 @@ class PBSPro(Scheduler):
     )
     no_answer: ClassVar[re.Pattern[str]] = re.compile(
         "cannot connect to server|couldn't connect|connection refused|unknown host"
-        "|communication failure|timeout|end of file",
+        "|communication failure|timeout|end of file|could not connect to mom",
         re.IGNORECASE,
     )
 
@@ -102,8 +105,14 @@ class PBSPro(Scheduler):
         return [Command(("qstat", "-f", "-F", "json"), lambda result: _parse_query(result, wanted))]
 
     def confirm(self, job_id: str) -> Sequence[Command[JobInfo | None]]:
-        argv = ("qstat", "-x", "-f", "-F", "json", self.checked(job_id))
-        return [Command(argv, lambda result: _parse_one(result, job_id))]
+        # The first one does not tell where no history is kept, which is the default.
+        return [
+            Command(
+                ("qstat", *history, "-f", "-F", "json", self.checked(job_id)),
+                lambda result: _parse_one(result, job_id),
+            )
+            for history in (("-x",), ())
+        ]
 
     def find(self, tag: str) -> Command[list[str]]:
         return Command(("qstat", "-f", "-F", "json"), lambda result: _parse_find(result, tag))
@@ -129,36 +138,21 @@ class PBSPro(Scheduler):
 
 def _parse_submit(result: CommandResult) -> str:
     PBSPro.accepted(result)
-    job_id = result.stdout.strip()
-    if not PBSPro.job_id_pattern.fullmatch(job_id):
-        raise ParseError("qsub printed no job id.", result)
-    return job_id
-
-
-def _jobs(result: CommandResult) -> dict[str, dict[str, Any]]:
-    # If the server is down, the output is valid JSON without jobs: the exit status counts.
-    if not result.ok:
-        raise SchedulerUnavailable("qstat failed.", result)
-    try:
-        jobs = json.loads(result.stdout).get("Jobs", {})
-        return {job_id: dict(job) for job_id, job in jobs.items()}
-    except (ValueError, AttributeError, TypeError) as error:
-        raise ParseError(f"qstat printed no jobs: {error!r}", result) from error
+    return PBSPro.printed_id(result, _PRINTED_ID)
 
 
 def _parse_query(result: CommandResult, wanted: set[str]) -> dict[str, JobInfo]:
-    jobs = {listed.partition(".")[0]: job for listed, job in _jobs(result).items()}
+    jobs = read_jobs(result)
     return {
-        job_id: _status(job_id, jobs[number])
-        for job_id in wanted
-        if (number := job_id.partition(".")[0]) in jobs
+        job_id: _status(job_id, jobs[listed])
+        for job_id, listed in matching_ids(wanted, jobs).items()
     }
 
 
 def _parse_one(result: CommandResult, job_id: str) -> JobInfo | None:
-    if not result.ok and _UNKNOWN_JOB.search(result.text):
+    if (not result.ok and _ENDED.search(result.text)) or _NO_HISTORY.search(result.stderr):
         return None
-    jobs = _jobs(result)
+    jobs = read_jobs(result)
     if not jobs:
         # No output and no error: this is how jobs of others are hidden.
         raise SchedulerUnavailable(
@@ -245,12 +239,12 @@ def _parse_tagged(result: CommandResult) -> list[TaggedJob]:
         TaggedJob(
             job_id, str(job.get("Job_Owner", "")).partition("@")[0], str(job.get("Job_Name", ""))
         )
-        for job_id, job in _jobs(result).items()
+        for job_id, job in read_jobs(result).items()
     ]
 
 
 def _parse_find(result: CommandResult, tag: str) -> list[str]:
-    found = [job_id for job_id, job in _jobs(result).items() if job.get("Job_Name") == tag]
+    found = [job_id for job_id, job in read_jobs(result).items() if job.get("Job_Name") == tag]
     if len(found) > 1:
         # Names can be chosen: another user may have copied one from the list.
         raise SchedulerError(f"more than one job is called {tag}: {', '.join(found)}", result)

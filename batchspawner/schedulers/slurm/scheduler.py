@@ -219,11 +219,7 @@ class Slurm(Scheduler):
 
 def _parse_submit(result: CommandResult) -> str:
     Slurm.accepted(result)
-    # A site's wrapper or plugin may print lines of its own before the id.
-    job_id = result.stdout.strip().rpartition("\n")[2].strip()
-    if not Slurm.job_id_pattern.fullmatch(job_id):
-        raise ParseError("sbatch --parsable did not end with a job id.", result)
-    return job_id
+    return Slurm.printed_id(result)
 
 
 def _parse_query(result: CommandResult, wanted: list[SlurmId]) -> dict[str, JobInfo]:

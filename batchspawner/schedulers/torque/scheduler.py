@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 from ...commands import Command
-from ...errors import ParseError, SchedulerError, SchedulerUnavailable
+from ...errors import SchedulerError, SchedulerUnavailable
 from ...jobs import JobInfo, JobState, TaggedJob
 from ..base import Carrier, Detection, LauncherRules, Scheduler
-from ..option_lines import pbs_dependencies, resource_option
+from ..option_lines import PLAIN_VALUE, matching_ids, pbs_dependencies, resource_option
 from ..pbspro import reasons
 from ..xml_output import read_xml
 from . import queues
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from ...queues import Queue
     from ..base import Listing
 
+_PRINTED_ID = re.compile(r"[0-9]+(?:\[\])?\.[A-Za-z][A-Za-z0-9_.-]*")
 _UNKNOWN_JOB = re.compile("unknown job id", re.IGNORECASE)
 _ENDED = re.compile("unknown job id|nonexistent job id|invalid state for job", re.IGNORECASE)
 _TRY_LATER = re.compile("maximum number of jobs", re.IGNORECASE)
@@ -89,6 +90,7 @@ class Torque(Scheduler):
     reasons = reasons.REASONS
     tool_variables: ClassVar[tuple[str, ...]] = ("PBS_SERVER", "PBS_DEFAULT")
     carrier: ClassVar[Carrier] = Carrier.SCRIPT
+    carried_values: ClassVar[re.Pattern[str]] = PLAIN_VALUE
     environment_readers: ClassVar[str] = "every user of the job's node, in the files of pbs_mom"
     directives: ClassVar[tuple[str, ...]] = ("#PBS",)
     job_id_variable: ClassVar[str] = "PBS_JOBID"
@@ -109,7 +111,7 @@ class Torque(Scheduler):
     )
     no_answer: ClassVar[re.Pattern[str]] = re.compile(
         "unable to communicate|cannot connect|connection refused|timeout|timed out|end of file"
-        "|premature end of message",
+        "|premature end of message|could not connect to mom",
         re.IGNORECASE,
     )
 
@@ -155,10 +157,7 @@ class Torque(Scheduler):
 
 def _parse_submit(result: CommandResult) -> str:
     Torque.accepted(result, transient=bool(_TRY_LATER.search(result.text)))
-    job_id = result.stdout.strip()
-    if not Torque.job_id_pattern.fullmatch(job_id):
-        raise ParseError("qsub printed no job id.", result)
-    return job_id
+    return Torque.printed_id(result, _PRINTED_ID)
 
 
 def _jobs(result: CommandResult) -> list[ET.Element]:
@@ -167,17 +166,11 @@ def _jobs(result: CommandResult) -> list[ET.Element]:
     return read_xml("qstat", result).findall("Job") if result.stdout.strip() else []
 
 
-def _number(job_id: str) -> str:
-    """Return the unique part of an id: the server has a short name and a long one."""
-    return job_id.partition(".")[0]
-
-
 def _parse_query(result: CommandResult, wanted: set[str]) -> dict[str, JobInfo]:
-    jobs = {_number(job.findtext("Job_Id", "")): job for job in _jobs(result)}
+    jobs = {job.findtext("Job_Id", ""): job for job in _jobs(result)}
     return {
-        job_id: _status(job_id, jobs[number])
-        for job_id in wanted
-        if (number := _number(job_id)) in jobs
+        job_id: _status(job_id, jobs[listed])
+        for job_id, listed in matching_ids(wanted, jobs).items()
     }
 
 

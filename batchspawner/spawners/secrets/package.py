@@ -21,7 +21,7 @@ from ..hub.jupyterhub import JobSpawner
 from ..hub.tags import server_number, server_word
 from .certificates import CERTIFICATES, PATHS, CertifiedSpawner, are_ours, entry_certificate
 from .claim import Claim, new_code
-from .script_exports import with_variables
+from .script_exports import is_bourne, with_variables
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping
@@ -36,6 +36,9 @@ FILE = "BATCHSPAWNER_PRIVATE_FILE"
 NEXT = "BATCHSPAWNER_NEXT_CODE_FILE"
 _ID_VARIABLE = "BATCHSPAWNER_JOB_ID_VARIABLE"
 
+_MAX_VARIABLE_BYTES = 128 * 1024 - 1
+"""Length of ``NAME=value`` that Linux allows: execve(2), MAX_ARG_STRLEN."""
+
 # Scripts and the wrapper need these before anything can be claimed.
 _ALWAYS_OPEN = (
     "PATH",
@@ -48,6 +51,7 @@ _ALWAYS_OPEN = (
     "JUPYTERHUB_SERVICE_URL",
     "BATCHSPAWNER_*",
 )
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _WRAPPER = re.compile(r"batchspawner[-./]singleuser")
 
 _CODE = "a code that is good for one use travels"
@@ -94,9 +98,10 @@ async def pack(
     secrets are to be in a file and cannot be.
     """
     packer = _Packer(spawner, scheduler, leave)
+    packer.check_values()
     script, secrets = await packer.separate()
     if TOKEN not in secrets:
-        return Package(script, script, PrivateEnvironment(packer.environment))
+        return packer.without_claim(script)
     return await packer.pack(script, secrets)
 
 
@@ -126,11 +131,34 @@ class _Packer:
         # What the script or a file brings is not among the variables that the job is to get.
         is_open = self._carrier is Carrier.ENVIRONMENT
         self._elsewhere = () if is_open else (TOKEN, CERTIFICATES)
+        # A description of a job, as HTCondor's, is no script.
+        self._has_directives = scheduler is None or bool(scheduler.directives)
+        carried = scheduler.carried_values if scheduler else re.compile(r"[^\0]*")
+        self._changed = {
+            name: value
+            for name, value in self.environment.items()
+            if name != TOKEN and not carried.fullmatch(value)
+        }
+        """Variables whose values the scheduler would change on the way to the job."""
+
+    def check_values(self) -> None:
+        """Check that a job can have each variable. Raises SpawnFailure."""
+        for name, value in self.environment.items():
+            if "\0" in value or len(f"{name}={value}".encode()) > _MAX_VARIABLE_BYTES:
+                raise SpawnFailure(
+                    f"The job is not submitted: no program can be started with the variable {name}:"
+                    f" its value has {len(value.encode())} bytes, of {_MAX_VARIABLE_BYTES} that are"
+                    " possible, or a zero byte."
+                )
 
     async def separate(self) -> tuple[str, dict[str, str]]:
         """Return the script, and the variables that do not travel openly."""
         secrets = self._secrets()
         script = await self._render(secrets)
+        if TOKEN in secrets and not (self._has_directives and is_bourne(script)):
+            # Nothing can be set in it: these come with the token.
+            secrets = {**secrets, **self._changed}
+            script = await self._render(secrets)
         # Not every template holds these as they are.
         commands = f"{script}\n{self._spawner.req_prologue}\n{self._spawner.req_epilogue}"
         named = [name for name in secrets if _uses(commands, name)]
@@ -171,8 +199,20 @@ class _Packer:
             passed += self._extra
         if TOKEN in secrets:
             passed = [name for name in passed if name not in self._elsewhere]
+        in_script = [name for name in passed if name in self._changed and _NAME.fullmatch(name)]
+        passed = [name for name in passed if name not in self._changed]
         variables["keepvars"] = ",".join(passed)
-        return await self._spawner._get_batch_script(**variables)
+        script: str = await self._spawner._get_batch_script(**variables)
+        if not in_script or not self._has_directives:
+            return script
+        changed = with_variables(script, {name: self._changed[name] for name in in_script})
+        if changed is not None:
+            return changed
+        what = f"{', '.join(in_script)} may not arrive unchanged"
+        self._spawner.log.warning("%s: %s: no shell script", type(self._spawner).__name__, what)
+        variables["keepvars"] = ",".join([*passed, *in_script])
+        unchanged: str = await self._spawner._get_batch_script(**variables)
+        return unchanged
 
     def _given_paths(self, secrets: Mapping[str, str]) -> tuple[str, ...]:
         """Return the variables that the wrapper sets itself, from the certificates."""
@@ -199,7 +239,19 @@ class _Packer:
             environment.update(payload)
         elif self._carrier is Carrier.ENVIRONMENT:
             environment.update(payload)
-        return Package(loaded, script, PrivateEnvironment(environment), claim)
+        return Package(loaded, self._masked(script), PrivateEnvironment(environment), claim)
+
+    def without_claim(self, script: str) -> Package:
+        """Return the package of a job that gets all of its environment openly."""
+        return Package(script, self._masked(script), PrivateEnvironment(self.environment))
+
+    def _masked(self, script: str) -> str:
+        """Return the script for the log: without values of variables that may be secret."""
+        for name, value in self._changed.items():
+            if _fits(name, self._spawner.secret_variables):
+                for line in (with_variables("", {name: value}) or "").splitlines():
+                    script = script.replace(line, f"export {name}=...")
+        return script
 
     async def _load(
         self, script: str, payload: Mapping[str, str], environment: dict[str, str]

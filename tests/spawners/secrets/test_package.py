@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
+import re
+import subprocess
 
 import pytest
 
@@ -11,6 +13,7 @@ from batchspawner import (
     CondorSpawner,
     GridengineSpawner,
     LsfSpawner,
+    MoabSpawner,
     OarSpawner,
     PBSSpawner,
     SlurmSpawner,
@@ -270,3 +273,77 @@ def test_a_variable_is_set_behind_the_directives_and_before_the_first_command():
 )
 def test_nothing_is_set_in_a_script_of_another_language(first):
     assert with_variables(f"{first}\necho hello\n", {"A": "1"}) is None
+
+
+NASTY = {
+    "QUOTES": 'say "hi" it\'s',
+    "JSON": '{"theme": "dark", "list": [1, 2]}',
+    "BACKSLASH": "a\\b\\\\c\\",
+    "COMMA": "a,b=c,d",
+    "DOLLAR": "$HOME `id` $(id) !x",
+    "LINES": "one\ntwo\n\n",
+    "DIRECTIVE": "\n#PBS -q express\n",
+    "WINDOWS": "one\r\ntwo 100% 'x' \\n\r\n",
+    "EQUALS": "a=b==c",
+    "BLANKS": "  a\tb  ",
+    "UTF8": "Grüße 北京",
+    "LONG": "x,'" * 30_000,
+    "EMPTY": "",
+}
+
+
+def arrived(script: str, environment: dict[str, str]) -> dict[str, str]:
+    """Run a job script as PBS does, with its directives' variables only, and return the rest."""
+    (names,) = re.findall("^#PBS -v (.*)$", script, re.MULTILINE)
+    given = {name: environment[name] for name in names.split(",") if name in environment}
+    tail = "exec env -0"
+    script = re.sub("^.*batchspawner-singleuser.*$", tail, script, flags=re.MULTILINE)
+    done = subprocess.run(
+        ["/bin/bash"], input=script.encode(), env=given, capture_output=True, check=True
+    )
+    pairs = (one.partition("=") for one in done.stdout.decode().split("\0"))
+    return {name: value for name, _, value in pairs}
+
+
+@pytest.mark.parametrize("transport", ["claim", "environment"])
+@pytest.mark.parametrize("cls", [PBSSpawner, TorqueSpawner, MoabSpawner])
+async def test_every_value_arrives_as_it_is_although_pbs_would_change_it(cls, transport):
+    _, package = await packed(cls, environment=NASTY, secret_transport=transport)
+    found = arrived(package.script, {**package.environment})
+    assert {name: found[name] for name in NASTY} == NASTY
+    assert found["JUPYTERHUB_OAUTH_SCOPES"] == package.environment["JUPYTERHUB_OAUTH_SCOPES"]
+    (names,) = re.findall("^#PBS -v (.*)$", package.script, re.MULTILINE)
+    assert set(names.split(",")).isdisjoint(set(NASTY) - {"EMPTY"})
+    assert "\r" not in package.script
+
+
+async def test_a_script_that_is_no_shells_gets_such_values_with_the_token():
+    script = "#!/bin/tcsh\n#PBS -v {keepvars}\n{cmd}\n"
+    _, package = await packed(PBSSpawner, batch_script=script, environment=NASTY)
+    claimed = package.claim.environment(package.environment[TOKEN_NAME])
+    assert {name: claimed[name] for name in NASTY if name != "EMPTY"} == {
+        name: value for name, value in NASTY.items() if value
+    }
+    assert "QUOTES" not in package.script
+
+
+@pytest.mark.parametrize("cls", [CondorSpawner, GridengineSpawner])
+async def test_values_of_several_lines_do_not_travel_where_they_would_be_cut(cls):
+    _, package = await packed(cls, environment={"LINES": "one\ntwo"})
+    if cls is GridengineSpawner:
+        assert "export LINES='one\ntwo'\n" in package.script
+    else:
+        assert "LINES" not in package.environment
+
+
+async def test_the_log_shows_no_secret_that_the_script_sets():
+    traits = {"environment": {"DB_PASSWORD": "it's"}, "secret_transport": "environment"}
+    _, package = await packed(PBSSpawner, **traits)
+    assert "export DB_PASSWORD='it'" in package.script
+    assert "export DB_PASSWORD=..." in package.shown
+
+
+@pytest.mark.parametrize("value", ["x" * 2**17, "a\0b"])
+async def test_what_no_program_can_be_started_with_is_found_out_before_submitting(value):
+    with pytest.raises(SpawnFailure, match=r"not submitted: .* the variable BIG"):
+        await packed(SlurmSpawner, environment={"BIG": value})
