@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, ClassVar
 
 from ...commands import Command
-from ...errors import ParseError, SchedulerUnavailable
+from ...errors import SchedulerUnavailable
 from ...jobs import JobInfo, TaggedJob
 from ..base import Detection, LauncherRules, Scheduler
 from ..broken_records import check_not_cut_off, unreadable
