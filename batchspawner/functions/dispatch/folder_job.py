@@ -15,6 +15,7 @@ from ...concurrency import BackgroundTasks
 from ...errors import BatchError, JobFailed
 from ...jobs import JobState
 from ..protocol import worker
+from ..protocol.main_module import interpreter
 from ..protocol.payload import welcome
 from ..protocol.results import (
     EXTERNAL_SIGNALS,
@@ -56,7 +57,7 @@ async def submit(
     """
     call = new_folder_call(resources.get("runtime"), python, detached=True)
     _write_calls(call.folder / "calls", calls)
-    argv = [python, str(call.folder / "worker.py"), str(call.folder)]
+    argv = [*interpreter(python), str(call.folder / "worker.py"), str(call.folder)]
     call.order(start_order(argv, _PROCESS_ID))
     call.order({"type": "finish", "tell_failure": True})
     listener = await shared_listener() if network else None

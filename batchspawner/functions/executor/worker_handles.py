@@ -13,6 +13,7 @@ from ...errors import BatchError, JobFailed, NodeFailed, failure_of
 from ..job import FunctionJob
 from ..protocol import worker
 from ..protocol.frames import take_frames
+from ..protocol.main_module import interpreter
 from ..protocol.payload import welcome
 from ..protocol.results import EXTERNAL_SIGNALS, worker_failure
 from .worker_providers import LogTail
@@ -213,4 +214,4 @@ class AgentWorkerHandle:
 def worker_command(python: str, call: CallFolder) -> tuple[list[str], dict[str, str]]:
     """Return the command of a worker, and its environment variables."""
     log = {worker.LOG: str(call.folder / "output-")} if call.is_here else {}
-    return [python, str(call.seen_as / "worker.py")], log
+    return [*interpreter(python), str(call.seen_as / "worker.py")], log

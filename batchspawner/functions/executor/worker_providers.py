@@ -11,6 +11,7 @@ from ...errors import BatchError
 from ...runners import begin_dialogue
 from ..protocol import worker
 from ..protocol.frames import read_frame
+from ..protocol.main_module import interpreter
 from ..protocol.payload import welcome
 from ..protocol.results import worker_failure
 
@@ -124,7 +125,7 @@ class ProcessProvider(WorkerProvider):
     async def request_workers(self, count: int) -> None:
         for _ in range(count):
             try:
-                process = await begin_dialogue((self._python, WORKER))
+                process = await begin_dialogue((*interpreter(self._python), WORKER))
             except BatchError as error:
                 self.on_failure(1, error)
                 continue

@@ -11,11 +11,10 @@ Both are frames: a header in JSON and any bytes. What functions print goes to st
 from __future__ import annotations
 
 import contextlib
-import importlib
+import importlib.util
 import json
 import os
 import pickle
-import runpy
 import struct
 import sys
 import threading
@@ -46,7 +45,7 @@ if TYPE_CHECKING:
             "text": str,
             "path": list[str],
             "folder": str,
-            "program": str,
+            "argv": list[str],
             "spool": Optional[str],
             "python": list[int],
             "pid": int,
@@ -138,9 +137,15 @@ def load(form: str, data: bytes) -> Any:
 
 
 def find(reference: dict[str, str]) -> Callable[..., object]:
-    """Return a function by its module and name; one of a script is found by the script's file."""
-    name = reference["module"]
-    module = script(reference["file"]) if reference.get("file") else importlib.import_module(name)
+    """Return a function by its module and name; one of the program's main module by its file.
+
+    `reference` has the keys ``module`` and ``name``, and for the main module ``file`` and ``main``:
+    its name if the program was started as ``python -m name``.
+    """
+    if reference.get("file"):
+        module = main_module(reference["file"], reference.get("main", ""))
+    else:
+        module = importlib.import_module(reference["module"])
     found: Any = module
     for part in reference["name"].split("."):
         found = getattr(found, part)
@@ -149,22 +154,46 @@ def find(reference: dict[str, str]) -> Callable[..., object]:
     return function
 
 
-def script(file: str) -> types.ModuleType:
-    """Load a script without running its main part, as multiprocessing does."""
+def main_module(file: str, name: str = "") -> types.ModuleType:
+    """Load the program's main module as ``__mp_main__``, as multiprocessing does.
+
+    That is one module, also under the name ``__main__``: what the program pickles by reference and
+    what its functions use is the same. Code under ``if __name__ == "__main__":`` does not run.
+    """
     global loading
-    module = sys.modules.get("__mp_main__")
-    if module is None or module.__file__ != file:
-        module = types.ModuleType("__mp_main__")
-        module.__file__ = file
-        sys.path.insert(0, os.path.dirname(file))
-        # What the script defines is pickled by this name.
-        sys.modules["__main__"] = sys.modules["__mp_main__"] = module
-        loading = True
-        try:
-            module.__dict__.update(runpy.run_path(file, run_name="__mp_main__"))
-        finally:
-            loading = False
+    known = sys.modules.get("__mp_main__")
+    if known is not None and getattr(known, "__file__", None) == file:
+        return known
+    module = types.ModuleType("__mp_main__")
+    before = {key: sys.modules.get(key) for key in ("__main__", "__mp_main__")}
+    sys.modules["__main__"] = sys.modules["__mp_main__"] = module
+    loading = True
+    try:
+        exec(_main_code(module, file, name), module.__dict__)  # noqa: S102
+    except BaseException:
+        # The next function of the program tries again, and raises the same.
+        sys.modules.update({key: one for key, one in before.items() if one is not None})
+        if before["__mp_main__"] is None:
+            del sys.modules["__mp_main__"]
+        raise
+    finally:
+        loading = False
     return module
+
+
+def _main_code(module: types.ModuleType, file: str, name: str) -> types.CodeType:
+    """Return the code of a main module, and set what a module knows of itself."""
+    module.__file__ = file
+    module.__dict__["__builtins__"] = __builtins__
+    spec = importlib.util.find_spec(name) if name else None
+    if spec is not None and spec.loader is not None and hasattr(spec.loader, "get_code"):
+        module.__spec__, module.__loader__, module.__package__ = spec, spec.loader, spec.parent
+        found: types.CodeType = spec.loader.get_code(name)
+        return found
+    module.__package__ = ""
+    sys.path.insert(0, os.path.dirname(file))
+    with open(file, "rb") as source:
+        return compile(source.read(), file, "exec", dont_inherit=True)
 
 
 class Worker:
@@ -187,12 +216,12 @@ class Worker:
         return None
 
     def set_up(self, header: Header) -> None:
-        """Take over the caller's import path, folder and program name."""
+        """Take over the caller's import path, folder and command line."""
         sys.path.extend(path for path in header["path"] if path not in sys.path)
         self.spool = header.get("spool")
         if os.path.isdir(header["folder"]):
             os.chdir(header["folder"])
-        sys.argv = [header["program"]]
+        sys.argv = header["argv"]
 
     def define(self, header: Header, data: bytes) -> None:
         """Load a function for later calls; if that fails, each of its calls raises the reason."""
@@ -225,8 +254,7 @@ class Worker:
             answer["by value"] = by_value or header["key"] in self.broken
             answer["form"], result = _dump_error(error)
         finally:
-            sys.stdout.flush()
-            sys.stderr.flush()
+            _flush_output()
         answer["took"] = time.perf_counter() - begin
         if self.spool and len(result) > MAX_INLINE_BYTES:
             answer["file"] = self._spooled(header["id"], result)
@@ -242,6 +270,19 @@ class Worker:
         return path
 
 
+def _flush_output() -> None:
+    """Flush what a call has printed; open a stream again that the call has closed or removed."""
+    for name, descriptor in (("stdout", 1), ("stderr", 2)):
+        stream = getattr(sys, name)
+        try:
+            stream.flush()
+            usable = not stream.closed
+        except Exception:  # such as a full disk, or whatever a function has put there
+            usable = stream is not None and not getattr(stream, "closed", True)
+        if not usable:
+            setattr(sys, name, open(descriptor, "w", buffering=1, closefd=False, errors="replace"))
+
+
 def _dump_result(value: object) -> tuple[str, bytes]:
     try:
         return dump(value)
@@ -255,8 +296,17 @@ def _described(error: BaseException) -> Header:
 
     # The first step of the traceback is in this file.
     steps = error.__traceback__.tb_next if error.__traceback__ else None
-    lines = traceback.format_exception(type(error), error, steps)
-    return {"text": "".join(lines), "name": type(error).__name__, "message": str(error)}
+    name = type(error).__name__
+    # Anything can happen in an exception's own methods, which must not end the worker.
+    try:
+        message = str(error)
+    except BaseException as problem:
+        message = "no text: its __str__ raises %s" % type(problem).__name__
+    try:
+        text = "".join(traceback.format_exception(type(error), error, steps))
+    except BaseException:
+        text = "".join(traceback.format_tb(steps)) + "%s: %s\n" % (name, message)
+    return {"text": text, "name": name, "message": message}
 
 
 def _dump_error(error: BaseException) -> tuple[str, bytes]:
@@ -264,7 +314,7 @@ def _dump_error(error: BaseException) -> tuple[str, bytes]:
     try:
         data = dump(error)[1]
         pickle.loads(data)
-    except Exception:
+    except BaseException:
         return "text", b""
     return "pickle", data
 
