@@ -117,3 +117,14 @@ def close_output():
 def remove_output():
     sys.stdout = None
     return "removed"
+
+
+_begun = []
+
+
+def begin(*arguments):
+    _begun.append(arguments)
+
+
+def begun(_):
+    return _begun

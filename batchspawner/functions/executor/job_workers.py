@@ -13,7 +13,7 @@ from ...allocation.allocation import Allocation
 from ...concurrency import BackgroundTasks, within
 from ...errors import BatchError, JobFailed, NodeFailed, SubmitError, failure_of
 from ...jobs import JobInfo, JobState
-from ..options import job_resources
+from ..options import job_files, job_resources
 from ..session import QUIET_PERIOD_S, new_folder_call, shared_listener
 from .worker_handles import FIRST_WORKER_ID, AgentWorkerHandle, worker_command
 from .worker_providers import WorkerProvider
@@ -49,6 +49,7 @@ _AGENT_EXIT_POLL_INTERVAL_S = 0.02
 class JobWorkerProvider(WorkerProvider):
     """Provider that submits jobs, or arrays, whose agents run workers."""
 
+    _files_are_here = True
     _advice = " Where nodes may not connect to this machine, use network=False."
 
     def __init__(
@@ -64,6 +65,9 @@ class JobWorkerProvider(WorkerProvider):
         self._client, self._options = client, dict(options)
         self._python, self._network, self._name = python, network, name
         self.margin = margin
+        files = job_files(options, here=self._files_are_here)
+        self.environment: Mapping[str, str] = files.environment(client.scheduler, name)
+        self.folder = files.folder
         self.variables: dict[str, object] = {}
         self._max_elements = _MAX_ARRAY_ELEMENTS
         self._missing_workers: dict[Allocation, int] = {}
@@ -99,7 +103,7 @@ class JobWorkerProvider(WorkerProvider):
         resources = job_resources(self._client.scheduler, self._options)
         call = self._new_call(resources.get("runtime"))
         # The agent starts its first worker by itself, and does not wait for an order.
-        argv, env = worker_command(self._python, call)
+        argv, env = worker_command(self._python, call, self.environment)
         call.order(start_order(argv, FIRST_WORKER_ID, env=env))
         listener = await self._listener()
         return await Allocation.submit(
@@ -214,6 +218,7 @@ class JobWorkerProvider(WorkerProvider):
 class RemoteWorkerProvider(JobWorkerProvider):
     """Provider that submits jobs on a login host; their agents call through the gateway to it."""
 
+    _files_are_here = False
     _advice = ""
 
     def __init__(

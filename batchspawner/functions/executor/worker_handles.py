@@ -19,7 +19,7 @@ from ..protocol.results import EXTERNAL_SIGNALS, worker_failure
 from .worker_providers import LogTail
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Coroutine
+    from collections.abc import AsyncIterator, Coroutine, Mapping
 
     from ...allocation.agent_handle import AgentHandle, RemoteProcess
     from ...allocation.allocation import Allocation
@@ -43,6 +43,12 @@ class WorkerOwner(Protocol):
     """What started a worker and is told when it has ended: its provider."""
 
     margin: float
+
+    environment: Mapping[str, str]
+    """Variables for its workers."""
+
+    folder: str
+    """Folder in which its workers run, empty for that of this process."""
 
     def start_task(self, work: Coroutine[object, object, None]) -> None:
         """Run some work in the background, until the provider is closed."""
@@ -84,12 +90,13 @@ class AgentWorkerHandle:
             self._process = self.agent.process(FIRST_WORKER_ID)
         else:
             python = str(self.agent.facts["executable"])
-            argv, env = worker_command(python, self._call)
+            argv, env = worker_command(python, self._call, self._owner.environment)
             self._process = self.agent.begin(argv, env=env)
         self.agent.on_signal = self._on_signal
         self.agent.on_silent = self._on_silent
         # A large result is a file in the call folder, if that is also ours.
-        await self.send(welcome(str(self._call.folder) if self._call.is_here else None))
+        spool = str(self._call.folder) if self._call.is_here else None
+        await self.send(welcome(spool, self._owner.folder))
 
     @property
     def is_ending(self) -> bool:
@@ -211,7 +218,9 @@ class AgentWorkerHandle:
         return found
 
 
-def worker_command(python: str, call: CallFolder) -> tuple[list[str], dict[str, str]]:
-    """Return the command of a worker, and its environment variables."""
+def worker_command(
+    python: str, call: CallFolder, environment: Mapping[str, str]
+) -> tuple[list[str], dict[str, str]]:
+    """Return the command of a worker, and its environment variables: those given and more."""
     log = {worker.LOG: str(call.folder / "output-")} if call.is_here else {}
-    return [*interpreter(python), str(call.seen_as / "worker.py")], log
+    return [*interpreter(python), str(call.seen_as / "worker.py")], {**environment, **log}

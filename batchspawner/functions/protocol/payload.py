@@ -63,6 +63,16 @@ class PackedCall:
         key = self.function.key
         return worker.pack({"type": "call", "id": number, "key": key, "form": self.form}, self.data)
 
+    def first_frame(self) -> bytes:
+        """Return the frame that makes it the initializer of a worker."""
+        header: worker.Header = {"type": "initialize", "key": self.function.key, "form": self.form}
+        return worker.pack(header, self.data)
+
+    @property
+    def is_pickled(self) -> bool:
+        """Whether only the same version of Python can read it."""
+        return "pickle" in (self.form, self.function.form)
+
 
 def make_call(
     function: Callable[..., Any],
@@ -98,13 +108,16 @@ def _detached(function: Callable[..., Any]) -> Callable[..., Any]:
     return plain
 
 
-def welcome(spool: str | None = None) -> bytes:
-    """Return the frame with the import path, folder and command line of this process."""
+def welcome(spool: str | None = None, folder: str = "") -> bytes:
+    """Return the frame with the import path, folder and command line of this process.
+
+    The calls run in `folder` if it is given.
+    """
     return worker.pack(
         {
             "type": "welcome",
             "path": [os.path.abspath(path) for path in sys.path],  # noqa: PTH100
-            "folder": os.getcwd(),  # noqa: PTH109
+            "folder": folder or os.getcwd(),  # noqa: PTH109
             "argv": getattr(sys, "argv", []),
             "spool": spool,
         }

@@ -15,6 +15,7 @@ import importlib.util
 import json
 import os
 import pickle
+import re
 import struct
 import sys
 import threading
@@ -63,6 +64,13 @@ IN_JOB = "BATCHSPAWNER_FUNCTIONS_JOB"
 
 LOG = "BATCHSPAWNER_FUNCTIONS_LOG"
 """The environment variable with the beginning of a log's name; host and process id follow."""
+
+FILES = "BATCHSPAWNER_FUNCTIONS_FILES"
+"""The environment variable with the files that what functions print goes to, in JSON.
+
+Its keys are ``output`` and ``error`` (with Slurm's patterns), ``folder``, the ``name`` of the job,
+and the names of the variables that have the ``job id`` and the ``index`` in an array.
+"""
 
 MAX_INLINE_BYTES = 8 << 20
 """Bytes of a result that is sent in a frame; a longer one is a file in the job's folder."""
@@ -203,6 +211,7 @@ class Worker:
         self.functions: dict[str, Callable[..., object]] = {}
         self.broken: dict[str, BaseException] = {}
         self.pickled: set[str] = set()
+        self.unusable: Optional[BaseException] = None
         self.spool: Optional[str] = None
 
     def handle(self, header: Header, data: bytes) -> Optional[Frame]:
@@ -211,6 +220,8 @@ class Worker:
             return self.perform(header, data)
         if header["type"] == "function":
             self.define(header, data)
+        elif header["type"] == "initialize":
+            self.initialize(header, data)
         elif header["type"] == "welcome":
             self.set_up(header)
         return None
@@ -235,16 +246,30 @@ class Worker:
         except BaseException as error:
             self.broken[key] = error
 
+    def initialize(self, header: Header, data: bytes) -> None:
+        """Call the initializer; if that fails, all calls fail for that reason."""
+        try:
+            self._call(header, data)
+        except BaseException as error:
+            self.unusable = error
+        finally:
+            _flush_output()
+
+    def _call(self, header: Header, data: bytes) -> object:
+        if header["key"] in self.broken:
+            raise self.broken[header["key"]]
+        arguments: tuple[list[object], dict[str, object]] = load(header["form"], data)
+        args, kwargs = arguments
+        return self.functions[header["key"]](*args, **kwargs)
+
     def perform(self, header: Header, data: bytes) -> Frame:
         """Call a function and return the frame with its result, or with what it raised."""
         begin = time.perf_counter()
         answer: Header = {"type": "result", "id": header["id"]}
         try:
-            if header["key"] in self.broken:
-                raise self.broken[header["key"]]
-            arguments: tuple[list[object], dict[str, object]] = load(header["form"], data)
-            args, kwargs = arguments
-            value = self.functions[header["key"]](*args, **kwargs)
+            if self.unusable is not None:
+                _refuse(self.unusable)
+            value = self._call(header, data)
             answer["form"], result = _dump_result(value)
         except BaseException as error:
             answer["type"] = "error"
@@ -268,6 +293,15 @@ class Worker:
             file.flush()
             os.fsync(file.fileno())
         return path
+
+
+def _refuse(error: BaseException) -> None:
+    """Raise BrokenExecutor, which is caused by what the initializer has raised."""
+    from concurrent.futures import BrokenExecutor
+
+    words = _described(error)
+    text = "the initializer of this worker has failed: %s: %s" % (words["name"], words["message"])
+    raise BrokenExecutor(text) from error
 
 
 def _flush_output() -> None:
@@ -386,18 +420,59 @@ def serve() -> None:
             queue.send(*answer)
 
 
-def _redirect(log: str) -> None:
-    """Separate the functions from the frames: they read nothing, and print to the log."""
-    if log:
-        file = os.open(log, os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o600)
-        os.dup2(file, 2)
-        os.close(file)
+def _redirect(log: str, *, begin: bool = False) -> None:
+    """Separate the functions from the frames: they read nothing, and print to the log.
+
+    The log is a link if the user has named a file, which is emptied if the job has to `begin`.
+    """
+    files = json.loads(os.environ.pop(FILES, "{}"))
+    output, error = (_user_file(files, kind) for kind in ("output", "error"))
+    for link, path in ((log, output), (log + ".error", error)):
+        if log and path:
+            with contextlib.suppress(FileExistsError):
+                os.symlink(path, link)
+    if output:
+        _open_as(2, output, 0o666, begin)
+    elif log:
+        _open_as(2, log, 0o600)
     os.dup2(2, 1)
+    if error and error != output:
+        _open_as(2, error, 0o666, begin)
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
     os.close(nothing)
     # Whoever follows the log sees each line when it is printed.
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
+
+
+def _open_as(descriptor: int, path: str, mode: int, empty: bool = False) -> None:
+    flags = os.O_CREAT | os.O_WRONLY | os.O_APPEND | (os.O_TRUNC if empty else 0)
+    file = os.open(path, flags, mode)
+    os.dup2(file, descriptor)
+    os.close(file)
+
+
+def _user_file(files: dict[str, str], kind: str) -> str:
+    """Return the file that the user has named for some output; empty if there is none.
+
+    https://slurm.schedmd.com/sbatch.html#SECTION_%3CB%3Efilename-pattern%3C/B%3E
+    """
+    if not files.get(kind):
+        return ""
+    job, index = (os.environ.get(files[key], "") for key in ("job id", "index"))
+    whole = os.environ.get("SLURM_ARRAY_JOB_ID", job)
+    values = {"%": "%", "j": job, "J": job, "A": whole, "a": index or "0", "x": files["name"]}
+    values.update({"N": os.uname().nodename.partition(".")[0], "n": "0", "t": "0", "s": "batch"})
+    values["u"] = os.environ.get("USER") or os.environ.get("LOGNAME") or str(os.getuid())
+
+    def value(found: re.Match[str]) -> str:
+        known = values.get(found.group(2), found.group())
+        return known.zfill(int(found.group(1) or 0)) if known.isdigit() else known
+
+    path = re.sub("%([0-9]?)([A-Za-z%])", value, os.path.expanduser(files[kind]))
+    path = os.path.join(files["folder"] or os.getcwd(), path)
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    return path
 
 
 def _hello() -> Header:
@@ -416,8 +491,8 @@ def run_folder(folder: str) -> int:
     A byte on standard output announces each new result.
     """
     announcements = os.fdopen(os.dup(1), "wb", buffering=0)
-    _redirect(os.path.join(folder, "output"))
     path = os.path.join(folder, "results")
+    _redirect(os.path.join(folder, "output"), begin=not os.path.exists(path))
     done, failed = _results(path)
     worker = Worker()
     calls = open(os.path.join(folder, "calls"), "rb")
