@@ -80,6 +80,7 @@ class Pool:
         self._deadline: float | None = None
         self._closed = asyncio.Event()
         provider.on_worker, provider.on_failure = self._worker_started, self._request_failed
+        provider.on_requeue = self._requeued
 
     def add(self, tasks: list[Task]) -> None:
         """Add tasks to be done."""
@@ -170,6 +171,10 @@ class Pool:
                 if task.start():
                     task.future.set_exception(error)
         self._changed()
+
+    def _requeued(self, count: int) -> None:
+        """Count workers that will start again as requested."""
+        self._requested += count
 
     def _worker_started(self, handle: WorkerHandle) -> None:
         self._requested = max(0, self._requested - 1)

@@ -53,13 +53,16 @@ class WorkerHandle(Protocol):
 
 
 class WorkerProvider:
-    """Source of workers. `Pool` sets the two callbacks."""
+    """Source of workers. `Pool` sets the callbacks."""
 
     on_worker: Callable[[WorkerHandle], None]
     """Called with the handle of each worker that has started."""
 
     on_failure: Callable[[int, BaseException], None]
     """Called with a number of workers that will not start, and why."""
+
+    on_requeue: Callable[[int], None]
+    """Called with a number of workers that will start again, in jobs that were requeued."""
 
     async def request_workers(self, count: int) -> None:
         """Request more workers; a callback is called for each, now or later."""
