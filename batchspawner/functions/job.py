@@ -44,6 +44,7 @@ class FunctionJob:
         self.started = False
         self.submitted = time.time()
         self.log_name = "output"
+        self.was_read = False
 
     @property
     def calls(self) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import threading
 from pathlib import Path
@@ -14,6 +15,7 @@ from ...allocation.call_folder import CallFolder
 from ...allocation.job_records import record_of
 from ...client.batch_client import BatchClient
 from ...client.blocking_client import run
+from ...client.job_scripts import SCHEDULER_VARIABLE
 from ...concurrency import in_background
 from ...errors import BatchError
 from ...schedulers.slurm import Slurm
@@ -25,6 +27,7 @@ from ..session import before_exit, shared_listener
 from ..submit_limits import count_submit
 from .base import Dispatcher
 from .dependencies import all_after, awaited, native, still_open, taken_dependencies
+from .exit_report import show_at_exit
 from .folder_job import FolderJob, JobSettings, count_calls, submit
 
 if TYPE_CHECKING:
@@ -47,6 +50,9 @@ class BatchDispatcher(Dispatcher):
         self, scheduler: str = "auto", *, python: str = sys.executable, network: bool = True
     ) -> None:
         self._client = client_for(scheduler)
+        # A user without a scheduler knows of no queue, and would look nowhere for output.
+        alone = self._client.scheduler.this_machine and not os.environ.get(SCHEDULER_VARIABLE)
+        self._shows_output = alone and scheduler == "auto"
         self._python, self._network = python, network
         self._unfinished: list[tuple[str, JobFuture]] = []
         self._joined: list[JobFuture] = []
@@ -59,6 +65,8 @@ class BatchDispatcher(Dispatcher):
         except BaseException as error:
             # Otherwise whatever waits for them, such as a job after a join, would never start.
             give_up(futures, error if isinstance(error, Exception) else None)
+            for future in futures:
+                future.notice()
             raise
 
     def _dispatch(
@@ -74,6 +82,8 @@ class BatchDispatcher(Dispatcher):
         job = FunctionJob(self._client, Path(), futures=futures)
         for future in futures:
             future.job = job
+        if self._shows_output:
+            show_at_exit(job)
         name = _name(calls)
         after = all_after(self._joined, options.after)
         self._unfinished = [one for one in self._unfinished if not one[1].done()]

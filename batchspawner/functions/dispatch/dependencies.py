@@ -88,7 +88,8 @@ def _known_met(method: str, job: Any) -> bool:
 
 
 def _met_by(method: str, ended: list[concurrent.futures.Future[Any]]) -> bool:
-    good = all(not one.cancelled() and not one.exception() for one in ended)
+    failed = concurrent.futures.Future.exception
+    good = all(not one.cancelled() and not failed(one) for one in ended)
     return {"afterok": good, "afternotok": not good}.get(method, True)
 
 

@@ -212,6 +212,7 @@ class Worker:
         self.broken: dict[str, BaseException] = {}
         self.pickled: set[str] = set()
         self.unusable: Optional[BaseException] = None
+        self.reports_errors = False
         self.spool: Optional[str] = None
 
     def handle(self, header: Header, data: bytes) -> Optional[Frame]:
@@ -274,6 +275,8 @@ class Worker:
         except BaseException as error:
             answer["type"] = "error"
             answer.update(_described(error))
+            if self.reports_errors:
+                _report(answer["text"])
             # Such a call may have failed because this is another Python.
             by_value = header["form"] == "pickle" or header["key"] in self.pickled
             answer["by value"] = by_value or header["key"] in self.broken
@@ -302,6 +305,13 @@ def _refuse(error: BaseException) -> None:
     words = _described(error)
     text = "the initializer of this worker has failed: %s: %s" % (words["name"], words["message"])
     raise BrokenExecutor(text) from error
+
+
+def _report(text: str) -> None:
+    """Print the traceback of a call that has failed, for those who read the log of the job."""
+    with contextlib.suppress(Exception):
+        _flush_output()
+        sys.stderr.write(text)
 
 
 def _flush_output() -> None:
@@ -413,6 +423,7 @@ def serve() -> None:
     # The only other thread just reads, so a function may fork.
     warnings.filterwarnings("ignore", message=".*multi-threaded, use of fork")
     worker = Worker()
+    worker.reports_errors = bool(log)
     queue.send({**_hello(), "log": os.path.basename(log)})
     for header, data in queue:
         answer = worker.handle(header, data)
@@ -495,6 +506,7 @@ def run_folder(folder: str) -> int:
     _redirect(os.path.join(folder, "output"), begin=not os.path.exists(path))
     done, failed = _results(path)
     worker = Worker()
+    worker.reports_errors = True
     calls = open(os.path.join(folder, "calls"), "rb")
     with calls, open(path, "ab", buffering=0) as results:
         _send(results, pack(_hello()))
