@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import functools
 import inspect
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Union, overload
 
 from .calls import METHODS, Dependency, DispatchOptions, FunctionCall
 from .defaults import default_configuration
+from .protocol import main_module
 from .submit_limits import refuse_recursion
 
 if TYPE_CHECKING:
@@ -97,9 +97,9 @@ class SlurmFunction:
     @property
     def entry_point(self) -> str:
         """The script in which a job finds the function; empty if it is not in a script."""
-        if self.__module__ not in ("__main__", "__mp_main__"):
+        if not main_module.is_main(self.__module__):
             return ""
-        return _entry_point or _main_file()
+        return _entry_point or main_module.main_file()
 
     def get_entry_point(self) -> Path:
         """Return the file that defines the function."""
@@ -162,13 +162,6 @@ def set_entry_point(entry_point: str | Path) -> None:
     if path.suffix != ".py":
         raise ValueError(f"entry point {path}: it has to be a .py file")
     _entry_point = str(path)
-
-
-def _main_file() -> str:
-    main = sys.modules["__main__"]
-    file: object = getattr(main, "__file__", None)
-    # A zip archive, a folder or an installed program is not a file that can be loaded again.
-    return str(Path(str(file)).resolve()) if file and str(file).endswith(".py") else ""
 
 
 def _register(function: Callable[..., Any]) -> None:

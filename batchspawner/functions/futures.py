@@ -25,6 +25,27 @@ class JobFuture(JobReference):
     def __init__(self, job: FunctionJob | None = None) -> None:
         super().__init__(job)
         self._is_whole_job = False
+        self._is_noticed = False
+
+    def set_exception(self, exception: BaseException | None) -> None:
+        if exception is not None and self.job is not None and self.job.calls:
+            _failures[id(self)] = (self, self.job.job_id, described(exception))
+            if self._is_noticed:
+                self.notice()
+        super().set_exception(exception)
+
+    def add_done_callback(self, fn: Callable[[concurrent.futures.Future[Any]], object]) -> None:
+        self.notice()
+        super().add_done_callback(fn)
+
+    def notice(self) -> None:
+        """Note that somebody asks how the call ends."""
+        self._is_noticed = True
+        _failures.pop(id(self), None)
+        if self._is_whole_job and self.job is not None:
+            for one in self.job.futures:
+                if one is not self and isinstance(one, JobFuture):
+                    one.notice()
 
     def result(self, timeout: float | None = None) -> Any:
         """Wait for the call and return its value, or raise its exception or why the job ended.
@@ -32,16 +53,21 @@ class JobFuture(JobReference):
         Ctrl-C ends the wait but not the job. Raises TimeoutError after `timeout` seconds.
         """
         with wait_display.interruptible([self]):
-            return super().result(wait_display.wait(self, timeout))
+            left = wait_display.wait(self, timeout)
+            self.notice()
+            return super().result(left)
 
     def exception(self, timeout: float | None = None) -> BaseException | None:
         """Wait for the call and return what it raised, or None."""
         with wait_display.interruptible([self]):
-            return super().exception(wait_display.wait(self, timeout))
+            left = wait_display.wait(self, timeout)
+            self.notice()
+            return super().exception(left)
 
     def __await__(self) -> Generator[Any, None, Any]:
         import asyncio
 
+        self.notice()
         return asyncio.wrap_future(self).__await__()
 
     def cancel(self) -> bool:
@@ -60,6 +86,7 @@ class JobFuture(JobReference):
         """Return what the job has printed. With `follow`, print it until the call has ended."""
         if self.job is None:
             return ""
+        self.job.was_read = True
         if follow:
             with wait_display.interruptible([self]):
                 for text in self._new_lines():
@@ -78,6 +105,24 @@ class JobFuture(JobReference):
             concurrent.futures.wait([self], timeout=0.5)
 
 
+_failures: dict[int, tuple[JobFuture, str, str]] = {}
+"""Distributed calls that have failed without anybody asking, by the id of their future."""
+
+
+def unnoticed_failures() -> list[tuple[str, str]]:
+    """Return the job's id and a description for each call that has failed unnoticed."""
+    return [(job_id, text) for _, job_id, text in list(_failures.values())]
+
+
+def described(error: BaseException) -> str:
+    """Return an exception in one line, whatever its own methods do."""
+    try:
+        lines = str(error).strip().splitlines()
+    except Exception:  # noqa: BLE001
+        lines = []
+    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+
+
 def gathered(futures: Sequence[JobFuture]) -> JobFuture:
     """Return the future of a job with several calls: its value is the list of their values."""
     whole = JobFuture(futures[0].job)
@@ -87,9 +132,9 @@ def gathered(futures: Sequence[JobFuture]) -> JobFuture:
         if not whole.set_running_or_notify_cancel():
             return
         try:
-            whole.set_result([one.result() for one in futures])
+            whole.set_result([concurrent.futures.Future.result(one) for one in futures])
         except BaseException as error:  # noqa: BLE001  (as does the cancellation of one)
-            whole.set_exception(error)
+            concurrent.futures.Future.set_exception(whole, error)
 
     when_done(futures, finish)
     return whole
@@ -121,4 +166,4 @@ def when_done(futures: Sequence[concurrent.futures.Future[Any]], act: Callable[[
             act()
 
     for one in futures:
-        one.add_done_callback(one_done)
+        concurrent.futures.Future.add_done_callback(one, one_done)

@@ -44,6 +44,7 @@ class FunctionJob:
         self.started = False
         self.submitted = time.time()
         self.log_name = "output"
+        self.was_read = False
 
     @property
     def calls(self) -> int:
@@ -87,7 +88,11 @@ class FunctionJob:
         """Return the last lines that the calls have printed, and those of the job."""
         tails = [
             _read(file, -LOG_TAIL_BYTES).decode(errors="replace").strip()
-            for file in (self.log_file, self.folder / "log")
+            for file in (
+                self.log_file,
+                self.folder / f"{self.log_name}.error",
+                self.folder / "log",
+            )
         ]
         return "\n".join(filter(None, tails))
 

@@ -88,7 +88,7 @@ def remove_old_folders(now: float) -> None:
         return
     for folder in jobs_folder().iterdir():
         try:
-            newest = max(file.stat().st_mtime for file in (folder, *folder.glob("*")))
+            newest = max(file.lstat().st_mtime for file in (folder, *folder.glob("*")))
             old = newest < now - DONE_RETENTION_S and (
                 newest < now - UNFINISHED_RETENTION_S or not _may_have_calls_left(folder)
             )

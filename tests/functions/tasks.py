@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from pathlib import Path
 
@@ -95,3 +96,35 @@ def process_of_agent(begun, go):
 def process_id_after(seconds):
     time.sleep(seconds)
     return os.getpid()
+
+
+class Wordless(Exception):
+    """Exception whose text cannot be made."""
+
+    def __str__(self):
+        raise ValueError("no text")
+
+
+def raise_wordless():
+    raise Wordless
+
+
+def close_output():
+    sys.stdout.close()
+    return "closed"
+
+
+def remove_output():
+    sys.stdout = None
+    return "removed"
+
+
+_begun = []
+
+
+def begin(*arguments):
+    _begun.append(arguments)
+
+
+def begun(_):
+    return _begun

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime
+
 import pytest
 
 from batchspawner.client.job_scripts import find_scheduler, job_request
@@ -130,6 +132,58 @@ def test_what_only_this_scheduler_knows_goes_to_it_as_it_is(scheduler):
 
 def test_without_a_scheduler_what_only_one_knows_means_nothing():
     assert script("local", {"constraint": "fast", "exclusive": True}) == script("local", {})
+
+
+SIMPLE_SLURM = {
+    "cpus_per_task": 15,
+    "dependency": {"after": 65541, "afterok": 34987},
+    "gres": ["gpu:kepler:2", "gpu:tesla:2", "mps:400"],
+    "ignore_pbs": True,
+    "job_name": "name",
+    "nodelist": ("n1", "n2"),
+    "signal": range(3, 12, 4),
+    "time": datetime.timedelta(days=1, hours=2, minutes=3, seconds=4),
+}
+"""The package's own example, with a range where Slurm can have one."""
+
+
+def test_values_are_written_as_simple_slurm_writes_them():
+    assert set(script("slurm", SIMPLE_SLURM)) >= {
+        "#SBATCH --cpus-per-task=15",
+        "#SBATCH --dependency=after:65541,afterok:34987",
+        "#SBATCH --gres=gpu:kepler:2,gpu:tesla:2,mps:400",
+        "#SBATCH --ignore-pbs",
+        "#SBATCH --job-name=name",
+        "#SBATCH --nodelist=n1,n2",
+        "#SBATCH --signal=3-11:4",
+        "#SBATCH --time=26:03:04",
+    }
+
+
+@pytest.mark.parametrize(
+    ("scheduler", "wanted", "told"),
+    [
+        ("local", {"memroy": "4G"}, "memroy: '4G' is not allowed; .* has no such option"),
+        ("slurm", {"comment": object}, "comment: .*write it as text, a number"),
+        ("slurm", {"array": range(3)}, "array: '0-2' is not allowed; a job does its calls once"),
+        ("slurm", {"signal": range(0)}, "signal: .*the range is empty"),
+    ],
+)
+def test_an_option_that_means_nothing_is_named_before_submitting(scheduler, wanted, told):
+    with pytest.raises(OptionsError, match=told):
+        script(scheduler, wanted)
+
+
+def test_files_are_no_options_of_the_scheduler():
+    wanted = {"output": "out", "error": "err", "o": "out", "e": "err", "chdir": "/"}
+    assert script("slurm", wanted) == script("slurm", {})
+    assert options.job_files({"o": "out", "chdir": "/"}) == options.JobFiles("out", "", "/")
+    with pytest.raises(
+        OptionsError, match="chdir: '/none' is not allowed; there is no such folder"
+    ):
+        options.job_files({"chdir": "/none"})
+    with pytest.raises(OptionsError, match="output: 3 is not allowed; it has to be a path"):
+        options.job_files({"output": 3})
 
 
 def test_an_option_is_one_line():

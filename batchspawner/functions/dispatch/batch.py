@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import threading
 from pathlib import Path
@@ -14,22 +15,25 @@ from ...allocation.call_folder import CallFolder
 from ...allocation.job_records import record_of
 from ...client.batch_client import BatchClient
 from ...client.blocking_client import run
+from ...client.job_scripts import SCHEDULER_VARIABLE
 from ...concurrency import in_background
 from ...errors import BatchError
 from ...schedulers.slurm import Slurm
+from ..calls import DispatchOptions
 from ..futures import JobFuture, gathered, give_up
 from ..job import FunctionJob
-from ..options import job_resources
+from ..options import job_files, job_resources
 from ..session import before_exit, shared_listener
 from ..submit_limits import count_submit
 from .base import Dispatcher
-from .dependencies import all_after, awaited, native, still_open
-from .folder_job import FolderJob, count_calls, submit
+from .dependencies import all_after, awaited, native, still_open, taken_dependencies
+from .exit_report import show_at_exit
+from .folder_job import FolderJob, JobSettings, count_calls, submit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from ..calls import Dependency, DispatchOptions, FunctionCall
+    from ..calls import Dependency, FunctionCall
     from ..protocol import payload
 
 log = logging.getLogger(__name__)
@@ -46,6 +50,9 @@ class BatchDispatcher(Dispatcher):
         self, scheduler: str = "auto", *, python: str = sys.executable, network: bool = True
     ) -> None:
         self._client = client_for(scheduler)
+        # A user without a scheduler knows of no queue, and would look nowhere for output.
+        alone = self._client.scheduler.this_machine and not os.environ.get(SCHEDULER_VARIABLE)
+        self._shows_output = alone and scheduler == "auto"
         self._python, self._network = python, network
         self._unfinished: list[tuple[str, JobFuture]] = []
         self._joined: list[JobFuture] = []
@@ -58,18 +65,25 @@ class BatchDispatcher(Dispatcher):
         except BaseException as error:
             # Otherwise whatever waits for them, such as a job after a join, would never start.
             give_up(futures, error if isinstance(error, Exception) else None)
+            for future in futures:
+                future.notice()
             raise
 
     def _dispatch(
         self, calls: Sequence[FunctionCall], futures: Sequence[JobFuture], options: DispatchOptions
     ) -> None:
         # Raises at once if an option is wrong, and not only after the wait for dependencies.
+        resources, depends = taken_dependencies(options.resources)
+        options = DispatchOptions(resources, (*options.after, *depends))
         job_resources(self._client.scheduler, options.resources)
+        job_files(options.resources)
         packed = [one.packed for one in calls]
         count_submit()
         job = FunctionJob(self._client, Path(), futures=futures)
         for future in futures:
             future.job = job
+        if self._shows_output:
+            show_at_exit(job)
         name = _name(calls)
         after = all_after(self._joined, options.after)
         self._unfinished = [one for one in self._unfinished if not one[1].done()]
@@ -101,7 +115,8 @@ class BatchDispatcher(Dispatcher):
         resources = job_resources(self._client.scheduler, options.resources)
         if lines:
             resources["options"] = f"{resources.get('options', '')}\n{lines}".strip()
-        run(_start(job, calls, resources, name=name, python=self._python, network=self._network))
+        settings = JobSettings(name, self._python, self._network, job_files(options.resources))
+        run(_start(job, calls, resources, settings))
 
     def _submit_later(
         self,
@@ -167,15 +182,10 @@ async def _start(
     job: FunctionJob,
     calls: list[payload.PackedCall],
     resources: dict[str, object],
-    *,
-    name: str,
-    python: str,
-    network: bool,
+    settings: JobSettings,
 ) -> None:
-    allocation = await submit(
-        job.client, calls, resources, name=name, python=python, network=network
-    )
-    log.info("Submitted job %s: %s", allocation.job_id, name)
+    allocation = await submit(job.client, calls, resources, settings)
+    log.info("Submitted job %s: %s", allocation.job_id, settings.name)
     job.folder, job.job_id = allocation.call.folder, allocation.job_id
     in_background(FolderJob(allocation, job).follow())
 

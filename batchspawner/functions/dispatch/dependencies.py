@@ -8,14 +8,39 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ...client.blocking_client import run
-from ...errors import BatchError, JobCancelled
+from ...errors import BatchError, JobCancelled, OptionsError
 from ...jobs import JobInfo, JobState
+from ..calls import METHODS, Dependency
 from ..futures import JobFuture
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from ...client.batch_client import BatchClient
     from ...schedulers.base import Scheduler
-    from ..calls import Dependency
+
+
+def taken_dependencies(
+    resources: Mapping[str, object],
+) -> tuple[dict[str, object], tuple[Dependency, ...]]:
+    """Return resources without a ``dependency`` that is a dictionary, and what that asks for.
+
+    It is simple_slurm's form, such as ``{"afterok": 119}``. Raises OptionsError.
+    """
+    given = resources.get("dependency")
+    if not isinstance(given, dict):
+        return dict(resources), ()
+    found = []
+    for method, value in given.items():
+        if method not in METHODS:
+            raise OptionsError("dependency", given, f"it waits for: {', '.join(METHODS)}")
+        jobs = tuple(value) if isinstance(value, (list, tuple)) else (value,)
+        ids = tuple(
+            job for one in jobs for job in (one.split(":") if isinstance(one, str) else [one])
+        )
+        found.append(Dependency(method, ids))
+    left = {name: value for name, value in resources.items() if name != "dependency"}
+    return left, tuple(found)
 
 
 def native(scheduler: Scheduler, after: tuple[Dependency, ...]) -> str | None:
@@ -63,7 +88,8 @@ def _known_met(method: str, job: Any) -> bool:
 
 
 def _met_by(method: str, ended: list[concurrent.futures.Future[Any]]) -> bool:
-    good = all(not one.cancelled() and not one.exception() for one in ended)
+    failed = concurrent.futures.Future.exception
+    good = all(not one.cancelled() and not failed(one) for one in ended)
     return {"afterok": good, "afternotok": not good}.get(method, True)
 
 
@@ -100,8 +126,6 @@ def _is_met(client: BatchClient, method: str, job: Any) -> bool:
 
 def all_after(jobs: list[JobFuture], after: tuple[Dependency, ...]) -> tuple[Dependency, ...]:
     """Return dependencies with those that `join` asks for."""
-    from ..calls import Dependency
-
     if not jobs:
         return after
     same = [one for one in after if one.method == "afterany"]

@@ -7,6 +7,7 @@ import contextlib
 import logging
 import os
 import signal
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ...allocation.agent_handle import start_order
@@ -14,7 +15,9 @@ from ...allocation.allocation import Allocation
 from ...concurrency import BackgroundTasks
 from ...errors import BatchError, JobFailed
 from ...jobs import JobState
+from ..options import JobFiles
 from ..protocol import worker
+from ..protocol.main_module import interpreter
 from ..protocol.payload import welcome
 from ..protocol.results import (
     EXTERNAL_SIGNALS,
@@ -41,40 +44,52 @@ log = logging.getLogger(__name__)
 _PROCESS_ID = "calls"
 
 
+@dataclass(frozen=True)
+class JobSettings:
+    """Settings of a job that are no resources: its name, its Python and its files.
+
+    Without `network` the job sends its results through files only.
+    """
+
+    name: str
+    python: str
+    network: bool = True
+    files: JobFiles = field(default_factory=JobFiles)
+
+
 async def submit(
     client: BatchClient,
     calls: Sequence[PackedCall],
     resources: Mapping[str, Any],
-    *,
-    name: str,
-    python: str,
-    network: bool = True,
+    settings: JobSettings,
 ) -> Allocation:
     """Submit a job for calls; once submitted, it no longer needs this process.
 
     Raises SubmitError, SchedulerUnavailable, OptionsError or TemplateError.
     """
-    call = new_folder_call(resources.get("runtime"), python, detached=True)
-    _write_calls(call.folder / "calls", calls)
-    argv = [python, str(call.folder / "worker.py"), str(call.folder)]
-    call.order(start_order(argv, _PROCESS_ID))
+    call = new_folder_call(resources.get("runtime"), settings.python, detached=True)
+    files = settings.files
+    _write_calls(call.folder / "calls", calls, files.folder)
+    argv = [*interpreter(settings.python), str(call.folder / "worker.py"), str(call.folder)]
+    env = files.environment(client.scheduler, settings.name)
+    call.order(start_order(argv, _PROCESS_ID, env=env))
     call.order({"type": "finish", "tell_failure": True})
-    listener = await shared_listener() if network else None
+    listener = await shared_listener() if settings.network else None
     return await Allocation.submit(
         client,
         listener,
         front_end="functions",
-        name=name,
+        name=settings.name,
         call=call,
         quiet=QUIET_PERIOD_S,
         **resources,
     )
 
 
-def _write_calls(file: Path, calls: Sequence[PackedCall]) -> None:
+def _write_calls(file: Path, calls: Sequence[PackedCall], folder: str) -> None:
     known: set[str] = set()
     with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as out:
-        out.write(welcome())
+        out.write(welcome(folder=folder))
         for number, one in enumerate(calls):
             if one.function.key not in known:
                 known.add(one.function.key)

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 from ...allocation.allocation import client_for
 from ...client.blocking_client import background_loop, run
-from ...client.job_scripts import detect
+from ...client.job_scripts import detect, find_scheduler
 from ...concurrency import BackgroundTasks, within
 from ...schedulers import FALLBACK
 from ..futures import JobFuture, when_done
-from ..options import job_resources
+from ..options import job_files, job_resources
 from ..protocol.payload import make_call
 from ..session import before_exit
 from ..submit_limits import refuse_recursion, refuse_while_loading
@@ -48,12 +48,14 @@ class Executor(concurrent.futures.Executor):
     """Executor that runs functions in jobs whose workers pull calls.
 
     `scheduler` is a scheduler's name, or ``auto`` for this machine's. If there is none, and for
-    ``processes``, the workers are processes of this machine. `workers` is the maximum number of
-    workers at a time; no more are requested than there are calls. `retries` is how often a call
-    is repeated that a dead node or a preemption has interrupted, `calls_each` the number of calls
-    after which a worker is replaced, `linger` the seconds for which an idle worker waits for more
-    calls, and `margin` the seconds before its walltime in which it takes no more. Without
-    `network`, jobs exchange files instead of connecting to this machine.
+    ``processes``, the workers are processes of this machine. `workers`, or `max_workers` as in
+    other executors, is the maximum number of workers at a time, and may be the only argument; no
+    more are requested than there are calls. `retries` is how often a call is repeated that a dead
+    node or a preemption has interrupted, `calls_each` the number of calls after which a worker is
+    replaced, `linger` the seconds for which an idle worker waits for more calls, and `margin` the
+    seconds before its walltime in which it takes no more. Each worker calls
+    ``initializer(*initargs)`` before its first call; if that raises, all calls of the worker raise
+    BrokenExecutor. Without `network`, jobs exchange files instead of connecting to this machine.
 
     With `host`, jobs are submitted on that login host, through one ssh connection; `ssh_options`
     are the options of ssh. `python` runs the jobs: by default this Python, or ``python3`` on the
@@ -63,9 +65,12 @@ class Executor(concurrent.futures.Executor):
 
     def __init__(
         self,
-        scheduler: str = "auto",
+        scheduler: str | int | None = "auto",
         workers: int | None = None,
         *,
+        max_workers: int | None = None,
+        initializer: Callable[..., object] | None = None,
+        initargs: tuple[object, ...] = (),
         retries: int = 2,
         calls_each: int | None = None,
         linger: float = 60.0,
@@ -76,6 +81,7 @@ class Executor(concurrent.futures.Executor):
         ssh_options: Sequence[str] = (),
         **resources: object,
     ) -> None:
+        scheduler, workers = _named_arguments(scheduler, workers, max_workers)
         size = _positive("workers", os.cpu_count() or 1 if workers is None else workers)
         if calls_each is not None:
             _positive("calls_each", calls_each)
@@ -89,8 +95,17 @@ class Executor(concurrent.futures.Executor):
         else:
             python = python or sys.executable
             provider = _provider(scheduler, resources, python, network=network, margin=margin)
+        if initializer is not None and not callable(initializer):
+            raise TypeError("initializer must be a callable")
+        first = None if initializer is None else self._call(initializer, tuple(initargs), {})
         self._make_pool = functools.partial(
-            Pool, provider, size, retries=retries, linger=linger, calls_each=calls_each
+            Pool,
+            provider,
+            size,
+            retries=retries,
+            linger=linger,
+            calls_each=calls_each,
+            initializer=first,
         )
         self._loop = background_loop()
         self._pool: Pool | None = None
@@ -258,6 +273,19 @@ def _value(one: object) -> object:
     return one.result() if isinstance(one, concurrent.futures.Future) else one
 
 
+def _named_arguments(
+    scheduler: str | int | None, workers: int | None, max_workers: int | None
+) -> tuple[str, int | None]:
+    """Return the scheduler and the number of workers, which may stand first as elsewhere."""
+    given = [one for one in (workers, max_workers) if one is not None]
+    if scheduler is not None and not isinstance(scheduler, str):
+        given.append(scheduler)
+    if len(given) > 1:
+        raise TypeError("the number of workers is given twice")
+    name = scheduler if isinstance(scheduler, str) else "auto"
+    return name, given[0] if given else None
+
+
 def _positive(option: str, number: int) -> int:
     if number < 1:
         raise ValueError(f"{option} must be greater than 0, not {number}")
@@ -271,7 +299,8 @@ def _provider(
         scheduler = detect()
         scheduler = "processes" if scheduler == FALLBACK else scheduler
     if scheduler == "processes":
-        return ProcessProvider(python)
+        job_resources(find_scheduler(FALLBACK), options)
+        return ProcessProvider(python, job_files(options))
     refuse_recursion("an Executor was to be made")
     client = client_for(scheduler)
     job_resources(client.scheduler, options)  # raises at once if an option is wrong

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 from ...allocation.agent_handle import start_order
 from ...allocation.allocation import Allocation
 from ...concurrency import BackgroundTasks, within
-from ...errors import BatchError, JobFailed, NodeFailed, SubmitError, failure_of
+from ...errors import BatchError, JobFailed, NodeFailed, SubmitError
 from ...jobs import JobInfo, JobState
-from ..options import job_resources
+from ..options import job_files, job_resources
 from ..session import QUIET_PERIOD_S, new_folder_call, shared_listener
-from .worker_handles import FIRST_WORKER_ID, AgentWorkerHandle, worker_command
+from .worker_handles import FIRST_WORKER_ID, AgentWorkerHandle, interruption, worker_command
 from .worker_providers import WorkerProvider
 
 if TYPE_CHECKING:
@@ -32,8 +32,6 @@ log = logging.getLogger(__name__)
 _END_QUERY_TIMEOUT_S = 30.0
 """Seconds for which the scheduler is asked why a job ended whose worker got a signal."""
 
-_END_QUERY_INTERVAL_S = 5.0
-
 _UNHEARD_WARNING_DELAY_S = 20.0
 """Seconds that a job runs without a call from its agent, after which the user is warned."""
 
@@ -49,6 +47,7 @@ _AGENT_EXIT_POLL_INTERVAL_S = 0.02
 class JobWorkerProvider(WorkerProvider):
     """Provider that submits jobs, or arrays, whose agents run workers."""
 
+    _files_are_here = True
     _advice = " Where nodes may not connect to this machine, use network=False."
 
     def __init__(
@@ -64,6 +63,9 @@ class JobWorkerProvider(WorkerProvider):
         self._client, self._options = client, dict(options)
         self._python, self._network, self._name = python, network, name
         self.margin = margin
+        files = job_files(options, here=self._files_are_here)
+        self.environment: Mapping[str, str] = files.environment(client.scheduler, name)
+        self.folder = files.folder
         self.variables: dict[str, object] = {}
         self._max_elements = _MAX_ARRAY_ELEMENTS
         self._missing_workers: dict[Allocation, int] = {}
@@ -99,7 +101,7 @@ class JobWorkerProvider(WorkerProvider):
         resources = job_resources(self._client.scheduler, self._options)
         call = self._new_call(resources.get("runtime"))
         # The agent starts its first worker by itself, and does not wait for an order.
-        argv, env = worker_command(self._python, call)
+        argv, env = worker_command(self._python, call, self.environment)
         call.order(start_order(argv, FIRST_WORKER_ID, env=env))
         listener = await self._listener()
         return await Allocation.submit(
@@ -181,14 +183,17 @@ class JobWorkerProvider(WorkerProvider):
         else:
             handle.release_agent()
 
-    async def end_of(self, allocation: Allocation, element: str) -> BatchError | None:
+    async def end_of(self, element: str) -> BatchError | None:
         """Ask the scheduler why a job, or one element of it, ended."""
         with contextlib.suppress(asyncio.TimeoutError):
-            if element == allocation.job_id:
-                return await within(_END_QUERY_TIMEOUT_S, allocation.ended())
-            waiting = self._client.wait(element, _END_QUERY_INTERVAL_S)
-            return failure_of(await within(_END_QUERY_TIMEOUT_S, waiting))
+            return await within(_END_QUERY_TIMEOUT_S, interruption(self._client, element))
         return None
+
+    def requeued(self, allocation: Allocation) -> None:
+        """Expect another worker of a job that has to wait in the queue again."""
+        if allocation in self._missing_workers:
+            self._missing_workers[allocation] += 1
+            self.on_requeue(1)
 
     async def close(self) -> None:
         for allocation, missing in list(self._missing_workers.items()):
@@ -214,6 +219,7 @@ class JobWorkerProvider(WorkerProvider):
 class RemoteWorkerProvider(JobWorkerProvider):
     """Provider that submits jobs on a login host; their agents call through the gateway to it."""
 
+    _files_are_here = False
     _advice = ""
 
     def __init__(

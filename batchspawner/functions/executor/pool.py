@@ -19,6 +19,7 @@ from ..protocol.worker import pack
 from .tasks import PoolWorker
 
 if TYPE_CHECKING:
+    from ..protocol.payload import PackedCall
     from ..protocol.worker import Header
     from .tasks import Task
     from .worker_providers import WorkerHandle, WorkerProvider
@@ -54,7 +55,7 @@ class Pool:
 
     `retries` is how often a call is repeated after a dead node or a preempted job. A worker that
     has been idle for `linger` seconds is ended. `calls_each` is how many calls a worker does
-    before it is replaced, None for no limit.
+    before it is replaced, None for no limit. `initializer` is what each worker does first.
     """
 
     def __init__(
@@ -65,9 +66,11 @@ class Pool:
         retries: int = 2,
         linger: float = 60.0,
         calls_each: int | None = None,
+        initializer: PackedCall | None = None,
     ) -> None:
         self._provider, self._size, self._retries = provider, size, retries
         self._linger, self._calls_each = linger, calls_each
+        self._initializer = initializer
         self._waiting: deque[Task] = deque()
         self._workers: set[PoolWorker] = set()
         self._requested = self._last_number = self._useless = 0
@@ -77,6 +80,7 @@ class Pool:
         self._deadline: float | None = None
         self._closed = asyncio.Event()
         provider.on_worker, provider.on_failure = self._worker_started, self._request_failed
+        provider.on_requeue = self._requeued
 
     def add(self, tasks: list[Task]) -> None:
         """Add tasks to be done."""
@@ -168,9 +172,13 @@ class Pool:
                     task.future.set_exception(error)
         self._changed()
 
+    def _requeued(self, count: int) -> None:
+        """Count workers that will start again as requested."""
+        self._requested += count
+
     def _worker_started(self, handle: WorkerHandle) -> None:
         self._requested = max(0, self._requested - 1)
-        worker = PoolWorker(handle)
+        worker = PoolWorker(handle, self._initializer)
         self._workers.add(worker)
         self._background.start(self._run_worker(worker))
 
@@ -268,7 +276,7 @@ class Pool:
             task = self._waiting.popleft()
             if not task.start():
                 continue
-            if worker.mismatch and task.is_pickled:
+            if worker.mismatch and (task.is_pickled or worker.initializer_is_pickled):
                 task.future.set_exception(worker.mismatch)
                 continue
             count -= 1

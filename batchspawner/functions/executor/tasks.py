@@ -31,7 +31,7 @@ class Task:
     @property
     def is_pickled(self) -> bool:
         """Whether only the same version of Python can read it."""
-        return "pickle" in (self.call.form, self.call.function.form)
+        return self.call.is_pickled
 
 
 class PoolWorker:
@@ -41,8 +41,10 @@ class PoolWorker:
     may have at a time. `last_heard` is the loop's time of its last answer, or of its last calls.
     """
 
-    def __init__(self, handle: WorkerHandle) -> None:
+    def __init__(self, handle: WorkerHandle, initializer: PackedCall | None = None) -> None:
         self.handle = handle
+        self._initializer = initializer
+        self._is_initialized = False
         self.running: dict[int, Task] = {}
         self.known_functions: set[str] = set()
         self.depth = 1
@@ -56,8 +58,20 @@ class PoolWorker:
         """Add a task under a number, and return the frames that the worker needs for it."""
         self.running[number] = task
         task.future.job = self.handle.job
-        frames = [task.call.frame(number)]
-        if task.call.function.key not in self.known_functions:
-            self.known_functions.add(task.call.function.key)
-            frames.insert(0, task.call.function.frame())
-        return frames
+        frames: list[bytes] = []
+        if self._initializer is not None and not self._is_initialized:
+            self._is_initialized = True
+            frames += [*self._definition(self._initializer), self._initializer.first_frame()]
+        return [*frames, *self._definition(task.call), task.call.frame(number)]
+
+    def _definition(self, call: PackedCall) -> list[bytes]:
+        """Return the frame of a call's function, none if the worker has it."""
+        if call.function.key in self.known_functions:
+            return []
+        self.known_functions.add(call.function.key)
+        return [call.function.frame()]
+
+    @property
+    def initializer_is_pickled(self) -> bool:
+        """Whether there is an initializer that only the same version of Python can read."""
+        return self._initializer is not None and self._initializer.is_pickled

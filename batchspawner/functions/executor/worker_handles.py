@@ -9,20 +9,22 @@ import time
 from typing import TYPE_CHECKING, Protocol
 
 from ...agent.journal import append
-from ...errors import BatchError, JobFailed, NodeFailed, failure_of
+from ...errors import BatchError, JobFailed, JobPreempted, NodeFailed, failure_of
 from ..job import FunctionJob
 from ..protocol import worker
 from ..protocol.frames import take_frames
+from ..protocol.main_module import interpreter
 from ..protocol.payload import welcome
 from ..protocol.results import EXTERNAL_SIGNALS, worker_failure
 from .worker_providers import LogTail
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Coroutine
+    from collections.abc import AsyncIterator, Coroutine, Mapping
 
     from ...allocation.agent_handle import AgentHandle, RemoteProcess
     from ...allocation.allocation import Allocation
     from ...allocation.call_folder import CallFolder
+    from ...client.batch_client import BatchClient
     from ..protocol.worker import Frame, Header
 
 log = logging.getLogger(__name__)
@@ -30,12 +32,19 @@ log = logging.getLogger(__name__)
 FIRST_WORKER_ID = "first"
 """Process id of the worker that each agent starts by itself."""
 
-_ELEMENT_QUERY_INTERVAL_S = 5.0
-"""Seconds between two queries of an array element whose agent is silent."""
+_JOB_QUERY_INTERVAL_S = 5.0
+"""Seconds between two queries of a job whose agent is silent, or whose worker got a signal."""
 
 _DISCONNECT_POLL_INTERVAL_S = 0.1
 _DISCONNECT_POLLS = 20
 """How often the agent of a killed worker is looked at, before its job counts as alive."""
+
+
+class JobRequeued(JobPreempted):
+    """The job was interrupted, and waits in the queue again."""
+
+    def __str__(self) -> str:
+        return f"job {self.status.job_id} was interrupted and requeued: {self.status.describe()}"
 
 
 class WorkerOwner(Protocol):
@@ -43,14 +52,23 @@ class WorkerOwner(Protocol):
 
     margin: float
 
+    environment: Mapping[str, str]
+    """Variables for its workers."""
+
+    folder: str
+    """Folder in which its workers run, empty for that of this process."""
+
     def start_task(self, work: Coroutine[object, object, None]) -> None:
         """Run some work in the background, until the provider is closed."""
 
     def worker_ended(self, handle: AgentWorkerHandle) -> None:
         """Replace the worker, or release its agent."""
 
-    async def end_of(self, allocation: Allocation, element: str) -> BatchError | None:
+    async def end_of(self, element: str) -> BatchError | None:
         """Return why a job or array element ended, None if the scheduler does not know."""
+
+    def requeued(self, allocation: Allocation) -> None:
+        """Expect another worker of a job that has to wait in the queue again."""
 
 
 class AgentWorkerHandle:
@@ -75,7 +93,7 @@ class AgentWorkerHandle:
         self._is_first = is_first
         self._process: RemoteProcess | None = None
         self._errors = LogTail()
-        self._signalled = self._finished = self._has_answered = False
+        self._signalled = self._finished = self._has_answered = self._requeued = False
 
     async def start(self) -> None:
         """Start the worker. Raises BatchError if that is not possible."""
@@ -83,12 +101,13 @@ class AgentWorkerHandle:
             self._process = self.agent.process(FIRST_WORKER_ID)
         else:
             python = str(self.agent.facts["executable"])
-            argv, env = worker_command(python, self._call)
+            argv, env = worker_command(python, self._call, self._owner.environment)
             self._process = self.agent.begin(argv, env=env)
         self.agent.on_signal = self._on_signal
         self.agent.on_silent = self._on_silent
         # A large result is a file in the call folder, if that is also ours.
-        await self.send(welcome(str(self._call.folder) if self._call.is_here else None))
+        spool = str(self._call.folder) if self._call.is_here else None
+        await self.send(welcome(spool, self._owner.folder))
 
     @property
     def is_ending(self) -> bool:
@@ -132,7 +151,7 @@ class AgentWorkerHandle:
         assert self._process is not None  # noqa: S101
         try:
             code = await self._process.wait()
-        except NodeFailed as error:
+        except (NodeFailed, JobPreempted) as error:
             return error
         except BatchError as error:
             return await self._ask_scheduler(error)
@@ -184,25 +203,35 @@ class AgentWorkerHandle:
         if self._finished:
             return
         self.allocation.suspect()
-        if self.element != self.allocation.job_id:
-            self._owner.start_task(self._watch_element())
+        self._owner.start_task(self._watch_job())
 
-    async def _watch_element(self) -> None:
-        """Watch one array element while its agent is silent: other elements may still run."""
-        watch = self.allocation.client.watch(self.element, _ELEMENT_QUERY_INTERVAL_S)
+    async def _watch_job(self) -> None:
+        """Watch the job, or the array element, while its agent is silent.
+
+        Other elements may still run, and a job that was requeued waits for its next start.
+        """
+        looking = asyncio.ensure_future(interruption(self.allocation.client, self.element))
+        back = asyncio.ensure_future(self.agent.online.wait())
         try:
-            while not self.agent.online.is_set():
-                status = await watch.change(watch.status)
-                if status.is_final and not self.agent.online.is_set():
-                    error = failure_of(status) or BatchError(f"job {self.element} has ended")
+            await asyncio.wait((looking, back), return_when=asyncio.FIRST_COMPLETED)
+            if looking.done() and not self.agent.online.is_set() and self.agent.over is None:
+                error = looking.result() or BatchError(f"job {self.element} has ended")
+                if isinstance(error, JobRequeued) or self.element != self.allocation.job_id:
+                    self._note_requeue(error)
                     self.agent.ended(error)
-                    return
         finally:
-            watch.close()
+            looking.cancel()
+            back.cancel()
+
+    def _note_requeue(self, reason: BaseException | None) -> None:
+        if isinstance(reason, JobRequeued) and not self._requeued:
+            self._requeued = True
+            self._owner.requeued(self.allocation)
 
     async def _ask_scheduler(self, error: BatchError) -> BaseException:
         """Return why the job ended by its scheduler, or `error` if that knows nothing better."""
-        found = await self._owner.end_of(self.allocation, self.element)
+        found = await self._owner.end_of(self.element)
+        self._note_requeue(found)
         if found is None or type(found) in (BatchError, JobFailed):
             return error
         if isinstance(found, JobFailed):
@@ -210,7 +239,24 @@ class AgentWorkerHandle:
         return found
 
 
-def worker_command(python: str, call: CallFolder) -> tuple[list[str], dict[str, str]]:
-    """Return the command of a worker, and its environment variables."""
+async def interruption(client: BatchClient, job_id: str) -> BatchError | None:
+    """Wait until a job that has run does so no longer, and return why; None if it succeeded.
+
+    A job that waits in the queue again was preempted, or has lost its node.
+    """
+    watch = client.watch(job_id, _JOB_QUERY_INTERVAL_S)
+    try:
+        status = await watch.renewed()
+        while not status.is_final and not status.state.is_waiting:
+            status = await watch.change(status)
+    finally:
+        watch.close()
+    return JobRequeued(status) if status.state.is_waiting else failure_of(status)
+
+
+def worker_command(
+    python: str, call: CallFolder, environment: Mapping[str, str]
+) -> tuple[list[str], dict[str, str]]:
+    """Return the command of a worker, and its environment variables: those given and more."""
     log = {worker.LOG: str(call.folder / "output-")} if call.is_here else {}
-    return [python, str(call.seen_as / "worker.py")], log
+    return [*interpreter(python), str(call.seen_as / "worker.py")], {**environment, **log}

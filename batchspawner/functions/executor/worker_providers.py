@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Protocol
 
 from ...errors import BatchError
 from ...runners import begin_dialogue
+from ..options import JobFiles
 from ..protocol import worker
 from ..protocol.frames import read_frame
+from ..protocol.main_module import interpreter
 from ..protocol.payload import welcome
 from ..protocol.results import worker_failure
 
@@ -51,13 +53,16 @@ class WorkerHandle(Protocol):
 
 
 class WorkerProvider:
-    """Source of workers. `Pool` sets the two callbacks."""
+    """Source of workers. `Pool` sets the callbacks."""
 
     on_worker: Callable[[WorkerHandle], None]
     """Called with the handle of each worker that has started."""
 
     on_failure: Callable[[int, BaseException], None]
     """Called with a number of workers that will not start, and why."""
+
+    on_requeue: Callable[[int], None]
+    """Called with a number of workers that will start again, in jobs that were requeued."""
 
     async def request_workers(self, count: int) -> None:
         """Request more workers; a callback is called for each, now or later."""
@@ -118,18 +123,19 @@ class ProcessHandle:
 class ProcessProvider(WorkerProvider):
     """Provider of workers that are processes of this machine."""
 
-    def __init__(self, python: str = sys.executable) -> None:
-        self._python = python
+    def __init__(self, python: str = sys.executable, files: JobFiles | None = None) -> None:
+        self._python, self._files = python, files or JobFiles()
 
     async def request_workers(self, count: int) -> None:
+        environment = self._files.environment(None, "functions")
         for _ in range(count):
             try:
-                process = await begin_dialogue((self._python, WORKER))
+                process = await begin_dialogue((*interpreter(self._python), WORKER), environment)
             except BatchError as error:
                 self.on_failure(1, error)
                 continue
             handle = ProcessHandle(process)
-            await handle.send(welcome())
+            await handle.send(welcome(folder=self._files.folder))
             self.on_worker(handle)
 
 

@@ -1,8 +1,10 @@
 """Calls in the form in which they are sent: by reference and as JSON if possible, else pickled.
 
-A function that the other side can import is sent as its name, one that `slurmify` has made in a
-script as the script's file and its name. All others (lambdas, closures, what a notebook or
-``__main__`` defines) are pickled by value, which needs cloudpickle.
+A function that the other side can import is sent as its name, one that `slurmify` has made in the
+program's main module as that module's file and its name. The other side loads the main module for
+it, so that its arguments are of the classes that the function knows. All others (lambdas, closures,
+what a notebook defines, unmarked functions of ``__main__``) are pickled by value, with the classes
+of their arguments, which needs cloudpickle.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ...errors import BatchError
-from . import worker
+from . import main_module, worker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -42,6 +44,8 @@ class PackedFunction:
     form: str
     data: bytes
     name: str
+    main_file: str = ""
+    """File of the main module that the other side loads for it, empty if it loads none."""
 
     def frame(self) -> bytes:
         return worker.pack({"type": "function", "key": self.key, "form": self.form}, self.data)
@@ -59,6 +63,16 @@ class PackedCall:
         key = self.function.key
         return worker.pack({"type": "call", "id": number, "key": key, "form": self.form}, self.data)
 
+    def first_frame(self) -> bytes:
+        """Return the frame that makes it the initializer of a worker."""
+        header: worker.Header = {"type": "initialize", "key": self.function.key, "form": self.form}
+        return worker.pack(header, self.data)
+
+    @property
+    def is_pickled(self) -> bool:
+        """Whether only the same version of Python can read it."""
+        return "pickle" in (self.form, self.function.form)
+
 
 def make_call(
     function: Callable[..., Any],
@@ -74,7 +88,8 @@ def make_call(
     """
     if by_value:
         function = _detached(function)
-    return PackedCall(pack_function(function), *_pack_arguments(function, args, kwargs))
+    packed = pack_function(function)
+    return PackedCall(packed, *_pack_arguments(function, args, kwargs, packed.main_file))
 
 
 def _detached(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -93,14 +108,17 @@ def _detached(function: Callable[..., Any]) -> Callable[..., Any]:
     return plain
 
 
-def welcome(spool: str | None = None) -> bytes:
-    """Return the frame with the import path, folder and program name of this process."""
+def welcome(spool: str | None = None, folder: str = "") -> bytes:
+    """Return the frame with the import path, folder and command line of this process.
+
+    The calls run in `folder` if it is given.
+    """
     return worker.pack(
         {
             "type": "welcome",
             "path": [os.path.abspath(path) for path in sys.path],  # noqa: PTH100
-            "folder": os.getcwd(),  # noqa: PTH109
-            "program": sys.argv[0] if sys.argv else "",
+            "folder": folder or os.getcwd(),  # noqa: PTH109
+            "argv": getattr(sys, "argv", []),
             "spool": spool,
         }
     )
@@ -115,7 +133,8 @@ def pack_function(function: Callable[..., Any]) -> PackedFunction:
         form = "json"
     else:
         form, data = "pickle", _pickled(function, f"the function {name}")
-    return PackedFunction(hashlib.sha256(data).hexdigest()[:16], form, data, name)
+    key = hashlib.sha256(data).hexdigest()[:16]
+    return PackedFunction(key, form, data, name, (reference or {}).get("file", ""))
 
 
 def _reference(function: Callable[..., Any]) -> dict[str, str] | None:
@@ -125,29 +144,26 @@ def _reference(function: Callable[..., Any]) -> dict[str, str] | None:
     if not name or "<" in name:
         return None
     file = ""
-    if module in ("__main__", "__mp_main__"):
+    if main_module.is_main(module):
         file = getattr(function, "entry_point", "")
         if not file:
             return None
-    if _named(module, name) is not function and not hasattr(function, "entry_point"):
+    if main_module.named(module, name) is not function and not hasattr(function, "entry_point"):
         return None
-    return {"module": module, "name": name, "file": file}
-
-
-def _named(module: str, name: str) -> object:
-    found: object = sys.modules.get(module)
-    for part in name.split("."):
-        found = getattr(found, part, None)
-    return found
+    known = {"main": main_module.importable_name(file)} if file else {}
+    return {"module": module, "name": name, "file": file, **known}
 
 
 def _pack_arguments(
-    function: Callable[..., Any], args: tuple[object, ...], kwargs: dict[str, object]
+    function: Callable[..., Any],
+    args: tuple[object, ...],
+    kwargs: dict[str, object],
+    main_file: str,
 ) -> tuple[str, bytes]:
     if worker.is_plain([list(args), kwargs]):
         return "json", json.dumps([args, kwargs]).encode()
     try:
-        return "pickle", _dumps((args, kwargs))
+        return "pickle", _dumps((args, kwargs), main_file)
     except Exception:
         for label, value in _labelled(function, args, kwargs):
             _pickled(value, label)
@@ -183,7 +199,8 @@ def _pickled(value: object, label: str) -> bytes:
         ) from error
 
 
-def _dumps(value: object) -> bytes:
+def _dumps(value: object, main_file: str = "") -> bytes:
+    """Pickle a value; what the module of `main_file` defines by name if that is given."""
     try:
         import cloudpickle
     except ImportError:
@@ -198,6 +215,8 @@ def _dumps(value: object) -> bytes:
     if script is not None and script.__name__ == "__mp_main__":
         # In a job, only this process knows the script by that name.
         cloudpickle.register_pickle_by_value(script)
+    if main_file:
+        return main_module.dumps(value, main_file)
     data: bytes = cloudpickle.dumps(value, protocol=4)
     return data
 

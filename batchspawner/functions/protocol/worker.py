@@ -11,11 +11,11 @@ Both are frames: a header in JSON and any bytes. What functions print goes to st
 from __future__ import annotations
 
 import contextlib
-import importlib
+import importlib.util
 import json
 import os
 import pickle
-import runpy
+import re
 import struct
 import sys
 import threading
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
             "text": str,
             "path": list[str],
             "folder": str,
-            "program": str,
+            "argv": list[str],
             "spool": Optional[str],
             "python": list[int],
             "pid": int,
@@ -64,6 +64,13 @@ IN_JOB = "BATCHSPAWNER_FUNCTIONS_JOB"
 
 LOG = "BATCHSPAWNER_FUNCTIONS_LOG"
 """The environment variable with the beginning of a log's name; host and process id follow."""
+
+FILES = "BATCHSPAWNER_FUNCTIONS_FILES"
+"""The environment variable with the files that what functions print goes to, in JSON.
+
+Its keys are ``output`` and ``error`` (with Slurm's patterns), ``folder``, the ``name`` of the job,
+and the names of the variables that have the ``job id`` and the ``index`` in an array.
+"""
 
 MAX_INLINE_BYTES = 8 << 20
 """Bytes of a result that is sent in a frame; a longer one is a file in the job's folder."""
@@ -138,9 +145,15 @@ def load(form: str, data: bytes) -> Any:
 
 
 def find(reference: dict[str, str]) -> Callable[..., object]:
-    """Return a function by its module and name; one of a script is found by the script's file."""
-    name = reference["module"]
-    module = script(reference["file"]) if reference.get("file") else importlib.import_module(name)
+    """Return a function by its module and name; one of the program's main module by its file.
+
+    `reference` has the keys ``module`` and ``name``, and for the main module ``file`` and ``main``:
+    its name if the program was started as ``python -m name``.
+    """
+    if reference.get("file"):
+        module = main_module(reference["file"], reference.get("main", ""))
+    else:
+        module = importlib.import_module(reference["module"])
     found: Any = module
     for part in reference["name"].split("."):
         found = getattr(found, part)
@@ -149,22 +162,46 @@ def find(reference: dict[str, str]) -> Callable[..., object]:
     return function
 
 
-def script(file: str) -> types.ModuleType:
-    """Load a script without running its main part, as multiprocessing does."""
+def main_module(file: str, name: str = "") -> types.ModuleType:
+    """Load the program's main module as ``__mp_main__``, as multiprocessing does.
+
+    That is one module, also under the name ``__main__``: what the program pickles by reference and
+    what its functions use is the same. Code under ``if __name__ == "__main__":`` does not run.
+    """
     global loading
-    module = sys.modules.get("__mp_main__")
-    if module is None or module.__file__ != file:
-        module = types.ModuleType("__mp_main__")
-        module.__file__ = file
-        sys.path.insert(0, os.path.dirname(file))
-        # What the script defines is pickled by this name.
-        sys.modules["__main__"] = sys.modules["__mp_main__"] = module
-        loading = True
-        try:
-            module.__dict__.update(runpy.run_path(file, run_name="__mp_main__"))
-        finally:
-            loading = False
+    known = sys.modules.get("__mp_main__")
+    if known is not None and getattr(known, "__file__", None) == file:
+        return known
+    module = types.ModuleType("__mp_main__")
+    before = {key: sys.modules.get(key) for key in ("__main__", "__mp_main__")}
+    sys.modules["__main__"] = sys.modules["__mp_main__"] = module
+    loading = True
+    try:
+        exec(_main_code(module, file, name), module.__dict__)  # noqa: S102
+    except BaseException:
+        # The next function of the program tries again, and raises the same.
+        sys.modules.update({key: one for key, one in before.items() if one is not None})
+        if before["__mp_main__"] is None:
+            del sys.modules["__mp_main__"]
+        raise
+    finally:
+        loading = False
     return module
+
+
+def _main_code(module: types.ModuleType, file: str, name: str) -> types.CodeType:
+    """Return the code of a main module, and set what a module knows of itself."""
+    module.__file__ = file
+    module.__dict__["__builtins__"] = __builtins__
+    spec = importlib.util.find_spec(name) if name else None
+    if spec is not None and spec.loader is not None and hasattr(spec.loader, "get_code"):
+        module.__spec__, module.__loader__, module.__package__ = spec, spec.loader, spec.parent
+        found: types.CodeType = spec.loader.get_code(name)
+        return found
+    module.__package__ = ""
+    sys.path.insert(0, os.path.dirname(file))
+    with open(file, "rb") as source:
+        return compile(source.read(), file, "exec", dont_inherit=True)
 
 
 class Worker:
@@ -174,6 +211,8 @@ class Worker:
         self.functions: dict[str, Callable[..., object]] = {}
         self.broken: dict[str, BaseException] = {}
         self.pickled: set[str] = set()
+        self.unusable: Optional[BaseException] = None
+        self.reports_errors = False
         self.spool: Optional[str] = None
 
     def handle(self, header: Header, data: bytes) -> Optional[Frame]:
@@ -182,17 +221,19 @@ class Worker:
             return self.perform(header, data)
         if header["type"] == "function":
             self.define(header, data)
+        elif header["type"] == "initialize":
+            self.initialize(header, data)
         elif header["type"] == "welcome":
             self.set_up(header)
         return None
 
     def set_up(self, header: Header) -> None:
-        """Take over the caller's import path, folder and program name."""
+        """Take over the caller's import path, folder and command line."""
         sys.path.extend(path for path in header["path"] if path not in sys.path)
         self.spool = header.get("spool")
         if os.path.isdir(header["folder"]):
             os.chdir(header["folder"])
-        sys.argv = [header["program"]]
+        sys.argv = header["argv"]
 
     def define(self, header: Header, data: bytes) -> None:
         """Load a function for later calls; if that fails, each of its calls raises the reason."""
@@ -206,27 +247,42 @@ class Worker:
         except BaseException as error:
             self.broken[key] = error
 
+    def initialize(self, header: Header, data: bytes) -> None:
+        """Call the initializer; if that fails, all calls fail for that reason."""
+        try:
+            self._call(header, data)
+        except BaseException as error:
+            self.unusable = error
+        finally:
+            _flush_output()
+
+    def _call(self, header: Header, data: bytes) -> object:
+        if header["key"] in self.broken:
+            raise self.broken[header["key"]]
+        arguments: tuple[list[object], dict[str, object]] = load(header["form"], data)
+        args, kwargs = arguments
+        return self.functions[header["key"]](*args, **kwargs)
+
     def perform(self, header: Header, data: bytes) -> Frame:
         """Call a function and return the frame with its result, or with what it raised."""
         begin = time.perf_counter()
         answer: Header = {"type": "result", "id": header["id"]}
         try:
-            if header["key"] in self.broken:
-                raise self.broken[header["key"]]
-            arguments: tuple[list[object], dict[str, object]] = load(header["form"], data)
-            args, kwargs = arguments
-            value = self.functions[header["key"]](*args, **kwargs)
+            if self.unusable is not None:
+                _refuse(self.unusable)
+            value = self._call(header, data)
             answer["form"], result = _dump_result(value)
         except BaseException as error:
             answer["type"] = "error"
             answer.update(_described(error))
+            if self.reports_errors:
+                _report(answer["text"])
             # Such a call may have failed because this is another Python.
             by_value = header["form"] == "pickle" or header["key"] in self.pickled
             answer["by value"] = by_value or header["key"] in self.broken
             answer["form"], result = _dump_error(error)
         finally:
-            sys.stdout.flush()
-            sys.stderr.flush()
+            _flush_output()
         answer["took"] = time.perf_counter() - begin
         if self.spool and len(result) > MAX_INLINE_BYTES:
             answer["file"] = self._spooled(header["id"], result)
@@ -242,6 +298,35 @@ class Worker:
         return path
 
 
+def _refuse(error: BaseException) -> None:
+    """Raise BrokenExecutor, which is caused by what the initializer has raised."""
+    from concurrent.futures import BrokenExecutor
+
+    words = _described(error)
+    text = "the initializer of this worker has failed: %s: %s" % (words["name"], words["message"])
+    raise BrokenExecutor(text) from error
+
+
+def _report(text: str) -> None:
+    """Print the traceback of a call that has failed, for those who read the log of the job."""
+    with contextlib.suppress(Exception):
+        _flush_output()
+        sys.stderr.write(text)
+
+
+def _flush_output() -> None:
+    """Flush what a call has printed; open a stream again that the call has closed or removed."""
+    for name, descriptor in (("stdout", 1), ("stderr", 2)):
+        stream = getattr(sys, name)
+        try:
+            stream.flush()
+            usable = not stream.closed
+        except Exception:  # such as a full disk, or whatever a function has put there
+            usable = stream is not None and not getattr(stream, "closed", True)
+        if not usable:
+            setattr(sys, name, open(descriptor, "w", buffering=1, closefd=False, errors="replace"))
+
+
 def _dump_result(value: object) -> tuple[str, bytes]:
     try:
         return dump(value)
@@ -255,8 +340,17 @@ def _described(error: BaseException) -> Header:
 
     # The first step of the traceback is in this file.
     steps = error.__traceback__.tb_next if error.__traceback__ else None
-    lines = traceback.format_exception(type(error), error, steps)
-    return {"text": "".join(lines), "name": type(error).__name__, "message": str(error)}
+    name = type(error).__name__
+    # Anything can happen in an exception's own methods, which must not end the worker.
+    try:
+        message = str(error)
+    except BaseException as problem:
+        message = "no text: its __str__ raises %s" % type(problem).__name__
+    try:
+        text = "".join(traceback.format_exception(type(error), error, steps))
+    except BaseException:
+        text = "".join(traceback.format_tb(steps)) + "%s: %s\n" % (name, message)
+    return {"text": text, "name": name, "message": message}
 
 
 def _dump_error(error: BaseException) -> tuple[str, bytes]:
@@ -264,7 +358,7 @@ def _dump_error(error: BaseException) -> tuple[str, bytes]:
     try:
         data = dump(error)[1]
         pickle.loads(data)
-    except Exception:
+    except BaseException:
         return "text", b""
     return "pickle", data
 
@@ -329,6 +423,7 @@ def serve() -> None:
     # The only other thread just reads, so a function may fork.
     warnings.filterwarnings("ignore", message=".*multi-threaded, use of fork")
     worker = Worker()
+    worker.reports_errors = bool(log)
     queue.send({**_hello(), "log": os.path.basename(log)})
     for header, data in queue:
         answer = worker.handle(header, data)
@@ -336,18 +431,59 @@ def serve() -> None:
             queue.send(*answer)
 
 
-def _redirect(log: str) -> None:
-    """Separate the functions from the frames: they read nothing, and print to the log."""
-    if log:
-        file = os.open(log, os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o600)
-        os.dup2(file, 2)
-        os.close(file)
+def _redirect(log: str, *, begin: bool = False) -> None:
+    """Separate the functions from the frames: they read nothing, and print to the log.
+
+    The log is a link if the user has named a file, which is emptied if the job has to `begin`.
+    """
+    files = json.loads(os.environ.pop(FILES, "{}"))
+    output, error = (_user_file(files, kind) for kind in ("output", "error"))
+    for link, path in ((log, output), (log + ".error", error)):
+        if log and path:
+            with contextlib.suppress(FileExistsError):
+                os.symlink(path, link)
+    if output:
+        _open_as(2, output, 0o666, begin)
+    elif log:
+        _open_as(2, log, 0o600)
     os.dup2(2, 1)
+    if error and error != output:
+        _open_as(2, error, 0o666, begin)
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
     os.close(nothing)
     # Whoever follows the log sees each line when it is printed.
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
+
+
+def _open_as(descriptor: int, path: str, mode: int, empty: bool = False) -> None:
+    flags = os.O_CREAT | os.O_WRONLY | os.O_APPEND | (os.O_TRUNC if empty else 0)
+    file = os.open(path, flags, mode)
+    os.dup2(file, descriptor)
+    os.close(file)
+
+
+def _user_file(files: dict[str, str], kind: str) -> str:
+    """Return the file that the user has named for some output; empty if there is none.
+
+    https://slurm.schedmd.com/sbatch.html#SECTION_%3CB%3Efilename-pattern%3C/B%3E
+    """
+    if not files.get(kind):
+        return ""
+    job, index = (os.environ.get(files[key], "") for key in ("job id", "index"))
+    whole = os.environ.get("SLURM_ARRAY_JOB_ID", job)
+    values = {"%": "%", "j": job, "J": job, "A": whole, "a": index or "0", "x": files["name"]}
+    values.update({"N": os.uname().nodename.partition(".")[0], "n": "0", "t": "0", "s": "batch"})
+    values["u"] = os.environ.get("USER") or os.environ.get("LOGNAME") or str(os.getuid())
+
+    def value(found: re.Match[str]) -> str:
+        known = values.get(found.group(2), found.group())
+        return known.zfill(int(found.group(1) or 0)) if known.isdigit() else known
+
+    path = re.sub("%([0-9]?)([A-Za-z%])", value, os.path.expanduser(files[kind]))
+    path = os.path.join(files["folder"] or os.getcwd(), path)
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    return path
 
 
 def _hello() -> Header:
@@ -366,10 +502,11 @@ def run_folder(folder: str) -> int:
     A byte on standard output announces each new result.
     """
     announcements = os.fdopen(os.dup(1), "wb", buffering=0)
-    _redirect(os.path.join(folder, "output"))
     path = os.path.join(folder, "results")
+    _redirect(os.path.join(folder, "output"), begin=not os.path.exists(path))
     done, failed = _results(path)
     worker = Worker()
+    worker.reports_errors = True
     calls = open(os.path.join(folder, "calls"), "rb")
     with calls, open(path, "ab", buffering=0) as results:
         _send(results, pack(_hello()))

@@ -247,3 +247,45 @@ def test_python_values_come_back_as_they_are(executor):
     assert [
         executor.submit(tasks.sleep_and_return, 0, value).result(SECONDS) for value in values
     ] == (values)
+
+
+@pytest.mark.parametrize("scheduler", ["processes", "local"])
+def test_each_worker_is_initialized_before_its_first_call(queue, scheduler):
+    with Executor(
+        scheduler, max_workers=1, calls_each=2, initializer=tasks.begin, initargs=(5, "x")
+    ) as one:
+        assert list(one.map(tasks.begun, range(3))) == [[(5, "x")]] * 3
+
+
+def test_an_initializer_that_fails_breaks_the_calls_and_says_why():
+    with (
+        Executor("processes", workers=1, initializer=tasks.fail, initargs=("no licence",)) as one,
+        pytest.raises(concurrent.futures.BrokenExecutor) as raised,
+    ):
+        one.submit(pow, 2, 3).result(SECONDS)
+    told = "the initializer of this worker has failed: ValueError: no licence"
+    assert str(raised.value) == told
+    assert "in fail" in str(raised.value.__cause__)
+
+
+@pytest.mark.parametrize(
+    ("args", "kwargs"),
+    [
+        ((3,), {}),
+        ((None, 3), {}),
+        ((), {"max_workers": 3}),
+        (("auto", 3), {}),
+        ((), {"workers": 3}),
+    ],
+)
+def test_the_number_of_workers_is_given_as_to_any_executor(monkeypatch, args, kwargs):
+    monkeypatch.setenv("BATCHSPAWNER_SCHEDULER", "local")
+    with Executor(*args, **kwargs) as one:
+        assert one._make_pool.args[1] == 3
+
+
+def test_the_number_of_workers_is_given_once():
+    with pytest.raises(TypeError, match="the number of workers is given twice"):
+        Executor(2, max_workers=3)
+    with pytest.raises(TypeError, match="initializer must be a callable"):
+        Executor(2, initializer="prepare")

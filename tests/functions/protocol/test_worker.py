@@ -13,6 +13,7 @@ import pytest
 from batchspawner.functions.protocol import worker
 from batchspawner.functions.protocol.frames import take_frames
 from batchspawner.functions.protocol.payload import make_call, welcome
+from tests.functions import tasks
 
 FRAMES = [
     ({"type": "hello"}, b""),
@@ -85,6 +86,23 @@ def test_a_half_written_result_is_dropped_and_its_call_is_repeated(job, missing)
     (job / "notes").unlink()
     assert run(job) == 1
     assert (notes(job), answers(job)) == (["c"], ([*ALL[:3], ("hello", None), ALL[3]], True))
+
+
+HARMFUL = {
+    "text": (tasks.raise_wordless, "error"),
+    "closed": (tasks.close_output, "result"),
+    "removed": (tasks.remove_output, "result"),
+}
+
+
+@pytest.mark.parametrize(("function", "told"), HARMFUL.values(), ids=HARMFUL)
+def test_what_a_call_does_to_its_process_costs_no_other_call_its_result(tmp_path, function, told):
+    calls = [make_call(function, (), {}), make_call(tasks.speak, ("after",), {})]
+    frames = [one.function.frame() + one.frame(number) for number, one in enumerate(calls)]
+    (tmp_path / "calls").write_bytes(b"".join([welcome(), *frames]))
+    run(tmp_path)
+    assert answers(tmp_path) == ([("hello", None), (told, 0), ("result", 1)], True)
+    assert (tmp_path / "output").read_text().splitlines()[-1] == "after"
 
 
 @pytest.mark.parametrize("length", range(len(STREAM) + 1))
