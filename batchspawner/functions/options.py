@@ -79,6 +79,7 @@ class JobFiles:
             "folder": self.folder,
             "name": name,
             "job id": scheduler.job_id_variable if scheduler else "",
+            "array id": scheduler.array_id_variable if scheduler else "",
             "index": scheduler.index_variable if scheduler else "",
         }
         return {worker.FILES: json.dumps(found)}

@@ -311,8 +311,8 @@ def variables_of_job(
         ours = [one for one in found if one and (one not in server or is_of_a_job(one))]
         # With $$, what is left would read like a variable.
         if ours and "$$" not in text:
-            kept = {one: f"${{{one}}}" for one in ours}
-            values[name] = Template(text).safe_substitute({**server, **kept})
+            unexpanded = {one: f"${{{one}}}" for one in ours}
+            values[name] = Template(text).safe_substitute({**server, **unexpanded})
             used[name] = list(dict.fromkeys(ours))
     return values, used
 

@@ -137,6 +137,9 @@ class Scheduler(ABC):
     index_variable: ClassVar[str] = ""
     """The variable in which an element of an array finds its index; empty if there is none."""
 
+    array_id_variable: ClassVar[str] = ""
+    """The variable in which an element of an array finds the id of the whole; empty if none."""
+
     no_index: ClassVar[str] = ""
     """The value of that variable in a job that is not an element of an array."""
 

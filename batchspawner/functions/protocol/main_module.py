@@ -8,7 +8,7 @@ from __future__ import annotations
 import ast
 import functools
 import io
-import subprocess
+import multiprocessing.util
 import sys
 import types
 from pathlib import Path
@@ -41,8 +41,8 @@ def interpreter(python: str) -> list[str]:
 
     https://docs.python.org/3/using/cmdline.html
     """
-    # multiprocessing asks there, too.
-    return [python, *subprocess._args_from_interpreter_flags()]  # type: ignore[attr-defined]
+    flags: list[str] = multiprocessing.util._args_from_interpreter_flags()  # type: ignore[attr-defined]
+    return [python, *flags]
 
 
 def importable_name(file: str) -> str:

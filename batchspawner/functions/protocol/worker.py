@@ -471,7 +471,7 @@ def _user_file(files: dict[str, str], kind: str) -> str:
     if not files.get(kind):
         return ""
     job, index = (os.environ.get(files[key], "") for key in ("job id", "index"))
-    whole = os.environ.get("SLURM_ARRAY_JOB_ID", job)
+    whole = os.environ.get(files["array id"], job)
     values = {"%": "%", "j": job, "J": job, "A": whole, "a": index or "0", "x": files["name"]}
     values.update({"N": os.uname().nodename.partition(".")[0], "n": "0", "t": "0", "s": "batch"})
     values["u"] = os.environ.get("USER") or os.environ.get("LOGNAME") or str(os.getuid())

@@ -66,6 +66,7 @@ class Slurm(Scheduler):
     # https://slurm.schedmd.com/sbatch.html#SECTION_OUTPUT-ENVIRONMENT-VARIABLES
     job_id_variable: ClassVar[str] = "SLURM_JOB_ID"
     index_variable: ClassVar[str] = "SLURM_ARRAY_TASK_ID"
+    array_id_variable: ClassVar[str] = "SLURM_ARRAY_JOB_ID"
     end_variable: ClassVar[str] = "SLURM_JOB_END_TIME"
     # https://slurm.schedmd.com/sbatch.html#SECTION_INPUT-ENVIRONMENT-VARIABLES
     job_variables: ClassVar[re.Pattern[str]] = re.compile(

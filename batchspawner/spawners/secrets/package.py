@@ -208,8 +208,11 @@ class _Packer:
         changed = with_variables(script, {name: self._changed[name] for name in in_script})
         if changed is not None:
             return changed
-        what = f"{', '.join(in_script)} may not arrive unchanged"
-        self._spawner.log.warning("%s: %s: no shell script", type(self._spawner).__name__, what)
+        self._spawner.log.warning(
+            "%s: %s may not arrive unchanged: no shell script",
+            type(self._spawner).__name__,
+            ", ".join(in_script),
+        )
         variables["keepvars"] = ",".join([*passed, *in_script])
         unchanged: str = await self._spawner._get_batch_script(**variables)
         return unchanged
