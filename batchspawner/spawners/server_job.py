@@ -89,11 +89,12 @@ class ServerJob:
     def to_state(self, address: tuple[str, int] = ("", 0)) -> dict[str, Any]:
         """Return what is saved of the job: the fields that are not empty.
 
-        `address` is where JupyterHub itself knows the server: host and port are not saved twice.
+        `address` is where JupyterHub itself knows the server: host and port of a job that reports
+        nothing are not saved twice.
         """
         state = {key: getattr(self, name) for name, key in _STATE_KEYS.items()}
         state["story"] = [list(stage) for stage in self.progress]
-        if (self.host, self.port) == address:
+        if not self.reported_port and (self.host, self.port) == address:
             del state["job_host"], state["job_port"]
         return {key: value for key, value in state.items() if value}
 

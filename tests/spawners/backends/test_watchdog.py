@@ -78,9 +78,8 @@ async def test_a_job_that_restarts_on_another_node_takes_its_route_along(spawner
     await until(lambda: proxy.routes)
     assert proxy.routes == ["http://node2:9999"]
     assert spawner.server.url.startswith("http://node2:9999/")
-    row = spawner.orm_spawner.server
-    assert (row.ip, row.port) == ("node2", 9999)
-    assert stored_state(spawner)["job_id"] == "1"
+    state = stored_state(spawner)
+    assert (state["job_host"], state["job_port"]) == ("node2", 9999)
 
 
 async def test_a_proxy_that_is_away_gets_the_new_route_when_it_is_back(
