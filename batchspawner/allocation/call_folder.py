@@ -30,7 +30,7 @@ from .agent_handle import AgentHandle
 from .job_environment import exports
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from typing_extensions import Self
 
@@ -87,7 +87,6 @@ class CallFolder:
         self._listener: CallListener | None = None
         self._journal = Unpacker(frame_keys(self.key, b"journal")[0])
         self._offset = 0
-        self._on_agent: Callable[[AgentHandle], None] = self._new.put_nowait
 
     @classmethod
     def create(
@@ -199,10 +198,6 @@ class CallFolder:
             raise self.ended
         return found
 
-    def on_agent(self, callback: Callable[[AgentHandle], None]) -> None:
-        """Call a function with each new agent, instead of returning it from `next_agent`."""
-        self._on_agent = callback
-
     def read_journal(self) -> None:
         """Handle what the agents have written into the journal, because they could not send it."""
         with contextlib.suppress(FileNotFoundError), (self.folder / "journal").open("rb") as file:
@@ -244,7 +239,7 @@ class CallFolder:
         agent = self.agents.get(header["agent"])
         if agent is None:
             agent = self.agents[header["agent"]] = AgentHandle(header["agent"], header)
-            self._on_agent(agent)
+            self._new.put_nowait(agent)
         return agent
 
     def _write_settings(self) -> None:

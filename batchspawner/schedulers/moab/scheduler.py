@@ -13,7 +13,8 @@ from ...commands import Command
 from ...errors import SchedulerError, SchedulerUnavailable
 from ...jobs import JobInfo, JobState, TaggedJob
 from ..base import Carrier, Detection, LauncherRules, Scheduler
-from ..option_lines import PLAIN_VALUE, resource_option
+from ..option_lines import resource_option
+from ..pbs_family import PLAIN_VALUE
 from ..torque.scheduler import Ending, Torque, ending_of
 from ..xml_output import read_xml
 from . import reasons

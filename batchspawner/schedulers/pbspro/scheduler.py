@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from ...commands import Command
 from ...errors import SchedulerError, SchedulerUnavailable
 from ...jobs import JobInfo, JobState, TaggedJob
-from ..base import Carrier, Detection, LauncherRules, Scheduler
-from ..option_lines import PLAIN_VALUE, matching_ids, pbs_dependencies, resource_option
+from ..base import Detection, LauncherRules
+from ..pbs_family import PBSFamily, matching_ids
 from . import queues, reasons
 from .records import read_jobs
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Sequence
 
     from ...commands import CommandResult
     from ...jobs import JobRequest
@@ -53,7 +53,7 @@ _OVER_WALLTIME = -29
 
 
 @dataclass(frozen=True)
-class PBSPro(Scheduler):
+class PBSPro(PBSFamily):
     """Commands of PBS Pro. A job id is ``12.server``, ``12[].server`` an array."""
 
     name: ClassVar[str] = "pbspro"
@@ -63,25 +63,12 @@ class PBSPro(Scheduler):
     )
     reasons = reasons.REASONS
     tool_variables: ClassVar[tuple[str, ...]] = ("PBS_CONF_FILE", "PBS_SERVER", "PBS_EXEC")
-    carrier: ClassVar[Carrier] = Carrier.SCRIPT
-    carried_values: ClassVar[re.Pattern[str]] = PLAIN_VALUE
     environment_readers: ClassVar[str] = "every user of the cluster, by qstat -f"
-    directives: ClassVar[tuple[str, ...]] = ("#PBS",)
-    job_id_variable: ClassVar[str] = "PBS_JOBID"
     index_variable: ClassVar[str] = "PBS_ARRAY_INDEX"
-    job_variables: ClassVar[re.Pattern[str]] = re.compile("PBS_.*")
-    log_directive: ClassVar[re.Pattern[str]] = re.compile(
-        r"^#?PBS -[oe] (?P<path>\S+)", re.MULTILINE
-    )
-    log_job_id: ClassVar[re.Pattern[str]] = re.compile(r"\$PBS_JOBID")
     launcher_rules = LauncherRules(
         show=("qstat", "-f", "{job_id}"),
         shown=r"(?m)^ *Job_Name = (\S+)$",
         log="{home}/.jupyterhub.pbs.err",
-    )
-    arrays: ClassVar[bool] = True
-    job_id_pattern: ClassVar[re.Pattern[str]] = re.compile(
-        r"[0-9]+(?:\[[0-9]*\])?(?:\.[A-Za-z0-9_.-]+)?"
     )
     no_answer: ClassVar[re.Pattern[str]] = re.compile(
         "cannot connect to server|couldn't connect|connection refused|unknown host"
@@ -94,9 +81,6 @@ class PBSPro(Scheduler):
         array = ("-J", f"1-{request.elements}") if request.elements > 1 else ()
         argv = ("qsub", *tag, *array, *request.arguments)
         return Command(argv, _parse_submit, request.script, request.environment, timeout=60)
-
-    def element(self, job_id: str, index: str) -> str:
-        return job_id.replace("[]", f"[{index}]", 1)
 
     def query(self, job_ids: Collection[str]) -> Sequence[Command[Listing]]:
         wanted = {self.checked(job_id) for job_id in job_ids}
@@ -125,15 +109,6 @@ class PBSPro(Scheduler):
 
     def cancel(self, job_id: str) -> Command[None]:
         return Command(("qdel", self.checked(job_id)), _parse_cancel)
-
-    def option(self, name: str, value: object) -> str:
-        return resource_option(name, value)
-
-    def dependencies(self, jobs: Mapping[str, Sequence[str]]) -> str | None:
-        return pbs_dependencies(jobs)
-
-    def signal(self, job_id: str, number: int) -> Command[None]:
-        return Command(("qsig", "-s", str(number), self.checked(job_id)), self.answered)
 
 
 def _parse_submit(result: CommandResult) -> str:

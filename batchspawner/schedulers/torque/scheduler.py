@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING, ClassVar, NamedTuple
 from ...commands import Command
 from ...errors import SchedulerError, SchedulerUnavailable
 from ...jobs import JobInfo, JobState, TaggedJob
-from ..base import Carrier, Detection, LauncherRules, Scheduler
-from ..option_lines import PLAIN_VALUE, matching_ids, pbs_dependencies, resource_option
+from ..base import Detection, LauncherRules
+from ..pbs_family import PBSFamily, matching_ids
 from ..pbspro import reasons
 from ..xml_output import read_xml
 from . import queues
 
 if TYPE_CHECKING:
     import xml.etree.ElementTree as ET
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Sequence
 
     from ...commands import CommandResult
     from ...jobs import JobRequest
@@ -75,7 +75,7 @@ class Ending(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Torque(Scheduler):
+class Torque(PBSFamily):
     """Commands of Torque. A job id is ``12.server``, ``12[].server`` an array.
 
     A server lists all jobs to its operators and managers, and to everybody with
@@ -89,25 +89,12 @@ class Torque(Scheduler):
     detection = Detection("qsub", ambiguous=True)
     reasons = reasons.REASONS
     tool_variables: ClassVar[tuple[str, ...]] = ("PBS_SERVER", "PBS_DEFAULT")
-    carrier: ClassVar[Carrier] = Carrier.SCRIPT
-    carried_values: ClassVar[re.Pattern[str]] = PLAIN_VALUE
     environment_readers: ClassVar[str] = "every user of the job's node, in the files of pbs_mom"
-    directives: ClassVar[tuple[str, ...]] = ("#PBS",)
-    job_id_variable: ClassVar[str] = "PBS_JOBID"
     index_variable: ClassVar[str] = "PBS_ARRAYID"
-    job_variables: ClassVar[re.Pattern[str]] = re.compile("PBS_.*")
-    log_directive: ClassVar[re.Pattern[str]] = re.compile(
-        r"^#?PBS -[oe] (?P<path>\S+)", re.MULTILINE
-    )
-    log_job_id: ClassVar[re.Pattern[str]] = re.compile(r"\$PBS_JOBID")
     launcher_rules = LauncherRules(
         show=("qstat", "-f", "{job_id}"),
         shown=r"(?m)^ *Job_Name = (\S+)$",
         log="{home}/.jupyterhub.torque.err",
-    )
-    arrays: ClassVar[bool] = True
-    job_id_pattern: ClassVar[re.Pattern[str]] = re.compile(
-        r"[0-9]+(?:\[[0-9]*\])?(?:\.[A-Za-z0-9_.-]+)?"
     )
     no_answer: ClassVar[re.Pattern[str]] = re.compile(
         "unable to communicate|cannot connect|connection refused|timeout|timed out|end of file"
@@ -120,9 +107,6 @@ class Torque(Scheduler):
         array = ("-t", f"1-{request.elements}") if request.elements > 1 else ()
         argv = ("qsub", *tag, *array, *request.arguments)
         return Command(argv, _parse_submit, request.script, request.environment, timeout=60)
-
-    def element(self, job_id: str, index: str) -> str:
-        return job_id.replace("[]", f"[{index}]", 1)
 
     def query(self, job_ids: Collection[str]) -> Sequence[Command[Listing]]:
         wanted = {self.checked(job_id) for job_id in job_ids}
@@ -144,15 +128,6 @@ class Torque(Scheduler):
 
     def cancel(self, job_id: str) -> Command[None]:
         return Command(("qdel", self.checked(job_id)), _parse_cancel)
-
-    def option(self, name: str, value: object) -> str:
-        return resource_option(name, value)
-
-    def dependencies(self, jobs: Mapping[str, Sequence[str]]) -> str | None:
-        return pbs_dependencies(jobs)
-
-    def signal(self, job_id: str, number: int) -> Command[None]:
-        return Command(("qsig", "-s", str(number), self.checked(job_id)), self.answered)
 
 
 def _parse_submit(result: CommandResult) -> str:

@@ -1,0 +1,79 @@
+"""What PBS Pro, OpenPBS and Torque have in common: qsub, qdel, qsig, and ``#PBS`` lines."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from ..commands import Command
+from .base import Carrier, Scheduler
+from .option_lines import resource_option
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+PLAIN_VALUE = re.compile(r"[A-Za-z0-9_./:@%+-]{0,1000}")
+"""Values that every release of PBS, Torque and Moab passes on unchanged by ``-v NAME``.
+
+OpenPBS turns ``"`` into a backslash, doubles backslashes and refuses a job with ``'``; Torque 4.2
+cuts a value at a comma. https://github.com/jupyterhub/batchspawner/issues/300
+"""
+
+
+@dataclass(frozen=True)
+class PBSFamily(Scheduler):
+    """Commands and script lines that are the same for PBS Pro and Torque."""
+
+    carrier: ClassVar[Carrier] = Carrier.SCRIPT
+    carried_values: ClassVar[re.Pattern[str]] = PLAIN_VALUE
+    directives: ClassVar[tuple[str, ...]] = ("#PBS",)
+    job_id_variable: ClassVar[str] = "PBS_JOBID"
+    job_variables: ClassVar[re.Pattern[str]] = re.compile("PBS_.*")
+    log_directive: ClassVar[re.Pattern[str]] = re.compile(
+        r"^#?PBS -[oe] (?P<path>\S+)", re.MULTILINE
+    )
+    log_job_id: ClassVar[re.Pattern[str]] = re.compile(r"\$PBS_JOBID")
+    arrays: ClassVar[bool] = True
+    job_id_pattern: ClassVar[re.Pattern[str]] = re.compile(
+        r"[0-9]+(?:\[[0-9]*\])?(?:\.[A-Za-z0-9_.-]+)?"
+    )
+
+    def element(self, job_id: str, index: str) -> str:
+        return job_id.replace("[]", f"[{index}]", 1)
+
+    def option(self, name: str, value: object) -> str:
+        return resource_option(name, value)
+
+    def dependencies(self, jobs: Mapping[str, Sequence[str]]) -> str | None:
+        if "singleton" in jobs:
+            return None
+        return f"-W depend={','.join(':'.join([method, *ids]) for method, ids in jobs.items())}"
+
+    def signal(self, job_id: str, number: int) -> Command[None]:
+        return Command(("qsig", "-s", str(number), self.checked(job_id)), self.answered)
+
+
+def matching_ids(wanted: Iterable[str], listed: Iterable[str]) -> dict[str, str]:
+    """Return, for each wanted id, the listed one that stands for the same job.
+
+    A server has a short name and a long one, and an id may lack it; but several servers in one
+    listing have jobs of the same number.
+    """
+    by_number: dict[str, list[str]] = {}
+    for one in listed:
+        by_number.setdefault(one.partition(".")[0], []).append(one)
+    found = {}
+    for job_id in wanted:
+        same = by_number.get(job_id.partition(".")[0], [])
+        if job_id in same or len(same) == 1:
+            found[job_id] = job_id if job_id in same else same[0]
+            continue
+        near = [
+            one
+            for one in same
+            if f"{one}.".startswith(f"{job_id}.") or f"{job_id}.".startswith(f"{one}.")
+        ]
+        if len(near) == 1:
+            found[job_id] = near[0]
+    return found
