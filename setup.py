@@ -8,7 +8,9 @@ HERE = Path(__file__).parent
 
 # What JupyterLab finds by itself in the environment of a server.
 LAB = Path("batchspawner/labextension")
-LAB_FILES = [path for path in (HERE / LAB).glob("*/**/*") if path.is_file()]
+LAB_FILES = [
+    path for top in ("etc", "share") for path in (HERE / LAB / top).glob("**/*") if path.is_file()
+]
 
 EXTRAS = {
     "functions": ["cloudpickle>=2"],
@@ -17,8 +19,13 @@ EXTRAS = {
     "clusters": ["ipyparallel>=8.4"],
 }
 EXTRAS["all"] = sorted({one for needs in EXTRAS.values() for one in needs})
-EXTRAS["demo"] = ["jupyterlab>=4"]
-EXTRAS["browser"] = ["axe-playwright-python", "playwright"]
+EXTRAS["demo"] = ["ipykernel", "ipywidgets", "jupyterlab>=4", *EXTRAS["all"]]
+EXTRAS["browser"] = [
+    "axe-playwright-python",
+    "jupyterlab-language-pack-de-DE",
+    "notebook>=7",
+    "playwright",
+]
 EXTRAS["docs"] = ["autodoc-traits", "furo", "myst-parser", "sphinx"]
 EXTRAS["dev"] = [
     "bash_kernel",
@@ -28,6 +35,8 @@ EXTRAS["dev"] = [
     "hypothesis",
     "ipyparallel>=8.4",
     "ipykernel",
+    "ipywidgets",
+    "jupyter-resource-usage",
     "jupyterlab-server-timer",
     "mypy",
     "nbclient",
@@ -41,6 +50,7 @@ EXTRAS["dev"] = [
     "requests",
     "ruff",
     "tbump",
+    "vermin",
 ]
 
 SCHEDULERS = sorted(
@@ -64,8 +74,9 @@ setup(
     package_dir={"batchspawner.templates": "templates"},
     package_data={
         "batchspawner": ["py.typed"],
-        "batchspawner.labextension": ["etc/**/*.json", "share/**/*"],
-        "batchspawner.templates": ["*.j2", "forms/*.html", "hub/*.html"],
+        "batchspawner.cli": ["*.ipynb"],
+        "batchspawner.labextension": ["etc/**/*.json", "locale/**/*.json", "share/**/*"],
+        "batchspawner.templates": ["*.j2", "forms/*.html", "hub/*.html", "locale/*.po"],
         "wrapspawner": ["py.typed"],
     },
     data_files=[
@@ -91,6 +102,8 @@ setup(
             "torque = batchspawner:TorqueSpawner",
             "localqueue = batchspawner:LocalQueueSpawner",
         ],
+        # JupyterLab reads `locale/` beside this module.
+        "jupyterlab.locale": ["batchspawner = batchspawner.labextension"],
         "ipyparallel.controller_launchers": launchers("Controller", "controller"),
         "ipyparallel.engine_launchers": launchers("EngineSet", "engines"),
         "jupyter_client.kernel_provisioners": [

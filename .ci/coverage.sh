@@ -6,7 +6,7 @@ python=$1/bin/python
 $python -m coverage erase
 failed=0
 run() { $python -m coverage run -m pytest --reruns 1 -rsR "$@" || failed=1; }
-run -n auto -m unit
+run -n $(($(getconf _NPROCESSORS_ONLN) + 1)) --dist worksteal -m unit
 run -n 4 -m jobs
 run -n 2 -m "hub and not scheduler and not browser and not packaging and not tutorial"
 $python -m coverage combine --quiet

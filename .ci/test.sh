@@ -10,7 +10,7 @@ make="make --no-print-directory"
 BATCHSPAWNER_FIRST_FAILURES=$notes/first-failures
 export BATCHSPAWNER_FIRST_FAILURES
 # These run on all real schedulers; `make test-slurm` and the other targets of schedulers run all tests of each.
-EVERYWHERE="tests/test_contract.py tests/hub/test_servers.py tests/hub/test_profiles.py"
+EVERYWHERE="tests/test_contract.py tests/secrets tests/hub/test_servers.py tests/hub/test_profiles.py"
 # Tests of what keeps users from each other's servers, on one of them.
 GUARDED="tests/hub/test_internal_ssl.py tests/hub/test_secrets.py tests/hub/test_launcher.py"
 
@@ -24,7 +24,7 @@ part() {
     {
         printf '\n===== %s\n' "$name"
         start=$(date +%s)
-        timeout --foreground --kill-after=60 3000 "$@" || echo "$name" >> "$notes/failed"
+        timeout --foreground --kill-after=60 4800 "$@" || echo "$name" >> "$notes/failed"
         echo "($name took $(($(date +%s) - start)) s)"
     } > "$notes/said-$name" 2>&1 < /dev/null
     cat "$notes/said-$name"
@@ -52,6 +52,7 @@ browser() {
 # These install something, so nothing else may run beside them.
 $make proxy || exit 1
 .ci/clusters.sh .venv-test
+.ci/services.sh .venv-test
 .ci/apt.sh tsp task-spooler || skip example "docs/adding-a-scheduler.md needs Task Spooler"
 .ci/browser.sh || : > "$notes/no-browser"
 if is_cluster; then
@@ -62,14 +63,14 @@ fi
 part lint $make lint
 part unit $make test-unit
 # The rest mostly waits, so several parts run at a time.
-{ scheduler slurm; browser browser-slurm; part tutorial $make test-tutorial; part oldest .ci/versions.sh oldest; } &
-{ scheduler gridengine; scheduler oar; scheduler htcondor; part newest .ci/versions.sh newest; } &
-scheduler slurm24
-part jobs $make test-jobs
+{ scheduler slurm; browser browser-slurm; browser browser; part oldest .ci/versions.sh oldest; part chaos $make chaos MINUTES=3 SEED=1; } &
+{ scheduler gridengine; scheduler oar; scheduler htcondor; part tutorial $make test-tutorial; part newest .ci/versions.sh newest; } &
 part hub $make test-hub
 part clusters $make test-clusters
 part kernels $make test-kernels
-browser browser
+part jobs $make test-jobs
+scheduler slurm24
+part hub5 .ci/versions.sh hub5
 part packaging $make test-packaging
 part docs $make docs
 wait

@@ -61,6 +61,7 @@ class Command(Generic[T]):
     `argv` never passes through a shell. `parse` raises a `SchedulerError` for a result that has no
     value, such as the error of a scheduler that is down. `input` is the standard input.
     `environment` is added to what the scheduler's tools get anyway. `timeout` is in seconds.
+    `jobs` are the ids that it asks about, if a query consists of several commands.
     `input` and `environment` may hold secrets, and are not shown when a command is printed.
     """
 
@@ -69,3 +70,4 @@ class Command(Generic[T]):
     input: str = field(default="", repr=False)
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
     timeout: float = 30.0
+    jobs: tuple[str, ...] = ()

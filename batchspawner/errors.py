@@ -25,6 +25,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from .message import Message
+from .short_traceback import notebook_lines
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -34,6 +37,10 @@ if TYPE_CHECKING:
 
 class BatchError(Exception):
     """The root of everything that this library raises on purpose."""
+
+    def _render_traceback_(self) -> list[str]:
+        """Return what IPython shows of the error, which it asks for this."""
+        return notebook_lines(self)
 
 
 class SchedulerError(BatchError):
@@ -161,9 +168,25 @@ class OptionsError(BatchError):
         self.label = label
         super().__init__(option, given, allowed, label)
 
+    @property
+    def message(self) -> Message:
+        """The text, which can be shown in its reader's language."""
+        return Message(
+            "%(option)s: %(given)s is not allowed; %(allowed)s",
+            option=f"{self.label} ({self.option})" if self.label else self.option,
+            given=repr(self.given),
+            allowed=self.allowed if isinstance(self.allowed, Message) else Message(self.allowed),
+        )
+
     def __str__(self) -> str:
-        name = f"{self.label} ({self.option})" if self.label else self.option
-        return f"{name}: {self.given!r} is not allowed; {self.allowed}"
+        return str(self.message)
+
+
+def in_words(error: Exception) -> str:
+    """Return the text of an error, with its type unless it was raised on purpose."""
+    if isinstance(error, (BatchError, RuntimeError)) and str(error):
+        return str(error)
+    return f"{type(error).__name__}: {error}"
 
 
 def failure_of(status: JobInfo, log_tail: str = "") -> BatchError | None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING
 
+from .message import Joined, Message
 from .private_environment import PrivateEnvironment
 
 if TYPE_CHECKING:
@@ -103,22 +104,24 @@ class JobInfo:
         """Whether the job ended by itself with exit status 0."""
         return self.state is JobState.COMPLETED and not self.exit_code and not self.signal
 
-    def describe(self) -> str:
+    def describe(self) -> Message:
         """Return the state and what explains it, as a phrase for people.
 
         Such as ``pending (Resources)``, ``failed (exit status 3)``, ``gone without a trace``.
         """
         if self.gone:
-            return "gone without a trace"
+            return Message("gone without a trace")
         details = [text for text in (self.reason,) if text and text.lower() != "none"]
         if self.signal:
-            details.append(f"signal {self.signal}")
+            details.append(Message("signal %(number)s", number=self.signal))
         elif self.exit_code:
-            details.append(f"exit status {self.exit_code}")
-        words = self.state.value
+            details.append(Message("exit status %(number)s", number=self.exit_code))
+        words = Message(self.state.value)
         if self.state is JobState.UNKNOWN and self.native:
-            words = f"unknown ({self.native})"
-        return f"{words} ({', '.join(details)})" if details else words
+            words = Message("unknown (%(state)s)", state=self.native)
+        if not details:
+            return words
+        return Message("%(state)s (%(details)s)", state=words, details=Joined(", ", details))
 
 
 @dataclass(frozen=True)

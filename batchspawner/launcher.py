@@ -8,13 +8,17 @@ arguments and without the Hub's environment. It reads one JSON object from stand
      "files": {"/home/ada/.batchspawner/jh-0123-1": "..."}}
     {"verb": "cancel", "job_id": "12"}
     {"verb": "signal", "job_id": "12", "signal": 15}
-    {"verb": "tail-log", "job_id": "12"}
+    {"verb": "stat-log"}
+    {"verb": "tail-log", "job_id": "12", "size": 4096, "changed_at": 1700000000.5}
 
-Which commands this runs is configured in a file that only root can change. A request that does
-not have exactly this form is refused, and so are users outside of the group, system accounts, and
-jobs that do not carry the Hub's tag. Output and exit status are those of the scheduler's command;
-the exit status of a refusal is 77, of a job that is not in the queue 69, of a wrong installation
-78, and of a command that does not end 75.
+`stat-log` prints how long the log is that all of a user's servers share, and when it was changed;
+if `tail-log` gets that back, it leaves out what was in the log at that time.
+
+Which commands this runs is configured in a file that only root can change. A request that does not
+have exactly this form is refused, and so are users outside of the group, system accounts, and jobs
+that do not carry the Hub's tag. Output and exit status are those of the scheduler's command; the
+exit status of a refusal is 77, of a job that is not in the queue 69, of a wrong installation 78,
+and of a command that does not end 75.
 
 It needs nothing but the standard library of a Python >= 3.6, and imports nothing of this library.
 """
@@ -57,8 +61,10 @@ KEYS = {
     "submit": {"verb", "tag", "script", "environment", "files"},
     "cancel": {"verb", "job_id"},
     "signal": {"verb", "job_id", "signal"},
+    "stat-log": {"verb"},
     "tail-log": {"verb", "job_id"},
 }
+OPTIONAL_KEYS = {"tail-log": {"size", "changed_at"}}
 
 
 class Refusal(Exception):
@@ -80,6 +86,8 @@ class Rules:
         self.job_id = _pattern(_taken(left, "job_id", str, "[0-9]+"))
         self.shown = _pattern(_taken(left, "shown", str, r"([\w.-]+)"))
         self.keep = _words(left, "keep", ["JUPYTERHUB_*", "JUPYTER_*", "JPY_*", "BATCHSPAWNER_*"])
+        self.directives = _words(left, "directives", ["#SBATCH", "#PBS", "#$", "#BSUB", "#MSUB"])
+        self.options = _words(left, "options", [])
         self.refused = [_pattern(one) for one in _words(left, "refused", [])]
         self.environment = _environment(left)
         self.log = _taken(left, "log", str, "")
@@ -196,7 +204,7 @@ def read_request(stream: BinaryIO) -> Dict[str, object]:
     verb = request.get("verb")
     if not isinstance(verb, str) or verb not in KEYS:
         raise Refusal("the verb must be one of {}".format(", ".join(sorted(KEYS))))
-    if set(request) != KEYS[verb]:
+    if set(request) - OPTIONAL_KEYS.get(verb, set()) != KEYS[verb]:
         raise Refusal("{} needs exactly {}".format(verb, ", ".join(sorted(KEYS[verb]))))
     return request
 
@@ -222,9 +230,12 @@ class Launcher:
         verb = str(request["verb"])
         if verb == "submit":
             return self._submit(**{key: request[key] for key in KEYS[verb] - {"verb"}})
+        if verb == "stat-log":
+            return self._stat_log()
         job_id, values = self._job(request["job_id"])
         if verb == "tail-log":
-            return self._tail_log(values)
+            before = _amount(request.get("size", 0)), _amount(request.get("changed_at", 0))
+            return self._tail_log(job_id, values, *before)
         if verb == "signal":
             values["signal"] = _signal(request["signal"])
         return self._is_ours(job_id, values) or self._run(verb, values)
@@ -234,6 +245,10 @@ class Launcher:
             raise Refusal("the tag has another form than {}".format(self.rules.tag.pattern))
         if not isinstance(script, str) or not script.strip() or not _is_text(script):
             raise Refusal("the script must be a text")
+        for option in self._options(script):
+            if not self._allows(option):
+                text = "the script has an option that {} does not allow: {}"
+                raise Refusal(text.format(CONFIGURATION, option))
         for pattern in self.rules.refused:
             if pattern.search(script):
                 raise Refusal("the script has what is refused: {}".format(pattern.pattern))
@@ -241,6 +256,33 @@ class Launcher:
         self._write_files(files)
         values = {"tag": tag, "names": " ".join(sorted(passed))}
         return self._run("submit", values, script, passed)
+
+    def _options(self, script: str) -> List[str]:
+        """Return all words in directives that may be options, with any quotes in them."""
+        prefixes = tuple(self.rules.directives)
+        found = []
+        for line in script.split("\n"):
+            # Some commands take a carriage return for a space, others for the end of a line.
+            if not any(part.strip().startswith(prefixes) for part in line.split("\r")):
+                continue
+            # A line can be continued by the next one, which has no prefix.
+            found += ["\\"] if line.rstrip().endswith("\\") else []
+            for prefix in prefixes:
+                line = line.replace(prefix, " ")
+            found += [
+                word
+                for word in line.split()
+                if re.match("-(?![0-9]+$)", re.sub(r"[\"'\\]", "", word))
+            ]
+        return found
+
+    def _allows(self, option: str) -> bool:
+        return any(
+            option.startswith(one[:-1])
+            if one.endswith("*")
+            else option == one or option.startswith(one + "=")
+            for one in self.rules.options
+        )
 
     def _passed(self, environment: object) -> Dict[str, str]:
         """Return the variables of a request that are passed on: others could make a command run."""
@@ -303,7 +345,29 @@ class Launcher:
             raise Refusal("job {} does not carry the Hub's tag".format(job_id))
         return 0
 
-    def _tail_log(self, values: Values) -> int:
+    def _stat_log(self) -> int:
+        with self._open_log({"home": self.account.pw_dir}) as log:
+            status = os.fstat(log.fileno())
+        print(json.dumps({"size": status.st_size, "changed_at": status.st_mtime}))
+        return 0
+
+    def _tail_log(self, job_id: str, values: Values, size: float, changed_at: float) -> int:
+        # A log without the job's id in its path is the Hub's own, for all of its jobs.
+        names = set(re.findall(r"\{([a-z_]+)\}", self.rules.log)) - {"home"}
+        failed = self._is_ours(job_id, values) if names else 0
+        if failed:
+            return failed
+        with self._open_log(values) as log:
+            status = os.fstat(log.fileno())
+            if status.st_mtime == changed_at:
+                return 0  # the job has written nothing yet
+            # A log that was changed and is not longer now is not one to which the job appended.
+            begin = int(size) if size < status.st_size else 0
+            log.seek(max(begin, status.st_size - LOG_TAIL_BYTES))
+            sys.stdout.buffer.write(log.read(LOG_TAIL_BYTES))
+        return 0
+
+    def _open_log(self, values: Values) -> BinaryIO:
         path = _filled(self.rules.log, values)
         if not path or not os.path.isabs(path):
             raise Refusal("{} has no log".format(CONFIGURATION), EX_CONFIG)
@@ -312,13 +376,11 @@ class Launcher:
             file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         except OSError as error:
             raise Refusal("{}: {}".format(path, error.strerror), EX_UNAVAILABLE) from None
-        with os.fdopen(file, "rb") as log:
-            status = os.fstat(file)
-            if not stat.S_ISREG(status.st_mode) or status.st_uid != self.account.pw_uid:
-                raise Refusal("{} is not a file of the user's own".format(path))
-            log.seek(max(0, status.st_size - LOG_TAIL_BYTES))
-            sys.stdout.buffer.write(log.read(LOG_TAIL_BYTES))
-        return 0
+        status = os.fstat(file)
+        if not stat.S_ISREG(status.st_mode) or status.st_uid != self.account.pw_uid:
+            os.close(file)
+            raise Refusal("{} is not a file of the user's own".format(path))
+        return os.fdopen(file, "rb")
 
     def _run(
         self, name: str, values: Values, script: str = "", passed: Mapping[str, str] = NONE
@@ -373,6 +435,12 @@ def _is_text(value: object) -> bool:
     """Return whether something is a text that can be passed to a command."""
     # Half of a pair of surrogates cannot be written.
     return isinstance(value, str) and not re.search("[\0\ud800-\udfff]", value)
+
+
+def _amount(number: object) -> float:
+    if isinstance(number, bool) or not isinstance(number, (int, float)) or not 0 <= number < 2**62:
+        raise Refusal("the size and the time of a log must be numbers")
+    return number
 
 
 def _signal(number: object) -> str:

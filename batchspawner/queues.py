@@ -3,10 +3,30 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from operator import add
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable, Collection, Iterable
+
+_COUNTS = tuple(
+    f"{which}_{what}" for what in ("cores", "nodes", "memory", "gpus") for which in ("free", "all")
+)
+"""The fields of a `Queue` that are summed over its nodes."""
+
+
+SHARD = "shard"
+"""Type of GPU that is a share of one: https://slurm.schedmd.com/gres.html#Sharding"""
+
+
+@dataclass(frozen=True)
+class GpuType:
+    """GPUs of one type: how many the largest node has, and how many of `all` no job uses."""
+
+    name: str
+    node: int
+    free: int
+    all: int
 
 
 @dataclass(frozen=True)
@@ -15,8 +35,9 @@ class Queue:
 
     A number is None if it is not known, or if there is no limit. `runtime` is the longest walltime
     in seconds. `cores`, `memory` (in bytes) and `gpus` are those of the largest node, or what one
-    job may have where that is less. `free_cores`
-    and `free_nodes` are what no job uses, `all_cores` and `all_nodes` what there is. A queue that
+    job may have where that is less; `least_gpus` are those of the node with the fewest.
+    `free_cores`, `free_nodes`, `free_memory` (in bytes) and `free_gpus` are what no job uses,
+    `all_cores` and so on what there is. `gpu_types` are known on some schedulers only. A queue that
     `is_open` accepts and starts jobs; `is_default` is the one for jobs that name none.
     """
 
@@ -31,19 +52,44 @@ class Queue:
     all_cores: int | None = None
     free_nodes: int | None = None
     all_nodes: int | None = None
+    free_memory: int | None = None
+    all_memory: int | None = None
+    free_gpus: int | None = None
+    all_gpus: int | None = None
+    least_gpus: int | None = None
+    gpu_types: tuple[GpuType, ...] = ()
+
+    def has_free(
+        self, cores: int = 1, memory: int = 0, gpus: int = 0, gpu_type: str = ""
+    ) -> bool | None:
+        """Return whether so much is free now; None if the scheduler does not say that.
+
+        `memory` is in bytes. A type of GPU asks for one of them at least.
+        """
+        free_gpus = self.free_gpus
+        for one in self.gpu_types:
+            if one.name == gpu_type:
+                gpus, free_gpus = max(1, gpus), one.free
+        needs = ((self.free_cores, cores), (self.free_memory, memory), (free_gpus, gpus))
+        known = [free is None or free >= need for free, need in needs if need]
+        if not all(known):
+            return False
+        return None if any(free is None for free, need in needs if need) else True
 
     def merged(self, other: Queue) -> Queue:
         """Return this queue with the nodes of another line about the same queue added."""
+        counts: dict[str, Any] = {
+            name: _both(add, getattr(self, name), getattr(other, name)) for name in _COUNTS
+        }
         return replace(
             self,
             is_open=self.is_open or other.is_open,
             cores=_largest(self.cores, other.cores),
             memory=_largest(self.memory, other.memory),
             gpus=_largest(self.gpus, other.gpus),
-            free_cores=_sum(self.free_cores, other.free_cores),
-            all_cores=_sum(self.all_cores, other.all_cores),
-            free_nodes=_sum(self.free_nodes, other.free_nodes),
-            all_nodes=_sum(self.all_nodes, other.all_nodes),
+            least_gpus=_both(min, self.least_gpus, other.least_gpus),
+            gpu_types=_merged_types((*self.gpu_types, *other.gpu_types)),
+            **counts,
         )
 
     def routed(self, targets: list[Queue]) -> Queue:
@@ -58,6 +104,7 @@ class Queue:
             values = [getattr(target, name) for target in targets]
             return None if None in values else max(values)
 
+        counts: dict[str, Any] = {name: most(name) for name in _COUNTS}
         return replace(
             self,
             is_open=self.is_open and any(target.is_open for target in targets),
@@ -65,10 +112,7 @@ class Queue:
             cores=_smallest(self.cores, most("cores")),
             memory=_smallest(self.memory, most("memory")),
             gpus=_smallest(self.gpus, most("gpus")),
-            free_cores=most("free_cores"),
-            all_cores=most("all_cores"),
-            free_nodes=most("free_nodes"),
-            all_nodes=most("all_nodes"),
+            **counts,
         )
 
 
@@ -137,5 +181,16 @@ def _largest(one: int | None, other: int | None) -> int | None:
     return max(known, default=None)
 
 
-def _sum(one: int | None, other: int | None) -> int | None:
-    return None if one is None or other is None else one + other
+def _both(made: Callable[[int, int], int], one: int | None, other: int | None) -> int | None:
+    return None if one is None or other is None else made(one, other)
+
+
+def _merged_types(listed: Iterable[GpuType]) -> tuple[GpuType, ...]:
+    """Return one entry for each type, in the order of the first of each."""
+    merged: dict[str, GpuType] = {}
+    for one in listed:
+        known = merged.get(one.name, GpuType(one.name, 0, 0, 0))
+        merged[one.name] = GpuType(
+            one.name, max(known.node, one.node), known.free + one.free, known.all + one.all
+        )
+    return tuple(merged.values())

@@ -26,12 +26,18 @@ BATCHSPAWNER_CONFIRM
     1 if the Hub wants a second report when the server, and nobody else, has opened its port
 BATCHSPAWNER_REPORT_TIMEOUT
     seconds after which it stops trying to reach the Hub (300)
+BATCHSPAWNER_JOB_LIMITS
+    in which variables, or lines of a file, the scheduler says how much memory and how many cores
+    the job has, in JSON; MEM_LIMIT and CPU_LIMIT are then set from it
+BATCHSPAWNER_LOG_DAYS
+    days after which the logs of earlier jobs are removed from the home (30); 0 keeps them
 JOB_RUN_TIME
     how many minutes the job may run; JOB_START_TIME is then set, too
 """
 
 import binascii
 import contextlib
+import errno
 import functools
 import http.client
 import json
@@ -40,6 +46,7 @@ import random
 import re
 import signal
 import socket
+import stat
 import sys
 import time
 from typing import Callable, Dict, List, MutableMapping, NoReturn, Optional, Set, Tuple, Union
@@ -77,6 +84,11 @@ MEANINGS = {
 }
 
 
+# The logs that have the id of their job in their name: ours, and that of batchspawner 1.x.
+OLD_LOG = re.compile(r"(\.jupyterhub\.[a-z]+\.[0-9]+\.(log|out)|jupyterhub_[a-z]+_[0-9]+\.log)\Z")
+LOG_DAYS = 30.0
+
+
 class Failure(Exception):
     """The server cannot be started; carries a message for the job's log and an exit status."""
 
@@ -102,6 +114,8 @@ def main(argv: Optional[List[str]] = None) -> int:
         os.environ.setdefault("JOB_START_TIME", str(int(time.time())))
     try:
         command = announce(command, os.environ)
+        add_limits(os.environ)
+        remove_old_logs(os.environ)
         become(command)
     except Failure as failure:
         complain(str(failure))
@@ -134,6 +148,35 @@ def announce(command: List[str], env: Environment) -> List[str]:
     host = host or ("::" if ":" in local else "0.0.0.0")
     env["JUPYTERHUB_SERVICE_URL"] = with_place(where, host, port)
     return command
+
+
+def add_limits(env: Environment) -> None:
+    """Set MEM_LIMIT and CPU_LIMIT to what the job has, unless the Hub has set them."""
+    try:
+        from batchspawner.agent.job_limits import job_limits
+    except (ImportError, SyntaxError):
+        return  # a copy of this file alone, or an old Python
+    with contextlib.suppress(ValueError):
+        limits = job_limits([json.loads(env.pop("BATCHSPAWNER_JOB_LIMITS", "{}"))])
+        for kind in ("MEM", "CPU"):
+            # What is not enforced in a way that shows here is what the job has asked for.
+            limit = limits.get(kind + "_LIMIT") or env.get(kind + "_GUARANTEE")
+            if limit:
+                env.setdefault(kind + "_LIMIT", limit)
+
+
+def remove_old_logs(env: Environment) -> None:
+    """Remove logs that servers of this user have left in the home, once they are old."""
+    with contextlib.suppress(OSError, ValueError):
+        days = float(env.get("BATCHSPAWNER_LOG_DAYS", LOG_DAYS))
+        with os.scandir(os.path.expanduser("~")) as files:  # noqa: PTH111
+            logs = [one for one in files if OLD_LOG.match(one.name)]
+        for one in logs:
+            status = one.stat(follow_symlinks=False)
+            is_ours = stat.S_ISREG(status.st_mode) and status.st_uid == os.geteuid()
+            if days > 0 and is_ours and status.st_mtime < time.time() - days * 86400:
+                with contextlib.suppress(OSError):
+                    os.remove(one.path)  # noqa: PTH107
 
 
 def become(command: List[str]) -> NoReturn:
@@ -266,8 +309,13 @@ def hold_port(host: str, fixed: int, env: Environment) -> Tuple[contextlib.ExitS
     ports, name = candidates(fixed, env)
     addresses = addresses_of(host)
     for port in ports:
-        with contextlib.suppress(OSError):
-            return take(port, addresses)
+        with contextlib.suppress(OSError), contextlib.ExitStack() as taken:
+            held, number = take(port, addresses)
+            taken.push(held)
+            if confirms(env):
+                close_twin(number, {family for family, _ in addresses})
+            taken.pop_all()
+            return held, number
     below = " or, below 1024, reserved for root" if min(ports) < 1024 else ""
     raise Failure(f"{name} in use{below} on {socket.gethostname()}", EX_OSERR)
 
@@ -346,6 +394,34 @@ def take(port: int, addresses: List[Address]) -> Tuple[contextlib.ExitStack, int
             one.listen(1)
             port = int(one.getsockname()[1])
         return held.pop_all(), port
+
+
+def close_twin(port: int, families: Set[socket.AddressFamily]) -> None:
+    """Keep others off the port in the family, IPv4 or IPv6, in which the server does not listen.
+
+    Who finds both kinds of addresses for this node could try that one first. The socket is open as
+    long as the server is, and refuses connections because it does not listen. Raises OSError if
+    somebody else has the port.
+    """
+    for family, address in ((socket.AF_INET, "0.0.0.0"), (socket.AF_INET6, "::")):
+        if family in families:
+            continue
+        try:
+            twin = socket.socket(family, socket.SOCK_STREAM)
+            if family == socket.AF_INET6:
+                twin.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        except OSError:
+            continue  # this node has no such addresses
+        # Without SO_REUSEADDR, which would let others in.
+        with twin:
+            try:
+                twin.bind((address, port))
+            except OSError as error:
+                if error.errno == errno.EADDRINUSE:
+                    raise
+                continue
+            # The server gets it, too, with the program that becomes it.
+            os.set_inheritable(twin.detach(), True)
 
 
 # The report.
@@ -462,8 +538,16 @@ def take_over(answer: bytes, env: Environment) -> None:
 
 
 def confirms(env: Environment) -> bool:
-    """Return whether the Hub wants to know who listens, and this node can find out."""
-    return env.get("BATCHSPAWNER_CONFIRM") == "1" and os.access(LISTENERS[0], os.R_OK)
+    """Return whether the Hub wants to know who listens. Raises Failure if we cannot find out."""
+    if env.get("BATCHSPAWNER_CONFIRM") != "1":
+        return False
+    if not os.access(LISTENERS[0], os.R_OK):
+        raise Failure(
+            f"{LISTENERS[0]} cannot be read, so this node cannot tell whose server has opened the "
+            "port. The administrator can set c.BatchSpawnerBase.confirm_server to False.",
+            EX_CONFIG,
+        )
+    return True
 
 
 def start_guard(port: int, env: Environment) -> None:

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 
 from .concurrency import within
 from .errors import BatchError, ConnectionFailed
-from .runners import IDENTITY, LocalRunner, begin, begin_dialogue, tool_environment
+from .processes import IDENTITY, begin, begin_dialogue, tool_environment
+from .runners import LocalRunner
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

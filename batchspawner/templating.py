@@ -8,7 +8,7 @@ import shlex
 import sys
 import traceback
 from base64 import b64encode
-from functools import lru_cache
+from functools import cache, lru_cache
 from importlib.resources import files
 from pathlib import Path
 from string import Formatter
@@ -21,6 +21,7 @@ from jinja2.sandbox import SandboxedEnvironment
 from .errors import OptionsError, TemplateError
 from .schedulers import scheduler_classes, template_name
 from .schedulers.base import Scheduler
+from .translation import gettext, language, ngettext
 from .units import native_duration, native_memory
 
 if TYPE_CHECKING:
@@ -32,6 +33,9 @@ MULTI_LINE = frozenset({"cmd", "prologue", "epilogue", "options"})
 
 _SYNTAX = re.compile(r"""[;&|<>`$(){}*?!#~"'\\]|(?:^|\s)-""")
 """Syntax of a shell, or the beginning of another option in a line of directives."""
+
+MAIL_ADDRESS = r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,63}@[A-Za-z0-9](?:[A-Za-z0-9.-]{0,200}[A-Za-z0-9])?"
+"""One address for e-mail, which is no option, no list, and nothing that a shell would read."""
 
 PATH_VARIABLE = "BATCHSPAWNER_TEMPLATE_PATH"
 SITE_FOLDER = "/etc/batchspawner/templates"
@@ -45,17 +49,22 @@ def format_template(template: str | jinja2.Template, *args: Any, **kwargs: Any) 
     Text that holds ``{{`` or ``{%`` is Jinja, where an unknown name is empty; any other is for
     `str.format`, where an unknown name raises KeyError and a literal brace is written twice.
     """
-    if isinstance(template, str) and not ("{{" in template or "{%" in template):
+    if isinstance(template, str) and not is_jinja(template):
         return template.format(*args, **kwargs)
     jinja: Any = jinja2.Template(template) if isinstance(template, str) else template
     return str(jinja.render(*args, **kwargs))
+
+
+def is_jinja(template: str) -> bool:
+    """Return whether `format_template` takes a text for Jinja."""
+    return "{{" in template or "{%" in template
 
 
 def names_in(template: str | jinja2.Template) -> frozenset[str] | None:
     """Return the variables that a template for `format_template` names, None if that is unknown."""
     if not isinstance(template, str):
         return None
-    if "{{" in template or "{%" in template:
+    if is_jinja(template):
         return frozenset(meta.find_undeclared_variables(jinja2.Environment().parse(template)))  # noqa: S701
     # "memory.real" and "nodes[0]" are parts of a variable, "{n:>{width}}" contains another one.
     found: set[str] = set()
@@ -123,15 +132,34 @@ def variables_of(
 
     With `bare`, only those that are used somewhere without the filter `quote`.
     """
-    environment = _environment(tuple(search_path() if folders is None else folders), page=False)
-    tree = environment.parse(find_template(name, folders, front_end)[1])
+    places = tuple(search_path() if folders is None else folders)
+    text = find_template(name, places, front_end)[1]
+    found, parents = _names_of(text, places, bare=bare)
+    for parent in parents - {name}:
+        found |= variables_of(parent, places, bare=bare)
+    return found
+
+
+# It is asked at each start, and parsing takes milliseconds.
+@lru_cache(maxsize=64)
+def _names_of(
+    text: str, folders: tuple[str, ...], *, bare: bool
+) -> tuple[frozenset[str], frozenset[str]]:
+    """Return the variables of a template, and the names of the templates that it refers to."""
+    tree = _environment(folders, page=False).parse(text)
     found = frozenset(meta.find_undeclared_variables(tree))
     if bare:
         found &= _unquoted(tree)
-    for parent in meta.find_referenced_templates(tree):
-        if parent is not None and parent != name:
-            found |= variables_of(parent, folders, bare=bare)
-    return found
+    return found, frozenset(filter(None, meta.find_referenced_templates(tree)))
+
+
+@cache
+def packaged_variables(scheduler: str) -> frozenset[str]:
+    """Return the variables of the packaged job script of a scheduler; none if there is none."""
+    try:
+        return variables_of(f"{PACKAGED}/{template_name(scheduler)}", ())
+    except TemplateError:
+        return frozenset()
 
 
 def _unquoted(tree: nodes.Template) -> frozenset[str]:
@@ -167,6 +195,9 @@ def _render(
         raise TemplateError(f"{error.filename}:{error.lineno}: {error.message}") from error
     except jinja2.TemplateError as error:
         raise TemplateError(f"{_place(error)}: {error}") from error
+    except (ArithmeticError, TypeError, ValueError, AttributeError, LookupError) as error:
+        what = f"{type(error).__name__}: {error}"
+        raise TemplateError(f"{_place(error)}: {what}") from error
 
 
 def _place(error: Exception) -> str:
@@ -246,7 +277,24 @@ def _environment(folders: tuple[str, ...], *, page: bool) -> jinja2.Environment:
         autoescape=page,
     )
     environment.filters.update(_FILTERS)
+    if page:
+        environment.globals.update({"_": gettext, "ngettext": ngettext, "language": language})
     return environment
+
+
+def _count(value: object, name: str) -> int:
+    """Return a number of nodes, tasks or cores. Raises OptionsError."""
+    if not re.fullmatch("0*[1-9][0-9]{0,8}", str(value).strip(), re.ASCII):
+        raise OptionsError(name, str(value)[:60], "give a whole number from 1")
+    return int(str(value))
+
+
+def _mail_address(value: object) -> str:
+    """Return an address for e-mail. Raises OptionsError for anything else."""
+    text = str(value)
+    if not re.fullmatch(MAIL_ADDRESS, text):
+        raise OptionsError("req_mail_user", text[:60], "write an address such as ada@example.org")
+    return text
 
 
 # Filters for job scripts, as in `{{ memory | memory_in("M") }}`.
@@ -256,5 +304,7 @@ _FILTERS = {
     "memory_in": lambda value, unit, expressions=False: native_memory(
         "req_memory", str(value), unit, expressions=expressions
     ),
+    "count": _count,
+    "mail_address": _mail_address,
     "runtime_in": lambda value, form: native_duration("req_runtime", str(value), form),
 }

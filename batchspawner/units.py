@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 
 from .errors import OptionsError
+from .message import Message, counted
 
 _DURATION = re.compile(
     r"(?:(?P<days>\d+)-(?P<hours>\d+)(?::(?P<m>\d+))?(?::(?P<s>\d+))?)"
@@ -35,6 +36,9 @@ _NATIVE_TIME = {
 }
 """Times that a scheduler with this form reads itself; a form without colons is of seconds."""
 
+_MAX_LENGTH = 100
+"""No amount that means anything is longer; a number can be too long for Python to read."""
+
 _EXPRESSION = re.compile(r"[-+*/?()$]")
 _NO_LIMIT = frozenset({"unlimited", "infinite", "infinity"})
 _PREFIXES = "bkmgtp"
@@ -48,7 +52,7 @@ def seconds(option: str, text: str) -> int:
     for any other text.
     """
     match = _DURATION.fullmatch(text.strip()) or _IN_WORDS.fullmatch(text.strip())
-    if not match:
+    if not match or len(text) > _MAX_LENGTH:
         raise OptionsError(
             option, text, "write a time such as 90 (minutes), 12:00:00, 1-12:00:00 or 1d 12h"
         )
@@ -66,7 +70,7 @@ def memory(option: str, text: str) -> int:
     for any other text.
     """
     match = _MEMORY.fullmatch(text.strip())
-    if not match:
+    if not match or len(text) > _MAX_LENGTH:
         raise OptionsError(option, text, "write an amount such as 4000M, 4G or 1.5T")
     unit: int = 1024 ** _PREFIXES.index((match[2] or "b").lower())
     return round(float(match[1]) * unit)
@@ -105,3 +109,45 @@ def native_duration(option: str, text: str, form: str) -> str:
         total = -(-total // 60) * 60
         return f"{total // 3600}:{total // 60 % 60:02}"
     return f"{total // 3600}:{total // 60 % 60:02}:{total % 60:02}"
+
+
+def say_minutes(seconds: float) -> Message:
+    """Return a rounded time in words: ``about 20 minutes``, ``about 3 hours``."""
+    minutes = seconds / 60
+    if minutes < 1.5:
+        return Message("about a minute")
+    if minutes < 90:
+        rounded = round(minutes) if minutes < 5 else 5 * round(minutes / 5)
+        return Message("about %(time)s", time=_minutes(rounded))
+    if minutes < 36 * 60:
+        return Message("about %(time)s", time=_hours(round(minutes / 60)))
+    return Message("about %(time)s", time=_days(round(minutes / 60 / 24)))
+
+
+def say_duration(seconds: float) -> Message:
+    """Return an exact time in words: ``90 seconds``, ``5 minutes``, ``2 hours``."""
+    for length, words in ((86400, _days), (3600, _hours), (60, _minutes)):
+        if seconds >= length and seconds % length == 0:
+            return words(round(seconds / length))
+    number = int(seconds) if float(seconds).is_integer() else 2
+    return counted("%(value)s second", "%(value)s seconds", number, value=f"{seconds:g}")
+
+
+def say_memory(size: int) -> str:
+    """Return an amount of memory in bytes as people write it: ``1.5 GB``, ``512 MB``."""
+    for unit, bytes_of_one in (("TB", 2**40), ("GB", 2**30)):
+        if size >= bytes_of_one:
+            return f"{size / bytes_of_one:.3g} {unit}"
+    return f"{size / 2**20:.0f} MB"
+
+
+def _minutes(number: int) -> Message:
+    return counted("%(number)s minute", "%(number)s minutes", number)
+
+
+def _hours(number: int) -> Message:
+    return counted("%(number)s hour", "%(number)s hours", number)
+
+
+def _days(number: int) -> Message:
+    return counted("%(number)s day", "%(number)s days", number)

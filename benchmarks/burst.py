@@ -15,19 +15,17 @@ import re
 import statistics
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
-import requests
 
 from batchspawner.client.batch_client import BatchClient
 from batchspawner.jobs import JobRequest
 from batchspawner.runners import LocalRunner
 from batchspawner.spawners.backends.submit_queue import SubmitQueue
 from benchmarks.measuring import report
+from benchmarks.sampler import Sampler
 from benchmarks.slurm_hub import OURS, PEER, slurm, slurm_hub
 from tests.real.users import USERS
 
@@ -38,30 +36,15 @@ SCRIPT = "#!/bin/sh\n#SBATCH --mem=20 --time=30 --output=/dev/null --chdir=/\nsl
 AS_USER = ("sudo", "-E", "-H", "-u", USERS[0])
 
 
-class Sampler(threading.Thread):
-    """Ask the Hub's API for a user again and again, and note how long each answer took."""
-
-    def __init__(self, hub) -> None:
-        super().__init__(daemon=True)
-        self.hub, self.times, self.over = hub, [], threading.Event()
-
-    def run(self) -> None:
-        session = requests.Session()
-        session.headers["Authorization"] = f"token {self.hub.token}"
-        while not self.over.is_set():
-            begun = time.perf_counter()
-            session.get(f"{self.hub.url}/hub/api/users/{USERS[0]}", timeout=120)
-            self.times.append(time.perf_counter() - begun)
-            time.sleep(0.02)
-
-
 def rpcs(cluster) -> int:
-    """Return how many requests of commands the controller has had since the last reset."""
+    """Return how many requests the controller has had since the last reset, but from jobs."""
     text = cluster.run("sdiag")
     table = text.partition("by message type")[2].partition("by user")[0]
     counts = dict(re.findall(r"(\w+)\s+\(\s*\d+\) count:(\d+)", table))
-    nodes = (
+    # What nodes say, and `srun` in a job.
+    others = (
         "MESSAGE_",
+        "REQUEST_HET_JOB_ALLOC_INFO",
         "REQUEST_STATS",
         "REQUEST_COMPLETE",
         "REQUEST_STEP_COMPLETE",
@@ -69,7 +52,7 @@ def rpcs(cluster) -> int:
         "REQUEST_PERSIST",
         "REQUEST_BUILD",
     )
-    return sum(int(count) for name, count in counts.items() if not name.startswith(nodes))
+    return sum(int(count) for name, count in counts.items() if not name.startswith(others))
 
 
 def main_thread(pid: int) -> tuple[float, float]:
@@ -84,7 +67,7 @@ def burst(cluster, which: str, starts: int) -> dict:
     names = [(USERS[n % len(USERS)], f"s{n}") for n in range(starts)]
     with slurm_hub(cluster, which, USERS) as (hub, notes):
         cluster.run("sdiag", "-r")
-        sampler = Sampler(hub)
+        sampler = Sampler(hub, USERS[0])
         sampler.start()
         ran, waited = main_thread(hub.process.pid)
         begun = time.time()
@@ -103,17 +86,13 @@ def burst(cluster, which: str, starts: int) -> dict:
             time.sleep(0.5)
         ready = time.time() - begun
         ran, waited = (now - then for now, then in zip(main_thread(hub.process.pid), (ran, waited)))
-        sampler.over.set()
-        sampler.join()
+        answers = {name: round(value, 3) for name, value in sampler.end().items()}
         listening = len(list(notes.glob("s*")))
         requested = rpcs(cluster)
-    times = sorted(sampler.times)
     return {
         "starts": starts,
         "listening": listening,
-        "api_p50_s": round(statistics.median(times), 3),
-        "api_p99_s": round(times[int(len(times) * 0.99) - 1], 3),
-        "api_worst_s": round(times[-1], 3),
+        **answers,
         "hub_cpu_s": round(ran, 1),
         "hub_waits_for_cpu_s": round(waited, 1),
         "starts_per_s": round(starts / took, 1),

@@ -50,14 +50,17 @@ def run_in(python: str, script: str, *arguments: str, timeout: float = 600, **en
 
 
 class Stalls:
-    """Measure how long the event loop was not free, in seconds, while the block ran."""
+    """Measure how long the event loop was not free, in seconds, while the block ran.
 
-    worst = 0.0
+    `worst_cpu` is processor time, which other programs on the machine do not make longer.
+    """
+
+    worst = worst_cpu = 0.0
 
     async def __aenter__(self) -> Stalls:
         self._task = asyncio.ensure_future(self._tick())
         await asyncio.sleep(0.05)
-        self.worst = 0.0
+        self.worst = self.worst_cpu = 0.0
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -66,9 +69,10 @@ class Stalls:
 
     async def _tick(self) -> None:
         while True:
-            begun = time.perf_counter()
+            begun, used = time.perf_counter(), time.thread_time()
             await asyncio.sleep(0.001)
             self.worst = max(self.worst, time.perf_counter() - begun - 0.001)
+            self.worst_cpu = max(self.worst_cpu, time.thread_time() - used)
 
 
 def cpu() -> float:
@@ -77,20 +81,31 @@ def cpu() -> float:
     return used.ru_utime + used.ru_stime
 
 
-def fake_squeue(folder: Path, jobs: int) -> Path:
+def used(pid: int) -> float:
+    """Return the processor seconds of a process, without those of its children."""
+    # https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def listed(job: int | str, host: str) -> str:
+    """Return the line about a running job in the listing of the fake `squeue`."""
+    return f"{job}|RUNNING|{host}|1795000000|1895086400|day|None\n"
+
+
+def fake_squeue(folder: Path, jobs: int, host: str = "node1") -> Path:
     """Make a `squeue` that knows running jobs 1 to N in no time, and counts its calls.
 
-    It answers what ours asks for, and what the peer asks for of one job.
+    It answers what ours asks for, and what the peer asks for of one job, which is on `host`.
     """
     listing = folder / "listing"
-    line = "{}|RUNNING|node{}|1795000000|1795086400|day|None\n"
-    listing.write_text("".join(line.format(n, n % 500) for n in range(1, jobs + 1)))
+    listing.write_text("".join(listed(n, f"node{n % 500}") for n in range(1, jobs + 1)))
     program = folder / "squeue"
     program.write_text(
         "#!/bin/sh\n"
         f"echo x >> {folder}/calls\n"
         'case "$*" in\n'
-        "  *%T\\ %B*) echo RUNNING node1 ;;\n"
+        f"  *%T\\ %B*) echo RUNNING {host} ;;\n"
         f"  *) exec cat {listing} ;;\n"
         "esac\n"
     )

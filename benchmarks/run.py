@@ -21,11 +21,19 @@ TITLES = {
     "restart": "A Hub restarts with running servers",
     "start": "A server listens until JupyterHub says that it is ready (real Slurm)",
     "burst": "Many starts at once (real Slurm)",
+    "floor": "What a Hub's own process spends, beside a spawner that does nothing",
+    "foreign": "A few servers beside 20,000 waiting jobs of others (real Slurm)",
     "functions": "Two hundred functions as jobs (real Slurm; stopped after 120 s)",
     "clusters": "Many engines on one machine (the peer is ipyparallel alone)",
     "kernels": "A kernel in a job and one on this machine",
+    "encryption": "Encrypted connections between programs and their jobs (embedded queue)",
+    "admin": "Pages about many servers, and a list of many jobs, that are left open",
     "life": "An hour with thousands of servers, on a virtual clock",
+    "soak": "A whole Hub whose users come and go (PostgreSQL)",
 }
+TIMEOUT_S = 1800
+TIMEOUTS_S = {"soak": 3 * 3600}
+"""Of those that need another one."""
 HEAD = """# Benchmarks
 
 Written by `make bench`: batchspawner {version}, JupyterHub {jupyterhub}, Python {python},
@@ -40,7 +48,8 @@ machine. A ratio is the peer's figure divided by ours. The first lines of the sc
 def results_of(name: str) -> list[dict]:
     """Run one benchmark and return the objects that it prints; they are shown as they come."""
     command = [sys.executable, str(ROOT / "benchmarks" / f"{name}.py")]
-    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, timeout=1800)
+    timeout = TIMEOUTS_S.get(name, TIMEOUT_S)
+    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, timeout=timeout)
     sys.stdout.write(done.stdout)
     lines = [line for line in done.stdout.splitlines() if line.startswith("{")]
     return [json.loads(line) for line in lines]

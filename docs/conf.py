@@ -7,7 +7,8 @@ import re
 
 project = "batchspawner"
 copyright = "the batchspawner maintainers"
-extensions = ["autodoc_traits", "myst_parser"]
+extensions = ["autodoc_traits", "myst_parser", "sphinx.ext.autodoc"]
+autodoc_member_order = "bysource"
 myst_heading_anchors = 3
 html_theme = "furo"
 html_title = "batchspawner"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.sites import REAL, SITES, SlurmSite
+from tests.sites import REAL, SITES, Site, SlurmSite, nothing_left
 from tests.spooler import SpoolerSite
 
 pytest_plugins = ["tests.outcomes", "tests.time_limits"]
@@ -23,10 +23,11 @@ for _name in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS"):
 
 HERE = Path(__file__).parent
 # What needs more than Python, one target of the Makefile each.
-BIG = ("hub", "clusters", "kernels", "scheduler", "browser", "packaging", "tutorial")
+BIG = ("hub", "clusters", "kernels", "scheduler", "browser", "packaging", "tutorial", "chaos")
 # Folders and files of tests that run jobs of a small queue, and mostly wait for them.
 WAITING = (
-    *("functions", "localqueue", "magics", "test_contract.py"),
+    *("functions", "localqueue", "magics", "secrets", "test_contract.py"),
+    "labextension/test_server.py",
     "docs/test_adding_a_scheduler.py",
 )
 
@@ -56,6 +57,14 @@ def brought(item) -> bool:
     return bool(params) and params.get("site") == SpoolerSite.name
 
 
+@pytest.fixture
+def group_umask():
+    """A umask as at sites whose users work in projects: the group may write."""
+    before = os.umask(0o002)
+    yield
+    os.umask(before)
+
+
 @pytest.fixture(autouse=True)
 def _databases():
     yield
@@ -74,6 +83,18 @@ def site(request, tmp_path_factory):
     one.start()
     yield one
     one.stop()
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_left(request, has_failed):
+    """Remove what a test leaves behind, so that the next one, or its repetition, starts clean."""
+    # Some folders of tests have a fixture of that name which is something else.
+    one = request.getfixturevalue("site") if "site" in request.fixturenames else None
+    if not isinstance(one, Site):
+        yield
+        return
+    with nothing_left(one, has_failed):
+        yield
 
 
 @pytest.fixture

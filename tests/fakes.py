@@ -75,6 +75,7 @@ class FakeScheduler(Scheduler):
     name = "fake"
     title = "Fake"
     minimum_interval = 0.01
+    state_delay_s = 0.0
 
     cluster: Cluster = field(default_factory=Cluster)
 
@@ -110,7 +111,9 @@ class FakeScheduler(Scheduler):
         def parse(result):
             self._check(result)
             tags = {job_id: tag for tag, job_id in self.cluster.tags.items()}
-            return [TaggedJob(job_id, "", f"x|{tags[job_id]}") for job_id in self.cluster.jobs]
+            return [
+                TaggedJob(job_id, "", f"x|{tags.get(job_id, '')}") for job_id in self.cluster.jobs
+            ]
 
         return Command(("tagged", ""), parse)
 

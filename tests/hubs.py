@@ -6,11 +6,9 @@ import contextlib
 import json
 import os
 import pwd
-import random
 import secrets
 import shutil
 import signal
-import socket
 import sqlite3
 import subprocess
 import sys
@@ -19,6 +17,8 @@ from pathlib import Path
 from typing import ClassVar
 
 import requests
+
+from tests.ports import free_port
 
 # For `make coverage`: what measures a process, in Hubs and in the jobs that they start.
 MEASURING = {name: value for name, value in os.environ.items() if name.startswith("COVERAGE_")}
@@ -53,15 +53,6 @@ c.Spawner.environment = {measuring!r}
 
 
 REQUEST_TIMEOUT_S = 120
-
-
-def free_port() -> int:
-    """Return a free port that the system does not give to outgoing connections."""
-    while True:
-        port = random.randrange(20000, 30000)
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            return port
 
 
 def proxy_command() -> str | None:
@@ -229,9 +220,12 @@ class Hub:
 
     def kernels(self, user: str) -> requests.Response:
         """Request the status of the user's own server, through the proxy."""
+        return self.through_proxy(f"user/{user}/api/status")
+
+    def through_proxy(self, path: str) -> requests.Response:
+        """Request a page of a server as somebody who may see it."""
         headers = {"Authorization": f"token {self.token}"}
-        url = f"{self.url}/user/{user}/api/status"
-        return requests.get(url, headers=headers, timeout=REQUEST_TIMEOUT_S)
+        return requests.get(f"{self.url}/{path}", headers=headers, timeout=REQUEST_TIMEOUT_S)
 
     def state(self, user: str) -> dict:
         """Return the state of a user's server in the Hub's database."""

@@ -11,17 +11,29 @@ import os
 import pytest
 
 FAILED = pytest.StashKey[bool]()
-"""Whether the set-up or the body of a test failed, for the fixtures that clean up after it."""
+"""Whether the set-up or the body of a test did not succeed."""
 
 SHOWN_LINES = 60
 """Lines of a captured log that are shown: its end."""
 
 
 @pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item):
+    item.stash[FAILED] = True  # a test that is interrupted has no report
+    return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item, call):
     report = yield
-    item.stash[FAILED] = report.failed or (call.when != "setup" and item.stash.get(FAILED, False))
+    item.stash[FAILED] = report.failed or (call.when == "teardown" and item.stash[FAILED])
     return report
+
+
+@pytest.fixture
+def has_failed(request):
+    """A function that tells a fixture which cleans up whether its test has failed."""
+    return lambda: request.node.stash[FAILED]
 
 
 def pytest_terminal_summary(terminalreporter):

@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 LIAR = """#!/bin/sh
-# {name}, as the file beside it says.
+# {name}, as the file beside it says; its clock is right, whatever that of its caller is.
+unset LD_PRELOAD
 mode() {{ cat {folder}/{name}.mode 2>/dev/null; }}
 # Whoever would end it may have ended itself.
 stay() {{ while [ "$(mode)" = "$1" ]; do sleep 0.5; done; exit 1; }}

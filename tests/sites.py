@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import uuid
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from batchspawner.client.batch_client import BatchClient
@@ -20,7 +21,6 @@ from tests.real.users import USERS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
 
 class Site:
@@ -34,6 +34,8 @@ class Site:
     listing = submit = lost_answer = ""
     # Lines for a Hub whose jobs are to be started again soon after their node was lost.
     short_lease = ""
+    # Whether only accounting tells how a job ended.
+    forgets = False
     # What a user reads when a job was cancelled while it waited.
     never_ran = "cancelled"
 
@@ -56,6 +58,10 @@ class Site:
 
     def owner_of(self, user: str) -> str:
         return user
+
+    def without_accounting(self) -> contextlib.AbstractContextManager[None]:
+        """Return a context in which no accounting tells how a job ended."""
+        return contextlib.nullcontext()
 
 
 class LocalSite(Site):
@@ -234,6 +240,7 @@ class GridEngineSite(Site):
     never_ran = "no trace of the job"
     # Only `qstat -j` of the one job tells, and there is no command for signals.
     can_signal = says_why = False
+    forgets = True
     config = """
 import os
 c.JupyterHub.spawner_class = "gridengine"
@@ -258,6 +265,21 @@ c.GridengineSpawner.req_options = "-r y"  # may be started a second time
     def requeue(self, job_id: str) -> None:
         self.cluster.run("qmod", "-rj", job_id)
 
+    @contextlib.contextmanager
+    def without_accounting(self) -> Iterator[None]:
+        # Even root's qacct reads no folder.
+        (common,) = self.cluster.prefix.glob("**/common")
+        file, kept = common / "accounting", common / "accounting.kept"
+        if file.exists():
+            file.rename(kept)
+        file.mkdir()
+        try:
+            yield
+        finally:
+            file.rmdir()
+            if kept.exists():
+                kept.rename(file)
+
     def client(self) -> BatchClient:
         prefix = ("sudo", "-E", "-H", "-u", USERS[0], "env", f"PATH={self.environment['PATH']}")
         return BatchClient("gridengine", LocalRunner(prefix), LocalRunner())
@@ -279,6 +301,7 @@ class HTCondorSite(Site):
     short_lease = 'c.CondorSpawner.req_options = "job_lease_duration = 30"\n'
     lost_answer = "ERROR: Failed to connect to local queue manager"
     can_signal = says_why = False
+    forgets = True
     config = """
 import os
 c.JupyterHub.spawner_class = "condor"
@@ -295,7 +318,7 @@ c.CondorSpawner.exec_prefix = (
 
     def script(self, body: str) -> str:
         """Return a submit description that runs shell commands."""
-        file = self.cluster.folder / f"{uuid.uuid4().hex}.sh"
+        file = self.cluster.prefix / f"{uuid.uuid4().hex}.sh"
         file.write_text(f"#!/bin/sh\n{body}\n")
         file.chmod(0o755)
         return (
@@ -314,6 +337,17 @@ c.CondorSpawner.exec_prefix = (
 
     def requeue(self, job_id: str) -> None:
         self.cluster.run("condor_vacate_job", "-fast", job_id)
+
+    @contextlib.contextmanager
+    def without_accounting(self) -> Iterator[None]:
+        # The daemons have read the file already; condor_history looks where nothing is.
+        file = Path(self.environment["CONDOR_CONFIG"])
+        kept = file.read_text()
+        file.write_text(f"{kept}\nHISTORY = /nonexistent/history\n")
+        try:
+            yield
+        finally:
+            file.write_text(kept)
 
     def client(self) -> BatchClient:
         settings = [f"{name}={self.environment[name]}" for name in ("PATH", "CONDOR_CONFIG")]
@@ -336,7 +370,7 @@ c.CondorSpawner.exec_prefix = (
     def forget(self) -> None:
         """Remove all that the queue stored; it counts its jobs from 1 again."""
         self.break_down()
-        (self.cluster.folder / "var" / "spool" / "job_queue.log").unlink()
+        (self.cluster.prefix / "var" / "spool" / "job_queue.log").unlink()
         self.repair()
 
     def _answers(self) -> bool:

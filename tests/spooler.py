@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import configparser
+import getpass
 import importlib.util
 import os
 import shutil
@@ -84,6 +85,11 @@ class SpoolerSite(Site):
             self.cancel(job_id)
         tsp(self.variables, "-K")
 
+    def jobs(self) -> list[tuple[str, str, str]]:
+        rows = [line.split() for line in tsp(self.variables).splitlines()]
+        states = ("running", "queued")
+        return [(row[0], getpass.getuser(), row[1]) for row in rows if row[1] in states]
+
     def client(self) -> BatchClient:
         return BatchClient(load().Spooler())
 
@@ -97,7 +103,8 @@ class SpoolerSite(Site):
         self.fillers = []
 
     def cancel(self, job_id: str) -> None:
-        tsp(self.variables, "-k", job_id)
+        tsp(self.variables, "-k", job_id)  # one that runs
+        tsp(self.variables, "-r", job_id)  # one that waits
 
     def break_down(self) -> None:
         """Make every command of the scheduler fail."""

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 
 import pytest
 
-from batchspawner.concurrency import within
+from batchspawner.concurrency import SmallEvent, any_set, turn, within
+from tests.loops import Rounds
 
 
 async def test_a_result_in_time_is_returned():
@@ -57,3 +59,51 @@ async def test_a_cancellation_that_comes_with_the_result_is_heard():
         task = asyncio.ensure_future(loop_for_ever())
     task.cancel()
     await asyncio.wait([task])
+
+
+async def test_each_of_many_callers_has_a_round_of_the_loop_of_its_own():
+    seen = []
+
+    async def work(rounds):
+        await turn()
+        seen.append(rounds.number)
+
+    async with Rounds() as rounds:
+        await asyncio.gather(*(work(rounds) for _ in range(5)))
+    assert len(set(seen)) == 5
+
+
+MADE_WITHOUT_A_LOOP = SmallEvent()
+
+
+async def test_an_event_wakes_all_who_wait_for_it_until_it_is_cleared():
+    event = MADE_WITHOUT_A_LOOP
+    waiting = [asyncio.ensure_future(event.wait()) for _ in range(3)]
+    await asyncio.sleep(0)
+    assert not any(one.done() for one in waiting)
+    event.set()
+    await within(5, asyncio.wait(waiting))
+    await within(5, event.wait())
+    event.clear()
+    assert not event.is_set()
+    with pytest.raises(asyncio.TimeoutError):
+        await within(0.01, event.wait())
+
+
+async def test_any_of_several_events_ends_a_wait_for_them():
+    events = [SmallEvent(), SmallEvent()]
+    assert not await any_set(events, timeout=0.01)
+    asyncio.get_running_loop().call_soon(events[1].set)
+    assert await any_set(events, timeout=60)
+    assert await any_set(events)
+
+
+async def test_an_event_forgets_who_waits_no_longer():
+    events = [SmallEvent(), SmallEvent()]
+    tasks = [asyncio.ensure_future(any_set(events, timeout)) for timeout in (None, 0.01)]
+    await asyncio.sleep(0)
+    assert any(isinstance(one, tuple) and one for one in gc.get_referents(*events))
+    tasks[0].cancel()
+    assert not await tasks[1]
+    assert tasks[0].cancelled()
+    assert not any(isinstance(one, tuple) and one for one in gc.get_referents(*events))

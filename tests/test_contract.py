@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import getpass
 import uuid
 from pathlib import Path
 
@@ -10,13 +11,18 @@ import pytest
 
 from batchspawner.errors import SchedulerError, SubmitError
 from batchspawner.jobs import JobRequest, JobState
+from batchspawner.runners import query
 from batchspawner.schedulers import scheduler_class, scheduler_names, template_name
 from batchspawner.templating import find_template
+from tests.folders import open_to_all
+from tests.odd_values import ODD_VALUES
 from tests.recorded import FOLDER
 
 pytestmark = pytest.mark.generations
 
 GOLDEN = Path(__file__).parent / "golden"
+LONG = "sleep 600"
+"""A job that the test ends."""
 
 
 @pytest.fixture
@@ -24,6 +30,13 @@ def client(site, monkeypatch):
     for name, value in site.environment.items():
         monkeypatch.setenv(name, value)
     return site.client()
+
+
+@pytest.fixture
+def open_folder():
+    """A folder that the owner of the jobs can write into."""
+    with open_to_all() as folder:
+        yield folder
 
 
 async def submit(client, site, body: str, **more) -> str:
@@ -34,13 +47,13 @@ async def submit(client, site, body: str, **more) -> str:
 async def until(client, job_id: str, *states: JobState):
     watch = client.watch(job_id, 0.5)
     try:
-        return await asyncio.wait_for(watch.until(lambda status: status.state in states), 40)
+        return await watch.until(lambda status: status.state in states)
     finally:
         watch.close()
 
 
 async def ended(client, job_id: str):
-    return await asyncio.wait_for(client.wait(job_id, 0.5), 40)
+    return await client.wait(job_id, 0.5)
 
 
 async def test_a_job_that_succeeds_has_completed(client, site):
@@ -54,7 +67,7 @@ async def test_a_job_that_fails_tells_its_exit_status(client, site):
 
 
 async def test_a_running_job_has_a_host_and_a_start(client, site):
-    job_id = await submit(client, site, "sleep 60")
+    job_id = await submit(client, site, LONG)
     status = await until(client, job_id, JobState.RUNNING)
     assert status.host
     assert status.start or not site.shows_start
@@ -63,7 +76,7 @@ async def test_a_running_job_has_a_host_and_a_start(client, site):
 
 
 async def test_a_running_job_can_be_cancelled(client, site):
-    job_id = await submit(client, site, "sleep 60")
+    job_id = await submit(client, site, LONG)
     await until(client, job_id, JobState.RUNNING)
     await client.cancel(job_id)
     assert (await ended(client, job_id)).state is JobState.CANCELLED
@@ -87,7 +100,7 @@ async def test_a_waiting_job_can_be_cancelled_and_says_why_it_waits(client, site
 async def test_an_element_of_an_array_ends_alone_and_the_rest_with_the_array(client, site):
     if not client.scheduler.arrays:
         pytest.skip(f"{site.name} has no arrays")
-    job_id = await submit(client, site, "sleep 60", elements=3)
+    job_id = await submit(client, site, LONG, elements=3)
     first, second = (client.scheduler.element(job_id, index) for index in "12")
     await until(client, first, JobState.RUNNING)
     await client.cancel(first)
@@ -105,21 +118,23 @@ async def test_cancelling_a_job_that_has_ended_is_no_error(client, site):
     await client.cancel(job_id)
 
 
-async def test_a_signal_reaches_the_job_where_the_scheduler_can_send_one(client, site):
+async def test_a_signal_reaches_the_job_where_the_scheduler_can_send_one(client, site, open_folder):
     if not site.can_signal:
         with pytest.raises(SchedulerError, match="cannot send signal 10 to job 1"):
             await client.signal("1", 10)
         return
-    job_id = await submit(client, site, "trap 'exit 5' USR1; while :; do sleep 0.1; done")
-    await until(client, job_id, JobState.RUNNING)
-    await asyncio.sleep(1)  # until the shell has set its trap
+    ready = open_folder / "ready"
+    body = f"trap 'exit 5' USR1; touch {ready}; while :; do sleep 0.1; done"
+    job_id = await submit(client, site, body)
+    while not ready.exists():
+        await asyncio.sleep(0.1)
     await client.signal(job_id, 10)
     assert (await ended(client, job_id)).exit_code == 5
 
 
 async def test_a_job_is_found_by_its_tag(client, site):
     tag = f"test-{uuid.uuid4().hex}"
-    job_id = await submit(client, site, "sleep 60", tag=tag)
+    job_id = await submit(client, site, LONG, tag=tag)
     assert await client.find(tag) == [job_id]
     assert await client.find("no-such-tag") == []
     await client.cancel(job_id)
@@ -127,10 +142,24 @@ async def test_a_job_is_found_by_its_tag(client, site):
 
 async def test_all_tagged_jobs_are_listed_with_their_owners(client, site):
     tag = f"jh-{uuid.uuid4().hex[:12]}"
-    job_id = await submit(client, site, "sleep 60", tag=tag)
+    job_id = await submit(client, site, LONG, tag=tag)
     (found,) = [one for one in await client.tagged() if tag in one.text]
     # Not every scheduler lists the jobs of others, and so their owners.
     assert (found.job_id, found.owner) == (job_id, site.users[0] if client.scheduler.shared else "")
+    await client.cancel(job_id)
+
+
+async def test_ones_own_jobs_are_listed_as_a_query_shows_them(client, site):
+    owner = site.users[0] if client.scheduler.shared else getpass.getuser()
+    command = client.scheduler.own_jobs(owner)
+    if command is None:
+        pytest.skip(f"{client.scheduler.title} lists no jobs of one user")
+    job_id = await submit(client, site, "sleep 60", tag=f"test-{uuid.uuid4().hex}")
+    await until(client, job_id, JobState.RUNNING)
+    listed = await query(client.scheduler, command, client.runner)
+    (found,) = [one for one in listed if one.job_id == job_id]
+    assert (found.state, found.host) == (JobState.RUNNING, (await client.status(job_id)).host)
+    assert found.name
     await client.cancel(job_id)
 
 
@@ -140,9 +169,29 @@ async def test_the_environment_of_a_submit_reaches_the_job(client, site, tmp_pat
     assert (await ended(client, job_id)).succeeded
 
 
+async def test_the_environment_of_a_submit_arrives_byte_by_byte_where_it_is_said_to(
+    client, site, open_folder
+):
+    carried = client.scheduler.carried_values
+    sent = {name: value for name, value in ODD_VALUES.items() if carried.fullmatch(value)}
+    file = open_folder / "variables"
+    body = f"env -0 > {file}.new && mv {file}.new {file}"
+    job_id = await submit(client, site, body, environment=sent)
+    assert (await ended(client, job_id)).succeeded
+    pairs = (one.partition(b"=") for one in file.read_bytes().split(b"\0"))
+    found = {name.decode(): value.decode() for name, _, value in pairs}
+    assert {name: found.get(name) for name in sent} == sent
+
+
 async def test_a_job_that_never_was_is_gone_without_a_trace(client, site):
-    status = await asyncio.wait_for(client.wait("987654", 0.1), 40)
+    status = await client.wait("987654", 0.1)
     assert status.gone
+
+
+async def test_an_end_is_noticed_where_no_accounting_tells_of_it(client, site):
+    with site.without_accounting():
+        status = await ended(client, await submit(client, site, "exit 3"))
+    assert status.gone if site.forgets else status.exit_code == 3
 
 
 async def test_a_script_that_cannot_be_submitted_is_refused(client, site):
@@ -156,10 +205,10 @@ async def test_what_is_no_job_id_never_reaches_the_scheduler(client, site):
 
 
 async def test_a_scheduler_that_is_down_says_nothing_and_is_heard_again(client, site):
-    job_id = await submit(client, site, "sleep 60")
+    job_id = await submit(client, site, LONG)
     watch = client.watch(job_id, 0.5)
     try:
-        running = await asyncio.wait_for(watch.until(lambda s: s.state is JobState.RUNNING), 40)
+        running = await watch.until(lambda s: s.state is JobState.RUNNING)
         site.break_down()
         try:
             while watch.trouble is None:
@@ -170,7 +219,7 @@ async def test_a_scheduler_that_is_down_says_nothing_and_is_heard_again(client, 
         finally:
             site.repair()
         await client.cancel(job_id)
-        await asyncio.wait_for(watch.until(lambda s: s.is_final), 40)
+        await watch.until(lambda s: s.is_final)
         assert watch.status.state is JobState.CANCELLED
     finally:
         watch.close()

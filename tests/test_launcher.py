@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import errno
+import json
 import os
 import pwd
 import stat
@@ -13,6 +15,7 @@ import pytest
 
 from batchspawner import launcher
 from batchspawner.launcher import Refusal, Rules
+from batchspawner.spawners.failures.job_log import JobLog, earlier_log, read_tail
 from tests.launching import ME, TAG, Desk, submit
 
 
@@ -102,7 +105,73 @@ def test_the_end_of_a_log_is_shown(desk, capfdbinary):
     (desk.folder / "job-12.log").write_bytes(text)
     assert desk.ask(verb="tail-log", job_id="12") == 0
     assert capfdbinary.readouterr().out == text[-launcher.LOG_TAIL_BYTES :]
-    assert desk.calls == []
+    assert desk.words == [["show", "12"]]
+
+
+def test_the_log_of_a_job_that_is_not_the_hubs_is_not_shown(desk, capfdbinary):
+    (desk.folder / "job-12.log").write_text("what the user computes\n")
+    desk.shown("a-simulation\n")
+    with pytest.raises(Refusal, match="job 12 does not carry the Hub's tag"):
+        desk.ask(verb="tail-log", job_id="12")
+    assert b"computes" not in capfdbinary.readouterr().out
+
+
+def test_a_log_that_all_jobs_of_the_hub_share_is_shown_when_its_job_is_gone(desk, capfdbinary):
+    desk.rules["log"] = "{home}/hub.log"
+    desk.account = pwd.struct_passwd((*ME[:5], str(desk.folder), ""))
+    (desk.folder / "hub.log").write_text("said\n")
+    assert desk.ask(verb="tail-log", job_id="12") == 0
+    assert (capfdbinary.readouterr().out, desk.calls) == (b"said\n", [])
+
+
+@pytest.mark.parametrize("directive", ["#PBS -o", "#$ -o"], ids=["replaced", "appended to"])
+async def test_a_log_that_all_jobs_share_is_shown_as_the_hub_reads_it(
+    desk, directive, capfdbinary, monkeypatch
+):
+    """What earlier jobs have left there is not taken for the words of this one."""
+    log = desk.folder / "hub.log"
+    desk.rules["log"] = str(log)
+    script = f"#!/bin/sh\n{directive} {log}\n"
+
+    async def as_owner():
+        assert desk.ask(verb="stat-log") == 0
+        found = json.loads(capfdbinary.readouterr().out)
+        return found["size"], found["changed_at"]
+
+    def not_allowed(path):
+        raise PermissionError(errno.EACCES, path)
+
+    async def shown():
+        """Return what a Hub that may read the log shows, and what the launcher shows."""
+        read = await read_tail(JobLog(str(log), earlier), os.getuid())
+        before = {"size": earlier.size, "changed_at": earlier.changed_at}
+        assert desk.ask(verb="tail-log", job_id="12", **before) == 0
+        return read, capfdbinary.readouterr().out.decode().strip()
+
+    log.write_text("it failed\n")
+    os.utime(log, (1600000000, 1600000000))
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "lstat", not_allowed)
+        earlier = await earlier_log(script, as_owner)
+    assert earlier == await earlier_log(script)
+    assert await shown() == ("", "")
+    log.write_text("it failed\nagain\n")
+    whole = "it failed\nagain" if directive == "#PBS -o" else "again"
+    assert await shown() == (whole, whole)
+    log.write_text("no\n")
+    assert await shown() == ("no", "no")
+
+
+@pytest.mark.parametrize("size", [-1, True, "1", None, 1e300, [1]])
+def test_the_size_of_a_log_is_a_number(desk, size):
+    with pytest.raises(Refusal, match="must be numbers"):
+        desk.ask(verb="tail-log", job_id="12", size=size)
+
+
+def test_a_log_that_is_not_there_yet_has_no_size(desk):
+    with pytest.raises(Refusal, match="No such file") as refused:
+        desk.ask(verb="stat-log")
+    assert refused.value.status == 69
 
 
 def test_a_log_that_is_a_link_or_a_pipe_is_not_read(desk):
@@ -165,6 +234,24 @@ def test_a_script_with_what_the_rules_refuse_is_refused(desk):
     with pytest.raises(Refusal, match="the script has what is refused"):
         desk.ask(**submit(script="a = 1\n  Include command : id |\n"))
     assert desk.calls == []
+
+
+def test_an_option_that_the_rules_do_not_allow_is_refused(desk):
+    desk.rules.update(directives=["#SBATCH"], options=["--mem", "-n*"])
+    allowed = (
+        "#!/bin/sh\n#SBATCH --mem=4G -n4\n#SBATCH --mem 4G -n -5\n#SBATCH --mem='4 G'\nls -l\n"
+    )
+    assert desk.ask(**submit(script=allowed)) == 0
+    for line in ("--export-file=/x", "--mem -N1", "--mem-per-cpu=1", '--m"em"=1', "-n 4 \\"):
+        with pytest.raises(Refusal, match=r"has an option that .*launcher\.json does not allow: "):
+            desk.ask(**submit(script=f"#!/bin/sh\n#SBATCH {line}\n"))
+    assert len(desk.calls) == 1
+
+
+def test_rules_of_an_earlier_release_allow_no_option(desk):
+    with pytest.raises(Refusal, match="does not allow: --mem=4G"):
+        desk.ask(**submit(script="#!/bin/sh\n#SBATCH --mem=4G\n"))
+    assert desk.ask(**submit()) == 0
 
 
 @pytest.mark.parametrize(

@@ -60,7 +60,7 @@ PATHS = st.text() | st.sampled_from(
 )
 KEYS = st.sampled_from(["verb", "job_id", "tag", "script", "environment", "signal", "user", "argv"])
 VERBS = st.sampled_from(
-    ["submit", "cancel", "signal", "tail-log", "show", "find", "exec", "Submit"]
+    ["submit", "cancel", "signal", "tail-log", "stat-log", "show", "find", "exec", "Submit"]
 )
 FORMED = st.one_of(
     st.fixed_dictionaries(
@@ -74,6 +74,10 @@ FORMED = st.one_of(
     ),
     st.fixed_dictionaries(
         {"verb": st.sampled_from(["cancel", "tail-log"]), "job_id": st.just("12") | HOSTILE}
+    ),
+    st.fixed_dictionaries(
+        {"verb": st.just("tail-log"), "job_id": st.just("12")},
+        optional={"size": st.just(1) | HOSTILE, "changed_at": st.floats() | HOSTILE},
     ),
     st.fixed_dictionaries(
         {

@@ -18,25 +18,40 @@ MODULES = sorted(one for one in SOURCES.files if one.startswith("batchspawner.")
 PACKAGES = sorted(one for one in SOURCES.files if SOURCES.is_package(one))
 
 LAYERS = {
-    "programs that run alone": ("agent", "labextension", "launcher", "singleuser"),
+    "programs that run alone": ("agent", "launcher", "singleuser"),
     "values and helpers": (
         *(
             "_version",
+            "columns",
             "commands",
             "concurrency",
             "errors",
             "jobs",
+            "message",
             "private_environment",
+            "private_folders",
             "queues",
+            "rewritten_output",
+            "short_traceback",
             "units",
         ),
     ),
-    "schedulers": ("client", "localqueue", "runners", "schedulers", "ssh", "templating"),
+    "schedulers": (
+        "client",
+        "localqueue",
+        "processes",
+        "runners",
+        "schedulers",
+        "ssh",
+        "template_mistakes",
+        "templating",
+        "translation",
+    ),
     "jobs with an agent": ("allocation",),
     "front ends": ("clusters", "functions", "kernels", "magics", "spawners"),
     "paths of batchspawner 1.x": ("api", "batchspawner"),
     "profiles": ("wrapspawner",),
-    "tools": ("checking", "cli"),
+    "tools": ("checking", "cli", "labextension"),
 }
 """Packages and modules of the root by layer; each imports from its own layer and those above it."""
 
@@ -47,7 +62,7 @@ NOT_IMPORTED = ("batchspawner.cli.demo_config", "batchspawner.agent.__main__")
 NO_INPUT_OUTPUT = {"asyncio", "os", "pathlib", "shutil", "socket", "subprocess", "threading"}
 STARTS_PROCESSES = {
     "batchspawner.magics.backends.process",
-    "batchspawner.runners",
+    "batchspawner.processes",
     # Programs of their own, not part of the library.
     "batchspawner.agent.child_process",
     "batchspawner.agent.kill_on_exit",
@@ -55,6 +70,7 @@ STARTS_PROCESSES = {
     "batchspawner.launcher",
     "batchspawner.localqueue.scheduling",
     "batchspawner.localqueue.supervisor",
+    "batchspawner.checking.page_probe",
     "batchspawner.checking.probe",
 }
 
@@ -176,7 +192,7 @@ def test_schedulers_only_build_and_read_text(module):
 
 
 @pytest.mark.parametrize("module", MODULES)
-def test_only_the_runners_start_processes(module):
+def test_one_module_of_the_library_starts_processes(module):
     source = SOURCES.files[module].read_text(encoding="utf-8")
     starts = any(one in source for one in ("import subprocess", "create_subprocess", "_exec("))
     assert starts == (module in STARTS_PROCESSES)

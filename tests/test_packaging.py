@@ -8,6 +8,7 @@ import sys
 import tarfile
 import venv
 import zipfile
+from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
@@ -57,10 +58,14 @@ def test_the_wheel_brings_pages_and_what_jupyterlab_finds_by_itself(built):
     names = {name.partition(".data/data/")[2] or name for name in zipfile.ZipFile(wheel).namelist()}
     assert names >= {
         "batchspawner/templates/hub/home.html",
+        "batchspawner/labextension/locale/de_DE/LC_MESSAGES/batchspawner.json",
         "etc/jupyter/jupyter_server_config.d/batchspawner.json",
-        "share/jupyter/labextensions/batchspawner-time/package.json",
-        "share/jupyter/labextensions/batchspawner-time/static/remoteEntry.js",
+        "share/jupyter/labextensions/batchspawner/install.json",
+        "share/jupyter/labextensions/batchspawner/package.json",
+        "share/jupyter/labextensions/batchspawner/schemas/batchspawner/jobs.json",
     }
+    assert [name for name in names if fnmatch(name, "*/batchspawner/static/remoteEntry.*.js")]
+    assert not [name for name in names if "/ui/" in name]
 
 
 def test_the_wheel_declares_what_it_needs(built):

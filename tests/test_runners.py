@@ -1,16 +1,19 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import sys
+import threading
 import time
 from pathlib import Path
 
 import pytest
 
-from batchspawner import runners
+from batchspawner import processes
 from batchspawner.errors import CommandNotFound, SchedulerUnavailable
-from batchspawner.runners import LocalRunner, SshRunner, run_shell, tool_environment
+from batchspawner.processes import begin, begin_dialogue, run_shell, tool_environment
+from batchspawner.runners import LocalRunner, SshRunner
 from tests.hubs import wait_for
 from tests.processes import runs
 
@@ -42,9 +45,9 @@ async def test_a_command_of_another_user_does_not_run_in_our_folder():
 
 
 async def test_nothing_of_our_environment_reaches_a_command_by_itself(monkeypatch):
-    monkeypatch.setenv("JUPYTERHUB_CRYPT_KEY", "secret")
+    monkeypatch.setenv("JUPYTERHUB_CRYPT_KEY", "crypt-key-of-the-hub")
     result = await local.run(("env",))
-    assert "secret" not in result.stdout
+    assert "crypt-key-of-the-hub" not in result.stdout
     assert "PATH=" in result.stdout
 
 
@@ -66,6 +69,17 @@ def test_the_tools_get_the_variables_that_they_need(monkeypatch):
 async def test_a_command_that_is_not_there_is_named():
     with pytest.raises(CommandNotFound, match="no-such-command cannot be run on this machine"):
         await local.run(("no-such-command",))
+
+
+@pytest.mark.parametrize("runner", [LocalRunner, SshRunner])
+async def test_a_command_that_sudo_does_not_find_is_named_with_its_cure(tmp_path, runner):
+    sudo = tmp_path / "sudo"
+    sudo.write_text("#!/bin/sh\necho 'sudo: qsub: command not found' >&2\nexit 1\n")
+    sudo.chmod(0o755)
+    with pytest.raises(
+        CommandNotFound, match=r"sudo does not find qsub: .* secure_path in sudoers"
+    ):
+        await runner((str(sudo),)).run(["qsub"])
 
 
 async def test_a_frozen_command_is_ended_with_all_its_children(tmp_path):
@@ -91,7 +105,7 @@ async def test_a_cancelled_command_does_not_live_on(tmp_path):
 
 
 async def test_a_command_that_never_stops_printing_is_ended(monkeypatch):
-    monkeypatch.setattr(runners, "MAX_OUTPUT_BYTES", 1000)
+    monkeypatch.setattr(processes, "MAX_OUTPUT_BYTES", 1000)
     with pytest.raises(SchedulerUnavailable, match="printed more than 1000 bytes"):
         await local.run(("yes",), timeout=20)
 
@@ -150,3 +164,38 @@ async def test_a_shell_string_of_the_administrator_runs_as_it_is():
     result = await run_shell("cat | tr a b && echo $((1+1))", input="a\n")
     assert result.stdout == "b\n2\n"
     assert result.argv == ("cat | tr a b && echo $((1+1))",)
+
+
+SLEEP = ("sleep", "60")
+STARTS = {
+    "a command": lambda: local.run(SLEEP, input="x"),
+    "a program to talk with": lambda: begin_dialogue(SLEEP),
+    "a command that stays": lambda: begin(SLEEP, environment=dict(os.environ)),
+}
+
+
+# What asyncio gives up, Python closes: pipes, and the record of a process that was killed.
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("start", STARTS)
+def test_a_command_that_is_just_starting_ends_with_all_tasks_of_the_hub(start):
+    asyncio.run(cancelled_while_starting(STARTS[start]))
+    # Until Python 3.11, a thread of asyncio that waits for the process has them as well.
+    for thread in threading.enumerate():
+        if thread.name.startswith("waitpid-"):
+            thread.join()
+    gc.collect()
+
+
+async def cancelled_while_starting(start):
+    command = asyncio.ensure_future(start())
+    others = {asyncio.current_task()}
+    while not any("_connect_pipes" in repr(task) for task in asyncio.all_tasks()):
+        await asyncio.sleep(0)
+    tasks = asyncio.all_tasks() - others
+    for task in tasks:
+        task.cancel()
+    done, pending = await asyncio.wait(tasks, timeout=30)
+    assert not pending
+    assert command in done
+    assert command.cancelled()

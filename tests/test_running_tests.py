@@ -13,6 +13,7 @@ import pytest
 
 from tests import sites
 from tests.hubs import Hub
+from tests.ports import free_port, take
 
 ROOT = Path(__file__).parents[1]
 
@@ -139,3 +140,11 @@ def test_a_test_that_leaves_a_hub_fails_for_that_and_leaves_none():
     with pytest.raises(AssertionError, match=r"the test left a Hub running; its log is hub\.log"):
         forgetful_test(site, failed=False)
     assert nothing_is_left(site)
+
+
+def test_a_port_is_given_once_among_all_tests_that_run():
+    port = free_port()
+    assert not take(port)
+    code = f"from tests.ports import take; print(take({port}))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("False\n", "")

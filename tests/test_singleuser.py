@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from batchspawner import singleuser
-from tests.hubs import free_port
+from tests.ports import free_port
 
 SCRIPT = Path(singleuser.__file__)
 TOKEN = "a-secret-token"

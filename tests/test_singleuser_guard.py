@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -31,8 +32,8 @@ subprocess.run(command)
 """
 
 
-def start(url, code) -> subprocess.Popen:
-    env = environment_of_a_job(url, BATCHSPAWNER_CONFIRM="1")
+def start(url, code, **more) -> subprocess.Popen:
+    env = environment_of_a_job(url, BATCHSPAWNER_CONFIRM="1", **more)
     return subprocess.Popen(
         [sys.executable, SCRIPT, sys.executable, "-c", code],
         env=env,
@@ -104,3 +105,93 @@ def test_listeners_are_found_with_their_owners(family, address):
         port = listener.getsockname()[1]
         assert singleuser.owners_of(port) == {os.geteuid()}
     assert singleuser.owners_of(port) == set()
+
+
+def listeners(port: int) -> set[str]:
+    """Return the names of the tables in which a port of this node is open."""
+    code = f":{port:04X} "
+    tables = {name: Path("/proc/net", name).read_text() for name in ("tcp", "tcp6")}
+    return {
+        name
+        for name, text in tables.items()
+        if any(code in line and " 0A " in line for line in text.splitlines())
+    }
+
+
+# Below those that the kernel hands out: the neighbour must not disturb other tests.
+FIRST_PORT = 10000 + os.getpid() % 200 * 100
+PORTS = range(FIRST_PORT, FIRST_PORT + 100)
+# Whoever sees that a port is held in one family opens it in the other.
+NEIGHBOUR = f"""
+import socket
+mine, sockets = set(), []
+print("ready", flush=True)
+while True:
+    rows = [line.split() for line in open("/proc/net/tcp")]
+    held = {{int(row[1].rpartition(":")[2], 16) for row in rows if row[3] == "0A"}}
+    for port in (held - mine) & set({PORTS}):
+        one = socket.socket(socket.AF_INET6, socket.SOCK_STREAM)
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        try:
+            one.bind(("::", port))
+            one.listen(1)
+        except OSError:
+            continue
+        mine.add(port)
+        sockets.append(one)
+"""
+
+
+def has_ipv6() -> bool:
+    try:
+        with socket.socket(socket.AF_INET6, socket.SOCK_STREAM) as one:
+            one.bind(("::1", 0))
+    except OSError:
+        return False
+    return True
+
+
+@pytest.mark.skipif(
+    os.geteuid() != 0 or not PYTHON or not has_ipv6(),
+    reason="needs root, IPv6, and a Python that all users can run",
+)
+def test_a_neighbour_who_opens_the_other_family_of_each_port_stops_no_server(hub):  # noqa: F811
+    one = hub()
+    stranger = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+    neighbour = subprocess.Popen([*stranger, PYTHON, "-c", NEIGHBOUR], stdout=subprocess.PIPE)
+    ports = f"{PORTS[0]}-{PORTS[-1]}"
+    try:
+        assert neighbour.stdout.readline() == b"ready\n"
+        for number in range(1, 4):
+            server = start(one.url, SERVER, BATCHSPAWNER_PORT_RANGE=ports)
+            try:
+                wait_for(lambda n=number: len(one.reports) == 2 * n, 20, "the confirmation")
+                port = one.reports[-1][2]["port"]
+                assert listeners(port) == {"tcp"}
+                with pytest.raises(ConnectionRefusedError):
+                    socket.create_connection(("::1", port), timeout=5)
+            finally:
+                _, said = server.communicate(timeout=20)
+            assert (server.returncode, said) == (0, "")
+    finally:
+        neighbour.kill()
+        neighbour.communicate()
+
+
+@pytest.mark.skipif(not has_ipv6(), reason="needs IPv6")
+def test_a_port_whose_other_family_is_taken_is_not_chosen():
+    with socket.socket(socket.AF_INET6, socket.SOCK_STREAM) as taken:
+        taken.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        taken.bind(("::", 0))
+        taken.listen(1)
+        port = taken.getsockname()[1]
+        wanted = {"BATCHSPAWNER_CONFIRM": "1", "BATCHSPAWNER_PORT_RANGE": f"{port}-{port}"}
+        with pytest.raises(singleuser.Failure, match="all ports of BATCHSPAWNER_PORT_RANGE"):
+            singleuser.hold_port("127.0.0.1", 0, wanted)
+
+
+def test_a_node_that_cannot_tell_who_listens_says_so(hub, monkeypatch):  # noqa: F811
+    monkeypatch.setattr(singleuser, "LISTENERS", ("/proc/net/none",))
+    with pytest.raises(singleuser.Failure, match="confirm_server to False"):
+        singleuser.confirms({"BATCHSPAWNER_CONFIRM": "1"})

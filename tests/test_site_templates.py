@@ -8,6 +8,8 @@ import pytest
 
 from batchspawner import SlurmSpawner, templating
 from batchspawner.errors import TemplateError
+from batchspawner.schedulers.slurm import Slurm
+from batchspawner.spawners.secrets.package import pack
 from batchspawner.templating import (
     find_template,
     render_page,
@@ -17,6 +19,7 @@ from batchspawner.templating import (
     variables_of,
 )
 from tests.client.test_job_scripts import EVERYTHING
+from tests.spawners.secrets.test_package import Files
 from tests.spawners.site import make_spawner
 
 
@@ -141,7 +144,82 @@ def test_a_site_replaces_a_block_of_a_form_and_values_stay_escaped(tmp_path):
         '{% extends "packaged/forms/options.html" %}\n{% block intro %}{{ fields }}{% endblock %}'
     )
     folder = put(tmp_path / "site", "forms/options.html", text)
-    page = render_page("forms/options.html", {"fields": [], "availability": None}, [folder])
+    variables = {"fields": [], "availability": None, "estimate_url": "", "presets": [], "store": ""}
+    page = render_page("forms/options.html", variables, [folder])
     assert page.splitlines()[1:3] == ["<div data-bs-form>", "[]"]
     escaped = put(tmp_path / "other", "page.html", "{{ text }}")
     assert render_page("page.html", {"text": "<b>'"}, [escaped]) == "&lt;b&gt;&#39;"
+
+
+JINJA_HINT = (
+    "it is read as a Jinja template, because it has {{ or {%: a variable is {{ cmd }} there"
+)
+FORMAT_HINT = "a script with braces of the shell is written as a Jinja template: {{ cmd }} in"
+
+
+@pytest.mark.parametrize(
+    ("script", "message"),
+    [
+        ("#!/bin/bash\n{other}\n{cmd}\n", f", line 2: there is no variable 'other'; {FORMAT_HINT}"),
+        ("#!/bin/bash\n{cmd}\necho ${HOME}\n", ", line 3: there is no variable 'HOME'"),
+        ("#!/bin/bash\n{cmd}\nf() {\n", ", line 3: expected '}' before end of string"),
+        ("#!/bin/bash\n{cmd}\n}\n", ", line 3: Single '}' encountered in format string"),
+        ("#!/bin/bash\n{}\n{cmd}\n", ", line 2: a variable has no name"),
+        ("#!/bin/bash\n{nprocs.x}\n{cmd}\n", ": 'str' object has no attribute 'x'"),
+        (
+            "#!/bin/bash\n{cmd}\nX=$(ls | awk '{{print $1}}')\n",
+            f", line 3: unexpected char '$' at 40; {JINJA_HINT}",
+        ),
+        ("#!/bin/bash\n{{ cmd }}\n{% if %}\n", ", line 3: Expected an expression"),
+        ("#!/bin/bash\n{{cmd}}\n{{ nprocs | no }}\n", ", line 3: No filter named 'no'"),
+        ("#!/bin/bash\n{{cmd}}\n{{ a.b }}\n", ", line 3: 'a' is undefined"),
+        ("#!/bin/bash\n{{cmd}}\n\n{{ nprocs + 1 }}\n", ", line 4: can only concatenate str"),
+        (
+            "#!/bin/bash\nexport X=${{HOME}}\n{cmd}\n",
+            f", line 3: the variable cmd has single braces; {JINJA_HINT}",
+        ),
+        (
+            "/etc/jupyterhub/slurm_batch.sh",
+            " is a path, /etc/jupyterhub/slurm_batch.sh; it has to be the text of a script",
+        ),
+    ],
+)
+async def test_a_mistake_in_a_batch_script_says_which_setting_which_line_and_what(script, message):
+    spawner = make_spawner(SlurmSpawner, batch_script=script, user_options={"image": "a"})
+    with pytest.raises(TemplateError, match=re.escape(f"c.SlurmSpawner.batch_script{message}")):
+        await spawner._get_batch_script(**spawner.script_variables())
+
+
+async def test_a_method_of_the_site_that_fills_the_script_says_the_same():
+    class Site(SlurmSpawner):
+        async def _get_batch_script(self, **subvars):
+            return templating.format_template(self.batch_script, **subvars)
+
+    spawner = make_spawner(Site, batch_script="#!/bin/bash\n{other}\n{cmd}\n")
+    with pytest.raises(TemplateError, match=r"c\.Site\.batch_script, line 2: there is no variable"):
+        await pack(spawner, Slurm(), Files().leave)
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ("{{ nprocs + 1 }}", "TypeError: can only concatenate str"),
+        ("{{ 1 / 0 }}", "ZeroDivisionError: division by zero"),
+        ("{{ other }}", "'other' is undefined"),
+        ("{% endif %}", "Encountered unknown tag 'endif'"),
+    ],
+)
+def test_a_mistake_in_a_template_file_says_which_file_and_which_line(tmp_path, body, message):
+    folder = put(tmp_path, "slurm.j2", f"#!/bin/bash\n{{{{ cmd }}}}\n{body}\n")
+    where = f"{tmp_path}/slurm.j2:3: {message}"
+    with pytest.raises(TemplateError, match=re.escape(where)):
+        render_script("slurm.j2", EVERYTHING, [folder])
+
+
+@pytest.mark.parametrize("trait", ["batch_submit_cmd", "exec_prefix"])
+async def test_a_mistake_in_a_command_is_named(trait):
+    commands = {"batch_submit_cmd": "a", "batch_query_cmd": "b", "batch_cancel_cmd": "c"}
+    traits = {**commands, trait: "sudo -u {usrname}"}
+    spawner = make_spawner(SlurmSpawner, **traits)
+    with pytest.raises(TemplateError, match="there is no variable 'usrname'"):
+        await spawner.submit_batch_script()

@@ -14,7 +14,7 @@ from traitlets import import_item
 
 from batchspawner.spawners.options.base import NAME
 from batchspawner.spawners.options.declarations import field_of
-from batchspawner.spawners.options.fields import Choice, Limit, Option, Text
+from batchspawner.spawners.options.field_kinds import Choice, Limit, Option, Text
 from batchspawner.spawners.traits.options import ChoiceTraits
 
 from .environment import ServerEnvironment, check_environment

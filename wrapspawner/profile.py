@@ -13,7 +13,7 @@ from .environment import ServerEnvironment
 if TYPE_CHECKING:
     from collections.abc import Awaitable
 
-    from batchspawner.spawners.options.fields import Field
+    from batchspawner.spawners.options.field_kinds import Field
 
     Allowed = Callable[[object], Union[bool, Awaitable[bool]]]
 
@@ -70,6 +70,28 @@ class Profile:
             merged.update(effect.override)
         return copy.deepcopy(merged)
 
+    def all_overrides(self) -> dict[str, object]:
+        """Return the traits that this profile sets, with those of any of its choices."""
+        merged: dict[str, object] = {}
+        for effects in self.effects.values():
+            for effect in effects.values():
+                merged.update(effect.override)
+        return {**merged, **self.override}
+
+    def queues(self) -> frozenset[str]:
+        """Return the queues that this profile or its choices set; empty if users choose any."""
+        if own := _queue_of(self.override):
+            return frozenset(own.split(","))
+        found: set[str] = set()
+        for effects in self.effects.values():
+            set_here = [_queue_of(one.override) for one in effects.values()]
+            if all(set_here):
+                found.update(",".join(set_here).split(","))
+            elif any(set_here):
+                # With some choices, the job goes to a queue that the profile does not name.
+                return frozenset()
+        return frozenset(found)
+
     def server_environment(self, values: Mapping[str, object]) -> ServerEnvironment:
         """Return modules, environment, image and landing page for these choices."""
         merged = ServerEnvironment(**self.environment)
@@ -86,6 +108,10 @@ class Profile:
             elif value and UNLISTED in effects:
                 found.append(effects[UNLISTED].of(value))
         return found
+
+
+def _queue_of(traits: Mapping[str, object]) -> str:
+    return str(traits.get("req_partition") or traits.get("req_queue") or "")
 
 
 def _filled(template: object, value: str) -> object:

@@ -4,24 +4,37 @@ from __future__ import annotations
 
 import asyncio
 import json
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 from typing import Union as TypeUnion
 
-from traitlets import Callable, List, Unicode, Union, default, import_item, validate
+from traitlets import Callable, Dict, Instance, List, Unicode, Union, default, import_item, validate
 
 from batchspawner.errors import OptionsError
-from batchspawner.spawners.options.schema import OptionsRefused
+from batchspawner.spawners.hub.jupyterhub import estimate_url_of, store_of
+from batchspawner.spawners.hub.reader_language import FormReader
+from batchspawner.spawners.options.presets import named_preset, preset_options, shown_presets
+from batchspawner.spawners.options.schema import OptionsRefused, language_of
+from batchspawner.spawners.options.site_form import from_same_source, marked
+from batchspawner.templating import search_path
+from batchspawner.translation import translated_by
 
 from .child import resolve
-from .declarations import profile_of
+from .declared_profiles import distinct, find_profile, no_profile
 from .environment import apply_environment
-from .offered_profile import OfferedProfile, offered_profiles
+from .offered_profile import OfferedProfile, checked_options, offered_profiles
 from .select_form import FORM, OPTION, render_list, render_profiles
+from .start_check import check_when_the_hub_starts
 from .wrapspawner import WrapSpawner
 
 if TYPE_CHECKING:
     from collections import abc
-    from collections.abc import AsyncIterator, Awaitable, Iterable, Mapping, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
+
+    from tornado.web import RequestHandler
+
+    from batchspawner.spawners.options.start_estimate import StartEstimate
+    from batchspawner.translation import Catalogue
 
     from .child import Child, Event, HubUser
     from .profile import Profile
@@ -66,7 +79,19 @@ class ProfilesSpawner(WrapSpawner):
         Unicode(), help="Folders with the site's own templates, such as forms/profiles.html."
     ).tag(config=True)
 
+    language = Unicode(
+        help="Language of the form, such as 'de'; by default c.BatchSpawnerBase.language, or that "
+        "which each browser asks for."
+    ).tag(config=True)
+
+    presets: dict[str, dict[str, object]] = Dict(
+        help="Named choices that the form offers to all users: "
+        '{"Small": {"profile": "cluster", "nprocs": 2}}. Those that a user may not make are left '
+        "out."
+    ).tag(config=True)  # type: ignore[assignment]
+
     _refused: Options | None = None
+    _reader = Instance(FormReader, ())
 
     # What JupyterHub's class has.
     user: HubUser
@@ -76,7 +101,7 @@ class ProfilesSpawner(WrapSpawner):
     @validate("profiles")
     def _check_profiles(self, proposal: Proposal) -> Declared:
         if not callable(proposal.value):
-            _distinct(proposal.value)
+            distinct(proposal.value)
         return proposal.value
 
     @default("options_form")
@@ -95,6 +120,10 @@ class ProfilesSpawner(WrapSpawner):
     def _template_paths_default(self) -> list[str]:
         return list(self.config.get("BatchSpawnerBase", {}).get("template_paths", []))
 
+    @default("language")
+    def _language_default(self) -> str:
+        return str(self.config.get("BatchSpawnerBase", {}).get("language", ""))
+
     @property
     def _declared(self) -> Declared:
         declared: Declared = self.profiles
@@ -103,12 +132,12 @@ class ProfilesSpawner(WrapSpawner):
     def _static_profiles(self) -> list[Profile]:
         """Return the profiles of a list; none if the configuration has a function."""
         declared = self._declared
-        return [] if callable(declared) else _distinct(declared)
+        return [] if callable(declared) else distinct(declared)
 
     async def known_profiles(self) -> list[Profile]:
         """Return all profiles, those of other users too."""
         declared = self._declared
-        return _distinct(await resolve(declared(self)) if callable(declared) else declared)
+        return distinct(await resolve(declared(self)) if callable(declared) else declared)
 
     @property
     def _has_plain_form(self) -> bool:
@@ -130,33 +159,82 @@ class ProfilesSpawner(WrapSpawner):
             return self._read_form(formdata)
         profiles = self._static_profiles()
         key = formdata.get("profile", [profiles[0].slug])[0]
-        return {"profile": _find(profiles, key).slug}
+        return {"profile": find_profile(profiles, key).slug}
 
     async def _read_form(self, formdata: FormData) -> Options:
+        self._reader.note_form(language_of(formdata))
+        with translated_by(self.catalogue()):
+            return await self._read_translated(formdata)
+
+    async def _read_translated(self, formdata: FormData) -> Options:
         offered = await offered_profiles(self)
+        if preset := named_preset(formdata):
+            options = preset_options(preset, self.presets, self.user_options)
+            formdata = {name: [str(value)] for name, value in options.items()}
         key = formdata.get("profile", [offered[0].slug])[-1]
         self._refused = {"profile": key}
         one = self._pick(offered, key)
         others = [other.prefix for other in offered if other is not one]
         self._refused.update(one.given(formdata, others))
-        options = {"profile": key, **await one.read(formdata, others)}
+        read = await one.read(formdata, others)
         self._refused = None
-        return options
+        return from_same_source(read, {"profile": key, **read})
+
+    def run_options_from_form(self, form: FormData) -> object:
+        """Return the choice in a form that a user has sent; JupyterHub calls it."""
+        read = super().run_options_from_form(form)
+        return marked(read, by_site=True) if self._is_read_by_site else read
+
+    async def options_from_query(self, query: FormData) -> Options:
+        """Return the choice in an address, which is not that of a form; JupyterHub calls it."""
+        return {**await resolve(self.options_from_form(query))}
 
     @property
     def accepts_any_option(self) -> bool:
         """Whether a site's own form, or its own reading of ours, adds options to the profile."""
+        return self._is_read_by_site or not (self.options_form is _own_form or self._has_plain_form)
+
+    @property
+    def _is_read_by_site(self) -> bool:
         mine = getattr(self.options_from_form, "__func__", None)
-        return mine is not ProfilesSpawner.options_from_form or not (
-            self.options_form is _own_form or self._has_plain_form
+        return mine is not ProfilesSpawner.options_from_form
+
+    async def start_estimate(self, form: FormData) -> StartEstimate | None:
+        """Return when a server would start with what a form says; None if it cannot be estimated.
+
+        Raises OptionsRefused for what the form would not accept.
+        """
+        if self._has_plain_form or self.accepts_any_option:
+            return None
+        offered = await offered_profiles(self)
+        one = self._pick(offered, form.get("profile", [offered[0].slug])[-1])
+        return await one.start_estimate(
+            form, [other.prefix for other in offered if other is not one]
         )
 
     async def own_form(self) -> str:
         """Return the form of the profiles that are open to the user."""
+        with translated_by(self.catalogue()):
+            return await self._translated_form()
+
+    def catalogue(self, handler: RequestHandler | None = None) -> Catalogue:
+        """Return the texts in the language of a request; by default, of that for the form."""
+        handler = handler or getattr(self, "handler", None)
+        return self._reader.catalogue(handler, self.language, search_path(self.template_paths))
+
+    async def _translated_form(self) -> str:
         last = self._refused if self._refused is not None else self.user_options
         self._refused = None
         offered = await offered_profiles(self)
-        return await render_profiles(offered, last or {}, self.template_paths)
+        estimate_url = "" if self.accepts_any_option else estimate_url_of(self)
+        return await render_profiles(
+            offered,
+            last or {},
+            self.template_paths,
+            estimate_url,
+            shown_presets(self.presets, self.user_options or {}, partial(checked_options, offered)),
+            store_of(self),
+        )
 
     async def take_options(self, given: object) -> None:
         """Choose profile and options, and make the child that will start the server.
@@ -168,7 +246,7 @@ class ProfilesSpawner(WrapSpawner):
         offered = await offered_profiles(self)
         one = self._pick(offered, given.get("profile", offered[0].slug))
         rest = {name: value for name, value in given.items() if name != "profile"}
-        child, values = await one.choose(rest)
+        child, values = await one.choose(from_same_source(given, rest))
         self.child_class, self.child_profile = type(child), one.slug
         self.child_config = one.profile.traits(values)
         apply_environment(child, one.profile.server_environment(values))
@@ -178,7 +256,7 @@ class ProfilesSpawner(WrapSpawner):
         for one in offered:
             if one.slug == key:
                 return one
-        raise _no_profile(key, [one.slug for one in offered])
+        raise no_profile(key, [one.slug for one in offered])
 
     async def run_pre_spawn_hook(self) -> None:
         """Take the options, which JupyterHub < 5.3 has not done before; then run the hook."""
@@ -199,12 +277,15 @@ class ProfilesSpawner(WrapSpawner):
 
     def select_profile(self, key: object) -> None:
         """Choose a profile. Raises HTTPError 400 if none has this key."""
-        profile = _find(_distinct(self.profiles), key)
+        profile = find_profile(distinct(self.profiles), key)
         self.child_class, self.child_profile = profile.spawner, profile.slug
         self.child_config = profile.traits({})
 
     def construct_child(self) -> Child:
-        """Return the child; without one, make that of the chosen profile, if it is a tuple's."""
+        """Return the child; without one, make that of the chosen profile, if it is a tuple's.
+
+        Raises RuntimeError if the profile has options, and they have not been checked.
+        """
         if self.child_spawner is None and not self.child_profile:
             if not self._has_plain_form:
                 raise RuntimeError("the options of this server have not been checked")
@@ -222,7 +303,7 @@ class ProfilesSpawner(WrapSpawner):
     def get_state(self) -> dict[str, object]:
         """Return what is needed to construct the child again after a restart of the Hub."""
         state = super().get_state()
-        if not state:
+        if "child_state" not in state:
             return state
         cls = self.child_class
         return {
@@ -236,28 +317,6 @@ class ProfilesSpawner(WrapSpawner):
         """Forget the child and the choice."""
         super().clear_state()
         self.child_profile = ""
-
-
-def _distinct(listed: Iterable[object]) -> list[Profile]:
-    """Return the declared profiles. Raises ValueError for a wrong one, or two with one key."""
-    profiles = [profile_of(one) for one in listed]
-    keys = [profile.slug for profile in profiles]
-    twice = sorted({key for key in keys if keys.count(key) > 1})
-    if twice:
-        raise ValueError(f"c.ProfilesSpawner.profiles: more than one has the key {twice[0]!r}")
-    return profiles
-
-
-def _find(profiles: Sequence[Profile], key: object) -> Profile:
-    for profile in profiles:
-        if profile.slug == key:
-            return profile
-    raise _no_profile(key, [profile.slug for profile in profiles])
-
-
-def _no_profile(key: object, known: list[str]) -> OptionsRefused:
-    shown = key if isinstance(key, str) and len(key) < 100 else type(key).__name__
-    return OptionsRefused(f"there is no profile {shown!r}; choose one of {', '.join(known)}")
 
 
 def _storable(value: object) -> bool:
@@ -276,3 +335,6 @@ async def _own_form(spawner: ProfilesSpawner) -> str:
 async def _apply(spawner: ProfilesSpawner, options: Options) -> None:
     """Take the options of a start; JupyterHub >= 5.3 calls it, however they came."""
     await spawner.take_options(options)
+
+
+check_when_the_hub_starts()

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from markupsafe import Markup
 
 from batchspawner.spawners.options.form import shown_fields
-from batchspawner.spawners.options.queue_info import queue_table
 from batchspawner.templating import render_page, search_path
 
 if TYPE_CHECKING:
@@ -41,7 +40,12 @@ def render_list(
 
 
 async def render_profiles(
-    offered: Sequence[OfferedProfile], last: Mapping[str, object], template_paths: Sequence[str]
+    offered: Sequence[OfferedProfile],
+    last: Mapping[str, object],
+    template_paths: Sequence[str],
+    estimate_url: str = "",
+    presets: Sequence[Mapping[str, object]] = (),
+    store: str = "",
 ) -> str:
     """Return the form of the profiles that are on offer, filled with the last choice."""
     keys = [one.slug for one in offered]
@@ -49,7 +53,13 @@ async def render_profiles(
     profiles = [
         await _shown(one, index, chosen == one.slug, last) for index, one in enumerate(offered)
     ]
-    return render_page("forms/profiles.html", {"profiles": profiles}, search_path(template_paths))
+    variables = {
+        "profiles": profiles,
+        "estimate_url": estimate_url,
+        "presets": presets,
+        "store": store,
+    }
+    return render_page("forms/profiles.html", variables, search_path(template_paths))
 
 
 async def _shown(
@@ -65,5 +75,5 @@ async def _shown(
         "fields": shown_fields(one.schema, values, one.prefix, f"bs-{index}-"),
         # The form of another spawner is as trusted here as it is without a wrapper.
         "html": Markup(await one.html()),  # noqa: S704
-        "availability": queue_table(one.queue_info) if one.queue_info else None,
+        "availability": one.queue_table(),
     }

@@ -15,15 +15,22 @@ if sys.version_info >= (3, 10):
 else:
     from async_generator import aclosing
 
+from batchspawner.spawners.progress.past_ends import end_to_state
+
 from .child import Child, Event, State, resolve
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
+    from batchspawner.spawners.backends.start_clock import StartLimits
+
 _OWN = frozenset(
     {"child_class", "child_config", "child_state", "child_spawner", "config", "parent", "log"}
 )
 """Traits of the wrapper that never go to the child."""
+
+_TIMEOUTS = ("start_timeout", "http_timeout", "poll_interval")
+"""Traits that JupyterHub reads from the wrapper and that are those of the child."""
 
 
 class Change(Protocol):
@@ -61,6 +68,7 @@ class WrapSpawner(Spawner):
         self._wrapping = True
 
     _wrapping = False
+    _own_timeouts: Mapping[str, object] | None = None
 
     @observe(All)
     def _forward(self, change: Change) -> None:
@@ -112,12 +120,27 @@ class WrapSpawner(Spawner):
 
     def _copy_timeouts(self, child: Child) -> None:
         # JupyterHub reads them from the spawner that it knows.
-        for name in ("start_timeout", "http_timeout", "poll_interval"):
-            setattr(self, name, getattr(child, name))
+        timeouts = {name: getattr(child, name) for name in _TIMEOUTS}
+        limits: StartLimits | None = getattr(child, "start_limits", None)
+        if limits is not None:
+            timeouts["start_timeout"] = limits.hub_s
+        if self._own_timeouts is None:
+            self._own_timeouts = {name: getattr(self, name) for name in _TIMEOUTS}
+        self._set_unforwarded(timeouts)
+
+    def _set_unforwarded(self, traits: Mapping[str, object]) -> None:
+        """Set traits of the wrapper that are not meant for its child."""
+        self._wrapping = False
+        for name, value in traits.items():
+            setattr(self, name, value)
+        self._wrapping = True
 
     def start(self) -> Awaitable[object]:
         """Start the child; JupyterHub reads `start_timeout` as soon as this has returned."""
-        started: Awaitable[object] = maybe_future(self.construct_child().start())
+        child = self.construct_child()
+        started: Awaitable[object] = maybe_future(child.start())
+        # The hook before the start may have changed what it was.
+        self._copy_timeouts(child)
         return started
 
     async def stop(self, now: bool = False) -> None:
@@ -167,7 +190,9 @@ class WrapSpawner(Spawner):
         state = {**super().get_state(), "child_conf": self.child_config}
         if self.child_spawner is not None:
             self.child_state = self.child_spawner.get_state()
-        return {**state, "child_state": self.child_state} if self.child_spawner else {}
+        if self.child_spawner is None:
+            return end_to_state(self)
+        return {**state, "child_state": self.child_state}
 
     def clear_state(self) -> None:
         """Forget the child; the next start makes another from the current configuration."""
@@ -175,4 +200,6 @@ class WrapSpawner(Spawner):
         if self.child_spawner is not None:
             self.child_spawner.clear_state()
         self.child_spawner, self.child_state = None, {}
+        self._set_unforwarded(self._own_timeouts or {})
+        self._own_timeouts = None
         self.child_config = dict(self._configured_config)

@@ -16,11 +16,13 @@ import time
 from .call_home import call_home
 from .child_process import ChildProcess
 from .job_identity import index, job_end, job_id
+from .job_limits import job_limits
 from .journal import Journal
 from .kill_on_exit import KillOnExit
 from .oom import oom_kills
 from .outbox import Outbox
 from .protocol import CHUNK_BYTES, ProtocolError
+from .streams import Streams
 from .transports import FileTransport, OrderFile, SocketTransport
 
 TYPE_CHECKING = False  # the module typing takes longer to load than all of this one
@@ -62,6 +64,7 @@ class Agent:
         key = bytes.fromhex(self.call["key"])
         self.outbox = Outbox(self.id, Journal(self.folder, key))
         self.orders = OrderFile(self.folder, key)
+        self.streams = Streams(self.selector, self.outbox)
         self.received = 0
         self.driver = ""
         self.transport: Transport | None = None
@@ -198,11 +201,11 @@ class Agent:
                 "address": transport.address,
                 "pid": os.getpid(),
                 "python": list(sys.version_info[:3]),
-                "executable": sys.executable,
                 "job_id": job_id(self.call.get("identity", ())),
                 "index": index(self.call.get("identity", ())),
                 "began": self.began,
                 "ends": self._end_of_walltime(),
+                "limits": job_limits(self.call.get("identity", ())),
                 "processes": {one.id: one.process.pid for one in self.children.values()},
                 "ports": {one.id: one.ports for one in self.children.values()},
             }
@@ -234,6 +237,7 @@ class Agent:
         elif header["type"] == "welcome":
             if header["driver"] != self.driver:
                 self.driver, self.received = header["driver"], 0
+                self.streams.close()
             self.outbox.resume(header["received"])
         elif header["seq"] > self.received:
             self.received = header["seq"]
@@ -246,6 +250,11 @@ class Agent:
         child = self.children.get(order.get("id", ""))
         if order["type"] == "start":
             self._start(order, payload)
+        elif order["type"] == "orders":
+            # Others could read them on the connection.
+            self.orders.read(self.id, self.obey)
+        elif order["type"] in ("connect", "data", "hangup"):
+            self.streams.obey(order, payload, child)
         elif order["type"] == "finish":
             self.finishing = time.monotonic()
             self.fail_job = order.get("tell_failure", False)

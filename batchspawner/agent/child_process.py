@@ -7,8 +7,11 @@ import os
 import shutil
 import socket
 import subprocess
+import sys
 import tempfile
 from collections import deque
+
+from .protocol import OWN_PYTHON
 
 TYPE_CHECKING = False  # the module typing takes longer to load than all of this one
 if TYPE_CHECKING:
@@ -16,6 +19,10 @@ if TYPE_CHECKING:
     from typing import IO, Callable
 
     from .protocol import Header
+
+
+MAX_FOLDER_LENGTH = 60
+"""Characters in a folder of temporary files with which names of sockets are short enough."""
 
 
 class ChildProcess:
@@ -41,7 +48,7 @@ class ChildProcess:
                 value = os.environ.get(variable, f"${{{variable}}}")
                 env[name] = env[name].replace(f"${{{variable}}}", value)
         self.process = subprocess.Popen(
-            [replace(word) for word in order["argv"]],
+            [sys.executable if word == OWN_PYTHON else replace(word) for word in order["argv"]],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -83,7 +90,7 @@ class ChildProcess:
             return text
 
         if order.get("files"):
-            self.folder = placeholders["{folder}"] = tempfile.mkdtemp(prefix="batchspawner-")
+            self.folder = placeholders["{folder}"] = _private_folder()
             for name, text in order["files"].items():
                 with open(os.path.join(self.folder, os.path.basename(name)), "x") as file:
                     os.chmod(file.fileno(), 0o600)
@@ -121,6 +128,13 @@ class ChildProcess:
                 pipe.close()
         if self.folder:
             shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _private_folder() -> str:
+    """Make a folder in which also the names of sockets are short enough for the system."""
+    place = tempfile.gettempdir()
+    short = place if len(place) < MAX_FOLDER_LENGTH else "/tmp"  # noqa: S108  (it is private there)
+    return tempfile.mkdtemp(prefix="batchspawner-", dir=short)
 
 
 def _port(one: socket.socket) -> int:

@@ -19,22 +19,23 @@ if TYPE_CHECKING:
 
 def job_id(places: Places) -> str:
     """Return the scheduler's id of this job; an empty text if it cannot be found."""
-    return next(filter(None, (_value(place, "job_id") for place in places)), "")
+    return next(filter(None, (value_of(place, "job_id") for place in places)), "")
 
 
 def index(places: Places) -> str:
     """Return the array index of this job; an empty text outside of arrays."""
-    found = ((_value(place, "index"), place.get("no_index", "")) for place in places)
+    found = ((value_of(place, "index"), place.get("no_index", "")) for place in places)
     return next((number for number, outside in found if number not in ("", outside)), "")
 
 
 def job_end(places: Places) -> float | None:
     """Return when this job must end, in seconds since the epoch; None if that is not known."""
-    found = (_value(place, "end") for place in places)
+    found = (value_of(place, "end") for place in places)
     return next((float(moment) for moment in found if moment.isdigit()), None)
 
 
-def _value(place: Mapping[str, str], key: str) -> str:
+def value_of(place: Mapping[str, str], key: str) -> str:
+    """Return what a place says of this job; an empty text if it says nothing."""
     name = place.get(key, "")
     if not name:
         return ""

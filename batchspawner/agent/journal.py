@@ -23,9 +23,15 @@ def append(file: str, data: bytes) -> None:
         # Appending is not atomic on every network file system, so a lock does it where one works.
         with contextlib.suppress(OSError):
             fcntl.lockf(descriptor, fcntl.LOCK_EX)
-        view = memoryview(data)
-        while view:
-            view = view[os.write(descriptor, view) :]
+        begin = os.lseek(descriptor, 0, os.SEEK_END)
+        try:
+            view = memoryview(data)
+            while view:
+                view = view[os.write(descriptor, view) :]
+        except OSError:
+            # Nobody could read what follows a part of a frame.
+            os.ftruncate(descriptor, begin)
+            raise
         os.fsync(descriptor)
     finally:
         os.close(descriptor)

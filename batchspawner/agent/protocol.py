@@ -24,7 +24,8 @@ if TYPE_CHECKING:
         """What `call.json` holds: what an agent needs to call home.
 
         `id` and `key` are hexadecimal, `addresses` are hosts with their ports, `certificate` is
-        PEM text if the connection is encrypted. `linger` and `patience` are how long to wait for
+        PEM text if the connection is encrypted; if `plain` is true, a Python that cannot encrypt
+        connects all the same. `linger` and `patience` are how long to wait for
         the driver while no program, or some program, runs (None is without limit), `linger_after`
         how long after the last program; they and `runtime` are in seconds.
         """
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
         key: str
         addresses: list[tuple[str, int]]
         certificate: str
+        plain: bool
         python: str
         linger: float | None
         linger_after: float | None
@@ -53,16 +55,19 @@ if TYPE_CHECKING:
         address: str
         pid: int
         python: list[int]
-        executable: str
         job_id: str
         index: str
         began: float
         ends: float | None
+        limits: dict[str, str]
         processes: dict[str, int]
         # How many in start, which ones in started, those of each program in hello.
         ports: Any
-        # From the agent: output, exit.
+        # Both ways: data and hangup of a connection to a program. To the agent: connect.
         stream: str
+        port: int
+        socket: str
+        # From the agent: output, which has a stream, too, and exit.
         code: int
         error: str
         out_of_memory: bool
@@ -86,6 +91,10 @@ MAX_PAYLOAD_BYTES = 1 << 26
 MAX_HEADER_BYTES = 1 << 22
 CHUNK_BYTES = 1 << 18
 """How much is read at once, and how much of a program's output one frame carries, at most."""
+
+OWN_PYTHON = "{python}"
+"""Word of a command for the Python in which the agent runs."""
+
 
 _LENGTHS = struct.Struct("!II")
 
@@ -118,6 +127,16 @@ def pack(key: bytes, header: Header, payload: bytes = b"") -> bytes:
     return b"".join((lengths, text, payload, mac.digest()))
 
 
+def _header(text: bytes) -> Header:
+    try:
+        header: object = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ProtocolError(f"the header of a frame is no JSON: {error}") from error
+    if not isinstance(header, dict):
+        raise ProtocolError("the header of a frame is no object")
+    return header  # type: ignore[return-value]
+
+
 class Unpacker:
     """A parser that splits a stream of bytes into frames and verifies their MACs."""
 
@@ -144,8 +163,7 @@ class Unpacker:
                 if not hmac.compare_digest(mac, view[end : end + MAC_BYTES]):
                     raise ProtocolError("a frame was changed on its way")
                 text = bytes(view[start + _LENGTHS.size : end - payload])
-                parsed: Header = json.loads(text)
-                yield parsed, bytes(view[end - payload : end])
+                yield _header(text), bytes(view[end - payload : end])
                 start = end + MAC_BYTES
         del self._bytes[:start]
 

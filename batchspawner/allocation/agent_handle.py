@@ -6,31 +6,36 @@ import asyncio
 import secrets
 from typing import TYPE_CHECKING, Protocol
 
-from ..errors import BatchError
+from .remote_process import INPUT_FRAME_BYTES, RemoteProcess, start_order
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from ..agent.protocol import Frame, Header
-
-_INPUT_FRAME_BYTES = 1 << 20
-"""How much input goes into one frame."""
+    from ..errors import BatchError
 
 
 class AgentConnection(Protocol):
     """A way to one agent: a socket, or a file that the agent reads.
 
     `driver` is the word by which the driver calls itself. If it `confirms`, the agent confirms
-    what it has received, so that it can be sent again over another connection. `writer` tells one
-    connection from another.
+    what it has received, so that it can be sent again over another connection. If it `is_private`,
+    nobody else can read it. `writer` tells one connection from another.
     """
 
     driver: str
     confirms: bool
+    is_private: bool
     writer: asyncio.StreamWriter | None
 
     def send(self, header: Header, payload: bytes = b"") -> None:
         """Send a frame, or queue it."""
+
+    def without_secrets(self, header: Header, payload: bytes) -> Frame:
+        """Return what to send for an order if others can read the connection.
+
+        What an order to start a program contains then goes through a private file.
+        """
 
     async def drained(self) -> None:
         """Wait until most of what is queued was sent."""
@@ -41,7 +46,8 @@ class AgentHandle:
 
     `host` and `address` are the node's name and its address as the driver sees it. `ends` is when
     the job reaches its walltime, in seconds since the epoch, or None. `python` is the version that
-    runs the agent, such as (3, 11, 2). `on_signal` is called with each signal that the job gets,
+    runs the agent, such as (3, 11, 2). `is_private` is false if others can read what is sent over
+    its connection. `on_signal` is called with each signal that the job gets,
     `on_silent` when the agent ends or its connection is lost. `over` is why the job ended, None
     while it runs.
     """
@@ -51,6 +57,7 @@ class AgentHandle:
         self.facts = facts
         self.processes: dict[str, RemoteProcess] = {}
         self.online = asyncio.Event()
+        self.is_private = True
         self.on_signal: Callable[[int], None] = lambda _: None
         self.on_silent: Callable[[], None] = lambda: None
         self.over: BatchError | None = None
@@ -127,7 +134,7 @@ class AgentHandle:
         order = start_order(
             argv, process.id, env=env, expand=expand, cwd=cwd, files=files, ports=ports
         )
-        first, rest = (stdin or b"")[:_INPUT_FRAME_BYTES], (stdin or b"")[_INPUT_FRAME_BYTES:]
+        first, rest = (stdin or b"")[:INPUT_FRAME_BYTES], (stdin or b"")[INPUT_FRAME_BYTES:]
         order["close"] = stdin is not None and not rest
         self.send(order, first)
         if rest:
@@ -157,6 +164,8 @@ class AgentHandle:
         header = header.copy()
         header["seq"], header["agent"] = self._seq, self.id
         frame = (header, payload)
+        if self._connection is not None:
+            frame = self._connection.without_secrets(*frame)
         if self._connection is None or self._connection.confirms:
             self._unconfirmed.append(frame)
         if self._connection is not None:
@@ -180,17 +189,20 @@ class AgentHandle:
         """Continue where the last connection ended, after the agent has said hello."""
         self.facts = facts
         self._connection = connection
+        self.is_private = connection.is_private
         received = facts["received"] if facts["driver"] == connection.driver else 0
         connection.send(
             {"type": "welcome", "driver": connection.driver, "received": self._received}
         )
         for process_id, pid in facts["processes"].items():
             self.process(process_id).note_start(pid, facts["ports"][process_id])
+        left = [one for one in self._unconfirmed if one[0]["seq"] > received]
+        self._unconfirmed = [connection.without_secrets(*frame) for frame in left]
         for frame in self._unconfirmed:
-            if frame[0]["seq"] > received:
-                connection.send(*frame)
+            connection.send(*frame)
         if not connection.confirms:
             self._unconfirmed.clear()
+        self._changed.set()
         self.online.set()
 
     def disconnected(self, writer: asyncio.StreamWriter) -> None:
@@ -224,6 +236,10 @@ class AgentHandle:
             self.process(header["id"]).note_start(header["pid"], header["ports"])
         elif header["type"] == "output":
             self.process(header["id"]).note_output(header["stream"], payload)
+        elif header["type"] == "data":
+            self.process(header["id"]).note_stream(header["stream"], payload)
+        elif header["type"] == "hangup":
+            self.process(header["id"]).note_stream(header["stream"], None)
         elif header["type"] == "exit":
             process = self.process(header["id"])
             process.out_of_memory = header.get("out_of_memory", False)
@@ -240,119 +256,3 @@ class AgentHandle:
         self._offline()
         for process in self.processes.values():
             process.lost(error)
-
-
-class RemoteProcess:
-    """A program that an agent runs.
-
-    `pid` and `ports` are known once it runs, `code` once it has ended. `error` is why it could not
-    be started. `out_of_memory` is true if the operating system has killed it because memory ran
-    out. `on_output` is called with the stream, "stdout" or "stderr", and what was printed; by
-    default it feeds `output`.
-    """
-
-    def __init__(self, agent: AgentHandle, process_id: str) -> None:
-        self.agent = agent
-        self.id = process_id
-        self.pid: int | None = None
-        self.ports: list[int] = []
-        self.code: int | None = None
-        self.error = ""
-        self.out_of_memory = False
-        self.on_output: Callable[[str, bytes], None] = self._queue_output
-        self._output: asyncio.Queue[tuple[str, bytes] | None] = asyncio.Queue()
-        self._started = asyncio.Event()
-        self._ended = asyncio.Event()
-        self._lost: BatchError | None = None
-
-    async def started(self) -> None:
-        """Wait until the program runs. Raises BatchError if it cannot, or why the job ended."""
-        await self._started.wait()
-        if self._lost is not None:
-            raise self._lost
-        if self.error:
-            raise BatchError(f"cannot be started on {self.agent.host}: {self.error}")
-
-    @property
-    def is_over(self) -> bool:
-        """Whether the program has ended, or its job has."""
-        return self._ended.is_set()
-
-    async def wait(self) -> int:
-        """Wait for the end; return the exit status, or minus the signal that ended the program.
-
-        Raises why the job ended, if the program ended with its job.
-        """
-        await self._ended.wait()
-        if self.code is None:
-            assert self._lost is not None  # noqa: S101  (one of the two is why it ended)
-            raise self._lost
-        return self.code
-
-    async def output(self) -> AsyncIterator[tuple[str, bytes]]:
-        """Yield what the program prints, as ("stdout" or "stderr", bytes), until it ends."""
-        while (piece := await self._output.get()) is not None:
-            yield piece
-
-    def send_signal(self, number: int) -> None:
-        """Send a signal to the program and to all that it has started."""
-        self.agent.send({"type": "signal", "id": self.id, "number": int(number)})
-
-    def write(self, data: bytes) -> None:
-        """Send the program more input."""
-        for start in range(0, len(data), _INPUT_FRAME_BYTES):
-            piece = data[start : start + _INPUT_FRAME_BYTES]
-            self.agent.send({"type": "write", "id": self.id}, piece)
-
-    def close_stdin(self) -> None:
-        self.agent.send({"type": "close", "id": self.id})
-
-    def _queue_output(self, stream: str, data: bytes) -> None:
-        self._output.put_nowait((stream, data))
-
-    def note_start(self, pid: int, ports: list[int]) -> None:
-        self.pid, self.ports = pid, ports
-        self._started.set()
-
-    def note_output(self, stream: str, data: bytes) -> None:
-        self.on_output(stream, data)
-
-    def note_exit(self, code: int, error: str) -> None:
-        self.code, self.error = code, error
-        self._close()
-
-    def lost(self, error: BatchError) -> None:
-        """Mark the program as ended with its job, unless it has ended already."""
-        if not self._ended.is_set():
-            self._lost = error
-            self._close()
-
-    def _close(self) -> None:
-        self._started.set()
-        self._ended.set()
-        self._output.put_nowait(None)
-
-
-def start_order(
-    argv: Sequence[str],
-    process_id: str,
-    *,
-    env: Mapping[str, str] | None = None,
-    expand: Mapping[str, Sequence[str]] | None = None,
-    cwd: str = "",
-    files: Mapping[str, str] | None = None,
-    ports: int = 0,
-) -> Header:
-    """Return the order to start a program, for `CallFolder.order` or `AgentHandle.send`."""
-    order: Header = {"type": "start", "id": process_id, "argv": list(argv)}
-    if env:
-        order["env"] = dict(env)
-    if expand:
-        order["expand"] = {name: list(variables) for name, variables in expand.items()}
-    if cwd:
-        order["cwd"] = cwd
-    if files:
-        order["files"] = dict(files)
-    if ports:
-        order["ports"] = ports
-    return order

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
+import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..client.batch_client import BatchClient
 from ..client.job_scripts import find_scheduler, job_request
 from ..client.watch import IDLE_INTERVAL_S
-from ..concurrency import within
-from ..errors import BatchError, failure_of
+from ..concurrency import in_background, within
+from ..errors import BatchError, SchedulerError, failure_of
+from ..private_folders import open_plain
 from ..units import seconds
 from .call_folder import CallFolder
 from .job_environment import own_environment
+from .job_origin import Origin
 from .job_records import JobRecord
 
 if TYPE_CHECKING:
@@ -25,6 +29,8 @@ if TYPE_CHECKING:
     from ..jobs import JobInfo
     from .agent_handle import AgentHandle
     from .listener import Listener
+
+log = logging.getLogger(__name__)
 
 _SILENT_INTERVAL_S = 5.0
 """How old the status of a job may become that has not called yet, or does not any more."""
@@ -36,6 +42,9 @@ _LAST_FRAMES_TIMEOUT_S = 2.0
 """How long the last frames of an ended job may take to arrive."""
 
 _LOG_TAIL_BYTES = 4096
+
+_DOUBTFUL_CALL_TIMEOUT_S = 60.0
+"""How long a job whose submit has failed may take to call, if it has begun all the same."""
 
 
 class Allocation:
@@ -74,39 +83,58 @@ class Allocation:
         variables: Mapping[str, object] | None = None,
         quiet: float = 0.0,
         elements: int = 1,
+        origin: Origin | None = None,
+        group: str = "",
         **resources: Any,
     ) -> Allocation:
         """Submit a job whose script runs the agent of a call, a new one by default.
 
         Without a listener, agents and driver communicate through files. The scheduler is not asked
         about the job in its first `quiet` seconds, unless it becomes silent in them. More than one
-        of `elements` make an array; each has an agent of its own. `resources` are those of
-        `job_scripts.job_request`. Raises SubmitError, SchedulerUnavailable, OptionsError or
-        TemplateError.
+        of `elements` make an array; each has an agent of its own. `origin` is by default that of
+        what this process does, and `group` the executor whose workers the job runs; both are for
+        its record. `resources` are those of `job_scripts.job_request`. Raises SubmitError,
+        SchedulerUnavailable, OptionsError or TemplateError.
         """
         if call is None:
             call = new_call(resources.get("runtime"))
-        if listener is not None:
-            listener.expect(call)
-        request = job_request(
-            client.scheduler,
-            call.command,
-            front_end=front_end,
-            name=name,
-            log=str(call.seen_as / "log"),
-            folders=folders,
-            variables={**(variables or {}), "environment_file": str(call.environment_file)},
-            elements=elements,
-            **resources,
-        )
         try:
+            if listener is not None:
+                listener.expect(call)
+            request = job_request(
+                client.scheduler,
+                call.command,
+                front_end=front_end,
+                name=name,
+                log=str(call.seen_as / "log"),
+                folders=folders,
+                variables={**(variables or {}), "environment_file": str(call.environment_file)},
+                elements=elements,
+                **resources,
+            )
             await call.deliver()
             job_id = await client.submit(request)
+        except SchedulerError as error:
+            # A short job may have ended before its submit has failed; it is not found any more.
+            job_id = call.job_that_called() if elements == 1 else ""
+            if not job_id:
+                call.remove()
+                in_background(_end_if_it_calls(call))
+                raise
+            log.warning("Job %s has begun, although its submit ended so: %s", job_id, error)
         except BaseException:
             call.close()
             raise
         if call.is_here:
-            JobRecord(call.folder, client.scheduler.name, job_id, front_end, name).write()
+            JobRecord(
+                call.folder,
+                client.scheduler.name,
+                job_id,
+                front_end,
+                name,
+                origin=origin or Origin.here(),
+                group=group,
+            ).write()
         self = cls(client, call, job_id, quiet=quiet)
         self.elements = elements
         if listener is None:
@@ -158,7 +186,7 @@ class Allocation:
 
     def log_tail(self) -> str:
         """Return the last lines of what the job printed, empty if there are none."""
-        with contextlib.suppress(OSError), (self.call.folder / "log").open("rb") as file:
+        with contextlib.suppress(OSError), open_plain(self.call.folder / "log") as file:
             file.seek(0, os.SEEK_END)
             file.seek(max(0, file.tell() - _LOG_TAIL_BYTES))
             return file.read().decode(errors="replace").strip()
@@ -200,6 +228,25 @@ class Allocation:
         while True:
             self.call.read_journal()
             await asyncio.sleep(_JOURNAL_INTERVAL_S)
+
+
+async def _end_if_it_calls(call: CallFolder) -> None:
+    """End the agents of a job whose submit has failed, if it has begun all the same.
+
+    One that has not begun ends by itself, because it does not find its folder.
+    """
+    with contextlib.suppress(asyncio.TimeoutError):
+        await within(_DOUBTFUL_CALL_TIMEOUT_S, _end_all_that_call(call))
+    call.close()
+
+
+async def _end_all_that_call(call: CallFolder) -> None:
+    while True:
+        agent = await call.next_agent()
+        for process in agent.processes.values():
+            process.send_signal(signal.SIGKILL)
+        agent.finish()
+        await agent.done()
 
 
 def new_call(runtime: object = None, **settings: Any) -> CallFolder:

@@ -8,43 +8,38 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import json
-import marshal
+import logging
 import os
 import secrets
 import shlex
 import shutil
 import sys
-import zipfile
-from functools import lru_cache
-from importlib.util import MAGIC_NUMBER, find_spec
-from io import BytesIO
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from .. import agent as agent_package
 from ..agent.journal import append
-from ..agent.protocol import CHUNK_BYTES, Unpacker, frame_keys, pack
+from ..agent.protocol import CHUNK_BYTES, ProtocolError, Unpacker, frame_keys, pack
+from ..private_folders import close_for_others, first_open, make_folders, open_plain
 from ..schedulers import scheduler_classes
 from .agent_handle import AgentHandle
 from .job_environment import exports
+from .packed_agent import packed_agent
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from typing_extensions import Self
 
-    from ..agent.protocol import CallSettings, Header
+    from ..agent.protocol import CallSettings, Frame, Header
     from ..errors import BatchError
     from .agent_handle import AgentConnection
 
+log = logging.getLogger(__name__)
+
 FOLDER_VARIABLE = "BATCHSPAWNER_CALL_DIR"
 """The environment variable that names the folder of all calls; jobs must see that folder."""
-
-_MAIN = """import sys
-from batchspawner_agent.agent import Agent
-sys.exit(Agent(sys.argv[1]).run())
-"""
 
 
 class CallListener(Protocol):
@@ -52,6 +47,7 @@ class CallListener(Protocol):
 
     addresses: list[tuple[str, int]]
     certificate: str
+    takes_plain: bool
 
     def expect(self, call: CallFolder) -> None:
         """Accept the agents of a call."""
@@ -65,6 +61,39 @@ def calls_folder() -> Path:
     chosen = os.environ.get(FOLDER_VARIABLE)
     state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
     return Path(chosen) if chosen else Path(state) / "batchspawner" / "calls"
+
+
+def make_private(folder: Path) -> None:
+    """Make a folder for files of jobs that only its user can enter.
+
+    What is in it runs in a job, so nobody else may put another one in its place. Raises OSError,
+    which says how to name another folder.
+    """
+    calls = calls_folder()
+    ours = [one for one in folder.parents if calls in one.parents]
+    with naming(folder):
+        if not os.environ.get(FOLDER_VARIABLE):
+            ours += [calls, calls.parent]
+        elif (place := first_open(calls)) is not None:
+            how = f"others may replace files there; run: chmod go-w {shlex.quote(str(place))}"
+            raise PermissionError(errno.EPERM, how, str(place))
+        make_folders(folder)
+        folder.chmod(0o700)
+        for one in ours:
+            close_for_others(one)
+
+
+@contextlib.contextmanager
+def naming(folder: Path) -> Iterator[None]:
+    """Add the folder of a job, and how to choose another, to an OSError of a block.
+
+    The error of a full disk, or of a quota that is used up, does not name a file.
+    """
+    try:
+        yield
+    except OSError as error:
+        hint = f"{error.strerror}; {FOLDER_VARIABLE} can name another folder for the files of jobs"
+        raise OSError(error.errno, hint, str(error.filename or folder)) from error
 
 
 class CallFolder:
@@ -87,6 +116,7 @@ class CallFolder:
         self._listener: CallListener | None = None
         self._journal = Unpacker(frame_keys(self.key, b"journal")[0])
         self._offset = 0
+        self._is_spoilt = False
 
     @classmethod
     def create(
@@ -101,7 +131,7 @@ class CallFolder:
         orphan_timeout: float | None = None,
         runtime: float | None = None,
     ) -> Self:
-        """Create the folder of a call. Raises OSError if that is not possible.
+        """Create the folder of a call. Raises OSError, and leaves none, if that is not possible.
 
         `environment` and `cwd` are what the job starts with. An agent that has no driver ends
         after `linger` seconds if it has run no program, `linger_after` seconds after its last one,
@@ -109,8 +139,7 @@ class CallFolder:
         does; None is without limit. `runtime` is the walltime in seconds, if it is known.
         """
         folder = folder or calls_folder() / secrets.token_hex(8)
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        folder.chmod(0o700)
+        make_private(folder)
         settings: CallSettings = {
             "id": secrets.token_hex(16),
             "key": secrets.token_hex(32),
@@ -122,10 +151,11 @@ class CallFolder:
             "runtime": runtime,
             "identity": [one.identity() for one in scheduler_classes()],
         }
-        _write(folder / "agent", packed_agent())
-        _write(folder / "environment", exports(environment or {}, cwd).encode())
         self = cls(folder, settings)
-        self._write_settings()
+        with self.filling():
+            _write(folder / "agent", packed_agent())
+            _write(folder / "environment", exports(environment or {}, cwd).encode())
+            self._write_settings()
         return self
 
     @classmethod
@@ -135,7 +165,7 @@ class CallFolder:
 
     def another(self, folder: Path) -> CallFolder:
         """Create a call for more agents in the same job, which connect to the same listener."""
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private(folder)
         _write(folder / "agent", packed_agent())
         settings = self._settings.copy()
         settings["id"], settings["key"] = secrets.token_hex(16), secrets.token_hex(32)
@@ -143,6 +173,19 @@ class CallFolder:
         if self._listener is not None:
             self._listener.expect(made)
         return made
+
+    @contextlib.contextmanager
+    def filling(self) -> Iterator[None]:
+        """Remove the folder again if a file in it cannot be written in a block.
+
+        Raises OSError, which says how to name another folder.
+        """
+        try:
+            with naming(self.folder):
+                yield
+        except OSError:
+            self.close()
+            raise
 
     @property
     def is_here(self) -> bool:
@@ -172,6 +215,8 @@ class CallFolder:
         self._listener = listener
         self._settings["addresses"] = listener.addresses
         self._settings["certificate"] = listener.certificate
+        # Without encryption, orders with secrets go through files, which both sides must see.
+        self._settings["plain"] = listener.takes_plain and self.is_here
         self._write_settings()
 
     def order(self, header: Header, payload: bytes = b"", agent: str = "") -> None:
@@ -198,17 +243,33 @@ class CallFolder:
             raise self.ended
         return found
 
+    def job_that_called(self) -> str:
+        """Return the id of the job in which an agent has called, empty if none has."""
+        self.read_journal()
+        return next((agent.job_id for agent in self.agents.values()), "")
+
     def read_journal(self) -> None:
-        """Handle what the agents have written into the journal, because they could not send it."""
-        with contextlib.suppress(FileNotFoundError), (self.folder / "journal").open("rb") as file:
+        """Handle what the agents have written into the journal, because they could not send it.
+
+        Where it cannot be read, the rest of it is lost, and nothing else: the job may have written
+        anything there.
+        """
+        try:
+            if not self._is_spoilt:
+                self._read_journal()
+        except FileNotFoundError:
+            pass
+        except (OSError, ProtocolError) as error:
+            log.warning("%s/journal cannot be read to its end: %s", self.folder, error)
+            self._is_spoilt = True
+
+    def _read_journal(self) -> None:
+        with open_plain(self.folder / "journal") as file:
             file.seek(self._offset)
             while data := file.read(CHUNK_BYTES):
                 self._offset += len(data)
                 for header, payload in self._journal.feed(data):
-                    if header["type"] == "hello":
-                        self.hello(header, _FileConnection(self))
-                    else:
-                        self.receive(header, payload)
+                    self.handle(header, payload, lambda: _FileConnection(self))
 
     def fail(self, error: BatchError) -> None:
         """Mark the call as ended; whoever still waits for an agent or a program gets the error."""
@@ -223,24 +284,36 @@ class CallFolder:
         if self._listener is not None:
             self._listener.forget(self)
         if remove:
-            shutil.rmtree(self.folder, ignore_errors=True)
+            self.remove()
 
-    def hello(self, header: Header, connection: AgentConnection) -> AgentHandle:
-        """Return the agent that calls, for the first time or again, with its new connection."""
-        agent = self._agent(header)
-        agent.connected(header, connection)
-        return agent
+    def remove(self) -> None:
+        """Remove the folder; agents that have read it may still call."""
+        shutil.rmtree(self.folder, ignore_errors=True)
 
-    def receive(self, header: Header, payload: bytes) -> None:
-        """Handle a frame of an agent."""
-        self._agent(header).receive(header, payload)
+    def handle(
+        self, header: Header, payload: bytes, connect: Callable[[], AgentConnection]
+    ) -> AgentHandle | None:
+        """Handle a frame of an agent; return the agent if it calls, for the first time or again.
 
-    def _agent(self, header: Header) -> AgentHandle:
-        agent = self.agents.get(header["agent"])
-        if agent is None:
-            agent = self.agents[header["agent"]] = AgentHandle(header["agent"], header)
+        `connect` then makes its new connection. Raises ProtocolError for what no agent sends.
+        """
+        try:
+            known = self.agents.get(header["agent"])
+            agent = known or AgentHandle(header["agent"], header)
+            if not agent.id.isalnum():  # it becomes part of names of files
+                raise ProtocolError(f"an agent has no such id: {agent.id!r}")
+            says_hello = header["type"] == "hello"
+            if says_hello:
+                agent.connected(header, connect())
+            else:
+                agent.receive(header, payload)
+        except (AttributeError, LookupError, TypeError, ValueError) as error:
+            log.warning("A job has sent what no agent sends: %r", error)
+            raise ProtocolError(f"no agent sends that: {error!r}") from error
+        if known is None:
+            self.agents[agent.id] = agent
             self._new.put_nowait(agent)
-        return agent
+        return agent if says_hello else None
 
     def _write_settings(self) -> None:
         _write(self.folder / "call.json", json.dumps(self._settings).encode())
@@ -250,6 +323,7 @@ class _FileConnection:
     """A way to an agent through the file of orders, where frames stay."""
 
     confirms = False
+    is_private = True
     driver = "files"
     writer: asyncio.StreamWriter | None = None
 
@@ -259,6 +333,9 @@ class _FileConnection:
     def send(self, header: Header, payload: bytes = b"") -> None:
         if "seq" in header:
             self._call.order(header, payload, header["agent"])
+
+    def without_secrets(self, header: Header, payload: bytes) -> Frame:
+        return header, payload
 
     async def drained(self) -> None:
         return
@@ -270,25 +347,3 @@ def _write(file: Path, data: bytes) -> None:
     with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as new:
         new.write(data)
     temporary.replace(file)
-
-
-@lru_cache(maxsize=1)
-def packed_agent() -> bytes:
-    """Return the agent as one file that Python runs, with bytecode for Pythons like ours."""
-    packed = BytesIO()
-    package = agent_package.__name__
-    with zipfile.ZipFile(packed, "w") as archive:
-        for file in sorted(Path(agent_package.__file__).parent.glob("*.py")):
-            if file.name != "__main__.py":
-                name = f"batchspawner_agent/{file.name}"
-                archive.writestr(name, file.read_bytes())
-                module = package if file.stem == "__init__" else f"{package}.{file.stem}"
-                archive.writestr(f"{name}c", _compiled(module))
-        archive.writestr("__main__.py", _MAIN)
-    return packed.getvalue()
-
-
-def _compiled(module: str) -> bytes:
-    """Return the content of a .pyc file that is never compared with its source (PEP 552)."""
-    spec: Any = find_spec(module)
-    return MAGIC_NUMBER + bytes([1, *[0] * 11]) + marshal.dumps(spec.loader.get_code(module))

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 _EXCLUDED = re.compile(
     # A job that was submitted from within another one must not think that it is that one.
     r"(PMI|PMIX|PMIX?_|OMPI|PRTE|MPI|HYDRA|PALS)_.*|JOB_START_TIME|JOB_RUN_TIME"
+    r"|(MEM|CPU)_(LIMIT|GUARANTEE)"
     # This host, this login, this terminal.
     r"|HOSTNAME|HOST|DISPLAY|XDG_.*|DBUS_.*|SSH_.*|TMPDIR|TMP|TEMP|TERM.*|COLUMNS|LINES|PWD|OLDPWD"
     r"|SHLVL|_|WINDOWID|TTY|GPG_.*|LS_COLORS|PS1|STY|TMUX.*|CUDA_VISIBLE_DEVICES|ROCR_.*"

@@ -6,18 +6,30 @@ A record is a file in the folder of the job's call, and is removed with it.
 from __future__ import annotations
 
 import json
+import logging
 import os
 import time
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from itertools import chain
 from typing import TYPE_CHECKING
 
+from ..private_folders import open_plain
 from .call_folder import calls_folder
+from .job_origin import Origin
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
-_NAME = "job.json"
+log = logging.getLogger(__name__)
+
+RECORD_NAME = "job.json"
+"""The file of a record in the folder of its job."""
+
+_TEXTS = ("scheduler", "job_id", "front_end", "name", "ended", "group")
+
+LOGS = ("output*", "log", "log.txt", "element.*")
+"""The files with what a job prints, in the folder of a call and in that of a cluster."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +38,7 @@ class JobRecord:
 
     `folder` is that of its call, `front_end` a word such as ``functions`` or ``kernels``.
     `submitted` is in seconds since the epoch. `ended` is its last state, empty until that is known.
+    `group` is the id of the executor whose workers the job runs, empty for other jobs.
     """
 
     folder: Path
@@ -35,6 +48,26 @@ class JobRecord:
     name: str
     submitted: float = field(default_factory=time.time)
     ended: str = ""
+    origin: Origin = field(default_factory=Origin)
+    group: str = ""
+
+    @classmethod
+    def read(cls, file: Path) -> JobRecord:
+        """Return the record in a file; a newer release may have written more than we know.
+
+        Raises OSError, ValueError or TypeError for a file that is half written, or removed.
+        """
+        try:
+            with open_plain(file) as opened:
+                values = json.load(opened)
+        except RecursionError as error:
+            raise ValueError(file) from error
+        known = {one.name: values[one.name] for one in fields(cls) if one.name in values}
+        known["origin"] = Origin(**known.get("origin", {}))
+        texts = all(isinstance(known.get(name, ""), str) for name in _TEXTS)
+        if not texts or not isinstance(known.get("submitted", 0.0), (int, float)):
+            raise TypeError(file)
+        return cls(file.parent, **known)
 
     @property
     def full_name(self) -> str:
@@ -42,11 +75,23 @@ class JobRecord:
         return f"{self.scheduler}:{self.job_id}"
 
     def write(self) -> None:
-        """Write the record into the job's folder, for this user only (0600)."""
+        """Write the record into the job's folder, for this user only (0600).
+
+        If that is impossible, as on a full disk, warn: the job is there all the same.
+        """
         found = {name: value for name, value in asdict(self).items() if name != "folder"}
-        opened = os.open(self.folder / _NAME, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(opened, "w", encoding="utf-8") as file:
-            json.dump(found, file)
+        file = self.folder / RECORD_NAME
+        try:
+            opened = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            with os.fdopen(opened, "w", encoding="utf-8") as writing:
+                json.dump(found, writing)
+        except OSError as error:
+            text = "Job %s is not listed by `batchspawner jobs`: cannot write %s: %s"
+            log.warning(text, self.job_id, file, error.strerror)
+
+    def logs(self) -> list[Path]:
+        """Return the files with what the job has printed, in the order in which they are read."""
+        return sorted(file for file in chain.from_iterable(map(self.folder.glob, LOGS)))
 
     def close(self, state: str) -> JobRecord:
         """Record that the job has ended, unless its folder is gone; return the new record."""
@@ -56,22 +101,25 @@ class JobRecord:
         return ended
 
 
+def record_files(*others: Path) -> Iterator[Path]:
+    """Return the files of all records: in the folder of calls, and in `others`."""
+    patterns = (f"*/{RECORD_NAME}", f"*/*/{RECORD_NAME}")
+    folders = (calls_folder(), *others)
+    return chain.from_iterable(folder.glob(one) for folder in folders for one in patterns)
+
+
 def records(*others: Path) -> list[JobRecord]:
     """Return the records of this user's jobs of the last days, oldest first.
 
     They are in the folder of calls, and in `others`.
     """
-    files = (
-        chain(folder.glob(f"*/{_NAME}"), folder.glob(f"*/*/{_NAME}"))
-        for folder in (calls_folder(), *others)
-    )
-    found = filter(None, map(_read, chain.from_iterable(files)))
+    found = filter(None, map(_read, record_files(*others)))
     return sorted(found, key=lambda one: one.submitted)
 
 
 def _read(file: Path) -> JobRecord | None:
     try:
-        return JobRecord(file.parent, **json.loads(file.read_text(encoding="utf-8")))
+        return JobRecord.read(file)
     except (OSError, ValueError, TypeError):
         return None  # half written, or about to be removed
 

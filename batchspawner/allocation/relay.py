@@ -12,6 +12,9 @@ import json
 import socket
 import sys
 import threading
+import time
+
+ACCEPT_RETRY_S = 0.5
 
 
 def listen(port: int = 0) -> socket.socket:
@@ -43,15 +46,21 @@ def _outward(target: str, family: socket.AddressFamily) -> str:
 def serve(server: socket.socket, target: int) -> None:
     """Connect every client of the server with the port `target` of this host."""
     while True:
-        client, _ = server.accept()
+        try:
+            client, _ = server.accept()
+        except OSError:
+            # Anybody may connect, and so many that this process may open no more files.
+            time.sleep(ACCEPT_RETRY_S)
+            continue
         try:
             forward = socket.create_connection(("127.0.0.1", target), 10)
-        except OSError:
+            forward.settimeout(None)
+            for pair in ((client, forward), (forward, client)):
+                threading.Thread(target=copy, args=pair, daemon=True).start()
+        except (OSError, RuntimeError):  # the latter if there are too many threads
+            with contextlib.suppress(OSError):
+                client.shutdown(socket.SHUT_RDWR)
             client.close()
-            continue
-        forward.settimeout(None)
-        for pair in ((client, forward), (forward, client)):
-            threading.Thread(target=copy, args=pair, daemon=True).start()
 
 
 def copy(source: socket.socket, sink: socket.socket) -> None:

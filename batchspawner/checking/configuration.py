@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import difflib
-import secrets
+import os
 import sys
 import traceback
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, Protocol
 
 from ..schedulers import scheduler_facts
-from .findings import CheckAborted, Finding, ok, warning, wrong
+from .findings import CheckAborted, ok, warning, wrong
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Awaitable, Callable, Iterator
 
     from sqlalchemy.orm import Session
     from traitlets.config import Config
 
-_UNUSED_ROW_ID = 2**31 - 1
-
-_SPAWNER_CURE = 'c.JupyterHub.spawner_class = "slurm"  # or gridengine, pbs, lsf, condor, oar ...'
+    from .findings import Finding
 
 
 class Owner(Protocol):
@@ -41,11 +38,19 @@ class Hub(Protocol):
     def bind_url(self) -> str: ...
 
 
+class Row(Protocol):
+    """The row of a server in the database."""
+
+    id: int
+
+
 class CheckedSpawner(Protocol):
     """What the checks use of a batch spawner."""
 
     user: Owner
     hub: Hub
+    orm_spawner: Row
+    args: list[str]
     cmd: list[str]
     api_token: str
     scheduler_name: str
@@ -53,29 +58,40 @@ class CheckedSpawner(Protocol):
     batchspawner_singleuser_cmd: str
     port_range: tuple[int, ...]
     trust_reported_host: bool
+    http_timeout: int
+    secret_transport: str
+    secret_variables: list[str]
     cmd_formatted_for_batch: Callable[[], str]
     script_variables: Callable[[], dict[str, object]]
+    _get_batch_script: Callable[..., Awaitable[str]]
 
     @property
     def backend(self) -> object: ...
 
+    user_options: dict[str, object]
+
     def connect_host(self, host: str) -> str: ...
 
+    def take_options(self, given: object) -> Awaitable[None]: ...
+
+    def get_args(self) -> list[str]: ...
+
+    def get_env(self) -> dict[str, str]: ...
+
     def trait_names(self, *, config: bool) -> list[str]: ...
-
-
-class SpawnerClass(Protocol):
-    """The class of the configured spawner."""
-
-    __name__: str
-    __mro__: tuple[type, ...]
 
 
 class Application(Protocol):
     """What the checks use of JupyterHub's application."""
 
     @property
-    def spawner_class(self) -> SpawnerClass: ...
+    def spawner_class(self) -> type: ...
+
+    @property
+    def authenticator_class(self) -> type: ...
+
+    @property
+    def proxy_class(self) -> type: ...
 
     @property
     def hub(self) -> Hub: ...
@@ -120,15 +136,24 @@ class Site:
         return self.app.spawner_class.__name__
 
 
+def missing_file(file: Path) -> str:
+    """Return why there is no file under a name, empty if there is one."""
+    if os.path.isfile(file):  # noqa: PTH113  (raises nothing)
+        return ""
+    if os.path.isdir(file):  # noqa: PTH112
+        return f"{file} is a folder, and not a configuration file"
+    return f"there is no file {file}"
+
+
 def load_site(file: Path) -> Site:
     """Run a configuration file as JupyterHub would. Raises CheckAborted."""
     from jupyterhub.app import JupyterHub
     from traitlets.config.loader import PyFileConfigLoader
 
-    if not file.is_file():
-        text = f"there is no file {file}"
+    missing = missing_file(file)
+    if missing and not _is_hidden(file):
         raise CheckAborted(
-            wrong("configuration", text, "batchspawner check -f /path/to/jupyterhub_config.py")
+            wrong("configuration", missing, "batchspawner check -f /path/to/jupyterhub_config.py")
         )
     # A configuration may import modules from its own folder.
     sys.path.insert(0, str(file.parent))
@@ -148,6 +173,11 @@ def load_site(file: Path) -> Site:
     return Site(app, config, file)
 
 
+def _is_hidden(file: Path) -> bool:
+    """Return whether a folder above the file may not be entered, so that nothing is known of it."""
+    return not os.access(file.absolute().parent, os.X_OK) and file.absolute().parent.exists()
+
+
 def _describe(error: BaseException, file: Path) -> str:
     return f"{file.name} cannot be loaded: {type(error).__name__}: {error}"
 
@@ -162,72 +192,6 @@ def _line_of(error: BaseException, file: Path) -> str:
         if Path(frame.filename).name == file.name
     ]
     return lines[-1] if lines else ""
-
-
-def check_settings(site: Site) -> Iterator[Finding]:
-    """Find settings that nothing reads: JupyterHub ignores a misspelt one without a word."""
-    found = list(_unknown_settings(site))
-    yield from found
-    if not found:
-        version = str(sys.modules["jupyterhub"].__version__)
-        yield ok(
-            "configuration", f"{site.file.name} is loaded: {site.section}, JupyterHub {version}"
-        )
-
-
-def _unknown_settings(site: Site) -> Iterator[Finding]:
-    from traitlets import HasTraits
-
-    classes = {
-        one.__name__: one for one in site.app.spawner_class.__mro__ if issubclass(one, HasTraits)
-    }
-    sections: Mapping[str, Mapping[str, object]] = site.config
-    for name, section in sections.items():
-        if name not in classes:
-            continue
-        known = set(classes[name].class_trait_names(config=True))
-        for option in section:
-            if option in known or option.startswith("_"):
-                continue
-            close = difflib.get_close_matches(option, known, 1)
-            cure = f"c.{name}.{close[0]} = {section[option]!r}" if close else ""
-            text = f"c.{name}.{option} is not an option and has no effect"
-            yield wrong("configuration", text, cure)
-
-
-def make_spawner(site: Site, user: str) -> CheckedSpawner:
-    """Return the spawner of a user, on a database of its own. Raises CheckAborted."""
-    from jupyterhub import orm
-    from jupyterhub.user import User
-
-    from ..spawners import BatchSpawnerBase
-
-    db = site.database()
-    row = orm.User(name=user)
-    db.add(row)
-    db.commit()
-    settings = {
-        "config": site.config,
-        "spawner_class": site.app.spawner_class,
-        "hub": site.app.hub,
-        "base_url": site.app.base_url,
-        "app": site.app,
-    }
-    try:
-        outer = User(row, settings).spawners[""]
-        inner = outer.construct_child() if hasattr(outer, "construct_child") else outer
-    except Exception as error:
-        text = f"{site.section} cannot be created: {type(error).__name__}: {error}"
-        raise CheckAborted(wrong("configuration", text)) from error
-    if not isinstance(inner, BatchSpawnerBase):
-        text = f"{type(inner).__name__} does not start batch jobs"
-        raise CheckAborted(wrong("configuration", text, _SPAWNER_CURE))
-    # Files of a server are named after the id of its row: no server of the Hub has this one.
-    inner.orm_spawner.id = _UNUSED_ROW_ID
-    # It is not valid anywhere, but travels as a real one would.
-    inner.api_token = f"check-{secrets.token_hex(16)}"
-    # Its methods can be replaced: a probe takes the place of the server.
-    return cast("CheckedSpawner", inner)
 
 
 def check_hub(site: Site, spawner: CheckedSpawner) -> Iterator[Finding]:

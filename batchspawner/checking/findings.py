@@ -29,7 +29,8 @@ class Finding:
 
     `name` is one word, the same in every report. `cure` is what fixes the problem: lines of
     configuration, of sudoers or of a shell, or a sentence. `figures` are measured numbers, with
-    their units in their names.
+    their units in their names. `profile` is the key of the profile that it is about, if there are
+    any.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Finding:
     text: str
     cure: str = ""
     figures: Mapping[str, float] = field(default_factory=dict)
+    profile: str = ""
 
 
 class CheckAborted(Exception):
@@ -69,8 +71,9 @@ def skipped(name: str, text: str) -> Finding:
 
 def as_text(finding: Finding) -> str:
     """Return a finding as lines for a terminal."""
+    name = f"{finding.profile}: {finding.name}" if finding.profile else finding.name
     lines = textwrap.wrap(
-        f"{finding.verdict.value:8}{finding.name}: {finding.text}",
+        f"{finding.verdict.value:8}{name}: {finding.text}",
         _WIDTH,
         subsequent_indent=" " * 8,
         break_long_words=False,

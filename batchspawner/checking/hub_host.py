@@ -8,33 +8,41 @@ import re
 import shutil
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from pathlib import PurePath
+from typing import TYPE_CHECKING, Any, cast
 
 from ..errors import CommandNotFound, SchedulerError
 from ..jobs import JobRequest
-from ..runners import ask, tool_environment
-from .findings import CheckAborted, Finding, ok, skipped, warning, wrong
+from ..processes import tool_environment
+from ..runners import ask
+from .findings import CheckAborted, Finding, ok, warning, wrong
+from .job_control import CommandControl, LauncherControl, SchedulerControl
 
 if TYPE_CHECKING:
     from ..client.batch_client import BatchClient
     from ..commands import Command
+    from ..spawners.backends.command_backend import CommandBackend
     from .configuration import CheckedSpawner
+    from .job_control import JobControl
 
 _NO_RIGHT = re.compile(
     r"password is required|a terminal is required|not allowed to execute|may not run sudo"
     r"|not in the sudoers|no tty present|sorry, user",
     re.IGNORECASE,
 )
+_SUDO_PATH = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
+"""Folders in which sudo usually looks for commands."""
+
 _TAG = "batchspawner-check"
 _SLOW_ANSWER_S = 5.0
 
 
 @dataclass(frozen=True)
 class Target:
-    """What the checks work on: a spawner, its client, and its section of the configuration."""
+    """What the checks work on: a spawner, its test job, and its section of the configuration."""
 
     spawner: CheckedSpawner
-    client: BatchClient
+    control: JobControl
     section: str
 
     @property
@@ -43,38 +51,43 @@ class Target:
 
 
 def make_target(spawner: CheckedSpawner) -> Target:
-    """Return what the checks work on. Raises CheckAborted if the site has its own commands."""
+    """Return what the checks work on."""
+    from ..spawners.backends.launcher_client import LauncherClient
     from ..spawners.backends.scheduler_backend import SchedulerBackend
 
-    section = type(spawner).__name__
     backend = spawner.backend
-    if not isinstance(backend, SchedulerBackend):
-        text = (
-            f"{section} uses commands of the configuration (batch_submit_cmd and others, or an "
-            "exec_prefix that only a shell can read); these are not checked"
-        )
-        raise CheckAborted(skipped("commands", text))
-    return Target(spawner, backend.client, section)
+    if isinstance(backend, SchedulerBackend):
+        kind = LauncherControl if isinstance(backend.client, LauncherClient) else SchedulerControl
+        control: JobControl = kind(backend.client)
+    else:
+        control = CommandControl(spawner, cast("CommandBackend", backend))
+    return Target(spawner, control, type(spawner).__name__)
 
 
-def check_user(target: Target) -> Finding:
+def check_user(spawner: CheckedSpawner) -> Finding:
     """Check that the user has an account on this machine. Raises CheckAborted."""
+    name = spawner.user.name
     try:
-        entry = pwd.getpwnam(target.user)
+        entry = pwd.getpwnam(name)
     except KeyError:
-        text = f"there is no user {target.user} on this machine"
+        text = f"there is no user {name} on this machine"
         cure = "batchspawner check --user NAME   (a user of the cluster)"
         raise CheckAborted(wrong("user", text, cure)) from None
     text = f"{entry.pw_name} has the user id {entry.pw_uid} and the home folder {entry.pw_dir}"
     return ok("user", text)
 
 
-def check_commands(target: Target) -> Finding:
+def check_commands(client: BatchClient) -> Finding:
     """Check that the scheduler's commands are there. Raises CheckAborted."""
-    scheduler = target.client.scheduler
-    names = _programs(target)
+    scheduler = client.scheduler
+    names = _programs(client)
     path = tool_environment()["PATH"]
     missing = [name for name in names if not shutil.which(name, path=path)]
+    for name in missing:
+        there = _file_in(path, name)
+        if there:
+            text = f"{there} is there, but the user of the Hub may not run it"
+            raise CheckAborted(wrong("commands", text, f"ls -l {there}"))
     if missing:
         text = f"{', '.join(missing)}: not found on this machine; PATH is {path}"
         cure = (
@@ -85,9 +98,15 @@ def check_commands(target: Target) -> Finding:
     return ok("commands", f"{', '.join(names)}: found")
 
 
-def _programs(target: Target) -> list[str]:
+def _file_in(path: str, name: str) -> str:
+    """Return the path of a file that may not be run, empty if there is none."""
+    places = (os.path.join(folder, name) for folder in path.split(":"))  # noqa: PTH118
+    return next((place for place in places if os.path.isfile(place)), "")  # noqa: PTH113
+
+
+def _programs(client: BatchClient) -> list[str]:
     """Return the names of the commands that submit, query and cancel a job."""
-    scheduler = target.client.scheduler
+    scheduler = client.scheduler
     ids = (one for one in ("1", "1.host") if scheduler.job_id_pattern.fullmatch(one))
     job_id = next(ids, "1")
     commands: list[Command[Any]] = [
@@ -99,19 +118,23 @@ def _programs(target: Target) -> list[str]:
     return sorted({command.argv[0] for command in commands} - {"sh"})
 
 
-async def check_scheduler(target: Target) -> list[Finding]:
+async def check_scheduler(target: Target, client: BatchClient) -> list[Finding]:
     """Query the scheduler as the user who owns the job. Raises CheckAborted."""
-    scheduler, found = target.client.scheduler, []
-    prefix = " ".join(getattr(target.client.runner, "prefix", ()))
+    scheduler, found = client.scheduler, []
+    prefix = " ".join(getattr(client.runner, "prefix", ()))
     began = time.monotonic()
     try:
-        await ask(scheduler, scheduler.find(_TAG), target.client.runner)
+        await ask(scheduler, scheduler.find(_TAG), client.runner)
     except CommandNotFound as error:
-        raise CheckAborted(wrong("rights", str(error), _prefix_cure(target))) from error
+        cure = _secure_path(client) if error.result else _prefix_cure(target)
+        raise CheckAborted(wrong("rights", str(error), cure)) from error
     except SchedulerError as error:
-        raise CheckAborted(_no_answer(target, error)) from error
+        raise CheckAborted(_no_answer(target, client, error)) from error
     seconds = time.monotonic() - began
-    who = f"through {prefix}" if prefix else "as the user of the Hub"
+    if isinstance(target.control, LauncherControl):
+        who = "through the launcher; only queries run as the user of the Hub"
+    else:
+        who = f"through {prefix}" if prefix else "as the user of the Hub"
     found.append(ok("rights", f"commands run as {target.user}, {who}"))
     if seconds > _SLOW_ANSWER_S:
         text = f"{scheduler.title} took {seconds:.1f} s to answer; starts and stops will be slow"
@@ -122,23 +145,35 @@ async def check_scheduler(target: Target) -> list[Finding]:
     return found
 
 
-def _no_answer(target: Target, error: SchedulerError) -> Finding:
+def _no_answer(target: Target, client: BatchClient, error: SchedulerError) -> Finding:
     reason = error.result.text if error.result else error.message
     if _NO_RIGHT.search(reason):
         text = f"the Hub may not run commands as {target.user}: {reason}"
-        return wrong("rights", text, sudo_rule(target))
-    title = target.client.scheduler.title
+        return wrong("rights", text, sudo_rule(client))
+    title = client.scheduler.title
     return wrong("scheduler", f"{title} does not answer: {error}", f"Check {title} itself first.")
 
 
-def sudo_rule(target: Target) -> str:
+def sudo_rule(client: BatchClient) -> str:
     """Return the lines of /etc/sudoers.d/jupyterhub that let the Hub run the commands."""
     path = tool_environment()["PATH"]
-    programs = ", ".join(shutil.which(name, path=path) or name for name in _programs(target))
+    programs = ", ".join(shutil.which(name, path=path) or name for name in _programs(client))
     owner = pwd.getpwuid(os.getuid()).pw_name
     return (
         f"{owner} ALL=(%jupyterhub-users) NOPASSWD:SETENV: {programs}\n"
         "(in visudo -f /etc/sudoers.d/jupyterhub; the users of the Hub are in that group)"
+    )
+
+
+def _secure_path(client: BatchClient) -> str:
+    """Return the line of sudoers with which sudo finds the commands as the Hub does."""
+    path = tool_environment()["PATH"]
+    programs = [shutil.which(name, path=path) for name in _programs(client)]
+    folders = dict.fromkeys(str(PurePath(one).parent) for one in programs if one)
+    owner = pwd.getpwuid(os.getuid()).pw_name
+    return (
+        f'Defaults:{owner} secure_path="{":".join(dict.fromkeys([*folders, *_SUDO_PATH]))}"\n'
+        "(in visudo -f /etc/sudoers.d/jupyterhub; keep what secure_path has had there)"
     )
 
 

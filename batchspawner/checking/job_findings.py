@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import re
+from pathlib import PurePath
 from typing import TYPE_CHECKING
 
-from .findings import Finding, ok, skipped, warning, wrong
+from .findings import Finding, Verdict, ok, skipped, warning, wrong
+from .job_control import CommandControl
 from .job_report import Facts, HomeFacts, HubFacts
+from .page_finding import changed_cure, changed_variables, page_finding
+from .query_finding import query_finding
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
@@ -21,13 +25,13 @@ _MAX_LOG_LINES = 8
 
 _SENT_VARIABLES = ("JUPYTERHUB_", "BATCHSPAWNER_")
 
-AFTER_JOB = ("node", "home", "hub", "port", "visit", "clock", "environment", "secrets")
+AFTER_JOB = ("node", "home", "hub", "port", "environment", "page", "secrets", "visit", "clock")
 """The findings that need the job's report."""
 
 
 def job_findings(target: Target, run: ProbeRun, queue_timeout_s: float) -> Iterator[Finding]:
     """Return the findings about submit, start, report and end of the job."""
-    title = target.client.scheduler.title
+    title = target.control.title
     if run.submit_error is not None:
         yield wrong("submit", str(run.submit_error), _submit_cure(target))
         yield from (skipped(name, "there was no job") for name in ("start", *AFTER_JOB, "cancel"))
@@ -37,6 +41,8 @@ def job_findings(target: Target, run: ProbeRun, queue_timeout_s: float) -> Itera
         f"{title} accepted job {run.job_id} after {run.submit_seconds:.1f} s",
         submit_seconds=round(run.submit_seconds, 2),
     )
+    if isinstance(target.control, CommandControl):
+        yield query_finding(target, target.control, run)
     yield _start_finding(target, run, queue_timeout_s)
     if run.facts is None:
         reason = "the job reported nothing"
@@ -69,7 +75,7 @@ def _submit_cure(target: Target) -> str:
 
 
 def _start_finding(target: Target, run: ProbeRun, queue_timeout_s: float) -> Finding:
-    status, title = run.status, target.client.scheduler.title
+    status, title = run.status, target.control.title
     if run.facts is not None:
         waited, reported = run.wait_seconds or 0.0, run.report_seconds or 0.0
         return ok(
@@ -79,11 +85,14 @@ def _start_finding(target: Target, run: ProbeRun, queue_timeout_s: float) -> Fin
             report_seconds=round(reported, 1),
         )
     if run.wait_seconds is None:
-        known = target.client.scheduler.explain(status.reason if status else "")
-        reason = known.meaning or known.native or "no reason given"
+        scheduler = target.control.scheduler
+        known = scheduler.explain(status.reason if status else "") if scheduler else None
+        reason = (known.meaning or known.native if known else "") or "no reason given"
         text = f"job {run.job_id} has not started within {queue_timeout_s:g} s; {title}: {reason}"
-        cure = known.advice or "Try again when the queue is shorter, or with --patience 600"
-        return wrong("start", text, cure)
+        advice = known.advice if known else ""
+        return wrong(
+            "start", text, advice or "Try again when the queue is shorter, or with --patience 600"
+        )
     how = status.describe() if status else "unknown"
     text = f"job {run.job_id} ran but reported nothing ({how})"
     if run.log_text:
@@ -91,7 +100,7 @@ def _start_finding(target: Target, run: ProbeRun, queue_timeout_s: float) -> Fin
         return wrong("start", f"{text}; its log ends with: {last}", _log_cure(target, run.log_text))
     return wrong(
         "start",
-        f"{text}; its log {run.log} cannot be read here either",
+        f"{text}; its log {run.log or 'of a server'} cannot be read here either",
         f"Does {target.spawner.req_homedir} exist on the nodes? If not:\n{_homedir_cure(target)}",
     )
 
@@ -126,11 +135,18 @@ def _cancel_finding(run: ProbeRun) -> Finding:
 
 def _report_findings(target: Target, run: ProbeRun, facts: Facts) -> Iterator[Finding]:
     """Return the findings about what the job saw on its node."""
-    yield from _node_findings(target, facts)
+    node = list(_node_findings(target, facts))
+    yield from node
     yield _home_finding(target, facts["home"] or HomeFacts())
     yield hub_finding(facts["hub"] or HubFacts(), target.spawner.hub.api_url)
     yield _port_finding(target, facts)
-    yield _environment_finding(target, run.environment, facts["environment"] or ())
+    sent, received = target.spawner.get_env(), facts["environment"] or {}
+    changed = changed_variables(sent, received)
+    yield _environment_finding(target, run.environment, received, changed)
+    if not facts["port"] or any(one.verdict is Verdict.WRONG for one in node):
+        yield skipped("page", "the server cannot be started on this node")
+    else:
+        yield page_finding(target, facts, changed)
     if facts["seen"]:
         text = f"everybody on the node can read the token of the server: {facts['seen'][0]}"
         yield wrong("secrets", text, f"remove it from c.{target.section}.cmd, args and prologue")
@@ -140,12 +156,13 @@ def _report_findings(target: Target, run: ProbeRun, facts: Facts) -> Iterator[Fi
 
 def _node_findings(target: Target, facts: Facts) -> Iterator[Finding]:
     spawner, section = target.spawner, target.section
-    wrapper = spawner.batchspawner_singleuser_cmd.split(" ")[0]
+    wrapper, server = spawner.batchspawner_singleuser_cmd.split(" ")[0], spawner.cmd[0]
     if not facts["wrapper"]:
+        place = f"/path/on/the/nodes/bin/{PurePath(wrapper).name}"
         yield wrong(
             "node",
             f"{wrapper} is not found on {facts['host']}; PATH is {facts['path']}",
-            f'c.{section}.batchspawner_singleuser_cmd = "/path/on/the/nodes/bin/{wrapper}"',
+            f'c.{section}.batchspawner_singleuser_cmd = "{place}"',
         )
     elif facts["wrapper_error"]:
         text = f"{facts['wrapper']} cannot be run on {facts['host']}: {facts['wrapper_error']}"
@@ -153,8 +170,8 @@ def _node_findings(target: Target, facts: Facts) -> Iterator[Finding]:
     if not facts["server"]:
         yield wrong(
             "node",
-            f"{spawner.cmd[0]} is not found on {facts['host']}; PATH is {facts['path']}",
-            f'c.{section}.cmd = ["/path/on/the/nodes/bin/{spawner.cmd[0]}"]\n'
+            f"{server} is not found on {facts['host']}; PATH is {facts['path']}",
+            f'c.{section}.cmd = ["/path/on/the/nodes/bin/{PurePath(server).name}"]\n'
             f'c.{section}.req_prologue = "module load jupyter"   (or its name here)',
         )
     if facts["wrapper"] and facts["server"] and not facts["wrapper_error"]:
@@ -231,7 +248,7 @@ def _port_finding(target: Target, facts: Facts) -> Finding:
 
 
 def _environment_finding(
-    target: Target, sent: Mapping[str, str], received: Collection[str]
+    target: Target, sent: Mapping[str, str], received: Collection[str], changed: Collection[str]
 ) -> Finding:
     expected = [name for name, value in sent.items() if value and name.startswith(_SENT_VARIABLES)]
     lost = sorted(set(expected) - set(received))
@@ -242,6 +259,9 @@ def _environment_finding(
             f'c.{target.section}.exec_prefix = "sudo -E -u {{username}}"   (SETENV in sudoers)\n'
             f"or export {{keepvars}} in c.{target.section}.batch_script",
         )
+    if changed:
+        text = f"the job gets another value than the Hub sends: {', '.join(changed)}"
+        return warning("environment", text, changed_cure(target, changed))
     text = f"the job gets all {len(expected)} variables that the Hub sends"
     return ok("environment", text)
 
@@ -249,7 +269,8 @@ def _environment_finding(
 def _visit_findings(target: Target, run: ProbeRun) -> Iterator[Finding]:
     visit = run.visit
     if visit is None or not (run.facts or Facts()).get("port"):
-        yield from (skipped(name, "the job had no port") for name in ("visit", "clock"))
+        reason = "the job had no port" if visit else "it is not known where the job runs"
+        yield from (skipped(name, reason) for name in ("visit", "clock"))
         return
     if visit.error:
         text = f"the Hub cannot reach the job at {visit.address}: {visit.error}"

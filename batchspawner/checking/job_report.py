@@ -8,6 +8,8 @@ import json
 from typing import TYPE_CHECKING, TypedDict, cast
 from urllib.parse import urlsplit
 
+from .findings import CheckAborted, wrong
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
@@ -36,6 +38,21 @@ class HubFacts(TypedDict, total=False):
     answer_seconds: float
 
 
+class PageFacts(TypedDict, total=False):
+    """The user's server on the node: the last step of its start, and its answer to its owner.
+
+    The steps are `ssl` (not tried), `port`, `listen`, `ended` and `done`; `status` is that of HTTP
+    if there was an answer, else that of the process.
+    """
+
+    step: str
+    status: int
+    path: str
+    target: str
+    page_seconds: float
+    log: str
+
+
 class Facts(TypedDict, total=False):
     """What `probe` reports; a part that failed is None."""
 
@@ -47,7 +64,9 @@ class Facts(TypedDict, total=False):
     versions: dict[str, str] | None
     home: HomeFacts | None
     hub: HubFacts | None
-    environment: list[str] | None
+    environment: dict[str, str] | None
+    page: PageFacts | None
+    errors: dict[str, str]
     seen: list[str] | None
     port: int
     port_error: str
@@ -90,14 +109,22 @@ class ReportListener:
 
 @contextlib.asynccontextmanager
 async def listening(hub: Hub) -> AsyncIterator[ReportListener]:
-    """Listen on the Hub's own address, or on another port of it while the Hub runs."""
+    """Listen on the Hub's own address, or on another port of it while the Hub runs.
+
+    Raises CheckAborted if this machine has no such address.
+    """
     listener = ReportListener()
     bind = urlsplit(hub.bind_url)
     host = None if bind.hostname in (None, "", "0.0.0.0") else bind.hostname  # noqa: S104
     try:
         server = await asyncio.start_server(listener.answer, host, bind.port or 8081)
     except OSError:
-        server = await asyncio.start_server(listener.answer, host, 0)
+        try:
+            server = await asyncio.start_server(listener.answer, host, 0)
+        except OSError as error:
+            text = f"the Hub cannot listen on {host}: {error.strerror or error}"
+            cure = 'c.JupyterHub.hub_ip = "0.0.0.0"   (or an address of this machine)'
+            raise CheckAborted(wrong("address", text, cure)) from error
     port = server.sockets[0].getsockname()[1]
     listener.url = f"http://{urlsplit(hub.api_url).hostname}:{port}/check"
     try:

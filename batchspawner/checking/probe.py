@@ -6,18 +6,20 @@ needs only the standard library of a Python >= 3.6.
 
 import contextlib
 import glob
+import hashlib
 import http.client
 import json
 import os
 import platform
 import random
+import shlex
 import shutil
 import socket
 import subprocess
 import sys
 import tempfile
 import time
-from typing import Any, Callable, Dict, List, Optional  # noqa: F401  (in a comment)
+from typing import Any, Callable, Dict, List, Optional
 from urllib.parse import urlsplit
 
 Facts = Dict[str, Any]
@@ -43,9 +45,9 @@ print(json.dumps(found))
 """
 
 
-def main(request: Facts) -> None:
+def main(request: Facts, open_page: Callable[[Facts], Facts]) -> None:
     """Collect the facts, report them by log and by HTTP, and wait for the Hub to connect."""
-    facts = collect(request)
+    facts = collect(request, open_page)
     listener, facts["port"], facts["port_error"] = listen(request.get("ports") or [])
     print(MARK + json.dumps(facts), flush=True)
     send(request.get("reply", ""), facts)
@@ -54,7 +56,7 @@ def main(request: Facts) -> None:
             serve(listener, request["nonce"])
 
 
-def collect(request: Facts) -> Facts:
+def collect(request: Facts, open_page: Callable[[Facts], Facts]) -> Facts:
     """Return what can be seen from here; a part that fails is None, and has its error."""
     parts = {
         "host": socket.gethostname,
@@ -66,9 +68,10 @@ def collect(request: Facts) -> Facts:
         "path": lambda: os.environ.get("PATH", ""),
         "versions": lambda: versions(which(request["server"])),
         "home": check_home,
-        "environment": lambda: sorted(name for name, value in os.environ.items() if value),
+        "environment": lambda: {name: digest(name) for name, value in os.environ.items() if value},
         "hub": lambda: reach(request["api_url"]),
         "seen": lambda: exposed(request["secret"]),
+        "page": lambda: open_page(request),
     }  # type: Dict[str, Callable[[], Any]]
     facts = {}  # type: Facts
     for name, part in parts.items():
@@ -80,9 +83,19 @@ def collect(request: Facts) -> Facts:
     return facts
 
 
+def digest(name: str) -> str:
+    """Return what shows whether a variable of the Hub has its value; nothing for all others."""
+    if not name.startswith("JUPYTERHUB_"):
+        return ""
+    return hashlib.sha256(os.environ[name].encode(errors="surrogateescape")).hexdigest()
+
+
 def which(program: str) -> str:
-    """Return the path of a program, or nothing."""
-    return shutil.which(program) or ""
+    """Return the path of a program, even of one that may not be run here, or nothing."""
+    folders = [""] if "/" in program else os.get_exec_path()
+    places = (os.path.join(folder, program) for folder in folders)
+    found = shutil.which(program)
+    return found or next((place for place in places if os.path.isfile(place)), "")
 
 
 def cannot_run(program: str) -> str:
@@ -124,7 +137,15 @@ def versions(server: str) -> Dict[str, str]:
 def check_home() -> Facts:
     """Return whether the home folder exists and is writable, and how much space it has."""
     home = os.path.expanduser("~")
-    facts = {"path": home, "exists": os.path.isdir(home), "error": ""}  # type: Facts
+    facts = {"path": home, "exists": True, "error": ""}  # type: Facts
+    try:
+        os.stat(home)
+    except FileNotFoundError:
+        facts["exists"] = False
+        return facts
+    except OSError as error:
+        facts["error"] = error.strerror or str(error)
+        return facts
     try:
         with tempfile.NamedTemporaryFile(dir=home, prefix=".batchspawner-check-"):
             facts["free_mb"] = shutil.disk_usage(home).free >> 20
@@ -225,6 +246,11 @@ def serve(listener: socket.socket, nonce: str) -> None:
 
 
 def read_request(text: Optional[str] = None) -> Facts:
-    """Return what this job has to check, from the hexadecimal JSON of its first argument."""
+    """Return what this job has to check, from the hexadecimal JSON of its first argument.
+
+    What follows the name of the wrapper is for the server: a script may have it behind {cmd}.
+    """
     word = sys.argv[1] if text is None else text
-    return dict(json.loads(bytes.fromhex(word).decode()))
+    request = dict(json.loads(bytes.fromhex(word).decode()))
+    request["command"] += "".join(" " + shlex.quote(one) for one in sys.argv[3:])
+    return request

@@ -5,24 +5,26 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
+import inspect
 import json
 import secrets
 import shlex
 import time
 import zlib
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING, TypedDict
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, TypedDict, cast
 
 from ..concurrency import within
 from ..errors import SchedulerError
-from ..jobs import JobRequest
-from . import probe
+from . import page_probe, probe
 from .job_report import HubFacts, facts_in
-from .job_script import check_package, render
+from .job_script import check_package, render, take_written_command
 
 if TYPE_CHECKING:
     from ..jobs import JobInfo
+    from ..spawners.hub.jupyterhub import HubSpawner
+    from .configuration import CheckedSpawner
     from .findings import Finding
     from .hub_host import Target
     from .job_report import Facts, ReportListener
@@ -33,10 +35,11 @@ FILE = "BATCHSPAWNER_PRIVATE_FILE"
 _POLL_INTERVAL_S = 0.3
 _REPORT_TIMEOUT_S = 20.0
 """Seconds that a job which runs, or was cancelled, may take to report, or to end."""
+_MAX_PAGE_TIMEOUT_S = 120.0
 _LATE_REPORT_TIMEOUT_S = 2.0
 """Seconds that the report of a job which has ended may take."""
+_HOST_TIMEOUT_S = 8.0
 _VISIT_TIMEOUT_S = 8.0
-_USER_COMMAND_TIMEOUT_S = 5.0
 
 
 class Request(TypedDict):
@@ -49,6 +52,9 @@ class Request(TypedDict):
     secret: str
     wrapper: str
     server: str
+    command: str
+    claimed: dict[str, str]
+    page_timeout_s: float
 
 
 @dataclass(frozen=True)
@@ -69,6 +75,7 @@ class ProbeRun:
     environment: dict[str, str] = field(default_factory=dict)
     job_id: str = ""
     submit_error: SchedulerError | None = None
+    query_error: SchedulerError | None = None
     cancel_error: SchedulerError | None = None
     status: JobInfo | None = None
     facts: Facts | None = None
@@ -86,10 +93,41 @@ def command_of(request: Request, wrapper: str) -> str:
 
     It contains the name of the wrapper, because a script without one gets no claim code.
     """
-    source = Path(probe.__file__).read_text(encoding="utf-8") + "\nmain(read_request())\n"
+    parts = [inspect.getsource(one) for one in (page_probe, probe)]
+    source = "\n".join([*parts, "main(read_request(), open_page)\n"])
     packed = base64.b64encode(zlib.compress(source.encode(), 9)).decode()
     code = f'import base64,zlib;exec(zlib.decompress(base64.b64decode("{packed}")))'
     return shlex.join(["python3", "-c", code, json.dumps(request).encode().hex(), wrapper])
+
+
+def server_command(target: Target) -> str:
+    """Return the shell command that the site's job script would run."""
+    spawner = target.spawner
+    plain = " ".join([spawner.batchspawner_singleuser_cmd, *spawner.cmd, *spawner.get_args()])
+    formatted = spawner.cmd_formatted_for_batch()
+    scheduler = target.control.scheduler
+    return plain if scheduler and scheduler.embedded(plain) == formatted else formatted
+
+
+def page_timeout_s(spawner: CheckedSpawner) -> float:
+    """Return the seconds that a server may take to answer, as the Hub would wait."""
+    return min(max(spawner.http_timeout, 1), _MAX_PAGE_TIMEOUT_S)
+
+
+def _claimed(spawner: CheckedSpawner) -> dict[str, str]:
+    """Return the variables of the Hub's own that a job gets for its claim code, without tokens.
+
+    A site's own secrets are not part of the test.
+    """
+    if spawner.secret_transport != "claim":  # noqa: S105  (a way, not a secret)
+        return {}
+    return {
+        name: value
+        for name, value in spawner.get_env().items()
+        if name.startswith("JUPYTERHUB_")
+        and not name.endswith("_TOKEN")
+        and any(fnmatchcase(name, pattern) for pattern in spawner.secret_variables)
+    }
 
 
 async def run_probe(
@@ -97,8 +135,10 @@ async def run_probe(
 ) -> tuple[ProbeRun, list[Finding]]:
     """Submit the job, wait for its report, connect to it and cancel it. Raises CheckAborted."""
     spawner, run = target.spawner, ProbeRun()
+    await take_written_command(target)
     nonce = secrets.token_hex(8)
-    run.log = f"{spawner.req_homedir}/.batchspawner-check-{nonce}.log"
+    if target.control.names_log:
+        run.log = f"{spawner.req_homedir}/.batchspawner-check-{nonce}.log"
     wrapper = spawner.batchspawner_singleuser_cmd.split(" ")[0]
     request: Request = {
         "nonce": nonce,
@@ -108,16 +148,21 @@ async def run_probe(
         "secret": spawner.api_token,
         "wrapper": wrapper,
         "server": spawner.cmd[0],
+        "command": server_command(target),
+        "claimed": _claimed(spawner),
+        "page_timeout_s": page_timeout_s(spawner),
     }
-    package = await render(target, command_of(request, wrapper), run.log)
+    command = command_of(request, wrapper)
+    package = await render(target, command, run.log, target.control.leave)
     run.script, run.environment = package.script, dict(package.environment)
     found = check_package(target, package)
     await _submit(target, run)
     if run.submit_error is None:
         try:
             await _follow(target, run, listener, queue_timeout_s)
-            if run.facts is not None and run.status is not None:
-                run.visit = await visit(target, run.status.host, run.facts, nonce)
+            host = run.status.host if run.status else ""
+            if run.facts is not None and (host or spawner.trust_reported_host):
+                run.visit = await visit(target, host, run.facts, nonce)
         finally:
             await _cancel(target, run)
             await _clean_up(target, run)
@@ -125,10 +170,14 @@ async def run_probe(
 
 
 async def _submit(target: Target, run: ProbeRun) -> None:
-    request = JobRequest(run.script, f"check-{secrets.token_hex(6)}", run.environment)
+    from ..spawners.hub.tags import new_tag
+
     began = time.monotonic()
     try:
-        run.job_id = await target.client.submit(request)
+        # The launcher submits no other form. A Hub that runs has another word, and so it leaves
+        # the job alone.
+        tag = new_tag(cast("HubSpawner", target.spawner))
+        run.job_id = await target.control.submit(run.script, run.environment, tag)
     except SchedulerError as error:
         run.submit_error = error
     run.submit_seconds = time.monotonic() - began
@@ -139,39 +188,33 @@ async def _follow(
 ) -> None:
     """Wait until the job has reported, has ended without a report, or has waited too long."""
     began = time.monotonic()
-    watch = target.client.watch(run.job_id, 0.5)
     limit = began + queue_timeout_s
-    try:
-        while time.monotonic() < limit:
-            run.status = status = watch.status
-            if status is not None and not status.state.is_waiting and run.wait_seconds is None:
-                run.wait_seconds = time.monotonic() - began
-                limit = min(limit, time.monotonic() + _REPORT_TIMEOUT_S)
+    needs_host = not target.spawner.trust_reported_host
+    while time.monotonic() < limit:
+        try:
+            run.status = status = await target.control.status()
+        except SchedulerError as error:
+            run.query_error, status = error, None
+        if status is not None and not status.state.is_waiting and run.wait_seconds is None:
+            run.wait_seconds = time.monotonic() - began
+            limit = time.monotonic() + _REPORT_TIMEOUT_S + page_timeout_s(target.spawner)
+        if run.facts is None:
             run.facts = listener.facts or await _read_log(target, run)
-            # The scheduler names the host; the job may report before that.
-            if run.facts is not None and status is not None and status.host:
+            if run.facts is not None:
                 run.report_seconds = time.monotonic() - began
-                return
-            if status is not None and status.is_final:
-                limit = min(limit, time.monotonic() + _LATE_REPORT_TIMEOUT_S)
-            await asyncio.sleep(_POLL_INTERVAL_S)
-    finally:
-        watch.close()
+                # The scheduler names the host; the job may report before that.
+                limit = time.monotonic() + _HOST_TIMEOUT_S
+        if run.facts is not None and status is not None and (status.host or not needs_host):
+            return
+        if status is not None and (status.is_final or status.gone):
+            limit = min(limit, time.monotonic() + _LATE_REPORT_TIMEOUT_S)
+        await asyncio.sleep(_POLL_INTERVAL_S)
 
 
 async def _read_log(target: Target, run: ProbeRun) -> Facts | None:
     """Return the facts in the job's log, which is read as this user or as the job's owner."""
-    text = ""
-    with contextlib.suppress(OSError):
-        text = Path(run.log).read_text(errors="replace")
-    if not text and not target.client.runner.is_this_user:
-        with contextlib.suppress(SchedulerError):
-            result = await target.client.runner.run(
-                ("cat", run.log), timeout=_USER_COMMAND_TIMEOUT_S
-            )
-            text = result.stdout if result.ok else ""
-    run.log_text = text
-    for line in text.splitlines():
+    run.log_text = await target.control.read_file(run.log)
+    for line in run.log_text.splitlines():
         if line.startswith(probe.MARK):
             with contextlib.suppress(ValueError):
                 return facts_in(line[len(probe.MARK) :])
@@ -217,8 +260,7 @@ async def _fetch(host: str, port: int, path: str) -> bytes:
 async def _cancel(target: Target, run: ProbeRun) -> None:
     """Cancel the job and wait for its end."""
     try:
-        await target.client.cancel(run.job_id)
-        await within(_REPORT_TIMEOUT_S, target.client.wait(run.job_id, 0.5))
+        await target.control.cancel()
         run.ended = True
     except SchedulerError as error:
         run.cancel_error = error
@@ -227,11 +269,7 @@ async def _cancel(target: Target, run: ProbeRun) -> None:
 
 
 async def _clean_up(target: Target, run: ProbeRun) -> None:
-    """Remove the files of the job from the user's folder."""
+    """Stop following the job, and remove its files from the user's folder."""
+    target.control.close()
     for path in filter(None, (run.log, run.environment.get(FILE, ""))):
-        if target.client.runner.is_this_user:
-            with contextlib.suppress(OSError):
-                Path(path).unlink()
-        else:
-            with contextlib.suppress(SchedulerError):
-                await target.client.runner.run(("rm", "-f", path), timeout=_USER_COMMAND_TIMEOUT_S)
+        await target.control.remove_file(path)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from ..checking.findings import Finding, as_json, as_text, failed, summary
 from ..checking.kernel_check import check_kernel
-from ..checking.site_check import check_site
+from ..checking.site_check import Request, check_site
 
 if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
@@ -23,6 +23,8 @@ class Arguments(argparse.Namespace):
     config: Path
     user: str
     queue_timeout_s: float
+    profile: str
+    options: list[tuple[str, str]]
     kernel: str
     no_job: bool
     json: bool
@@ -58,15 +60,42 @@ def add_to(commands: Commands) -> None:
         metavar="SECONDS",
         help="how long the job may wait in the queue (default: 120)",
     )
+    _add_choices(parser)
+    parser.add_argument("--no-job", action="store_true", help="do not submit a job")
+    parser.add_argument("--json", action="store_true", help="print a JSON document")
+    parser.set_defaults(run=run)
+
+
+def _add_choices(parser: argparse.ArgumentParser) -> None:
+    """Add the options that choose what is checked."""
+    parser.add_argument(
+        "--profile",
+        metavar="KEY",
+        default="",
+        help="check only this profile (default: all that are open to the user)",
+    )
+    parser.add_argument(
+        "--option",
+        action="append",
+        type=_option,
+        default=[],
+        dest="options",
+        metavar="NAME=VALUE",
+        help="what the user would choose in the form; may be given several times",
+    )
     parser.add_argument(
         "--kernel",
         metavar="NAME",
         default="",
         help="check one of your kernels that run in jobs instead; this needs no Hub",
     )
-    parser.add_argument("--no-job", action="store_true", help="do not submit a job")
-    parser.add_argument("--json", action="store_true", help="print a JSON document")
-    parser.set_defaults(run=run)
+
+
+def _option(text: str) -> tuple[str, str]:
+    name, sign, value = text.partition("=")
+    if not (name and sign):
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VALUE")
+    return name, value
 
 
 def run(arguments: Arguments) -> int:
@@ -85,12 +114,15 @@ async def _check(arguments: Arguments) -> list[Finding]:
     if arguments.kernel:
         source = check_kernel(arguments.kernel, arguments.queue_timeout_s)
     else:
-        source = check_site(
+        request = Request(
             arguments.config,
             arguments.user,
-            queue_timeout_s=arguments.queue_timeout_s,
+            arguments.queue_timeout_s,
             job=not arguments.no_job,
+            profile=arguments.profile,
+            options=dict(arguments.options),
         )
+        source = check_site(request)
     findings = []
     async for finding in source:
         if not arguments.json:

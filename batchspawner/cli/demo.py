@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import errno
 import json
 import os
 import secrets
@@ -14,14 +16,20 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
+
+from ..errors import BatchError
 
 if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
 
 USER = "demo"
+NOTEBOOK = "welcome.ipynb"
+QUEUE_SLOTS = 4
+PROXY_PID_FILE = "proxy.pid"
 _START_TIMEOUT_S = 60.0
 """Seconds that the Hub may take to answer."""
 _STOP_TIMEOUT_S = 30.0
@@ -89,8 +97,12 @@ def run(arguments: Arguments) -> int:
     except DemoError as error:
         print(f"batchspawner demo: {error}", file=sys.stderr)
         return 1
-    signal.signal(signal.SIGTERM, _interrupt)
+    # A terminal that is closed sends SIGHUP.
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _interrupt)
+    _install_kernel(folder)
     password = secrets.token_urlsafe(6)
+    print("Starting JupyterHub ...", flush=True)
     hub = _start_hub(folder, arguments.port, proxy, password)
     try:
         _wait_until_up(hub, arguments.port, folder)
@@ -130,11 +142,27 @@ def _check_port(port: int) -> None:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", port))
-        except (OSError, OverflowError) as error:
-            raise DemoError(
-                f"port {port} cannot be used: {error}. Choose another one: "
-                f"batchspawner demo --port {port + 1}, or make demo PORT={port + 1}"
-            ) from error
+        except OverflowError:
+            reason = "ports are numbers up to 65535"
+        except PermissionError:
+            reason = f"only root may use the ports below {_first_free_port()}"
+        except OSError as error:
+            in_use = error.errno == errno.EADDRINUSE
+            reason = "another program uses it" if in_use else str(error.strerror)
+        else:
+            return
+    other = port + 1 if _first_free_port() <= port < 65535 else 8000
+    raise DemoError(
+        f"port {port} cannot be used: {reason}. Choose another one: "
+        f"batchspawner demo --port {other}, or make demo PORT={other}"
+    )
+
+
+def _first_free_port() -> int:
+    """Return the first port that a user other than root may use."""
+    # https://docs.kernel.org/networking/ip-sysctl.html
+    file = Path("/proc/sys/net/ipv4/ip_unprivileged_port_start")
+    return int(file.read_text()) if file.exists() else 1024
 
 
 def _free_port() -> int:
@@ -147,6 +175,8 @@ def _make_folder(folder: Path) -> None:
     try:
         folder.mkdir(mode=0o700)
         (folder / "notebooks").mkdir()
+        example = files("batchspawner.cli").joinpath(NOTEBOOK)
+        (folder / "notebooks" / NOTEBOOK).write_bytes(example.read_bytes())
     except FileExistsError as error:
         if (folder / "running").exists() and _is_running(int((folder / "running").read_text())):
             raise DemoError(
@@ -161,6 +191,18 @@ def _make_folder(folder: Path) -> None:
     except OSError as error:
         raise DemoError(f"cannot make the folder {folder}: {error.strerror}") from error
     (folder / "running").write_text(str(os.getpid()))
+
+
+def _install_kernel(folder: Path) -> None:
+    """Make the kernel for JupyterLab's launcher that runs in a job of its own."""
+    with contextlib.suppress(ImportError, BatchError):
+        from ..kernels import kernelspecs
+
+        title = "Python 3 (batch job)"
+        settings = {"scheduler": "local", "nprocs": "1", "runtime": "1:00:00"}
+        kernelspecs.install(
+            "demo-job", "python3", settings, prefix=str(folder), display_name=title, replace=True
+        )
 
 
 def _is_running(pid: int) -> bool:
@@ -206,7 +248,23 @@ def _start_hub(folder: Path, port: int, proxy: str, password: str) -> subprocess
 
 
 def _queue(folder: Path) -> dict[str, str]:
-    return {"BATCHSPAWNER_QUEUE_DIR": str(folder / "queue"), "BATCHSPAWNER_QUEUE_GRACE": "3"}
+    return {
+        "BATCHSPAWNER_QUEUE_DIR": str(folder / "queue"),
+        "BATCHSPAWNER_QUEUE_GRACE": "3",
+        "BATCHSPAWNER_QUEUE_SLOTS": str(QUEUE_SLOTS),
+    }
+
+
+@lru_cache(maxsize=1)
+def fill_the_queue_once() -> None:
+    """Submit a job that takes the whole queue for a moment; the demo's Hub calls it."""
+    options = ["--name=colleague", f"--slots={QUEUE_SLOTS}", "--walltime=1"]
+    subprocess.run(
+        [sys.executable, "-m", "batchspawner.localqueue", "submit", *options],
+        input=b"#!/bin/sh\nsleep 15\n",
+        stdout=subprocess.DEVNULL,
+        check=True,
+    )
 
 
 def _wait_until_up(hub: subprocess.Popen[bytes], port: int, folder: Path) -> None:
@@ -234,7 +292,10 @@ def _greet(port: int, password: str, folder: Path) -> None:
         f"\n  JupyterHub runs at   http://127.0.0.1:{port}\n"
         f"  Log in as            {USER}\n"
         f"  with the password    {password}\n\n"
-        "Each server that you start there is a job of the embedded queue, run as you.\n"
+        "Each server that you start there is a job of the embedded queue, run as you: whoever\n"
+        "can log in can read and change your files. See docs/local-queue.md to let in others.\n"
+        "The first server has to wait a moment: somebody else's job fills the queue.\n"
+        f"As administrator:  http://127.0.0.1:{port}/hub/admin\n"
         f"See the jobs:  BATCHSPAWNER_QUEUE_DIR={folder / 'queue'} "
         f"{Path(sys.executable).parent / 'batchspawner-queue'} query\n"
         f"See the log:   tail -f {folder / 'jupyterhub.log'}\n"
@@ -245,16 +306,23 @@ def _greet(port: int, password: str, folder: Path) -> None:
 
 def _clean_up(hub: subprocess.Popen[bytes], folder: Path) -> None:
     """End the Hub, its proxy and all jobs, and remove the folder."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
     if hub.poll() is None:
         hub.terminate()
     try:
         hub.wait(_STOP_TIMEOUT_S)
     except subprocess.TimeoutExpired:
         os.killpg(hub.pid, signal.SIGKILL)
+    _end_proxy(folder)
     _cancel_jobs(folder)
     shutil.rmtree(folder, ignore_errors=True)
+
+
+def _end_proxy(folder: Path) -> None:
+    """End the proxy of a Hub that could not do it itself; it would keep the port."""
+    with contextlib.suppress(FileNotFoundError, ValueError, ProcessLookupError):
+        os.kill(int((folder / PROXY_PID_FILE).read_text()), signal.SIGTERM)
 
 
 def _cancel_jobs(folder: Path) -> None:

@@ -6,7 +6,6 @@ import argparse
 import asyncio
 import sys
 from datetime import datetime
-from itertools import chain
 from typing import TYPE_CHECKING
 
 from ..allocation.job_records import JobRecord, record_of, records
@@ -30,8 +29,6 @@ _TIMEOUT_S = 20.0
 """How long we wait for all schedulers together, unless the user says otherwise."""
 
 _HEAD = ("JOB", "SCHEDULER", "STATE", "SUBMITTED", "WHAT", "NAME")
-_LOGS = ("output*", "log", "log.txt", "element.*")
-"""The files with what a job prints, in the folder of a call and in that of a cluster."""
 
 _JOB_HELP = "id of the job, with its scheduler if several have such a job: slurm:17"
 
@@ -103,6 +100,9 @@ def _list(arguments: ListArguments) -> int:
         rows.append((job, record.scheduler, state, when, record.front_end, record.name))
     if shown:
         print_table(rows)
+    elif not problems:
+        hint = "" if arguments.all else "; see those that have ended: batchspawner jobs list --all"
+        print(f"There is no job{hint}", file=sys.stderr)
     return _report(problems)
 
 
@@ -212,7 +212,7 @@ async def _follow(record: JobRecord, offsets: dict[str, int]) -> None:
 
 def _print_new(record: JobRecord, offsets: dict[str, int]) -> None:
     """Print the part of the job's logs that has not been printed yet."""
-    for file in sorted(chain.from_iterable(map(record.folder.glob, _LOGS))):
+    for file in record.logs():
         if file.is_file():
             with file.open("rb") as log:
                 log.seek(offsets.get(file.name, 0))

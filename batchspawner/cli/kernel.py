@@ -36,6 +36,7 @@ _OPTIONS = {
     "wait": "true if starting the kernel waits for the job",
     "python": "the Python that starts the kernel in the job",
     "tunnel": "ssh, or its command line, if the nodes' ports cannot be reached",
+    "transport": "ipc or tcp: how a kernel listens on its node if it cannot encrypt",
     "keepvars": "names of the server's environment variables that the kernel gets",
 }
 _UNSET = "none"

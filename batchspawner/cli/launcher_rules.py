@@ -11,11 +11,13 @@ import shutil
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
+from ..client.batch_client import private_file_command
 from ..errors import BatchError, CommandNotFound, SchedulerError
 from ..jobs import JobRequest
 from ..launcher import Rules
-from ..runners import tool_environment
+from ..processes import tool_environment
 from ..schedulers import scheduler_class, scheduler_classes, scheduler_names
+from ..schedulers.base import Carrier
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -53,6 +55,8 @@ def rules_for(name: str, group: str) -> dict[str, Any]:
             for verb, words in commands.items()
         },
         "log": known.log,
+        "directives": list(known.directives),
+        "options": list(known.options),
         "refused": list(known.refused),
     }
 
@@ -65,7 +69,10 @@ def tools_of(name: str) -> list[str]:
     scheduler = _scheduler(name)
     calls: list[Command[Any]] = [*_calls(scheduler).values(), *scheduler.query([_JOB])]
     calls.append(scheduler.find(_TAG))
-    return sorted({_found(call.argv[0]) for call in calls})
+    tools = {call.argv[0] for call in calls}
+    if scheduler.carrier is Carrier.FILE:
+        tools.add(private_file_command("", "")[0])
+    return sorted(map(_found, tools))
 
 
 def _scheduler(name: str) -> Scheduler:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import getpass
+import hashlib
 import re
 import sys
+from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from ..errors import BatchError
@@ -12,6 +14,7 @@ from .launcher_rules import tools_of
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Sequence
 
 LAUNCHER = "/usr/local/sbin/batchspawner-launcher"
 
@@ -19,13 +22,15 @@ _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 # Other characters would have to be escaped in sudoers.
 _PATH = re.compile(r"/[A-Za-z0-9_./+-]+")
 
+_USUAL_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
 _FRAME = """\
 # {why}
-# Install it as /etc/sudoers.d/batchspawner, owned by root, mode 0440, and check it by visudo -c.
-Cmnd_Alias BATCHSPAWNER = {commands}
-Runas_Alias BATCHSPAWNER_USERS = %{group}, !root
-Defaults!BATCHSPAWNER {defaults}
-{hub} ALL=(BATCHSPAWNER_USERS) NOPASSWD: BATCHSPAWNER
+# Install it as a file of its own in /etc/sudoers.d, owned by root, mode 0440, and run visudo -c.
+Cmnd_Alias {alias} = {commands}
+Runas_Alias {alias}_USERS = %{group}, !root
+Defaults!{alias} {defaults}
+{hub} ALL=({alias}_USERS) NOPASSWD: {alias}
 """
 
 
@@ -60,22 +65,34 @@ def rule(hub: str, group: str, launcher: str, scheduler: str | None = None) -> s
     for text, form in ((hub, _NAME), (group, _NAME), *((tool, _PATH) for tool in tools)):
         if not form.fullmatch(text):
             raise BatchError(f"{text!r} has another form than {form.pattern}: write it by hand")
+    # Aliases of all files share one space of names: visudo refuses a second one of the same name.
+    digest = hashlib.sha256(f"{scheduler} {hub} {group} {tools}".encode()).hexdigest()[:6]
+    alias = re.sub("[^A-Z0-9]+", "_", f"BATCHSPAWNER {hub} {digest}".upper())
     if scheduler:
         return _FRAME.format(
             why="The Hub runs these as a user, with any arguments and any environment.",
+            alias=alias,
             commands=", ".join(tools),
             group=group,
             hub=hub,
-            defaults="setenv, !requiretty",
+            defaults=f"setenv, !requiretty{_search_path(hub, tools)}",
         )
     return _FRAME.format(
         why="The Hub runs this alone as a user: no arguments, none of its environment.",
+        alias=alias,
         commands=f'{launcher} ""',
         group=group,
         hub=hub,
         # Requests contain scripts and variables, which must not be logged.
         defaults="env_reset, !setenv, !requiretty, !log_input, !log_output",
     )
+
+
+def _search_path(hub: str, tools: Sequence[str]) -> str:
+    """Return the line by which sudo finds the tools for the Hub, empty if it does anyway."""
+    usual = _USUAL_PATH.split(":")
+    others = sorted({str(PurePath(tool).parent) for tool in tools} - set(usual))
+    return f"\nDefaults:{hub} secure_path={':'.join([*others, *usual])}" if others else ""
 
 
 def _run(arguments: argparse.Namespace) -> int:

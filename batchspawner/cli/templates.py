@@ -127,10 +127,12 @@ def _show(arguments: FolderArguments) -> int:
 
 
 def _render(arguments: RenderArguments) -> int:
+    from ..checking.configuration import missing_file
     from ..spawners.preview import PreviewError, preview
 
-    if not Path(arguments.config).is_file():
-        return _fail(f"there is no file {arguments.config}; name the Hub's with --config")
+    missing = missing_file(Path(arguments.config))
+    if missing:
+        return _fail(f"{missing}; name the Hub's with --config")
     options = dict(arguments.json)
     for option in arguments.options:
         name, equals, value = option.partition("=")

@@ -5,16 +5,18 @@ from __future__ import annotations
 import asyncio
 import logging
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from weakref import WeakKeyDictionary
 
 from ..errors import SchedulerError
-from ..runners import ask
+from ..runners import own_name, query
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ..commands import Command
+    from ..jobs import JobInfo
     from ..runners import Runner
     from ..schedulers.base import Scheduler
 
@@ -80,9 +82,13 @@ class CachedAnswer(Generic[T]):
         age = self.clock() - self._answered
         return Answer(self._value, age, age > self._max_age + timeout)
 
+    def expire(self) -> None:
+        """Ask the scheduler again the next time, however new the answer is."""
+        self._asked = float("-inf")
+
     async def _ask(self, command: Command[T]) -> None:
         try:
-            self._value = await ask(self.scheduler, command, self.runner)
+            self._value = await query(self.scheduler, command, self.runner)
             self._answered = self.clock()
         except SchedulerError as error:
             log.warning("Cannot learn what %s offers: %s", self.scheduler.title, error)
@@ -99,9 +105,25 @@ def cached_answer(
     scheduler: Scheduler, runner: Runner, method: str = "availability"
 ) -> CachedAnswer[Any]:
     """Return the one cache of this event loop for the answer to a method of a scheduler."""
+    max_age = {**MAX_AGE_S, **MAX_AGE_WAITING_S}[method]
+    return _cache(scheduler, runner, method, getattr(scheduler, method), max_age)
+
+
+def cached_own_jobs(scheduler: Scheduler, runner: Runner) -> CachedAnswer[list[JobInfo]]:
+    """Return the cache for the listing of the jobs of this process's user."""
+    command = partial(scheduler.own_jobs, own_name())
+    return _cache(scheduler, runner, "own_jobs", command, scheduler.own_jobs_interval_s)
+
+
+def _cache(
+    scheduler: Scheduler,
+    runner: Runner,
+    method: str,
+    make_command: Callable[[], Command[Any] | None],
+    max_age: float,
+) -> CachedAnswer[Any]:
     known = _caches.setdefault(asyncio.get_running_loop(), {})
     key = (scheduler, runner, method)
-    max_age = {**MAX_AGE_S, **MAX_AGE_WAITING_S}[method]
     if key not in known:
-        known[key] = CachedAnswer(scheduler, runner, getattr(scheduler, method), max_age)
+        known[key] = CachedAnswer(scheduler, runner, make_command, max_age)
     return known[key]

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
+import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ..commands import Command
 from ..errors import ParseError, SchedulerError, SchedulerUnavailable, SubmitError
-from ..runners import LocalRunner, ask
+from ..runners import LocalRunner, ask, own_name, query
 from ..schedulers import scheduler_class
 from .monitor import shared_monitor
 from .watch import IDLE_INTERVAL_S
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from ..commands import CommandResult
     from ..jobs import JobInfo, JobRequest, TaggedJob
@@ -32,6 +35,9 @@ _FIRST_WAIT_INTERVAL_S = 1.0
 
 _QUERIES_UNTIL_SLOWER = 10
 """How many times such a job is queried before that interval is doubled."""
+
+_MAX_SUBMITTED = 10_000
+"""Jobs of which a client remembers when it submitted them."""
 
 _WRITE_PRIVATE_FILE = """
 set -e
@@ -53,6 +59,8 @@ class BatchClient:
     jobs to anybody, it can be one for all users: all clients in an event loop that have the same
     one share its queries. By default it is `runner`.
 
+    `owner` is the name of the owner of the jobs, where `runner` is another user or machine.
+
     `minimum_interval` is how many seconds are between two queries at least, on average; a value
     below the scheduler's own has no effect.
 
@@ -72,12 +80,16 @@ class BatchClient:
         scheduler: Scheduler | str,
         runner: Runner | None = None,
         query_runner: Runner | None = None,
+        owner: str = "",
     ) -> None:
         if isinstance(scheduler, str):
             scheduler = scheduler_class(scheduler)()
         self.scheduler = scheduler
         self.runner: Runner = runner or LocalRunner()
         self.query_runner: Runner = query_runner or self.runner
+        # When the last jobs were submitted, in seconds since the epoch.
+        self._submitted: dict[str, float] = {}
+        self._owner = owner or (own_name() if self.runner.is_this_user else "")
 
     async def submit(self, request: JobRequest) -> str:
         """Submit a job exactly once, and return its id.
@@ -87,27 +99,26 @@ class BatchClient:
         Raises SubmitError if the job was refused, and SchedulerUnavailable or ParseError if it is
         not known whether it exists; submit again only after `find` has returned nothing.
         """
-        try:
-            return await self._submit_once(request)
-        except (SchedulerUnavailable, ParseError) as error:
-            failure: SchedulerError = error
-            delays: Sequence[float] = _SEARCH_DELAYS_S
-        except SubmitError as error:
-            if self.scheduler.refused.search(error.result.text if error.result else error.message):
-                raise
-            failure, delays = error, _SEARCH_DELAYS_S[:1]
-        found = await self._search(request.tag, delays)
-        if found is None:
-            raise failure
-        log.warning("Found job %s, although its submit ended so: %s", found, failure)
-        return found
+        began = time.time()
+        job_id = await self._submitted_or_found(request)
+        self._submitted[job_id] = began
+        while len(self._submitted) > _MAX_SUBMITTED:
+            del self._submitted[next(iter(self._submitted))]
+        return job_id
+
+    def with_usual_options(self, request: JobRequest) -> JobRequest:
+        """Return a request with the options that its user has set for all jobs, as for a submit."""
+        if not self.runner.is_this_user:
+            return request
+        usual = self.scheduler.usual_options(os.environ, request)
+        return replace(request, arguments=(*usual, *request.arguments))
 
     async def leave(self, folder: str, name: str, text: str) -> None:
         """Write a file (0600) as the owner of the jobs, in a folder (0700) made for it.
 
         A file of this name is replaced. Raises SchedulerError if it cannot be written.
         """
-        argv = ("sh", "-c", _WRITE_PRIVATE_FILE, "sh", folder, name)
+        argv = private_file_command(folder, name)
         await ask(self.scheduler, Command(argv, _check_written, text), self.runner)
 
     async def find(self, tag: str) -> list[str]:
@@ -115,10 +126,20 @@ class BatchClient:
 
         Raises SchedulerError.
         """
-        found = await ask(self.scheduler, self.scheduler.find(tag), self.runner)
+        everybodys = self.scheduler.tagged() if self.scheduler.finds_all and self._owner else None
+        if everybodys is not None:
+            jobs = await query(self.scheduler, everybodys, self.runner)
+            return self._own(jobs, tag)
+        found = await query(self.scheduler, self.scheduler.find(tag), self.runner)
         if not found and (elsewhere := self.scheduler.find_elsewhere(tag)):
-            found = await ask(self.scheduler, elsewhere, self.runner)
+            found = await query(self.scheduler, elsewhere, self.runner)
         return found
+
+    def _own(self, jobs: Iterable[TaggedJob], tag: str) -> list[str]:
+        """Return the ids of the owner's jobs with this tag."""
+        return [
+            job.job_id for job in jobs if job.owner == self._owner and tag in job.text.split("|")
+        ]
 
     async def tagged(self) -> list[TaggedJob]:
         """Return all users' jobs that may carry a tag; empty if the scheduler has no such listing.
@@ -126,7 +147,7 @@ class BatchClient:
         Raises SchedulerError.
         """
         command = self.scheduler.tagged()
-        return [] if command is None else await ask(self.scheduler, command, self.query_runner)
+        return [] if command is None else await query(self.scheduler, command, self.query_runner)
 
     async def cancel(self, job_id: str) -> None:
         """Cancel a job, waiting or running; it is no error if the job has ended already.
@@ -135,6 +156,7 @@ class BatchClient:
         that is not a job id, SchedulerError if the scheduler did not do it.
         """
         await ask(self.scheduler, self.scheduler.cancel(job_id), self.runner)
+        shared_monitor(self.scheduler, self.query_runner).note_cancelled(job_id)
 
     async def signal(self, job_id: str, number: int) -> None:
         """Send a signal, such as ``signal.SIGUSR1``, to a running job.
@@ -143,10 +165,24 @@ class BatchClient:
         """
         await ask(self.scheduler, self.scheduler.signal(job_id, number), self.runner)
 
-    async def log_tail(self, job_id: str) -> str:  # noqa: ARG002
+    async def log_before(self) -> tuple[int, float]:
+        """Return the size in bytes of the log that jobs share, and its time, before a job's submit.
+
+        The time is in seconds since the epoch. Both are 0 if there is no log yet, or no way to look
+        at it: this class has none; subclasses may.
+        """
+        return 0, 0.0
+
+    async def log_tail(
+        self,
+        job_id: str,  # noqa: ARG002
+        size: int = 0,  # noqa: ARG002
+        changed_at: float = 0.0,  # noqa: ARG002
+    ) -> str:
         """Return the end of a job's log, if there is a way to read it, else an empty text.
 
-        This class has none; subclasses may. Raises SchedulerError if there is nothing to read.
+        What the log had before the job, by its size and time of then, is left out. This class has
+        no way to read it; subclasses may. Raises SchedulerError if there is nothing to read.
         """
         return ""
 
@@ -158,7 +194,8 @@ class BatchClient:
         """
         monitor = shared_monitor(self.scheduler, self.query_runner)
         monitor.set_minimum_interval(self.minimum_interval)
-        return monitor.watch(job_id, interval, owner=self.runner)
+        submitted_at = self._submitted.get(job_id)
+        return monitor.watch(job_id, interval, self.runner, submitted_at, self._owner)
 
     async def status(self, job_id: str) -> JobInfo:
         """Return what the next answer of the scheduler says about a job.
@@ -188,8 +225,25 @@ class BatchClient:
                 slowing_down.cancel()
             watch.close()
 
+    async def _submitted_or_found(self, request: JobRequest) -> str:
+        try:
+            return await self._submit_once(request)
+        except (SchedulerUnavailable, ParseError) as error:
+            failure: SchedulerError = error
+            delays: Sequence[float] = _SEARCH_DELAYS_S
+        except SubmitError as error:
+            if self.scheduler.refused.search(error.result.text if error.result else error.message):
+                raise
+            failure, delays = error, _SEARCH_DELAYS_S[:1]
+        found = await self._search(request.tag, delays)
+        if found is None:
+            raise failure
+        log.warning("Found job %s, although its submit ended so: %s", found, failure)
+        return found
+
     async def _submit_once(self, request: JobRequest) -> str:
-        return await ask(self.scheduler, self.scheduler.submit(request), self.runner)
+        submit = self.scheduler.submit(self.with_usual_options(request))
+        return await ask(self.scheduler, submit, self.runner)
 
     async def _search(self, tag: str, delays: Sequence[float]) -> str | None:
         for delay in delays if tag else ():
@@ -202,6 +256,11 @@ class BatchClient:
             if found:
                 return found[0]
         return None
+
+
+def private_file_command(folder: str, name: str) -> tuple[str, ...]:
+    """Return the command that writes its input to a file (0600) in a folder (0700)."""
+    return ("sh", "-c", _WRITE_PRIVATE_FILE, "sh", folder, name)
 
 
 async def _slow_down(watch: Watch) -> None:

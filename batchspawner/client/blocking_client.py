@@ -35,7 +35,7 @@ def run(coroutine: Coroutine[object, object, T]) -> T:
     coroutine, and waits until it has cleaned up; another one does not wait. Raises what the
     coroutine raises, and RuntimeError in the library's own thread, which would wait for itself.
     """
-    if threading.current_thread() is _thread:
+    if is_own_thread():
         coroutine.close()
         raise RuntimeError(
             "this would wait for the thread in which it runs, as in a callback of a future; "
@@ -49,6 +49,11 @@ def run(coroutine: Coroutine[object, object, T]) -> T:
         future.cancel()
         ended.wait(_CLEANUP_TIMEOUT_S)
         raise
+
+
+def is_own_thread() -> bool:
+    """Return whether this is the library's own thread, which must not wait for itself."""
+    return threading.current_thread() is _thread
 
 
 async def _set_when_ended(coroutine: Coroutine[object, object, T], ended: threading.Event) -> T:

@@ -2,12 +2,13 @@
 
 The rules that this module keeps (`docs/architecture.md` says why):
 
-* One query asks for all watched jobs, none is sent while nothing is watched, and two never run
-  at the same time. The interval is the shortest that a watch requests, never below the minimum
-  interval of the scheduler, with jitter.
+* One query asks for all watched jobs, or for those of which news is due where that costs the
+  scheduler less (`queries`). None is sent while nothing is watched, and two never run at the same
+  time. The interval is the shortest that a watch requests, never below the minimum interval of the
+  scheduler, with jitter, and longer where the scheduler takes long to answer.
 * A failed query says nothing about any job. It is repeated, with growing pauses, without end.
 * A job is gone only if a query that succeeded did not name it, and a second source or a second
-  query confirmed that (`job_ends`).
+  query confirmed that (`end_detection`).
 """
 
 from __future__ import annotations
@@ -18,9 +19,10 @@ from collections import Counter
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
+from ..concurrency import turn
 from ..errors import SchedulerError
-from .job_ends import JobEnds
-from .queries import Queries
+from .end_detection import JobEnds
+from .queries import Answer, Queries
 from .rate_limit import RateLimiter
 from .watch import IDLE_INTERVAL_S, Watch
 from .watched_jobs import WatchedJobs
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_JOBS_PER_TURN = 500
+_JOBS_PER_TURN = 100
 """Jobs of a listing that are handled before the event loop gets its turn."""
 
 
@@ -49,9 +51,9 @@ class Monitor:
         self.trouble: SchedulerError | None = None
         self.failed: Counter[str] = Counter()
         self.clock = asyncio.get_running_loop().time
-        self._queries = Queries(scheduler)
+        self._queries = Queries(scheduler, self.clock)
         self._jobs = WatchedJobs(scheduler.title, runner)
-        self._ends = JobEnds(self._queries, runner, self._jobs)
+        self._ends = JobEnds(self._queries, runner, self._jobs, scheduler.accounting_delay_s)
         self._limiter = RateLimiter(scheduler.minimum_interval, self.clock, scheduler.burst)
         self._hurry = False
         self._last_answer: float | None = None
@@ -62,14 +64,21 @@ class Monitor:
         self._task: asyncio.Task[None] | None = None
 
     def watch(
-        self, job_id: str, interval: float = IDLE_INTERVAL_S, owner: Runner | None = None
+        self,
+        job_id: str,
+        interval: float = IDLE_INTERVAL_S,
+        owner: Runner | None = None,
+        submitted_at: float | None = None,
+        owner_name: str = "",
     ) -> Watch:
         """Start to watch a job. Raises ValueError for a text that is not a job id here.
 
         `interval` is in seconds. `owner` runs commands as the job's owner, who is asked if we
-        may not see the job.
+        may not see the job, and whose name is `owner_name`. `submitted_at` is when it was
+        submitted, in seconds since the epoch.
         """
-        watch = Watch(self, self.scheduler.checked(job_id), interval, owner)
+        job_id = self.scheduler.checked(job_id)
+        watch = Watch(self, job_id, interval, owner, submitted_at, owner_name)
         self._jobs.add(watch)
         self._supervise()
         self.wake()
@@ -84,6 +93,11 @@ class Monitor:
         self._jobs.remove(watch)
         self.wake()
 
+    def note_cancelled(self, job_id: str) -> None:
+        """Note that the scheduler has accepted our order to cancel a job."""
+        if job := self._jobs.get(job_id):
+            job.is_cancelled = True
+
     def interval_changed(self, watch: Watch, before: float) -> None:
         """Apply the new interval of a watch; called by the watch."""
         if self._jobs.change_interval(watch, before):
@@ -97,17 +111,26 @@ class Monitor:
         """Compute again when the next query is due."""
         self._wake.set()
 
-    def hurry(self) -> None:
-        """Send the next query as soon as the rate limit allows."""
+    def hurry(self, job_id: str) -> None:
+        """Send the next query, which is about this job, too, as soon as the rate limit allows."""
+        if job := self._jobs.get(job_id):
+            job.asked = float("-inf")
         self._hurry = True
         self.wake()
 
-    async def round_after(self, moment: float) -> None:
-        """Wait until a query that was sent after a moment has been answered."""
-        self.hurry()
-        while self._answered < moment:
+    async def round_after(self, moment: float, job_id: str) -> None:
+        """Wait until a query about a job that was sent after a moment has been answered.
+
+        One that has ended, or that nobody watches, is not asked about any more: then any query.
+        """
+        self.hurry(job_id)
+        while self._answered_about(job_id) < moment:
             self._round_done.clear()
             await self._round_done.wait()
+
+    def _answered_about(self, job_id: str) -> float:
+        job = self._jobs.get(job_id)
+        return self._answered if job is None or job.has_ended else job.asked
 
     @property
     def age(self) -> float | None:
@@ -162,6 +185,8 @@ class Monitor:
             task.get_loop().call_later(self._limiter.minimum_interval, self._supervise)
 
     async def _poll(self) -> None:
+        # After those who are about to watch a job, too: one query is for all of them.
+        await turn()
         while self._jobs:
             self._wake.clear()
             due = self._due()
@@ -219,11 +244,18 @@ class Monitor:
         Raises SchedulerError if it does not answer.
         """
         job_ids = self._jobs.unfinished()
-        found = await self._queries.listing(job_ids, self.runner) if job_ids else {}
-        self._note_answer()
+        answer = Answer()
+        if job_ids:
+            due = self._jobs.due(asked + self._limiter.minimum_interval / 2)
+            owner = self._jobs.owner_name()
+            answer = await self._queries.listing(job_ids, due, owner, self.runner)
+        self._limiter.note_answer()
+        self._note_answer(answer.trouble)
         doubtful: dict[str, JobInfo | None] = {}
-        for number, job_id in enumerate(job_ids, 1):
-            status = found.get(job_id)
+        for number, job_id in enumerate(answer.asked, 1):
+            status = answer.found.get(job_id)
+            if status is None and job_id in answer.unanswered:
+                continue
             if status is None or status.is_final:
                 doubtful[job_id] = status
             else:
@@ -233,13 +265,23 @@ class Monitor:
         # A job that was watched again while the query ran is for the next one.
         old = [job_id for job_id in doubtful if self._jobs.watched_since(job_id, asked)]
         await self._ends.resolve({job_id: doubtful[job_id] for job_id in old})
+        self._jobs.note_asked(answer.asked, asked)
         self._answered = asked
         self._round_done.set()
 
-    def _note_answer(self) -> None:
+    def _note_answer(self, trouble: SchedulerError | None) -> None:
+        """Note that the scheduler has answered, but for those commands that had this trouble."""
         if self.failures:
             log.warning("%s answers again", self.scheduler.title)
-        self._last_answer, self._limiter.failures, self.trouble = self.clock(), 0, None
+        if trouble is not None:
+            self.failed[trouble.kind] += 1
+            if self.trouble is None:
+                log.warning(
+                    "%s does not answer about some of its jobs; these stay as they are. %s",
+                    self.scheduler.title,
+                    trouble,
+                )
+        self._last_answer, self._limiter.failures, self.trouble = self.clock(), 0, trouble
 
 
 _monitors: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[tuple[Scheduler, Runner], Monitor]] = (

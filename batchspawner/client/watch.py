@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Protocol
+
+from ..concurrency import SmallEvent, any_set
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,9 +26,9 @@ class Watcher(Protocol):
     @property
     def unanswered_for(self) -> float: ...
 
-    def hurry(self) -> None: ...
+    def hurry(self, job_id: str) -> None: ...
 
-    async def round_after(self, moment: float) -> None: ...
+    async def round_after(self, moment: float, job_id: str) -> None: ...
 
     def forget(self, watch: Watch) -> None: ...
 
@@ -38,20 +39,30 @@ class Watch:
     """The status of one job, kept up to date until the watch is closed.
 
     `status` is None until the scheduler has answered. `interval` is how old the status may
-    become, in seconds; it can be set at any time. `owner` runs commands as the owner of the job.
+    become, in seconds; it can be set at any time. `owner` runs commands as the owner of the job,
+    whose name is `owner_name`, empty if unknown. `submitted_at` is when we submitted the job, in
+    seconds since the epoch, None if unknown.
     Get one from `BatchClient.watch`, and `close` it when nobody waits for the job any more.
     """
 
     def __init__(
-        self, monitor: Watcher, job_id: str, interval: float, owner: Runner | None = None
+        self,
+        monitor: Watcher,
+        job_id: str,
+        interval: float,
+        owner: Runner | None = None,
+        submitted_at: float | None = None,
+        owner_name: str = "",
     ) -> None:
         self.job_id = job_id
-        self.owner = owner
+        self.owner, self.owner_name = owner, owner_name
+        self.submitted_at = submitted_at
         self.status: JobInfo | None = None
         self.since = monitor.clock()
         self._monitor = monitor
         self._interval = interval
-        self._changed = asyncio.Event()
+        self._updated = float("-inf")
+        self._changed = SmallEvent()
 
     @property
     def interval(self) -> float:
@@ -78,12 +89,23 @@ class Watch:
 
     def hurry(self) -> None:
         """Request a query as soon as the rate limit allows, because the job has changed."""
-        self._monitor.hurry()
+        self._monitor.hurry(self.job_id)
 
     async def renewed(self) -> JobInfo:
         """Request a query, and return the status as of a query that was sent after this call."""
-        await self._monitor.round_after(self._monitor.clock())
+        await self._monitor.round_after(self._monitor.clock(), self.job_id)
         return await self.change()
+
+    async def listed(self) -> JobInfo:
+        """Return the status as of a query that was sent after this call and showed the job.
+
+        Unlike that of `renewed`, it is not an older one where the job is missing in the answer.
+        """
+        began = self._monitor.clock()
+        while True:
+            status = await self.renewed()
+            if status.is_final or self._updated >= began:
+                return status
 
     async def change(self, seen: JobInfo | None = None) -> JobInfo:
         """Wait until the status differs from the one that the caller has seen, and return it."""
@@ -91,6 +113,21 @@ class Watch:
             self._changed.clear()
             await self._changed.wait()
         return self.status
+
+    async def change_or(
+        self, event: SmallEvent, seen: JobInfo | None, timeout: float | None = None
+    ) -> bool:
+        """Wait until the status differs from `seen` or the event is set.
+
+        Return False after `timeout` seconds without either.
+        """
+        end = None if timeout is None else self._monitor.clock() + timeout
+        while (self.status is None or self.status == seen) and not event.is_set():
+            self._changed.clear()
+            left = None if end is None else end - self._monitor.clock()
+            if not await any_set([self._changed, event], left):
+                return False
+        return True
 
     async def until(self, wanted: Callable[[JobInfo], bool]) -> JobInfo:
         """Wait for a status for which `wanted` returns true, and return it."""
@@ -105,6 +142,7 @@ class Watch:
 
     def update(self, status: JobInfo) -> None:
         """Set the status, and wake up who waits for a change; called by the monitor."""
+        self._updated = self._monitor.clock()
         if status != self.status:
             self.status = status
             self._changed.set()

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections import Counter
 from typing import TYPE_CHECKING
 
 from ..jobs import JobInfo, JobState
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from ..runners import Runner
     from .watch import Watch
 
@@ -20,20 +23,39 @@ class WatchedJob:
 
     `misses` counts the queries in a row after which no source knew the job, and `missing_since`
     is when the first of them was answered, by the event loop's clock; None if the last listing
-    showed the job. `is_hidden` is true if only the owner's own listing shows it.
+    showed the job. `alive_at` is when the job is known to have been waiting or running, in seconds
+    since the epoch, None if that is not known. `is_hidden` is true if only the owner's own listing
+    shows it, `is_cancelled` if the scheduler has accepted our own order to cancel it. `asked` is
+    when the last query about it was sent that has been answered, by the event loop's clock.
     """
 
-    __slots__ = ("is_hidden", "misses", "missing_since", "watches")
+    __slots__ = (
+        *("alive_at", "asked", "is_cancelled", "is_hidden", "misses", "missing_since"),
+        "watches",
+    )
 
     def __init__(self) -> None:
         self.watches: list[Watch] = []
+        self.asked = float("-inf")
         self.misses = 0
         self.missing_since: float | None = None
-        self.is_hidden = False
+        self.alive_at: float | None = None
+        self.is_hidden = self.is_cancelled = False
 
     @property
     def status(self) -> JobInfo | None:
         return self.watches[0].status
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the job has ended, as far as is known."""
+        status = self.status
+        return status is not None and status.is_final
+
+    @property
+    def due(self) -> float:
+        """When the job has to be asked about again, by the event loop's clock."""
+        return self.asked + min(watch.interval for watch in self.watches)
 
 
 class WatchedJobs:
@@ -62,11 +84,24 @@ class WatchedJobs:
 
     def unfinished(self) -> list[str]:
         """Return the ids of the jobs that have not ended, as far as is known."""
-        return [
-            job_id
-            for job_id, job in self._jobs.items()
-            if not ((status := job.watches[0].status) and status.is_final)
-        ]
+        return [job_id for job_id, job in self._jobs.items() if not job.has_ended]
+
+    def due(self, moment: float) -> list[str]:
+        """Return the ids of those of which news is due at this moment."""
+        jobs = self._jobs.items()
+        return [job_id for job_id, job in jobs if not job.has_ended and job.due <= moment]
+
+    def note_asked(self, job_ids: Iterable[str], moment: float) -> None:
+        """Note that a query about these jobs was sent at this moment, and has been answered."""
+        for job_id in job_ids:
+            # One that was watched again while the query ran is for the next one.
+            if (job := self._jobs.get(job_id)) and job.watches[0].since <= moment:
+                job.asked = moment
+
+    def owner_name(self) -> str:
+        """Return the name of the user to whom all jobs belong; empty if that is not known."""
+        names = {watch.owner_name for job in self._jobs.values() for watch in job.watches[:1]}
+        return names.pop() if len(names) == 1 else ""
 
     def statuses(self) -> list[JobInfo]:
         """Return what is known of each job."""
@@ -83,6 +118,7 @@ class WatchedJobs:
         job = self._jobs.setdefault(watch.job_id, WatchedJob())
         if job.watches:
             watch.status = job.status
+        job.alive_at = job.alive_at or watch.submitted_at
         job.watches.append(watch)
         self._intervals[watch.interval] += 1
         if watch.status is None:
@@ -131,7 +167,7 @@ class WatchedJobs:
         # Once for each such state, not in each round.
         if is_unknown and (before is None or before.native != status.native):
             log.warning(
-                "%s reports the state %r of job %s, which is not known here; "
+                "%s reports the state %r of job %s, which does not tell whether it runs; "
                 "the job is assumed to be alive",
                 self._title,
                 status.native,
@@ -139,5 +175,7 @@ class WatchedJobs:
             )
         if job is not None:
             job.misses, job.missing_since = 0, None
+            if not status.is_final:
+                job.alive_at = time.time()
             for watch in job.watches:
                 watch.update(status)

@@ -14,8 +14,8 @@ from ..client.batch_client import BatchClient
 from ..client.blocking_client import run
 from ..client.job_scripts import find_scheduler
 from ..errors import BatchError, OptionsError
+from .cluster_job import ClusterJob
 from .folders import JobFolder, ipython_folder, plain, records
-from .job import ClusterJob
 from .outputs import await_outputs, new_client
 from .program import ClusterProgram, launch_command, listening
 
@@ -81,7 +81,7 @@ class Cluster:
         self._client: Client | None = None
 
     def start(self) -> Cluster:
-        """Submit the job. Raises OptionsError, SchedulerError."""
+        """Submit the job. Raises OptionsError, SchedulerError, BatchError for a second start."""
         if self._job is not None:
             raise BatchError(f"this cluster was started already, as job {self.job_id}")
         self._job = run(self._submit())
@@ -108,6 +108,7 @@ class Cluster:
 
     @property
     def job_id(self) -> str:
+        """The id of the cluster's job. Raises BatchError before `start`."""
         return self._started().job_id
 
     @property
@@ -117,6 +118,7 @@ class Cluster:
 
     @property
     def profile_dir(self) -> Path:
+        """The folder of the IPython profile that clients use."""
         return self._profiles / f"profile_{self.profile}"
 
     @property
@@ -155,6 +157,7 @@ class Cluster:
 
     @property
     def connection_file(self) -> Path:
+        """The file by which a client of ipyparallel connects; it exists once `wait` returns."""
         return self.profile_dir / "security" / "ipcontroller-client.json"
 
     def detach(self) -> None:

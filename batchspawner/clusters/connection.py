@@ -56,6 +56,7 @@ class Connection:
 
     @property
     def connection_file(self) -> Path:
+        """The file on this machine by which a client of ipyparallel connects."""
         return self.files["client"]
 
     @property
@@ -75,7 +76,10 @@ class Connection:
         return client
 
     def open_notebook(self) -> str:
-        """Open the job's Jupyter server in the browser; return the page that was opened."""
+        """Open the job's Jupyter server in the browser; return the page that was opened.
+
+        Raises ConnectionFailed if the connection does not lead to one.
+        """
         if not self.notebook_url:
             raise ConnectionFailed(
                 "this connection does not lead to a Jupyter server; connect with notebook=True"

@@ -5,10 +5,15 @@ The entry points of ipyparallel, such as ``batch-slurm``, refer to them.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from traitlets import Unicode
 
 from ..schedulers import scheduler_class
-from .launchers import JobControllerLauncher, JobEngineSetLauncher, JobLauncher
+from .launchers import JobControllerLauncher, JobEngineSetLauncher
+
+if TYPE_CHECKING:
+    from .job_launcher import JobLauncher
 
 _KINDS: dict[str, type[JobLauncher]] = {
     "controller": JobControllerLauncher,

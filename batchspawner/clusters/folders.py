@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import BatchError
+from ..private_folders import close_for_others, make_folders
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,6 +24,7 @@ LOG = "log.txt"
 ELEMENT = "element"
 _RECORD = "record.json"
 _JOB_ID = "job_id"
+_FREE_SPACE = "Free some space, or set XDG_DATA_HOME to a folder that all nodes can see."
 _TEXTS = ("scheduler", "tag", "profiles", "job_id")
 
 
@@ -50,13 +52,12 @@ class PrivateFolder:
         """Make a new folder of mode 0700. Raises BatchError if that is impossible."""
         path = data_folder(cls.kind) / secrets.token_hex(8)
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.mkdir(mode=0o700)
+            make_folders(path)
+            close_for_others(path.parent)
+            close_for_others(data_folder(""))
         except OSError as error:
-            raise BatchError(
-                f"cannot make the folder {path}: {error.strerror}. "
-                "Free some space, or set XDG_DATA_HOME to a folder that all nodes can see."
-            ) from error
+            what = f"cannot make the folder {path}: {error.strerror}"
+            raise BatchError(f"{what}. {_FREE_SPACE}") from error
         return cls(path)
 
     @classmethod
@@ -69,8 +70,12 @@ class PrivateFolder:
         return [cls(path) for path in sorted(found, key=lambda one: one.stat().st_mtime)]
 
     def write(self, name: str, text: str) -> Path:
-        """Write a file of mode 0600, atomically."""
-        return write_private(self.path / name, text)
+        """Write a file of mode 0600, atomically. Raises BatchError if that is impossible."""
+        try:
+            return write_private(self.path / name, text)
+        except OSError as error:
+            what = f"cannot write {self.path / name}: {error.strerror}"
+            raise BatchError(f"{what}. {_FREE_SPACE}") from error
 
     def write_record(self, values: Mapping[str, object]) -> None:
         """Write a record for other processes."""
@@ -98,6 +103,11 @@ class JobFolder(PrivateFolder):
     def existing(cls, path: str) -> JobFolder | None:
         """Return a folder that another process has made, or None if it is gone."""
         return cls(Path(path)) if path and Path(path).is_dir() else None
+
+    @property
+    def name(self) -> str:
+        """The name of the folder, with which the names of the job's engines begin."""
+        return self.path.name
 
     @property
     def log(self) -> Path:

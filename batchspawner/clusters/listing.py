@@ -13,8 +13,8 @@ from ..client.batch_client import BatchClient
 from ..client.job_scripts import find_scheduler
 from ..concurrency import within
 from ..errors import SchedulerError
+from .cluster_job import QUERY_TIMEOUT_S
 from .folders import ClusterRecord, plain, records
-from .job import QUERY_TIMEOUT_S
 
 if TYPE_CHECKING:
     from ..jobs import JobInfo

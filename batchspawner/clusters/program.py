@@ -61,6 +61,7 @@ class ClusterProgram:
             "element_log": ELEMENT,
             "controller": shlex.join(self.controller),
             "engine": shlex.join(self.engine),
+            "engine_name": folder.name,
             "notebook": shlex.join(self.notebook),
             "launch": shlex.join(self.launch),
             "profile": self.profile,

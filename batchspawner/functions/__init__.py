@@ -9,7 +9,7 @@ _MODULES = {
     "dispatch.bundles": "Batch JobBundling",
     "defaults": "set_default_configuration update_default_configuration",
     "dispatch.base": "DirectCallDispatcher Dispatcher SubprocessDispatcher TestDispatcher",
-    "dispatch.current": "get_dispatcher join set_dispatcher",
+    "dispatch.current_dispatcher": "get_dispatcher join set_dispatcher",
     "executor.executor": "Executor",
     "futures": "JobFuture",
     "submit_limits": "TooManyDispatchesError allow_recursive_distribution "

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from ..client.job_scripts import SCHEDULER_VARIABLE, detect
 from ..errors import BatchError
 from .dispatch.batch import BatchDispatcher
-from .dispatch.current import set_dispatcher
+from .dispatch.current_dispatcher import set_dispatcher
 from .executor.executor import Executor
 from .function import slurmify
 from .session import jobs_folder

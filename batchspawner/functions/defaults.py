@@ -36,13 +36,16 @@ def default_configuration() -> dict[str, object]:
 def update_default_configuration(
     conf: Mapping[str, object] | None = None, **options: object
 ) -> None:
-    """Add or replace default options, given as a dictionary or as keywords."""
+    """Add or replace default options of all functions, given as a dictionary or as keywords.
+
+    They are those of `slurmify`, and apply to jobs that are submitted from now on.
+    """
     global _defaults
     _defaults = {**default_configuration(), **(conf or {}), **options}
 
 
 def set_default_configuration(conf: Mapping[str, object] | None = None, **options: object) -> None:
-    """Replace all default options, also those of the files."""
+    """Replace all default options of all functions, also those of the files."""
     global _defaults
     _defaults = {**(conf or {}), **options}
 

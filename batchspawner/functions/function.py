@@ -68,9 +68,9 @@ class SlurmFunction:
 
         `job_ids` are futures or ids of jobs, one or several; `method` is one of after, afterany,
         afternotok, afterok and singleton. Raises RuntimeError for an empty list of jobs, unless
-        the dispatcher runs each call at once anyway.
+        the dispatcher runs each call at once anyway, and ValueError for another method.
         """
-        from .dispatch.current import get_dispatcher
+        from .dispatch.current_dispatcher import get_dispatcher
 
         if method not in METHODS:
             raise ValueError(f"method {method!r} is not one of {', '.join(METHODS)}")
@@ -92,6 +92,7 @@ class SlurmFunction:
 
     @property
     def func_id(self) -> str:
+        """The file that defines the function and its qualified name, with a colon between them."""
         return f"{self.get_entry_point()}:{self.__qualname__}"
 
     @property
@@ -106,12 +107,13 @@ class SlurmFunction:
         return Path(self.entry_point or inspect.getsourcefile(self.function) or "")
 
     def make_options(self) -> DispatchOptions:
+        """Return what a job of the function asks for, with the defaults, and what it waits for."""
         return DispatchOptions({**default_configuration(), **self.options}, self.after)
 
     def _distribute(
         self, args: tuple[Any, ...], kwargs: dict[str, Any], *, alone: bool = False
     ) -> JobFuture:
-        from .dispatch.current import get_dispatcher
+        from .dispatch.current_dispatcher import get_dispatcher
 
         inspect.signature(self.function).bind(*args, **kwargs)
         refuse_recursion(f"{self.__qualname__} was to be distributed")
@@ -137,8 +139,10 @@ def slurmify(
 ) -> SlurmFunction | Callable[[Callable[..., Any]], SlurmFunction]:
     """Make a function distributable: ``@slurmify`` or ``@slurmify(queue="long", memory="4G")``.
 
-    Options that are not common to all schedulers are passed to the scheduler as they are. Raises
-    RuntimeError if a script defines two functions of one name.
+    `options` are what a job asks for: ``queue``, ``account``, ``nprocs`` (cores), ``gpus``,
+    ``memory`` such as ``4G``, ``runtime`` such as ``2h`` or ``1-12:00:00``, and so on. Options that
+    are not common to all schedulers are passed to the scheduler as they are. Raises RuntimeError
+    if a script defines two functions of one name.
     """
 
     def decorate(function: Callable[..., Any]) -> SlurmFunction:

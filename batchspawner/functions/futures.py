@@ -5,21 +5,22 @@ from __future__ import annotations
 import concurrent.futures
 import sys
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from . import wait_display
-from .job import JobReference
+from .function_job import JobReference
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Sequence
 
-    from .job import FunctionJob
+    from .function_job import FunctionJob
 
 
 class JobFuture(JobReference):
     """Future of a call that runs in a job.
 
-    It is a `concurrent.futures.Future` that can also be awaited, with a reference to its job.
+    It is a `concurrent.futures.Future` that can also be awaited, with a reference to its job:
+    https://docs.python.org/3/library/concurrent.futures.html#future-objects
     """
 
     def __init__(self, job: FunctionJob | None = None) -> None:
@@ -50,7 +51,9 @@ class JobFuture(JobReference):
     def result(self, timeout: float | None = None) -> Any:
         """Wait for the call and return its value, or raise its exception or why the job ended.
 
-        Ctrl-C ends the wait but not the job. Raises TimeoutError after `timeout` seconds.
+        Ctrl-C ends the wait but not the job. Raises TimeoutError after `timeout` seconds,
+        CancelledError for a call that was cancelled, and JobTimeout, JobOutOfMemory, NodeFailed
+        and so on, with the end of the log, if the job ended before the call.
         """
         with wait_display.interruptible([self]):
             left = wait_display.wait(self, timeout)
@@ -58,11 +61,20 @@ class JobFuture(JobReference):
             return super().result(left)
 
     def exception(self, timeout: float | None = None) -> BaseException | None:
-        """Wait for the call and return what it raised, or None."""
+        """Wait for the call and return what it raised, or why its job ended, or None.
+
+        Raises TimeoutError after `timeout` seconds, CancelledError for a call that was cancelled.
+        """
         with wait_display.interruptible([self]):
             left = wait_display.wait(self, timeout)
             self.notice()
             return super().exception(left)
+
+    def __reduce__(self) -> NoReturn:
+        """Raise TypeError: only the process that has submitted a call can follow it so."""
+        job_id = self.job.job_id if self.job is not None and self.job.calls else ""
+        cure = f", or its job id ({job_id}), for attach(job_id) there" if job_id else ""
+        raise TypeError(f"a future stays in its process; hand over its result(){cure}")
 
     def __await__(self) -> Generator[Any, None, Any]:
         import asyncio

@@ -16,7 +16,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..client.job_scripts import RESOURCES
+from ..client.resources import OTHER_NAMES, RESOURCES, resource_text, unknown_resource
 from ..errors import OptionsError
 from .protocol import worker
 
@@ -115,7 +115,10 @@ def job_resources(scheduler: Scheduler, options: Mapping[str, Any]) -> dict[str,
             continue
         value = _written(name, given)
         known = scheduler.resource_names.get(name, name)
-        (common if known in RESOURCES else native)[known] = value
+        if known in RESOURCES:
+            common[known] = resource_text(known, value, name)
+        else:
+            native[known] = value
     warning = scheduler.warning({**common, **native})
     if warning:
         _warn_once(warning)
@@ -140,10 +143,14 @@ def _line(scheduler: Scheduler, name: str, value: Any) -> str:
     if "\n" in f"{name}{value}":
         raise OptionsError(name, value, "an option has no line breaks")
     line = scheduler.option(name, value)
+    own = name in scheduler.own_options or name in _SBATCH_OPTIONS or len(name) == 1
+    if not own and (not line or name in OTHER_NAMES):
+        raise OptionsError(
+            name,
+            value,
+            f"{scheduler.title} has no such option, nor has any job; {unknown_resource(name)}",
+        )
     if not line:
-        if name not in _SBATCH_OPTIONS and len(name) > 1:
-            reason = f"{scheduler.title} has no such option, nor has any job; is it misspelt?"
-            raise OptionsError(name, value, reason)
         log.info("%s has no such option: %s=%r is ignored", scheduler.title, name, value)
     return line
 

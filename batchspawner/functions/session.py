@@ -78,7 +78,8 @@ def new_folder_call(
         linger=None if detached else 60.0,
         orphan_timeout=None if detached else 300.0,
     )
-    shutil.copyfile(worker.__file__, folder / "worker.py")
+    with call.filling():
+        shutil.copyfile(worker.__file__, folder / "worker.py")
     return call
 
 

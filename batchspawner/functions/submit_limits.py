@@ -7,6 +7,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from ..errors import BatchError
 from .protocol.worker import IN_JOB
 
 if TYPE_CHECKING:
@@ -17,8 +18,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-class TooManyDispatchesError(RuntimeError):
-    """Error of a program that tries to submit more jobs than its limit."""
+class TooManyDispatchesError(BatchError, RuntimeError):
+    """Error of a program that tries to submit more jobs than its `limit`: nothing is submitted."""
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
@@ -42,17 +43,23 @@ class _Limits:
 
 
 def set_dispatch_limit(n: int | None) -> None:
-    """Set how many jobs this program may submit from now on, None for any number."""
+    """Set how many jobs this program may submit from now on, None for any number.
+
+    Without this call it is 100. The next job beyond it raises TooManyDispatchesError.
+    """
     _Limits.limit, _Limits.submitted = n, 0
 
 
 def allow_recursive_distribution() -> None:
-    """Allow functions that run in a job to submit jobs themselves."""
+    """Allow functions that run in a job to submit jobs themselves.
+
+    Without this call, `distribute` raises RuntimeError in a job.
+    """
     _Limits.nested = True
 
 
 def disable_warning_on_repeated_flushes() -> None:
-    """Do not warn when a bundle is flushed several times."""
+    """Do not warn when a `JobBundling` is flushed several times."""
     _Limits.warns_of_flushes = False
 
 

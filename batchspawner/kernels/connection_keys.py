@@ -3,6 +3,8 @@
 Between us and the node, messages are encrypted if the kernel supports it, as its kernel spec's
 ``supported_encryption`` says. On this machine, between us and the kernel's clients,
 ``KernelManager.transport_encryption`` decides; older versions of jupyter_client have neither.
+A kernel that cannot encrypt listens on its node only, and the agent's connection carries its
+messages.
 """
 
 from __future__ import annotations
@@ -15,6 +17,13 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from .kernel_manager import KernelManager, KernelSpec
+
+
+_WITH_IPC = frozenset({"bash", "julia", "python", "r"})
+"""Languages whose kernels (ipykernel, IRkernel, IJulia …) can listen on Unix sockets.
+
+They are those of one folder, which only the user can enter, and others on the node cannot connect.
+"""
 
 
 def connection_of(manager: KernelManager) -> dict[str, str]:
@@ -42,6 +51,16 @@ def encrypted(connection: Mapping[str, str], spec: KernelSpec) -> dict[str, str]
     public, secret = zmq.curve_keypair()
     keys = {"curve_publickey": public.decode(), "curve_secretkey": secret.decode()}
     return {**connection, **keys}
+
+
+def local_transport(connection: Mapping[str, str], spec: KernelSpec, chosen: str) -> str:
+    """Return how a kernel listens that cannot encrypt, ``ipc`` or ``tcp``, else an empty text.
+
+    `chosen` is what its kernel.json says, if it does.
+    """
+    if "curve_publickey" in connection:
+        return ""
+    return chosen or ("ipc" if spec.language.lower() in _WITH_IPC else "tcp")
 
 
 def _supports_curve(spec: KernelSpec) -> bool:

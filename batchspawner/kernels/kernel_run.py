@@ -10,6 +10,7 @@ from collections import deque
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from ..allocation.forwards import Forwards
 from ..concurrency import within
 from ..errors import BatchError
 from .jobs.kernel_job import occurs
@@ -18,7 +19,8 @@ from .proxy.channels import CHANNELS, Curve
 from .tunnel import LOOPBACK, KernelTunnel
 
 if TYPE_CHECKING:
-    from ..allocation.agent_handle import AgentHandle, RemoteProcess
+    from ..allocation.agent_handle import AgentHandle
+    from ..allocation.remote_process import RemoteProcess
     from ..jobs import JobInfo
     from .jobs.kernel_job import KernelJob
     from .jobs.records import KernelRecord
@@ -67,6 +69,7 @@ class KernelRun:
         self.ended, self.answers = asyncio.Event(), asyncio.Event()
         self._process: RemoteProcess | None = None
         self._tunnel: KernelTunnel | None = None
+        self._forwards: Forwards | None = None
         self._connect_error: BatchError | None = None
         self._end_requested = False
         self._output: deque[str] = deque(maxlen=_MAX_OUTPUT_LINES)
@@ -160,14 +163,17 @@ class KernelRun:
         known = bool(self.record.process)
         self._process = process = self._find(agent) if known else self._start(agent)
         await process.started()
+        await self._warn_if_readable(agent)
         listening = asyncio.ensure_future(self._read_output(process))
-        connecting = asyncio.ensure_future(self._connect(process, known))
+        connecting = asyncio.ensure_future(self._connect(agent, process, known))
         try:
             code = await process.wait()
             await listening
         finally:
             connecting.cancel()
             listening.cancel()
+            if self._forwards is not None:
+                await self._forwards.close()
             if self._tunnel is not None:
                 await self._tunnel.close()
         if self._connect_error is not None:
@@ -176,17 +182,31 @@ class KernelRun:
 
     def _start(self, agent: AgentHandle) -> RemoteProcess:
         command = self.record.command
+        is_local = command.tunnel or command.local_transport
         process = agent.begin(
             command.argv,
-            env={**command.env, **_time_left(agent, self.job.allocation.status)},
+            # An agent of an earlier release says nothing about its limits.
+            env={
+                **agent.facts.get("limits", {}),
+                **command.env,
+                **_time_left(agent, self.job.allocation.status),
+            },
             expand=command.expand,
             cwd=command.cwd,
             stdin=b"",
-            files={CONNECTION_FILE: command.file(LOOPBACK if command.tunnel else agent.address)},
+            files={CONNECTION_FILE: command.file(LOOPBACK if is_local else agent.address)},
             ports=len(CHANNELS),
         )
         self.record = replace(self.record, process=process.id)
-        self.record.write(self.job.folder)
+        try:
+            self.record.write(self.job.folder)
+        except OSError as error:
+            log.warning(
+                "The kernel in job %s goes on, but a server that is started later starts it "
+                "again instead of taking it over: %s",
+                self.job.job_id,
+                error,
+            )
         return process
 
     def _find(self, agent: AgentHandle) -> RemoteProcess:
@@ -198,21 +218,39 @@ class KernelRun:
             loop.call_later(_REPLAY_TIMEOUT_S, process.lost, gone)
         return process
 
-    async def _connect(self, process: RemoteProcess, known: bool) -> None:
-        command, ip, ports = self.record.command, process.agent.address, process.ports
+    async def _warn_if_readable(self, agent: AgentHandle) -> None:
+        """Warn the user of a kernel whose messages are encrypted by nobody."""
+        if self.record.command.local_transport and not agent.is_private:
+            text = (
+                f"Messages of the kernel in job {self.job.job_id} are not encrypted between here "
+                f"and {agent.host}: others who listen on that network can read them"
+            )
+            log.warning("%s", text)
+            await self.proxy.warn(text)
+
+    async def _connect(self, agent: AgentHandle, process: RemoteProcess, known: bool) -> None:
+        command = self.record.command
         try:
-            if command.tunnel:
-                self._tunnel = KernelTunnel(command.tunnel, process.agent.host, ports)
-                await self._tunnel.opened()
-                ip, ports = LOOPBACK, self._tunnel.ports
-            info = {f"{name}_port": port for name, port in zip(CHANNELS, ports)}
-            await self.proxy.connect({"ip": ip, **info}, Curve.of(command.connection), known=known)
+            addresses = await self._addresses(agent, process)
+            await self.proxy.connect(addresses, Curve.of(command.connection), known=known)
             if self._tunnel is not None:
                 self._tunnel.on_lost, self._tunnel.on_back = self.proxy.pause, self.proxy.resume
             self.answers.set()
         except BatchError as error:
             self._connect_error = error
             process.send_signal(signal.SIGKILL)
+
+    async def _addresses(self, agent: AgentHandle, process: RemoteProcess) -> dict[str, str]:
+        """Return the addresses of the kernel's channels as they are reached from here."""
+        command, ip, ports = self.record.command, agent.address, process.ports
+        if command.local_transport:
+            self._forwards = Forwards(agent, process, command.targets)
+            return {name: f"ipc://{path}" for name, path in self._forwards.paths.items()}
+        if command.tunnel:
+            self._tunnel = KernelTunnel(command.tunnel, agent.host, ports)
+            await self._tunnel.opened()
+            ip, ports = LOOPBACK, self._tunnel.ports
+        return {name: f"tcp://{ip}:{port}" for name, port in zip(CHANNELS, ports)}
 
     async def _raise_reason(self) -> None:
         """Raise why the job has ended, as soon as the scheduler reports it."""

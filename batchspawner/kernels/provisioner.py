@@ -19,6 +19,7 @@ from jupyter_client.provisioning.provisioner_base import KernelProvisionerBase
 from traitlets import Callable, Unicode
 
 from ..allocation.job_environment import is_of_a_job
+from ..allocation.job_origin import Origin
 from ..client.blocking_client import elsewhere
 from ..errors import BatchError
 from . import connection_keys
@@ -177,11 +178,12 @@ class BatchProvisioner(KernelProvisionerBase):
         connection = connection_keys.connection_of(self._manager)
         proxy = self._open_proxy(connection)
         try:
-            job = await self._get_job()
+            job = await self._get_job(Origin.of_kernel(env))
             secured = connection_keys.encrypted(connection, self._spec)
             tunnel, node = self.settings.tunnel, self.settings.node
+            local = connection_keys.local_transport(secured, self._spec, self.settings.transport)
             expand = {name: used for name, used in self._expanded.items() if name in env}
-            command = KernelCommand(tuple(cmd), secured, env, cwd, tunnel, node, expand)
+            command = KernelCommand(tuple(cmd), secured, env, cwd, tunnel, node, expand, local)
             if self._run is not None:
                 self._run.abandon()
             self._run = KernelRun(job, proxy, KernelRecord(self.kernel_id, command))
@@ -251,11 +253,12 @@ class BatchProvisioner(KernelProvisionerBase):
         self._run = KernelRun(self._job, self._open_proxy(connection), known[self.kernel_id])
         self.connection_info = _in_bytes({**self._address, **connection})
 
-    async def _get_job(self) -> KernelJob:
+    async def _get_job(self, origin: Origin) -> KernelJob:
         """Return the job that the kernel has, or a new one."""
         if self._job is None or not await self._job.is_still_open():
             name = f"kernel {self._spec.display_name}"
-            self._job = await shared_allocator().join(self.kernel_id, self.settings, name)
+            allocator = shared_allocator()
+            self._job = await allocator.join(self.kernel_id, self.settings, name, origin)
         return self._job
 
     @property

@@ -36,8 +36,9 @@ class Settings:
     is gone for `orphan_timeout` seconds (``patience`` in the file). `wait` is whether a start
     waits for the job, by default only if no server could show that the kernel waits. `python` runs
     the agent in the job. `tunnel` is ``ssh``, or that command with its options, if the node's
-    ports cannot be reached. `keepvars` are variables of the server's environment for the kernel.
-    `project` is what pays, if a site has such a name besides the account.
+    ports cannot be reached. `transport` is ``ipc`` or ``tcp`` for a kernel that cannot encrypt; by
+    default it depends on the language. `keepvars` are variables of the server's environment for
+    the kernel. `project` is what pays, if a site has such a name besides the account.
     """
 
     scheduler: str = "auto"
@@ -51,6 +52,7 @@ class Settings:
     wait: bool | None = None
     python: str = "python3"
     tunnel: str = ""
+    transport: str = ""
     keepvars: tuple[str, ...] = ()
     project: str = ""
 
@@ -83,6 +85,7 @@ def read(config: Mapping[str, object], scheduler: str = "auto") -> Settings:
         wait=_yes_or_no("wait", given.get("wait")),
         python=_text("python", given.get("python", Settings.python)),
         tunnel=_text("tunnel", given.get("tunnel", "")),
+        transport=_transport(given.get("transport", "")),
         keepvars=_names("keepvars", given.get("keepvars", "")),
         project=_text("project", given.get("project", "")),
     )
@@ -114,6 +117,12 @@ def _text(key: str, value: object) -> str:
     if isinstance(value, bool) or not isinstance(value, (str, int)):
         raise OptionsError(key, value, "write it as text or as a whole number")
     return str(value).strip()
+
+
+def _transport(value: object) -> str:
+    if value not in ("", "ipc", "tcp"):
+        raise OptionsError("transport", value, "write ipc or tcp")
+    return str(value)
 
 
 def _argv(value: object) -> tuple[str, ...]:

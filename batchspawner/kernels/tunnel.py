@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from ..concurrency import within
 from ..errors import BatchError
-from ..runners import IDENTITY, begin, tool_environment
+from ..processes import IDENTITY, begin, tool_environment
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence

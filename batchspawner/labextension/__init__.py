@@ -1,39 +1,18 @@
-"""Server extension that gives JupyterLab the end of its job, so that our page can warn the user.
+"""Extension of JupyterLab, Notebook 7 and Jupyter Server: the jobs of this user.
 
-The Jupyter server in the job loads it. It reads the variables JOB_START_TIME, in seconds since the
-epoch, and JOB_RUN_TIME, in minutes, and does nothing without them.
+The server part is loaded by the Jupyter server in a job, or on a login host. It lists the jobs of
+this user, their logs, and what the scheduler offers; docs/jupyterlab.md describes it. The sources
+of the part in the browser are in ``ui/``, and what is built of them in ``share/``.
 """
 
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Protocol
+import signal
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-PAGE_KEY = "batchspawnerEnd"
-"""Key of JupyterLab's page configuration: the end of the job, in seconds since the epoch."""
-
-
-class WebApplication(Protocol):
-    """What we use of tornado's Application."""
-
-    settings: dict[str, dict[str, str]]
-
-
-class JupyterServer(Protocol):
-    """What we use of Jupyter's ServerApp."""
-
-    web_app: WebApplication
-
-
-def end_of_job(environment: Mapping[str, str]) -> int | None:
-    """Return when the job ends, in seconds since the epoch, or None if that is unknown."""
-    try:
-        return int(environment["JOB_START_TIME"]) + 60 * int(environment["JOB_RUN_TIME"])
-    except (KeyError, ValueError):
-        return None
+    from jupyter_server.serverapp import ServerApp
 
 
 def _jupyter_server_extension_points() -> list[dict[str, str]]:
@@ -41,8 +20,25 @@ def _jupyter_server_extension_points() -> list[dict[str, str]]:
     return [{"module": __name__}]
 
 
-def _load_jupyter_server_extension(server: JupyterServer) -> None:
-    """Add the end of the job to the page configuration; the Jupyter server calls it at start."""
-    end = end_of_job(os.environ)
-    if end is not None:
-        server.web_app.settings.setdefault("page_config_data", {})[PAGE_KEY] = str(end)
+def _load_jupyter_server_extension(server: ServerApp) -> None:
+    """Add our paths to a server; the Jupyter server calls it at start."""
+    from tornado.ioloop import IOLoop, PeriodicCallback
+
+    from ..client import blocking_client
+    from .collector import Collector
+    from .ending import announce_end_at
+    from .handlers import handlers
+    from .kernel_deaths import LOOK_INTERVAL_S, KernelDeaths
+
+    web_app: Any = server.web_app
+    root = str(getattr(server.contents_manager, "root_dir", ""))
+    collector = Collector(os.environ, root)
+    web_app.add_handlers(".*$", handlers(web_app.settings["base_url"], collector))
+    # The server sets its own handlers of signals after it has loaded its extensions.
+    IOLoop.current().add_callback(announce_end_at, signal.SIGTERM, collector)
+
+    def announce(kernel_id: str) -> None:
+        blocking_client.start(collector.announce_kernel_death(kernel_id))
+
+    deaths = KernelDeaths(server.kernel_manager, announce)
+    PeriodicCallback(deaths.look, 1000 * LOOK_INTERVAL_S).start()

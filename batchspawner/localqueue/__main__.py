@@ -20,6 +20,7 @@ from .folder import QueueError, state_folder
 from .options import add_options, job_options
 from .scheduling import schedule
 from .store import Store
+from .table import job_table
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,6 +36,7 @@ class Arguments(argparse.Namespace):
     file: str | None
     ids: list[int]
     all: bool
+    json: bool
     comment: str | None
     id: int
     signal: int
@@ -87,13 +89,17 @@ def submit(store: Store, arguments: Arguments) -> int:
 
 
 def query(store: Store, arguments: Arguments) -> int:
-    """Print jobs as JSON."""
+    """Print jobs: for a person as a table, for a program as JSON."""
     schedule(store)
     with store.locked():
         jobs = actions.listing(
             store, arguments.ids, include_ended=arguments.all, comment=arguments.comment
         )
-    print(json.dumps({"jobs": jobs}, indent=1))
+    # A program reads a pipe or a file; those of earlier releases know no --json.
+    if arguments.json or not sys.stdout.isatty():
+        print(json.dumps({"jobs": jobs}, indent=1))
+    else:
+        print(job_table(jobs, time.time()))
     return 0
 
 
@@ -158,10 +164,11 @@ def _parser() -> argparse.ArgumentParser:
     add_options(one)
     one.set_defaults(run=submit)
 
-    one = commands.add_parser("query", help="print jobs as JSON")
+    one = commands.add_parser("query", help="print jobs: a table on a terminal, otherwise JSON")
     one.add_argument("ids", nargs="*", type=_job_id, metavar="ID", help="these (all that live)")
     one.add_argument("--all", action="store_true", help="also those that ended in the last day")
     one.add_argument("--comment", help="only those with this comment")
+    one.add_argument("--json", action="store_true", help="print JSON also on a terminal")
     one.set_defaults(run=query)
 
     one = commands.add_parser("info", help="print how many slots there are, as JSON")

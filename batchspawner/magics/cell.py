@@ -11,7 +11,7 @@ from ..client.blocking_client import run, start
 from ..errors import BatchError, failure_of
 from ..jobs import JobState
 from .interrupts import Interrupts
-from .progress import progress_line
+from .progress import progress_line, show_piece
 from .record import CellRecord, Reader
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ class Cell:
             self.backend = self._new_backend()
         self.text = self.text if content is None else content
         script = self.program.script(self.text)
-        self.record = CellRecord(self.program.result_extractor)
+        self.record = CellRecord(self.program.message_extractor)
         with self.interrupts:
             self._future = start(self._run(script))
             self._wait_for_submit()
@@ -174,15 +174,19 @@ class Cell:
                 raise self.record.error
             self.deliver()
 
-    def show_log(self) -> None:
-        """Print what the cell has printed and prints, until it ends or is interrupted."""
+    def display_outputs(self) -> None:
+        """Show what the cell has printed and displayed so far, in order of arrival."""
+        for piece in Reader(self.record).read():
+            show_piece(piece, stderr=sys.stdout)
+
+    def follow_outputs(self) -> None:
+        """Show the same, and what comes, until the cell ends or this is interrupted."""
         reader = Reader(self.record)
         try:
             while not reader.finished:
                 reader.wait(_REFRESH_INTERVAL_S)
-                for _, text in reader.read():
-                    sys.stdout.write(text)
-                sys.stdout.flush()
+                for piece in reader.read():
+                    show_piece(piece, stderr=sys.stdout)
         except KeyboardInterrupt:
             return
 

@@ -10,7 +10,8 @@ from IPython.core.error import UsageError
 from IPython.core.magic import Magics, cell_magic, line_magic, magics_class
 from traitlets import Dict, Unicode, Union
 
-from ..errors import BatchError
+from ..columns import in_columns
+from ..errors import BatchError, CommandNotFound, SchedulerUnavailable, SubmitError
 from .backends.selection import backend_for, names_of
 from .cell import Cell
 from .options import CellOptions, parse_line
@@ -18,7 +19,7 @@ from .program import CellProgram, PythonCellProgram
 from .progress import screen_for
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Mapping
 
     from IPython.core.interactiveshell import InteractiveShell
 
@@ -77,8 +78,9 @@ class ExecuteMagics(Magics):  # type: ignore[misc, unused-ignore]
             srun hostname
 
         What it prints appears here while it runs. Interrupt the kernel (Ctrl-C) to cancel it,
-        once to ask it to end, twice to end it at once. With --python the cell is Python, and
-        can take variables of the notebook along and bring some back:
+        once to ask it to end, twice to end it at once. With --python the cell is Python, shows
+        pictures and all else as a cell of this kernel does, and can take variables of the
+        notebook along and bring some back:
 
             %%execute --wlm=auto --python --in=numbers --out=total
             total = sum(numbers)
@@ -128,13 +130,13 @@ class ExecuteMagics(Magics):  # type: ignore[misc, unused-ignore]
             if failure is not None:
                 raise failure
         except BatchError as error:
-            raise UsageError(str(error)) from error
+            raise UsageError("\n".join(filter(None, [str(error), advice_for(error)]))) from error
 
     @line_magic
     def jobs(self, _: str = "") -> None:
         """List the cells of this session that run elsewhere, and those that have ended."""
         rows = [(one.ident, one.backend.title, one.state.name, one.title) for one in self.cells]
-        print(_table(("ID", "WHERE", "STATE", "CELL"), rows))
+        print(in_columns([("ID", "WHERE", "STATE", "CELL"), *rows]))
 
     @line_magic
     def joblog(self, line: str) -> None:
@@ -145,10 +147,10 @@ class ExecuteMagics(Magics):  # type: ignore[misc, unused-ignore]
         words = line.split()
         following = "-f" in words
         cell = self._find([word for word in words if word != "-f"], "%joblog ID [-f]")
-        if not following:
-            sys.stdout.write(cell.log())
-            return
-        cell.show_log()
+        if following:
+            cell.follow_outputs()
+        else:
+            cell.display_outputs()
 
     @line_magic
     def jobcancel(self, line: str) -> None:
@@ -210,14 +212,17 @@ class ExecuteMagics(Magics):  # type: ignore[misc, unused-ignore]
         raise UsageError(f"there is no cell {words[0]} in this session; %jobs lists them")
 
 
+def advice_for(error: BatchError) -> str:
+    """Return what to do about a cell that was not submitted; empty for other errors."""
+    if isinstance(error, (SchedulerUnavailable, CommandNotFound)):
+        return "Without a cluster, run the cell in the embedded queue: %%execute --wlm=local"
+    if not isinstance(error, SubmitError):
+        return ""
+    if error.transient:
+        return "Run the cell again later: the scheduler accepts no more jobs now."
+    return "Correct what it names, in the line of %%execute or in the cell, and run the cell again."
+
+
 def _number(ident: str) -> int | str:
     """Return an id as a number if it is one: these variables have always been numbers."""
     return int(ident) if ident.isdigit() else ident
-
-
-def _table(heads: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
-    lines = [heads, *rows]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(heads))]
-    return "\n".join(
-        "  ".join(word.ljust(width) for word, width in zip(line, widths)).rstrip() for line in lines
-    )

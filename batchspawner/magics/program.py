@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import BatchError, OptionsError
 from . import worker
-from .record import ResultExtractor
+from .record import MessageExtractor
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, MutableMapping, Sequence
@@ -36,8 +36,8 @@ class CellProgram:
         end = "" if text.endswith("\n") else "\n"
         return f"#!{self.shell}\n{text}{end}".encode()
 
-    def result_extractor(self) -> ResultExtractor | None:
-        """Return a new filter for the output of one run, None if that has no result."""
+    def message_extractor(self) -> MessageExtractor | None:
+        """Return a new filter for the output of one run, None if that has no messages."""
         return None
 
     def deliver(self, record: CellRecord) -> None:
@@ -80,8 +80,8 @@ class PythonCellProgram(CellProgram):
             archive.writestr("inputs", self._pickled())
         return packed.getvalue()
 
-    def result_extractor(self) -> ResultExtractor:
-        return ResultExtractor(self._mark, len(worker.digest(b"")))
+    def message_extractor(self) -> MessageExtractor:
+        return MessageExtractor(self._mark)
 
     def deliver(self, record: CellRecord) -> None:
         """Set the notebook's variables to the values of a cell; by element if it was an array."""
@@ -108,11 +108,9 @@ class PythonCellProgram(CellProgram):
         return BatchError(f"what the cell gives ({', '.join(self.outputs)}) is not all there")
 
     def _values(self, result: bytes) -> dict[str, Any]:
-        if worker.digest(result[16:]) != result[:16]:
-            raise self._incomplete()
         try:
             # The user's own job has sent it, over an authenticated connection.
-            values: dict[str, Any] = pickle.loads(result[16:])  # noqa: S301
+            values: dict[str, Any] = pickle.loads(result)  # noqa: S301
         except Exception as error:
             raise BatchError(f"what the cell gives cannot be read here: {error!r}") from error
         return values
@@ -122,8 +120,8 @@ def _results(record: CellRecord) -> Iterator[tuple[str, bytes]]:
     """Yield the results that have arrived, and the elements that have sent them."""
     # A job that was started a second time has sent two: the last one counts.
     for source in record.sources:
-        if source.extractor is not None and source.extractor.result is not None:
-            yield source.name, source.extractor.result
+        if source.result is not None:
+            yield source.name, source.result
 
 
 def _heading(text: str) -> str:

@@ -7,9 +7,11 @@ import time
 from typing import TYPE_CHECKING
 
 from ..jobs import JobState
+from ..rewritten_output import RewrittenOutput
 
 if TYPE_CHECKING:
-    from IPython.core.display_functions import DisplayHandle
+    from typing import TextIO
+
     from IPython.core.interactiveshell import InteractiveShell
 
     from .record import CellRecord, Piece
@@ -122,12 +124,14 @@ class Screen:
         if not self._streaming and self._held:
             self._streaming = True
             self._settle()
-        for stream, text in self._held:
-            file = sys.stderr if stream == "stderr" else sys.stdout
-            file.write(text)
-            file.flush()
-            self._column = not text.endswith("\n")
+        for piece in self._held:
+            self._show_piece(piece)
+            if piece.text:
+                self._column = not piece.text.endswith("\n")
         self._held = []
+
+    def _show_piece(self, piece: Piece) -> None:
+        show_piece(piece)
 
     def _print(self, text: str, *, new_line: bool = False) -> None:
         if text or new_line:
@@ -159,8 +163,9 @@ class NotebookScreen(Screen):
     def __init__(self) -> None:
         super().__init__()
         self._head = ""
-        self._handle: DisplayHandle | None = None
+        self._output = RewrittenOutput()
         self._shown = self._remark = ""
+        self._clears = False
 
     def headline(self, text: str) -> None:
         self._head = text
@@ -179,17 +184,39 @@ class NotebookScreen(Screen):
     def end(self, progress: str, text: str) -> None:
         self._show("\n".join(one for one in (self._head, progress, text) if one))
 
-    def _show(self, text: str) -> None:
-        if text == self._shown:
-            return
-        from IPython.display import display
+    def _show_piece(self, piece: Piece) -> None:
+        if piece.display is not None and piece.display.clear:
+            self._clears = True
+        if self._clears and (piece.display is None or not piece.display.wait):
+            self._clear()
+        super()._show_piece(piece)
 
-        data = {"text/plain": text}
-        if self._handle is None:
-            self._handle = display(data, raw=True, display_id=True)  # type: ignore[no-untyped-call]
-        else:
-            self._handle.update(data, raw=True)  # type: ignore[no-untyped-call]
-        self._shown = text
+    def _clear(self) -> None:
+        """Clear the output, but for the progress line."""
+        from IPython.display import clear_output
+
+        clear_output(wait=True)  # type: ignore[no-untyped-call, unused-ignore]
+        text, self._shown, self._clears = self._shown, "", False
+        self._output = RewrittenOutput()
+        self._show(text)
+
+    def _show(self, text: str) -> None:
+        if text != self._shown:
+            self._output.show(text)
+            self._shown = text
+
+
+def show_piece(piece: Piece, stderr: TextIO | None = None) -> None:
+    """Show a piece of output as if it came from a cell of this notebook.
+
+    Errors go to `stderr`, if given.
+    """
+    if piece.display is None:
+        file = (stderr or sys.stderr) if piece.stream == "stderr" else sys.stdout
+        file.write(piece.text)
+        file.flush()
+    elif not piece.display.clear:
+        piece.display.publish()
 
 
 def screen_for(shell: InteractiveShell) -> Screen:

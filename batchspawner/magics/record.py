@@ -5,19 +5,29 @@ from __future__ import annotations
 import codecs
 import threading
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from ..jobs import JobState
+from . import worker
+from .displays import Display
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from ..jobs import JobInfo
 
-    Piece = tuple[str, str]
-    """The stream of a text, "stdout" or "stderr", and the text."""
-
 _STARTED = (JobState.RUNNING, JobState.SUSPENDED, JobState.COMPLETING)
+
+
+class Piece(NamedTuple):
+    """Piece of output: its stream, "stdout" or "stderr", its text, and what that stands for."""
+
+    stream: str
+    text: str
+    display: Display | None = None
+
+
+_NO_OUTPUT = Piece("stdout", "")
 
 
 class CellRecord:
@@ -28,7 +38,7 @@ class CellRecord:
     end. Nothing changes after `finished`.
     """
 
-    def __init__(self, new_extractor: Callable[[], ResultExtractor | None] = lambda: None) -> None:
+    def __init__(self, new_extractor: Callable[[], MessageExtractor | None] = lambda: None) -> None:
         self.headline: str | None = None
         self.status: JobInfo | None = None
         self.error: BaseException | None = None
@@ -38,6 +48,8 @@ class CellRecord:
         self.pieces: list[Piece] = []
         self.sources: list[Source] = []
         self._new_extractor = new_extractor
+        self._displays: list[int] = []
+        self._updates: dict[str, int] = {}
         self._changes = 0
         self._changed = threading.Condition()
 
@@ -67,8 +79,25 @@ class CellRecord:
         """Record a piece of output."""
         with self._changed:
             if text:
-                self.pieces.append((stream, text))
+                self.pieces.append(Piece(stream, text))
                 self._notify()
+
+    def append_display(self, display: Display) -> None:
+        """Record something to show, and forget what it replaces: animations are large."""
+        with self._changed:
+            number = len(self.pieces)
+            if display.clear:
+                outdated, self._displays, self._updates = self._displays, [], {}
+            else:
+                last = self._updates.get(display.display_id)
+                outdated = [] if last is None or not display.update else [last]
+            for one in outdated:
+                self.pieces[one] = _NO_OUTPUT
+            self._displays.append(number)
+            if display.update:
+                self._updates[display.display_id] = number
+            self.pieces.append(Piece("stdout", display.text, display))
+            self._notify()
 
     def set_remark(self, remark: str) -> None:
         """Record a remark for the person who waits."""
@@ -86,7 +115,7 @@ class CellRecord:
 
     def text(self, stream: str | None = None) -> str:
         """Return all output so far, or that of one stream."""
-        return "".join(text for name, text in list(self.pieces) if stream in (None, name))
+        return "".join(one.text for one in list(self.pieces) if stream in (None, one.stream))
 
     def wait(self, seen: int, seconds: float) -> int:
         """Wait for a change after the number `seen`, and return the number of the last one."""
@@ -101,74 +130,86 @@ class CellRecord:
 
 
 class Source:
-    """Decoder of the output of one run of a cell; a character may come in parts."""
+    """Reader of the output of one run of a cell: text, whose characters may come in parts, and
+    the messages of a Python cell.
 
-    def __init__(self, record: CellRecord, name: str, extractor: ResultExtractor | None) -> None:
+    `result` holds the pickled variables for the notebook; it is None until they have arrived.
+    """
+
+    def __init__(self, record: CellRecord, name: str, extractor: MessageExtractor | None) -> None:
         self.name = name
-        self.extractor = extractor
+        self.result: bytes | None = None
+        self._extractor = extractor
         self._record = record
         decoder = codecs.getincrementaldecoder("utf-8")
         self._decoders = {stream: decoder("replace") for stream in ("stdout", "stderr")}
 
     def write(self, stream: str, data: bytes) -> None:
         """Record a piece of output."""
-        if stream == "stdout" and self.extractor is not None:
-            data = self.extractor.feed(data)
-        self._record.append(stream, self._decoders[stream].decode(data))
+        extractor = self._extractor if stream == "stdout" else None
+        for one in [data] if extractor is None else extractor.feed(data):
+            if isinstance(one, bytes):
+                self._record.append(stream, self._decoders[stream].decode(one))
+            elif one.kind == worker.RESULT:
+                self.result = one.content
+            else:
+                self._record.append_display(Display.read(one.content, self.name))
 
     def end(self) -> None:
         """Record what is left at the end of the output."""
-        if self.extractor is not None:
-            self._record.append("stdout", self._decoders["stdout"].decode(self.extractor.end()))
+        if self._extractor is not None:
+            left = self._extractor.end()
+            self._record.append("stdout", self._decoders["stdout"].decode(left))
         for stream, decoder in self._decoders.items():
             self._record.append(stream, decoder.decode(b"", final=True))
 
 
-class ResultExtractor:
-    """Filter that takes the pickled result out of an output.
+class Message(NamedTuple):
+    """Message of a Python cell: its kind, see `worker`, and its content."""
 
-    The result follows a mark, its length in 8 bytes, and `extra` bytes that the length does not
-    count. `result` is None until all of it has arrived.
-    """
+    kind: bytes
+    content: bytes
 
-    def __init__(self, mark: bytes, extra: int) -> None:
-        self.result: bytes | None = None
+
+class MessageExtractor:
+    """Filter that takes the messages out of an output; `worker.Channel` describes them."""
+
+    def __init__(self, mark: bytes) -> None:
         self._mark = mark
-        self._extra = extra
-        self._buffer = bytearray()
-        self._found = False
+        self._buffer = b""
+        self._message = bytearray()
 
-    def feed(self, data: bytes) -> bytes:
-        """Return a piece of output without what belongs to the result."""
-        if self.result is not None:
-            return data
-        self._buffer += data
-        return self._seek() if not self._found else self._take()
+    def feed(self, data: bytes) -> Iterator[bytes | Message]:
+        """Yield what a piece of output consists of: text, and messages that are complete."""
+        buffer, done = self._buffer + data, 0
+        while (begin := buffer.find(self._mark, done)) >= 0:
+            yield buffer[done:begin]
+            done, head = begin, begin + len(self._mark)
+            content = head + 3
+            end = content + int.from_bytes(buffer[head + 1 : content], "big")
+            if len(buffer) < content or len(buffer) < end:
+                break
+            self._message += buffer[content:end]
+            done = end
+            if buffer[head]:
+                yield from self._complete()
+        else:
+            # The mark may come in parts.
+            sizes = range(len(self._mark) - 1, -1, -1)
+            left = next(size for size in sizes if buffer.endswith(self._mark[:size]))
+            yield buffer[done : len(buffer) - left]
+            done = len(buffer) - left
+        self._buffer = buffer[done:]
 
     def end(self) -> bytes:
         """Return what looked like the beginning of a mark."""
-        return b"" if self._found else bytes(self._buffer)
+        return b"" if self._buffer.startswith(self._mark) else self._buffer
 
-    def _seek(self) -> bytes:
-        before, mark, after = self._buffer.partition(self._mark)
-        if mark:
-            self._buffer, self._found = after, True
-            return bytes(before) + self._take()
-        begin = len(self._buffer)
-        # The mark may come in parts.
-        for size in range(1, min(len(self._mark), begin + 1)):
-            if self._buffer.endswith(self._mark[:size]):
-                begin = len(self._buffer) - size
-        fresh, self._buffer = bytes(self._buffer[:begin]), self._buffer[begin:]
-        return fresh
-
-    def _take(self) -> bytes:
-        end = 8 + self._extra + int.from_bytes(self._buffer[:8], "big")
-        if len(self._buffer) < 8 or len(self._buffer) < end:
-            return b""
-        self.result, rest = bytes(self._buffer[8:end]), bytes(self._buffer[end:])
-        self._buffer = bytearray()
-        return rest
+    def _complete(self) -> Iterator[Message]:
+        message, self._message = bytes(self._message), bytearray()
+        kind, checksum, content = message[:1], message[1:17], message[17:]
+        if worker.digest(content) == checksum:
+            yield Message(kind, content)
 
 
 class Reader:

@@ -7,176 +7,54 @@ library.
 
 from __future__ import annotations
 
-import re
 from abc import ABC, abstractmethod
-from types import MappingProxyType
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from ..errors import ParseError, SchedulerError, SchedulerUnavailable, SubmitError
-from .facts import Carrier, Detection, LauncherRules
+from .facts import Carrier, Detection, LauncherRules, SchedulerFacts
 from .reasons import explain
 
 if TYPE_CHECKING:
+    import re
     from collections.abc import Collection, Mapping, Sequence
 
     from ..commands import Command, CommandResult
     from ..jobs import JobInfo, JobRequest, TaggedJob
     from ..queues import Queue, Reservation
-    from .reasons import Explanation, Reason
+    from .reasons import Explanation
 
     Listing = Mapping[str, JobInfo]
     """What one query returns: the status of each job that it lists, by job id."""
 
 __all__ = ["Carrier", "Detection", "LauncherRules", "Scheduler"]
 
-_NEVER = re.compile(r"(?!)")
-_REFUSED = re.compile(
-    r"invalid(?! credential| auth)|illegal|unknown (?!error)|unrecogni[sz]ed|unauthori[sz]ed|denied"
-    r"|not (?:allowed|authori[sz]ed|available|enabled|exist|found|permitted|valid)|cannot locate"
-    r"|exceed|violate|limit|maximum|too (?:few|large|long|many|small)|must|require|(?<!un)specified"
-    r"|no such|missing|syntax|usage|bad (?!address)|reject|conflict|directive|does not",
-    re.IGNORECASE,
-)
 
-SLURM_NAMES: Mapping[str, str] = MappingProxyType(
-    {
-        "partition": "queue",
-        "mem": "memory",
-        "time": "runtime",
-        "cpus_per_task": "nprocs",
-        "ntasks": "nprocs",
-        "c": "nprocs",
-        "t": "runtime",
-        "p": "queue",
-    }
-)
-"""Slurm's names of resources that every scheduler knows: options for Slurm work on others, too."""
-
-
-class Scheduler(ABC):
+class Scheduler(SchedulerFacts, ABC):
     """Commands of one scheduler and the parsers of their output.
 
-    Everything that is specific to a scheduler is an attribute or a method of its class. Those
-    below that have a default are optional.
+    Everything that is specific to a scheduler is an attribute or a method of its class. The
+    methods below that have a default are optional.
 
     Objects are values: two with the same settings are equal and hashable, so that all users of
     the same scheduler share one query.
     """
-
-    # --- names
-
-    name: ClassVar[str]
-    """One word for the entry point, the folder, the transcripts and the template ``<name>.j2``."""
-
-    title: ClassVar[str]
-    """The scheduler's name as its makers write it."""
-
-    detection: ClassVar[Detection | None] = None
-    """How the scheduler is recognised on a machine; None if it must be chosen by its name."""
-
-    # --- its commands
-
-    tool_variables: ClassVar[tuple[str, ...]] = ()
-    """Environment variables of the caller that the scheduler's commands need."""
-
-    minimum_interval: ClassVar[float] = 2.0
-    """Minimum interval between two queries in seconds, on average while something happens."""
-
-    burst: ClassVar[float] = 5.0
-    """Burst: how many queries may follow each other at once after an idle time."""
-
-    shared: ClassVar[bool] = True
-    """Whether one user may list every user's jobs."""
-
-    this_machine: ClassVar[bool] = False
-    """Whether jobs run on the machine on which they are submitted."""
-
-    job_id_pattern: ClassVar[re.Pattern[str]] = re.compile(r"[0-9]+")
-    """The form of a job id; nothing else ever reaches a command."""
-
-    no_answer: ClassVar[re.Pattern[str]] = _NEVER
-    """Found in the output of a command that failed because the scheduler did not answer."""
-
-    refused: ClassVar[re.Pattern[str]] = _REFUSED
-    """Found in the output of a submit that failed because the job is not allowed as it is.
-
-    After a failure of another kind the job may exist: it is looked for.
-    """
-
-    launcher_rules: ClassVar[LauncherRules | None] = None
-    """Rules for the launcher of a site; None if it cannot be used with this scheduler."""
-
-    # --- what a job can ask for
-
-    directives: ClassVar[tuple[str, ...]] = ()
-    """Prefixes of comment lines in a script that are options of the submit command."""
-
-    resource_names: ClassVar[Mapping[str, str]] = SLURM_NAMES
-    """Other names of the resources that all schedulers have in common."""
-
-    bare_runtime_s: ClassVar[int] = 1
-    """Seconds that a bare number stands for in a limit on the run time."""
-
-    paired_runtime_s: ClassVar[int] = 60
-    """Seconds that the first of two numbers stands for in such a limit: 60 for ``MM:SS``."""
-
-    mpi_launcher: ClassVar[str] = "mpiexec"
-    """The command that starts one program several times on the nodes of a job."""
-
-    arrays: ClassVar[bool] = False
-    """Whether one submit can make an array of jobs: see `JobRequest.elements`."""
-
-    array_refused: ClassVar[re.Pattern[str]] = re.compile("array", re.IGNORECASE)
-    """Found in the refusal of an array that may be accepted with fewer elements."""
-
-    # --- inside a job
-
-    job_id_variable: ClassVar[str] = ""
-    """The variable in which a job finds its own id; empty if there is none."""
-
-    index_variable: ClassVar[str] = ""
-    """The variable in which an element of an array finds its index; empty if there is none."""
-
-    array_id_variable: ClassVar[str] = ""
-    """The variable in which an element of an array finds the id of the whole; empty if none."""
-
-    no_index: ClassVar[str] = ""
-    """The value of that variable in a job that is not an element of an array."""
-
-    end_variable: ClassVar[str] = ""
-    """The variable that says when a job must end, in seconds since the epoch; or empty."""
-
-    numbers_lone_jobs: ClassVar[bool] = False
-    """Whether a job outside of arrays looks, to itself, like an element of one."""
-
-    job_variables: ClassVar[re.Pattern[str]] = _NEVER
-    """Matches variables of a job that a job submitted from within it must not inherit."""
-
-    log_directive: ClassVar[re.Pattern[str]] = _NEVER
-    """Finds the line of a script that says where the log goes; it has a group `path`."""
-
-    log_job_id: ClassVar[re.Pattern[str]] = _NEVER
-    """Matches what stands for the job's id in the path of a log."""
-
-    carried_values: ClassVar[re.Pattern[str]] = re.compile(r"[^\0]*")
-    """Matches values that a job gets unchanged if only the variable's name is passed on."""
-
-    # --- what others may see, and what users are told
-
-    carrier: ClassVar[Carrier] = Carrier.ENVIRONMENT
-    """The part of a job that only its owner can read, so that a secret goes there."""
-
-    environment_readers: ClassVar[str] = "whoever this scheduler shows a job's environment to"
-    """Who can read the environment of another user's job, and how; completes "read by"."""
-
-    reasons: ClassVar[Sequence[Reason]] = ()
-    """Explanations of the words with which it says why a job waits; the first match is used."""
 
     # --- jobs
 
     @abstractmethod
     def submit(self, request: JobRequest) -> Command[str]:
         """Submit a job; the answer is its id. Raises SubmitError for a job that is refused."""
+
+    def usual_options(
+        self,
+        environment: Mapping[str, str],  # noqa: ARG002
+        request: JobRequest,  # noqa: ARG002
+    ) -> tuple[str, ...]:
+        """Return the submit options that users have set in their environment for all their jobs.
+
+        An option that the request has already is left out.
+        """
+        return ()
 
     @abstractmethod
     def query(self, job_ids: Collection[str]) -> Sequence[Command[Listing]]:
@@ -186,12 +64,34 @@ class Scheduler(ABC):
         Raises SchedulerUnavailable if the scheduler did not answer.
         """
 
+    def query_each(self, job_ids: Collection[str]) -> Sequence[Command[Listing]]:  # noqa: ARG002
+        """Query a few jobs without a listing of all, each command naming its jobs in `jobs`.
+
+        A job that the scheduler does not know (any more) is missing in the answer, which is no
+        error. No commands if that costs the scheduler no less than `query`.
+        """
+        return ()
+
+    def query_owner(self, owner: str, job_ids: Collection[str]) -> Command[Listing] | None:  # noqa: ARG002
+        """Query these jobs, which all belong to one user, in a listing of that user's jobs.
+
+        None if that costs the scheduler no less than `query`.
+        """
+        return None
+
     @abstractmethod
     def confirm(self, job_id: str) -> Sequence[Command[JobInfo | None]]:
         """Query other sources about a job that a listing did not contain, best source first.
 
         The answer None means that this source does not know the job.
         """
+
+    def follow(self, status: JobInfo) -> Sequence[Command[JobInfo | None]] | None:  # noqa: ARG002
+        """Query the place to which a source says that a job was moved, best command first.
+
+        No commands if the source does not say where that is. None if the job was not moved.
+        """
+        return None
 
     @abstractmethod
     def find(self, tag: str) -> Command[list[str]]:
@@ -219,6 +119,13 @@ class Scheduler(ABC):
         """List all users' jobs, waiting or running, with the text that may contain their tag.
 
         None if the scheduler has no such listing.
+        """
+        return None
+
+    def own_jobs(self, owner: str) -> Command[list[JobInfo]] | None:  # noqa: ARG002
+        """List the jobs of the caller, a user of this name, waiting or running, with their names.
+
+        Elements of an array may be listed one by one. None if the scheduler has no such listing.
         """
         return None
 
@@ -265,6 +172,14 @@ class Scheduler(ABC):
         """List how many cores one user may have under each limit; None if that is not known."""
         return None
 
+    def expected_start(self, request: JobRequest) -> Command[float | None] | None:  # noqa: ARG002
+        """Ask when a job would start, in seconds since the epoch, without submitting it.
+
+        The answer is 0 for at once, None for a later time that the scheduler does not know. No
+        command if the scheduler cannot say. Raises SubmitError for a job that would be refused.
+        """
+        return None
+
     # --- scripts
 
     def option(self, name: str, value: object) -> str:
@@ -303,12 +218,18 @@ class Scheduler(ABC):
 
     @classmethod
     def identity(cls) -> dict[str, str]:
-        """Return how a job finds its id, its index and its end: see `agent.job_identity`."""
+        """Return how a job finds its id, its index, its end and what it has.
+
+        See `agent.job_identity` and `agent.job_limits`.
+        """
         return {
             "job_id": cls.job_id_variable,
             "index": cls.index_variable,
             "no_index": cls.no_index,
             "end": cls.end_variable,
+            "cores": cls.cores_variable,
+            "memory_mib": cls.memory_variable,
+            "memory_mib_per_core": cls.memory_per_core_variable,
         }
 
     # --- answers

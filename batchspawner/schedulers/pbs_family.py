@@ -1,4 +1,4 @@
-"""What PBS Pro, OpenPBS and Torque have in common: qsub, qdel, qsig, and ``#PBS`` lines."""
+"""What PBS Pro, OpenPBS, Torque and Moab have in common: ``#PBS`` lines, qsub, qdel, qsig."""
 
 from __future__ import annotations
 
@@ -21,19 +21,37 @@ cuts a value at a comma. https://github.com/jupyterhub/batchspawner/issues/300
 """
 
 
+SCRIPT_OPTIONS = tuple(f"-{name}*" for name in "AMNPRSaejklmopqrv")
+"""Options of scripts that neither copy files of the login host nor replace the prefix (-W, -C)."""
+
+
 @dataclass(frozen=True)
-class PBSFamily(Scheduler):
-    """Commands and script lines that are the same for PBS Pro and Torque."""
+class PBSScripts(Scheduler):
+    """Lines of job scripts that are the same for PBS Pro and Torque, and for Moab before it."""
 
     carrier: ClassVar[Carrier] = Carrier.SCRIPT
     carried_values: ClassVar[re.Pattern[str]] = PLAIN_VALUE
-    directives: ClassVar[tuple[str, ...]] = ("#PBS",)
-    job_id_variable: ClassVar[str] = "PBS_JOBID"
-    job_variables: ClassVar[re.Pattern[str]] = re.compile("PBS_.*")
     log_directive: ClassVar[re.Pattern[str]] = re.compile(
         r"^#?PBS -[oe] (?P<path>\S+)", re.MULTILINE
     )
     log_job_id: ClassVar[re.Pattern[str]] = re.compile(r"\$PBS_JOBID")
+    log_is_replaced: ClassVar[bool] = True
+    own_options: ClassVar[frozenset[str]] = frozenset({"walltime", "ncpus", "ngpus"})
+
+    def option(self, name: str, value: object) -> str:
+        return resource_option(name, value)
+
+
+@dataclass(frozen=True)
+class PBSFamily(PBSScripts):
+    """Commands that are the same for PBS Pro and Torque."""
+
+    directives: ClassVar[tuple[str, ...]] = ("#PBS",)
+    # It costs the server as much as a listing of all jobs.
+    own_jobs_interval_s: ClassVar[float] = 60.0
+    job_id_variable: ClassVar[str] = "PBS_JOBID"
+    job_variables: ClassVar[re.Pattern[str]] = re.compile("PBS_.*")
+    finds_all: ClassVar[bool] = True
     arrays: ClassVar[bool] = True
     job_id_pattern: ClassVar[re.Pattern[str]] = re.compile(
         r"[0-9]+(?:\[[0-9]*\])?(?:\.[A-Za-z0-9_.-]+)?"
@@ -41,9 +59,6 @@ class PBSFamily(Scheduler):
 
     def element(self, job_id: str, index: str) -> str:
         return job_id.replace("[]", f"[{index}]", 1)
-
-    def option(self, name: str, value: object) -> str:
-        return resource_option(name, value)
 
     def dependencies(self, jobs: Mapping[str, Sequence[str]]) -> str | None:
         if "singleton" in jobs:
@@ -62,10 +77,10 @@ def matching_ids(wanted: Iterable[str], listed: Iterable[str]) -> dict[str, str]
     """
     by_number: dict[str, list[str]] = {}
     for one in listed:
-        by_number.setdefault(one.partition(".")[0], []).append(one)
+        by_number.setdefault(_number(one), []).append(one)
     found = {}
     for job_id in wanted:
-        same = by_number.get(job_id.partition(".")[0], [])
+        same = by_number.get(_number(job_id), [])
         if job_id in same or len(same) == 1:
             found[job_id] = job_id if job_id in same else same[0]
             continue
@@ -77,3 +92,8 @@ def matching_ids(wanted: Iterable[str], listed: Iterable[str]) -> dict[str, str]
         if len(near) == 1:
             found[job_id] = near[0]
     return found
+
+
+def _number(job_id: str) -> str:
+    """Return 12 of ``12.server``, but ``Moab.12`` as it is."""
+    return job_id.partition(".")[0] if job_id[:1].isdigit() else job_id

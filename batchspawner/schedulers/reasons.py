@@ -6,6 +6,8 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ..message import Message
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -25,9 +27,9 @@ class Reason:
     """Meaning of a scheduler's words, and what the waiting user can do.
 
     `pattern` is searched anywhere in the words, ignoring case; its named groups are filled into
-    both sentences. `meaning` completes "It waits: "; `advice` is a whole sentence, or empty if
-    there is nothing to do but wait. `forever` means that the job will not start by waiting,
-    `of_cores` that it waits because of the cores that its user already uses.
+    both sentences, for ``%(name)s``. `meaning` completes "It waits: "; `advice` is a whole
+    sentence, or empty if there is nothing to do but wait. `forever` means that the job will not
+    start by waiting, `of_cores` that it waits because of the cores that its user already uses.
     """
 
     pattern: str
@@ -39,7 +41,7 @@ class Reason:
 
 @dataclass(frozen=True)
 class Explanation:
-    """Explanation for one job; `native` is the scheduler's own text, for the support team."""
+    """Explanation for one job, in messages; `native` is the scheduler's own text."""
 
     meaning: str = ""
     advice: str = ""
@@ -57,6 +59,6 @@ def explain(table: Sequence[Reason], native: str) -> Explanation:
         match = re.search(reason.pattern, words, re.IGNORECASE)
         if match:
             groups = {name: text or "" for name, text in match.groupdict().items()}
-            meaning, advice = (text.format(**groups) for text in (reason.meaning, reason.advice))
+            meaning, advice = (Message(one, **groups) for one in (reason.meaning, reason.advice))
             return Explanation(meaning, advice, words, reason.forever, reason.of_cores)
     return Explanation(native=words)

@@ -4,42 +4,53 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import re
-import time
 from typing import TYPE_CHECKING, Any
 
 from jupyterhub.spawner import set_user_setuid
-from traitlets import Bool, CaselessStrEnum, Float, Integer, Tuple, Unicode, default
+from traitlets import Bool, Tuple, Unicode
 
+from ..concurrency import turn
 from ..private_environment import PrivateEnvironment
 from ..schedulers import template_name
-from ..templating import format_template, render_script
-from . import report_handler  # noqa: F401  (registers the handler that jobs report to)
-from .backends.names import check_names, risky_names
+from ..template_mistakes import fill_script_template
+from ..templating import render_script
+from . import (  # noqa: F401
+    estimate_handler,
+    jobs_handler,
+    progress_handler,
+    report_handler,
+    servers_handler,
+)
+from .backends.cancellation import cancel_again
 from .backends.reattach import reattach
 from .backends.selection import backend_of
-from .hub.commit import commit_state
-from .hub.jupyterhub import Spawner, log_name
-from .hub.metrics import counting_failures
+from .backends.start_clock import StartClock
+from .backends.unsafe_names import check_names, risky_names
+from .hub.jupyterhub import Spawner, log_name, may_end
+from .hub.state_writer import commit_address, commit_shared
+from .options.schema import refusing_values_of
 from .progress.log import progress_events
+from .progress.past_ends import end_to_state
 from .progress.time_left import time_variables
 from .secrets.confirmation import CONFIRM
 from .server_job import JobStatus, ServerJob
+from .start_outcome import noting_outcome
 from .traits.commands import CommandTraits
-from .traits.environment import ENV_KEEP
+from .traits.limits import limit_variables
 from .traits.options import ChoiceTraits
 from .traits.resources import RequestTraits
 from .traits.secrets import SecrecyTraits
+from .traits.timeouts import TimeoutTraits
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable
 
     from .backends.backend import Backend
 
-_HOST_NAME = re.compile(r"[A-Za-z0-9_.:-]{1,253}")
 
-
-class BatchSpawnerBase(ChoiceTraits, SecrecyTraits, CommandTraits, RequestTraits, Spawner):
+class BatchSpawnerBase(
+    ChoiceTraits, SecrecyTraits, TimeoutTraits, CommandTraits, RequestTraits, Spawner
+):
     """Base of all spawners whose server is a batch job.
 
     A subclass either names a scheduler of `batchspawner.schedulers` in `scheduler_name`, or gives
@@ -53,9 +64,6 @@ class BatchSpawnerBase(ChoiceTraits, SecrecyTraits, CommandTraits, RequestTraits
     If the scheduler layer does not know it, the commands of the traits below are used.
     """
 
-    start_timeout = Integer(
-        300, help="Seconds until a server must run, the wait in the queue included."
-    ).tag(config=True)
     ip = Unicode("0.0.0.0", help="Address on which the server listens, on its node.").tag(  # noqa: S104
         config=True
     )
@@ -69,11 +77,6 @@ class BatchSpawnerBase(ChoiceTraits, SecrecyTraits, CommandTraits, RequestTraits
         help="Command that chooses a port on the node, reports it and starts the server. It goes "
         "before `c.Spawner.cmd`; set the full path if the job does not find it.",
     ).tag(config=True)
-    startup_poll_interval = Float(
-        0.5,
-        help="Seconds between two queries while a server starts. All starting servers share "
-        "one query, and no scheduler is asked more often than it can bear.",
-    ).tag(config=True)
     port_range = Tuple(
         default_value=(),
         help="First and last port that a server may listen on, such as (9000, 9999); empty: any.",
@@ -83,14 +86,6 @@ class BatchSpawnerBase(ChoiceTraits, SecrecyTraits, CommandTraits, RequestTraits
         help="Connect to the address that the job reports instead of the host that the scheduler "
         "names. For sites where the Hub cannot resolve the names of nodes; a user's job can then "
         "point the proxy of its own server to any address.",
-    ).tag(config=True)
-    orphan_policy = CaselessStrEnum(
-        ["cancel", "report", "ignore"],
-        "cancel",
-        help="What becomes of jobs of this Hub that no server belongs to any more.",
-    ).tag(config=True)
-    orphan_grace = Float(
-        600, help="Seconds that a job without a server is left alone before it is cancelled."
     ).tag(config=True)
 
     log: logging.Logger
@@ -104,10 +99,6 @@ class BatchSpawnerBase(ChoiceTraits, SecrecyTraits, CommandTraits, RequestTraits
         super().__init__(*args, **kwargs)
         # What the library logs comes with the Hub's log.
         logging.getLogger("batchspawner").parent = getattr(self.log, "logger", self.log)
-
-    @default("env_keep")
-    def _env_keep_default(self) -> list[str]:
-        return list(ENV_KEEP)
 
     @property
     def log_name(self) -> str:
@@ -157,8 +148,11 @@ class BatchSpawnerBase(ChoiceTraits, SecrecyTraits, CommandTraits, RequestTraits
     # What subclasses of existing sites override and call.
 
     def parse_job_id(self, output: str) -> str:
-        """Return the job id in what `batch_submit_cmd` printed."""
-        return output
+        """Return the job id in what `batch_submit_cmd` printed: the last line, without notices.
+
+        Raises ValueError for none.
+        """
+        return output.rpartition("\n")[2]
 
     def cmd_formatted_for_batch(self) -> str:
         """Return the command line that starts the server, for the job script."""
@@ -167,7 +161,8 @@ class BatchSpawnerBase(ChoiceTraits, SecrecyTraits, CommandTraits, RequestTraits
     async def _get_batch_script(self, **subvars: Any) -> str:
         """Return the job script, from `batch_script` or the packaged template."""
         if self.batch_script or not self.scheduler_name:
-            return format_template(self.batch_script, **subvars)
+            setting = f"c.{type(self).__name__}.batch_script"
+            return fill_script_template(setting, self.batch_script, subvars)
         return render_script(template_name(self.scheduler_name), subvars, self.template_folders)
 
     def script_variables(self) -> dict[str, Any]:
@@ -197,11 +192,11 @@ class BatchSpawnerBase(ChoiceTraits, SecrecyTraits, CommandTraits, RequestTraits
         return set_user_setuid(name)
 
     def state_ispending(self) -> Any:
-        """Return from `job_status` whether the job waits."""
+        """Return from `job_status` whether the job waits; a site's own class has to define it."""
         raise NotImplementedError(f"{type(self).__name__} must define state_ispending")
 
     def state_isrunning(self) -> Any:
-        """Return from `job_status` whether the job runs."""
+        """Return from `job_status` whether the job runs; a site's own class has to define it."""
         raise NotImplementedError(f"{type(self).__name__} must define state_isrunning")
 
     def state_isunknown(self) -> Any:
@@ -230,12 +225,15 @@ class BatchSpawnerBase(ChoiceTraits, SecrecyTraits, CommandTraits, RequestTraits
     def get_state(self) -> dict[str, Any]:
         """Return what a later Hub process must know of the job."""
         server = self.server
-        address = (server.ip, server.port) if server else ("", 0)
-        return {**super().get_state(), **self.job.to_state(address)}
+        # Without a server in its database, JupyterHub asks for no address either.
+        address = (server.ip, server.port) if server else (self.job.host, self.job.port)
+        ended = end_to_state(self)
+        return {**super().get_state(), **ended, **self.job.to_state(address)}
 
     def clear_state(self) -> None:
         """Forget the job."""
         super().clear_state()
+        self.restore_start_timeout()
         self.job.ended()
         self.set_chosen(None)
         self._close_backend()
@@ -253,50 +251,56 @@ class BatchSpawnerBase(ChoiceTraits, SecrecyTraits, CommandTraits, RequestTraits
             env["BATCHSPAWNER_PORT_RANGE"] = f"{first}-{last}"
         if self.confirm_server:
             env[CONFIRM] = "1"
-        return PrivateEnvironment({**env, **time_variables(self)})
+        # What JupyterHub has set for an administrator's own mem_limit or cpu_guarantee stays.
+        return PrivateEnvironment({**limit_variables(self), **env, **time_variables(self)})
 
     async def start(self) -> tuple[str, int]:
-        """Submit the job and wait until its server has reported; return host and port."""
-        began = time.monotonic()
+        """Submit the job and wait until its server has reported; return host and port.
+
+        JupyterHub calls it. Raises RuntimeError if the submit printed no job id; what else goes
+        wrong is raised as an exception that JupyterHub shows to the user.
+        """
+        self.restore_start_timeout()
+        self.backend.clock = StartClock(self.start_limits)
         if self.chosen is None:
             # JupyterHub < 5.3 has not asked before.
             await self.take_options(self.user_options)
         if self._configured_ip is None:
             self._configured_ip = self.ip
         self.ip, self.port = self._configured_ip, self.traits()["port"].default_value
-        if self.server:
-            self.server.port = self.port
-            # Another request of JupyterHub would roll back what is not committed.
-            commit_state(self)
-        with counting_failures(self.scheduler_name):
+        with noting_outcome(self):
             self._submitting = asyncio.ensure_future(self._submit())
             # A submit that was begun is finished even when nobody waits for the server any more:
             # `stop` needs the id to cancel the job.
             await asyncio.shield(self._submitting)
+            self._submitting = None
             if not self.job.id:
                 raise RuntimeError("Jupyter batch job submission failure (no jobid in output)")
-            await self.backend.until_serving_in_time(began)
-        if self.server:
-            self.server.ip, self.server.port = self.ip, self.port
-        commit_state(self)
+            await self.backend.in_time(self.backend.until_serving())
         self.log.info("%s: job %s serves at %s:%s", self.log_name, self.job.id, self.ip, self.port)
+        # JupyterHub stores the address; until then, the end of any request would roll it back.
         return self.ip, self.port
 
     async def _submit(self) -> None:
-        await self.submit_batch_script()
-        commit_state(self)
+        with refusing_values_of(self.user_options or {}):
+            await self.submit_batch_script()
+        await commit_shared(self)
 
     async def poll(self) -> int | None:
         """Return None while the job may live, else its exit status; JupyterHub asks regularly."""
         if self._submitting is not None and not self._submitting.done():
             return None
+        if self._backend is None:
+            # After a restart, JupyterHub asks about all servers at the same moment.
+            await turn()
         try:
-            return await self.backend.poll()
+            status = await self.backend.poll()
         except Exception:
             self.log.exception(
                 "%s: cannot find out about job %s; it is taken to live", self.log_name, self.job.id
             )
             return None
+        return status if status is None or may_end(self) else None
 
     async def stop(self, now: bool = False) -> None:
         """Cancel the job, waiting or running, and wait for its end unless `now` is true."""
@@ -304,7 +308,10 @@ class BatchSpawnerBase(ChoiceTraits, SecrecyTraits, CommandTraits, RequestTraits
             await asyncio.wait([self._submitting])
         if self.job.id:
             self.log.info("%s: cancelling job %s", self.log_name, self.job.id)
-            await self.cancel_batch_job()
+            try:
+                await self.cancel_batch_job()
+            except Exception as error:  # noqa: BLE001  (a site's own method may raise any)
+                await cancel_again(self, self.backend.cancels(), error)
             if not now:
                 await self.backend.until_gone()
 
@@ -314,12 +321,14 @@ class BatchSpawnerBase(ChoiceTraits, SecrecyTraits, CommandTraits, RequestTraits
         if job.id and not job.port and self.server.ip and self.server.port:
             # JupyterHub knows the address, and a state of batchspawner 1.x has nothing else.
             job.serving(self.server.ip, self.server.port)
+        found = False
         if job.port and job.port == (job.reported_port or job.port):
             self.backend.watch_over()
-        elif await reattach(self):
-            commit_state(self)
-        if job.port:
-            self.server.ip, self.server.port = job.host, job.port
+        else:
+            found = await reattach(self)
+        known = (self.server.ip, self.server.port)
+        if job.port and (found or known != (job.host, job.port)):
+            commit_address(self, job.host, job.port)
         return str(self.server.url)
 
     async def progress(self) -> AsyncIterator[dict[str, Any]]:
@@ -327,22 +336,20 @@ class BatchSpawnerBase(ChoiceTraits, SecrecyTraits, CommandTraits, RequestTraits
         async for event in progress_events(self):
             yield event
 
-    # What the job's report calls.
-
-    def receive_report(self, port: int, host: str = "", *, confirms: bool = False) -> None:
-        """Record where the job's server will listen.
+    def receive_report(
+        self, port: int, host: str = "", *, confirms: bool = False
+    ) -> Awaitable[object]:
+        """Record where the job's server will listen; return what to wait for until it is stored.
 
         `confirms` promises a call of `receive_confirmation` once it does.
         """
-        is_trusted = self.trust_reported_host and _HOST_NAME.fullmatch(host)
+        host = host if self.trust_reported_host else ""
         self.port = port
-        self.job.reported(
-            port, host if is_trusted else "", confirms=confirms and self.confirm_server
-        )
-        commit_state(self)
+        self.job.reported(port, host, confirms=confirms and self.confirm_server)
+        return commit_shared(self)
 
-    def receive_confirmation(self, port: int) -> None:
-        """Record that the job's own server has opened its port."""
+    def receive_confirmation(self, port: int) -> Awaitable[object]:
+        """Record that the job's own server has opened its port; return what to wait for."""
         if port == self.job.unconfirmed_port:
             self.job.confirmed()
-            commit_state(self)
+        return commit_shared(self)

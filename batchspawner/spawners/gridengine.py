@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import xml.etree.ElementTree as ET
 
 from traitlets import Unicode
@@ -18,6 +19,8 @@ _VARIABLES = (
     "SGE_EXECD_PORT",
     "PATH",
 )
+
+_LISTING = re.compile(r"<\?xml|<job_info")
 
 
 class GridengineSpawner(BatchSpawnerBase):
@@ -36,8 +39,9 @@ class GridengineSpawner(BatchSpawnerBase):
     batch_cancel_cmd = Unicode("qdel {job_id}").tag(config=True)
 
     def parse_job_id(self, output: str) -> str:
-        """Return the third word of ``Your job 12 ("name") has been submitted``."""
-        return output.split(" ")[2]
+        """Return N of ``Your job N ("name") has been submitted``, or the third word of any text."""
+        match = re.search(r"^Your job(?:-array)? ([0-9]+)", output, re.MULTILINE)
+        return match[1] if match else output.split(" ")[2]
 
     def state_ispending(self) -> bool:
         return self._state() == "pending"
@@ -60,7 +64,9 @@ class GridengineSpawner(BatchSpawnerBase):
     def _job(self) -> ET.Element | None:
         if not self.job_status:
             return None
-        listing = ET.fromstring(self.job_status)  # noqa: S314
+        # The login shell of another machine prints notices first.
+        begin = _LISTING.search(self.job_status)
+        listing = ET.fromstring(self.job_status[begin.start() if begin else 0 :])  # noqa: S314
         return listing.find(f".//job_list[JB_job_number='{self.job_id}']")
 
     def get_env(self) -> dict[str, str]:

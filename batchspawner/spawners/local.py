@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import pwd
 import re
+from typing import ClassVar
 
 from traitlets import Unicode, default
 
+from ..localqueue.folder import default_folder
 from .regex_states import BatchSpawnerRegexStates
 from .traits.environment import UserEnvMixin
 
@@ -20,10 +22,16 @@ class LocalQueueSpawner(UserEnvMixin, BatchSpawnerRegexStates):
 
     scheduler_name = "local"
 
+    _users: ClassVar[set[str]] = set()
+    """Names of the users who have started servers that run as the Hub's account."""
+
     ip = Unicode("127.0.0.1", help="Address on which the server listens.").tag(config=True)
-    exec_prefix = Unicode("", help="What goes before the queue's commands, such as sudo.").tag(
-        config=True
-    )
+    exec_prefix = Unicode(
+        "",
+        help="What goes before the queue's commands, so that the user owns the job, such as "
+        "`runuser -u {username} --` for a Hub that root runs. Without it the servers of all users "
+        "run as the Hub's account.",
+    ).tag(config=True)
     req_homedir = Unicode(
         help="Folder in which the job starts and leaves its log; by default the owner's home."
     ).tag(config=True)
@@ -40,10 +48,33 @@ class LocalQueueSpawner(UserEnvMixin, BatchSpawnerRegexStates):
             raise ValueError(f"no job id in {output!r}")
         return match[0]
 
+    async def start(self) -> tuple[str, int]:
+        if self._shares_account:
+            self._warn_of_shared_account()
+        return await super().start()
+
+    def _warn_of_shared_account(self) -> None:
+        """Warn once that the servers of a second user run as the same account as the first's."""
+        is_new = self.user.name not in self._users
+        self._users.add(self.user.name)
+        if is_new and len(self._users) == 2:
+            self.log.warning(
+                "The servers of several users (%s) run as one account, %s, which also runs the "
+                "Hub: each of them can read and change the files of the others, and the Hub's "
+                "database and cookie secret. Set c.%s.exec_prefix so that each user owns their "
+                "jobs, or let in people who trust each other.",
+                ", ".join(sorted(self._users)),
+                self._owner().pw_name,
+                type(self).__name__,
+            )
+
+    @property
+    def _shares_account(self) -> bool:
+        """Whether the server runs as the account of the Hub."""
+        return not self.exec_prefix.strip()
+
     def _owner(self) -> pwd.struct_passwd:
-        return (
-            pwd.getpwnam(self.user.name) if self.exec_prefix.strip() else pwd.getpwuid(os.getuid())
-        )
+        return pwd.getpwuid(os.getuid()) if self._shares_account else pwd.getpwnam(self.user.name)
 
     @default("req_homedir")
     def _req_homedir_default(self) -> str:
@@ -51,4 +82,7 @@ class LocalQueueSpawner(UserEnvMixin, BatchSpawnerRegexStates):
 
     def user_env(self, env: dict[str, str]) -> dict[str, str]:
         owner = self._owner()
+        if self._shares_account:
+            # HOME of the job may be another one than ours, and each would have a queue of its own.
+            env = {"BATCHSPAWNER_QUEUE_DIR": str(default_folder().absolute()), **env}
         return {**env, "USER": owner.pw_name, "HOME": owner.pw_dir, "SHELL": owner.pw_shell}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 
 from traitlets import Unicode
 
@@ -23,7 +24,8 @@ class LsfSpawner(BatchSpawnerBase):
 
     def parse_job_id(self, output: str) -> str:
         """Return N of ``Job <N> is submitted to queue <normal>.``"""
-        return output.split(" ")[1].strip("<>")
+        match = re.search(r"^Job <([0-9]+)>", output, re.MULTILINE)
+        return match[1] if match else output.split(" ")[1].strip("<>")
 
     def state_ispending(self) -> bool:
         return self._word(0).upper() in _PENDING

@@ -2,36 +2,32 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
+from weakref import WeakValueDictionary
 
 from jupyterhub import orm
 from jupyterhub.apihandlers import default_handlers
 from tornado import web
 
-from .hub.jupyterhub import innermost, log_name
+from .hub.handlers import ReportHandler
+from .hub.jupyterhub import hub_spawner, innermost, log_name, register_handler
 from .secrets.claim import Application, server_of
 from .secrets.exchange import ClaimRefused, exchange, promote
+from .secrets.package import TOKEN
 from .server_job import ServerJob
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from logging import Logger
     from typing import Protocol
 
-    from sqlalchemy.orm import Session
     from tornado.httputil import HTTPServerRequest
 
-    from .hub.jupyterhub import HubSpawner, HubUser
+    from .hub.jupyterhub import HubSpawner
     from .secrets.exchange import ClaimingSpawner
-
-    class _Token(Protocol):
-        """Token of JupyterHub's API that a request carries."""
-
-        user: object
-        scopes: list[str]
 
     class _Row(Protocol):
         """Row of a spawner in the Hub's database."""
@@ -40,21 +36,6 @@ if TYPE_CHECKING:
         server: object
         user: object
 
-    class APIHandler:
-        """JupyterHub's base of handlers, as far as it is used here."""
-
-        db: Session
-        log: Logger
-        request: HTTPServerRequest
-        users: Mapping[object, HubUser]
-
-        def finish(self, text: str) -> None: ...
-        def get_auth_token(self) -> str | None: ...
-        def get_token(self) -> _Token | None: ...
-        def set_status(self, status: int) -> None: ...
-
-else:
-    from jupyterhub.apihandlers import APIHandler
 
 _PATH = r"/api/batchspawner"
 _MAX_BODY_BYTES = 10_000
@@ -76,7 +57,7 @@ class Report:
     listening: bool = False
 
 
-class BatchSpawnerAPIHandler(APIHandler):
+class BatchSpawnerAPIHandler(ReportHandler):
     """Handler of the report of a job, which carries the token or the claim code of its server.
 
     The body is ``{"port": 1..65535}``, and ``"host"`` where the spawner allows that. With a claim
@@ -89,8 +70,14 @@ class BatchSpawnerAPIHandler(APIHandler):
     async def post(self) -> None:
         """Record a server's port, and answer as all releases have."""
         code, report = self.get_auth_token() or "", _checked(self.request.body)
+        confirming = _confirming.get(_digest(code)) if report.listening else None
+        # It has no token any more when it was stopped.
+        if confirming is not None and hub_spawner(confirming).api_token == code:
+            await confirming.receive_confirmation(report.port)
+            self._done(confirming, report)
+            return
         # With an older wrapper the code is the token; it may still be claimed with.
-        is_token = self.get_token() is not None and not report.claimant
+        is_token = not report.claimant and self.get_token() is not None
         claimed = None if is_token else self._server_of_code(code)
         if claimed is not None:
             await self._claim(claimed, code, report)
@@ -99,9 +86,9 @@ class BatchSpawnerAPIHandler(APIHandler):
         ours = _with_job(spawner)
         if report.listening:
             if ours is not None:
-                ours.receive_confirmation(report.port)
+                await ours.receive_confirmation(report.port)
         elif ours is not None:
-            ours.receive_report(report.port, report.host, confirms=report.confirms)
+            await ours.receive_report(report.port, report.host, confirms=report.confirms)
         else:
             # A spawner of another package that uses our wrapper.
             spawner.port = report.port
@@ -123,6 +110,7 @@ class BatchSpawnerAPIHandler(APIHandler):
         try:
             if report.claimant:
                 environment = await exchange(spawner, application)
+                _confirming[_digest(environment[TOKEN])] = spawner
             else:
                 await promote(spawner, application)
         except ClaimRefused as refusal:
@@ -166,6 +154,18 @@ class BatchSpawnerAPIHandler(APIHandler):
         if spawner is None:
             raise web.HTTPError(403, "this code belongs to no server that has codes")
         return spawner
+
+
+_confirming: WeakValueDictionary[bytes, ClaimingSpawner] = WeakValueDictionary()
+"""Servers to which this process has given their token, by its digest.
+
+The confirmation follows at once. It says nothing but that a port is open, so the database is not
+asked again whose token it is.
+"""
+
+
+def _digest(token: str) -> bytes:
+    return hashlib.sha256(token.encode()).digest()
 
 
 def _with_job(spawner: HubSpawner) -> ClaimingSpawner | None:
@@ -217,6 +217,4 @@ def _word(body: Mapping[str, object], name: str, form: re.Pattern[str]) -> str:
     return value
 
 
-_handlers: list[tuple[object, ...]] = default_handlers
-if not any(one[0] == _PATH for one in _handlers):
-    _handlers.append((_PATH, BatchSpawnerAPIHandler))
+register_handler(default_handlers, _PATH, BatchSpawnerAPIHandler)

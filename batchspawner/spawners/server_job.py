@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
+import math
+import re
 import time
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ..concurrency import SmallEvent
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,11 +26,20 @@ _STATE_KEYS = {
     "claim": "job_claim",
     "log_path": "job_log",
     "log_offset": "job_log_begins",
+    "log_changed_at": "job_log_changed",
     "submitted_at": "submitted_at",
     "waited": "waited",
     "progress": "story",
+    "requested": "requested",
 }
 """Key of each saved field in JupyterHub's database. `job_id` and `job_status` are those of 1.x."""
+
+_HOST_NAME = re.compile(r"[A-Za-z0-9_.:-]{1,253}")
+
+_MAX_EARLY_CLAIMS = 10
+
+_MAX_STAGES = 50
+"""Number of stages that are kept of a start: a scheduler may give another reason every minute."""
 
 
 class JobStatus(Enum):
@@ -39,6 +51,17 @@ class JobStatus(Enum):
     UNKNOWN = 3
 
 
+class Stage(NamedTuple):
+    """Stage of a start: a percentage, what was told, and when, in seconds since the epoch.
+
+    The text is a message until a later Hub process reads it, which only knows it in English.
+    """
+
+    percent: int
+    text: str
+    at: float = 0.0
+
+
 @dataclass(eq=False)
 class ServerJob:
     """The job of one server. Only its own methods change it; each says what has happened.
@@ -47,11 +70,13 @@ class ServerJob:
     finds it again before its id is known. `claim` is the record of its claim code. `host` and
     `port` are where the server answers, `reported_host` and `reported_port` what the job itself
     said, `unconfirmed_port` the port that it promised to confirm. The log at `log_path` had
-    `log_offset` bytes before this job. `submitted_at` is in seconds since the epoch, `waited` in
-    seconds, `progress` what the user was told: a percentage and a sentence for each stage.
+    `log_offset` bytes before this job, and was last changed at `log_changed_at`. That and
+    `submitted_at` are in seconds since the epoch, `waited` in seconds, `progress` what the user was
+    told, and `requested` what the job asks for.
 
-    Not saved: `alarm`, what the user must know of a misused claim code, and `reported_at`, on the
-    clock of `time.monotonic`.
+    Not saved: `alarm`, what the user must know of a misused claim code; `early_claims`, who claimed
+    before the job ran, and when last while it waited; and `reported_at`. Times are on the clock of
+    `time.monotonic`.
     """
 
     id: str = ""
@@ -65,12 +90,16 @@ class ServerJob:
     claim: Mapping[str, Any] = field(default_factory=dict)
     log_path: str = ""
     log_offset: int = 0
+    log_changed_at: float = 0.0
     submitted_at: float = 0.0
     waited: float = 0.0
-    progress: list[tuple[int, str]] = field(default_factory=list)
+    progress: list[Stage] = field(default_factory=list)
+    requested: dict[str, str] = field(default_factory=dict)
     alarm: str = ""
+    early_claims: dict[str, float] = field(default_factory=dict, repr=False)
     reported_at: float | None = None
-    _report: asyncio.Event | None = None
+    _report: SmallEvent | None = None
+    _first_early: float | None = None
 
     @classmethod
     def from_state(cls, state: Mapping[str, object]) -> ServerJob:
@@ -93,17 +122,17 @@ class ServerJob:
         nothing are not saved twice.
         """
         state = {key: getattr(self, name) for name, key in _STATE_KEYS.items()}
-        state["story"] = [list(stage) for stage in self.progress]
+        # Not the messages themselves: JupyterHub may give this back before it is written.
+        state["story"] = [[stage.percent, str(stage.text), stage.at] for stage in self.progress]
         if not self.reported_port and (self.host, self.port) == address:
             del state["job_host"], state["job_port"]
         return {key: value for key, value in state.items() if value}
 
     @property
-    def report(self) -> asyncio.Event:
+    def report(self) -> SmallEvent:
         """Event that is set when the job has reported where its server listens."""
         if self._report is None:
-            # Not before it is needed: Python 3.9 binds it to the loop that runs then.
-            self._report = asyncio.Event()
+            self._report = SmallEvent()
         return self._report
 
     def prepared(self, claim: Mapping[str, Any], tag: str = "") -> None:
@@ -119,13 +148,28 @@ class ServerJob:
         self.id = _text("job_id", job_id)
 
     def submitted(
-        self, job_id: str, log_path: str = "", log_offset: int = 0, at: float = 0.0
+        self,
+        job_id: str,
+        log_path: str = "",
+        log_offset: int = 0,
+        log_changed_at: float = 0.0,
+        at: float = 0.0,
+        requested: Mapping[str, str] | None = None,
     ) -> None:
-        """Note the id of the job that the scheduler has accepted, its log, and the time."""
+        """Note the id of the job that the scheduler has accepted, its log, and what it asks for.
+
+        The log had `log_offset` bytes, and was last changed at `log_changed_at`.
+        """
         self.identified(job_id)
         self.log_path = log_path
-        self.log_offset = log_offset
+        self.found_log(log_offset, log_changed_at)
         self.submitted_at = at
+        self.requested = dict(requested or {})
+
+    def found_log(self, offset: int, changed_at: float) -> None:
+        """Note how many bytes of its log, and from when, are those of earlier jobs."""
+        self.log_offset = offset
+        self.log_changed_at = changed_at
 
     def observed(self, native_status: str) -> None:
         """Note what the scheduler says about the job, in its own words."""
@@ -138,14 +182,32 @@ class ServerJob:
     def claimed(self, claim: Mapping[str, Any]) -> None:
         """Note that the claim code was used: its record after the use."""
         self.claim = claim
+        self.early_claims, self._first_early = {}, None
+
+    def claimed_early(self, claimant: str) -> float:
+        """Note a claim while the job waits; return the seconds since the first one."""
+        now = time.monotonic()
+        if self._first_early is None:
+            self._first_early = now
+        if claimant in self.early_claims or len(self.early_claims) < _MAX_EARLY_CLAIMS:
+            self.early_claims[claimant] = now
+        return now - self._first_early
+
+    def claimed_unidentified(self, claimant: str) -> None:
+        """Note a claim before the job's id is known: it may be that of a job that has begun."""
+        if len(self.early_claims) < _MAX_EARLY_CLAIMS:
+            self.early_claims.setdefault(claimant, -math.inf)
 
     def alarmed(self, alarm: str) -> None:
         """Note that somebody else may have used the claim code."""
         self.alarm = alarm
 
     def reported(self, port: int, host: str = "", *, confirms: bool = False) -> None:
-        """Note where the job says that its server will listen; it `confirms` once it does."""
-        if host:
+        """Note where the job says that its server will listen; it `confirms` once it does.
+
+        `host` is left out if it is no name of a host.
+        """
+        if _HOST_NAME.fullmatch(host):
             self.reported_host = host
         self.reported_port = port
         self.unconfirmed_port = port if confirms else 0
@@ -161,17 +223,24 @@ class ServerJob:
         self.host = host
         self.port = port
 
+    def requeued(self) -> None:
+        """Note that the job waits again: where its server was, it is not any more."""
+        self.host, self.port = "", 0
+        self.reported_host, self.reported_port, self.unconfirmed_port = "", 0, 0
+        self.reported_at = None
+        self.report.clear()
+
     def progressed(self, percent: int, message: str) -> bool:
         """Note what the user is told of the start; return whether that is a further stage.
 
-        The percentage never goes back, and a message within a stage replaces the one before.
+        The percentage never goes back, and nothing is told twice.
         """
-        reached = self.progress[-1][0] if self.progress else -1
-        if percent > reached:
-            self.progress = [*self.progress, (percent, message)]
-            return True
-        self.progress = [*self.progress[:-1], (reached, message)]
-        return False
+        if any(stage.text == message for stage in self.progress):
+            return False
+        reached = max((stage.percent for stage in self.progress), default=0)
+        stage = Stage(max(percent, reached), message, time.time())
+        self.progress = [*self.progress[:1], *self.progress[1:][2 - _MAX_STAGES :], stage]
+        return True
 
     def ended(self) -> None:
         """Forget the job; the next one of the server is another."""
@@ -184,11 +253,12 @@ def _text(name: str, value: object) -> str:
     return value
 
 
-def _stages(value: object) -> list[tuple[int, str]]:
-    """Return the progress in a saved state, which has lists of two in the place of tuples."""
+def _stages(value: object) -> list[Stage]:
+    """Return the progress in a saved state; the times are missing in those of early releases."""
     entries = value if isinstance(value, list) else []
-    return [(entry[0], entry[1]) for entry in entries if _is_stage(entry)]
+    return [Stage(*entry) for entry in entries if _is_stage(entry)]
 
 
 def _is_stage(entry: object) -> bool:
-    return isinstance(entry, list) and [type(part) for part in entry] == [int, str]
+    types = [type(part) for part in entry] if isinstance(entry, list) else []
+    return types in ([int, str], [int, str, int], [int, str, float])

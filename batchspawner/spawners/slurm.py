@@ -6,10 +6,14 @@ scheduler layer does the work.
 
 from __future__ import annotations
 
+import re
+
 from traitlets import Dict, Unicode
 
 from .regex_states import BatchSpawnerRegexStates
 from .traits.environment import UserEnvMixin
+
+_PRINTED_ID = re.compile(r"[0-9]+(;\S+)?\s*")
 
 
 class SlurmSpawner(UserEnvMixin, BatchSpawnerRegexStates):
@@ -40,8 +44,13 @@ class SlurmSpawner(UserEnvMixin, BatchSpawnerRegexStates):
     state_exechost_re = Unicode(r"\s+((?:[\w_-]+\.?)+)$").tag(config=True)
 
     def parse_job_id(self, output: str) -> str:
-        """Return the number in the last line of `sbatch --parsable`, without its cluster."""
-        job_id = output.strip().split("\n")[-1].split(";")[0]
+        """Return the number that `sbatch --parsable` printed, without its cluster.
+
+        Sites print notices around it; it has a line of its own.
+        """
+        lines = output.strip().split("\n")
+        line = next((one for one in reversed(lines) if _PRINTED_ID.fullmatch(one)), lines[-1])
+        job_id = line.split(";")[0]
         try:
             return str(int(job_id))
         except ValueError:

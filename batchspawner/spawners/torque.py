@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from traitlets import Unicode
 
+from ..commands import CommandResult
+from ..jobs import JobRequest
+from ..schedulers import scheduler_class
 from .regex_states import BatchSpawnerRegexStates
 
 
@@ -18,6 +21,13 @@ class TorqueSpawner(BatchSpawnerRegexStates):
     state_pending_re = Unicode(r"<job_state>[QH]</job_state>").tag(config=True)
     state_running_re = Unicode(r"<job_state>R</job_state>").tag(config=True)
     state_exechost_re = Unicode(r"<exec_host>((?:[\w_-]+\.?)+)/\d+").tag(config=True)
+
+    def parse_job_id(self, output: str) -> str:
+        """Return what the submit command printed; of several lines the one that is a job id."""
+        if "\n" not in output.strip():
+            return output
+        submit = scheduler_class(self.scheduler_name)().submit(JobRequest(""))
+        return submit.parse(CommandResult((self.batch_submit_cmd,), 0, output, ""))
 
 
 class MoabSpawner(TorqueSpawner):

@@ -21,10 +21,11 @@ import pytest
 
 from batchspawner.agent.call_home import call_home
 from batchspawner.agent.protocol import MAGIC, ProtocolError, Unpacker, frame_keys, pack
-from batchspawner.allocation.agent_handle import start_order
-from batchspawner.allocation.call_folder import CallFolder, packed_agent
+from batchspawner.allocation.call_folder import CallFolder
 from batchspawner.allocation.job_environment import own_environment
 from batchspawner.allocation.listener import Listener
+from batchspawner.allocation.packed_agent import packed_agent
+from batchspawner.allocation.remote_process import start_order
 from batchspawner.concurrency import within
 from batchspawner.errors import BatchError
 from batchspawner.schedulers import scheduler_class
@@ -284,6 +285,78 @@ async def test_without_a_listener_all_goes_through_files(call, jobs):
     assert await ended(job) == 0
 
 
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda file, _: file.write_bytes(os.urandom(100)),
+        lambda file, _: file.write_bytes(b"\xff" * 100),
+        lambda file, key: file.write_bytes(pack(key, {"type": "exit"})),
+        lambda file, key: file.write_bytes(pack(key, {"type": "hello", "agent": "a1"})),
+        lambda file, key: file.write_bytes(pack(key, {"type": "exit", "agent": "a1", "seq": 1})),
+        lambda file, key: file.write_bytes(pack(key, ["hello"])),
+        lambda file, _: os.mkfifo(file),
+        lambda file, _: file.symlink_to("/dev/zero"),
+        lambda file, _: file.mkdir(),
+    ],
+)
+async def test_a_journal_that_a_job_has_spoilt_does_not_hide_the_end_of_the_job(call, spoil):
+    spoil(call.folder / "journal", frame_keys(call.key, b"journal")[0])
+    call.read_journal()
+    call.fail(BatchError("job 17 has ended"))
+    with pytest.raises(BatchError, match="job 17 has ended"):
+        await in_time(call.next_agent())
+
+
+async def test_what_no_agent_sends_ends_its_connection_and_nothing_else(listener, call, jobs):
+    """Whoever has the key of a call, such as a program in its job, may send anything."""
+    listener.expect(call)
+    settings = json.loads((call.folder / "call.json").read_text())
+    jobs(call)
+    agent = await in_time(call.next_agent())
+    for header in (
+        {"type": "hello", "agent": "../x", "driver": "", "processes": {}, "ports": {}},
+        {"type": "hello", "agent": ["x"]},
+        {"type": "hello", "agent": "another"},
+        {"type": "exit", "agent": agent.id, "seq": "1", "id": "p", "code": 0},
+        {"agent": agent.id},
+        [],
+    ):
+        connection, up, _ = await in_thread(lambda: call_home(settings))
+        with connection:
+            connection.sendall(pack(up, header))
+            assert await in_thread(lambda: rest(connection)) == b""  # noqa: B023
+    assert list(call.agents) == [agent.id]
+    process = await in_time(agent.start(["echo", "fine"], stdin=b""))
+    assert (await in_time(printed(process)))["stdout"] == b"fine\n"
+
+
+def rest(connection) -> bytes:
+    """Return what comes until the other side hangs up."""
+    with contextlib.suppress(ConnectionResetError):
+        return connection.recv(1)
+    return b""
+
+
+def test_a_frame_that_does_not_fit_on_the_disk_leaves_nothing_behind(tmp_path):
+    """A part of it would make the frames of all agents unreadable that follow."""
+    code = (
+        "import resource, sys\n"
+        "from batchspawner.agent.journal import append\n"
+        "append(sys.argv[1], b'first')\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (8, resource.RLIM_INFINITY))\n"
+        "try: append(sys.argv[1], b'too long')\n"
+        "except OSError as error: print(error.strerror)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (-1, -1))\n"
+        "append(sys.argv[1], b'later')\n"
+    )
+    file = tmp_path / "journal"
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(file)], capture_output=True, text=True, timeout=60
+    )
+    assert (done.stdout, done.stderr) == ("File too large\n", "")
+    assert file.read_bytes() == b"firstlater"
+
+
 async def test_an_agent_ends_when_nobody_has_come_for_long(tmp_path, jobs):
     call = CallFolder.create(tmp_path / "call", linger=0.5)
     call._settings["addresses"] = [["127.0.0.1", closed_port()]]
@@ -453,7 +526,7 @@ def certificate(tmp_path):
 def test_the_agent_needs_the_standard_library_only_and_the_same_python_for_speed_only(
     magic, kind, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr("batchspawner.allocation.call_folder.MAGIC_NUMBER", magic)
+    monkeypatch.setattr("batchspawner.allocation.packed_agent.MAGIC_NUMBER", magic)
     (tmp_path / "agent").write_bytes(packed_agent.__wrapped__())
     code = (
         "import sys; sys.path.insert(0, sys.argv[1]); import batchspawner_agent.agent as agent\n"

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.hubs import free_port, proxy_command
+from tests.hubs import proxy_command
+from tests.ports import free_port
 
 FLAGS = [
     "--no-sandbox",

@@ -6,10 +6,13 @@ import json
 
 import pytest
 
+from tests.browser.accessibility import violations
 from tests.hubs import Hub, proxy_command, wait_for
 
 CONFIG = """
 import sys
+from batchspawner import use_pages
+use_pages(c)
 QUEUES = {
     "debug": {"nprocs": 2, "runtime": "1:00:00", "label": "Debug", "help": "Starts soon."},
     "long": {"nprocs": 64, "runtime": "7d", "label": "Long", "help": "Waits over night."},
@@ -31,6 +34,8 @@ c.ProfilesSpawner.profiles = [
     {"display_name": "Team", "spawner": "batchspawner.LocalQueueSpawner", "groups": ["team"]},
 ]
 c.LocalQueueSpawner.req_homedir = {folder!r}
+# After the second in which JupyterHub shows a failure in the form.
+c.LocalQueueSpawner.req_prologue = '[ "$SOFT" != /missing ] || { sleep 3; module load jupyter; }'
 c.Spawner.args = ["--allow-root"]
 c.JupyterHub.tornado_settings = {"slow_spawn_timeout": 5}
 """
@@ -111,10 +116,12 @@ def test_another_queue_has_other_limits(form):
 
 @pytest.mark.parametrize(
     ("label", "wrong", "right"),
-    [("Cores", "5", "2"), ("Time", "2h", "1h"), ("Time", "soon", "30")],
+    [("Cores", "5", "2"), ("Another time", "2h", "1h"), ("Another time", "soon", "30")],
 )
 def test_the_browser_refuses_what_is_not_allowed(form, label, wrong, right):
     form.get_by_label("Cluster").check()
+    form.get_by_label("Time", exact=True).select_option("--other")
+    form.get_by_label("Another time", exact=True).fill("30")
     field = form.get_by_label(label, exact=True)
     field.fill(wrong)
     submit(form)
@@ -125,15 +132,14 @@ def test_the_browser_refuses_what_is_not_allowed(form, label, wrong, right):
     assert field.evaluate("one => one.validity.valid") is True
 
 
-def test_form_and_rest_api_are_refused_by_the_server_with_the_same_words(form, hub, picture):
+def test_form_and_rest_api_are_refused_by_the_server_with_the_same_words(form, hub):
     form.get_by_label("Cluster").check()
     form.get_by_label("Cores", exact=True).fill("5")
-    form.get_by_label("Time", exact=True).fill("30")
+    form.get_by_label("Time", exact=True).select_option("0:30:00")
     form.evaluate("document.getElementById('spawn_form').noValidate = true")
     submit(form)
     form.wait_for_selector(".spawn-error-msg")
     assert form.locator(".spawn-error-msg").inner_text() == f"Error: {REFUSED}"
-    picture("refused")
     assert form.get_by_label("Cluster").is_checked()
     assert form.get_by_label("Time", exact=True).input_value() == "0:30:00"
 
@@ -141,6 +147,27 @@ def test_form_and_rest_api_are_refused_by_the_server_with_the_same_words(form, h
     answer = hub.begin("ada", options)
     assert (answer.status_code, answer.json()["message"]) == (400, REFUSED)
     assert hub.server("ada") is None
+
+
+def test_the_form_and_its_refusals_are_in_the_language_of_the_browser(chromium, hub):
+    context = chromium.new_context(locale="de-CH", viewport={"width": 390, "height": 800})
+    context.set_default_timeout(300_000)
+    try:
+        form = opened(context.new_page(), hub)
+        assert form.inner_text("[data-bs-profiles] legend") == "Wählen Sie ein Profil"
+        form.get_by_label("Cluster").check()
+        hint = form.locator("[data-bs-field=nprocs] [data-bs-allowed]")
+        assert hint.inner_text() == "Wählen Sie 1 bis 2."
+        form.get_by_label("Warteschlange", exact=True).select_option("long")
+        assert hint.inner_text() == "Wählen Sie 1 bis 64."
+        assert findings(form) == []
+        form.get_by_label("Kerne", exact=True).fill("65")
+        form.evaluate("document.getElementById('spawn_form').noValidate = true")
+        submit(form)
+        told = form.locator(".spawn-error-msg").inner_text()
+        assert "Kerne (nprocs): '65' ist nicht erlaubt; wählen Sie 1 bis 64 bei" in told
+    finally:
+        context.close()
 
 
 def test_an_address_with_wrong_options_shows_the_form_with_the_same_words(page, hub):
@@ -183,11 +210,40 @@ def test_a_server_starts_and_the_next_form_has_its_choice(form, hub, picture):
     assert form.locator("input:visible[name$='--other']").input_value() == "/home/ada"
 
 
-def test_the_page_fits_on_a_phone(form, picture):
+def tab_to(page, text: str) -> None:
+    """Press Tab until the element with this text has the focus."""
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.textContent.trim()") == text:
+            return
+    raise AssertionError(f"the keyboard does not reach {text!r}")
+
+
+def test_who_has_only_keys_and_a_dark_phone_chooses_otherwise_after_a_failure(form, hub, picture):
+    form.set_viewport_size({"width": 390, "height": 844})
+    form.emulate_media(color_scheme="dark")
+    form.get_by_label("Cluster").check()
+    form.get_by_label("Software", exact=True).select_option("--other")
+    form.locator("input:visible[name$='--other']").fill("/missing")
+    form.keyboard.press("Enter")
+    form.wait_for_selector("text=Something that the server needs is missing on the node.")
+    form.wait_for_selector("html[data-bs-theme=dark]", state="attached")
+    assert form.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    assert violations(form, ".container:has(#batchspawner-again)") == []
+    picture("failed-phone-choices")
+    tab_to(form, "Other choices")
+    form.keyboard.press("Enter")
+    form.wait_for_url("**/hub/spawn/ada")
+    form.wait_for_selector("#spawn_form")
+    assert form.get_by_label("Cluster").is_checked()
+    assert form.locator("input:visible[name$='--other']").input_value() == "/missing"
+    assert findings(form) == []
+
+
+def test_the_page_fits_on_a_phone(form):
     form.set_viewport_size({"width": 375, "height": 812})
     form.get_by_label("Cluster").check()
     assert form.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
-    picture("phone")
 
 
 @pytest.mark.parametrize("profile", ["Small", "Cluster"])

@@ -14,10 +14,33 @@ from pathlib import Path
 import pytest
 
 from batchspawner.checking.findings import as_json
-from batchspawner.checking.site_check import collect
-from tests.hubs import free_port
+from batchspawner.checking.site_check import Request, collect
+from tests.hubs import wait_for
+from tests.ports import free_port
 
-SERVER = "#!/bin/sh\nexec sleep 60\n"
+SERVER = f"""#!{sys.executable}
+import http.server, json, os
+from urllib.parse import urlsplit
+
+
+class Page(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        try:
+            # As real servers: without the scopes, nobody may enter.
+            status = 200 if json.loads(os.environ["JUPYTERHUB_OAUTH_ACCESS_SCOPES"]) else 403
+        except ValueError:
+            status = 500
+        body = b"a page"
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+
+where = urlsplit(os.environ["JUPYTERHUB_SERVICE_URL"])
+http.server.HTTPServer((where.hostname, where.port), Page).serve_forever()
+"""
+"""A small server that starts at once."""
 
 
 @dataclass
@@ -83,19 +106,20 @@ class Place:
             timeout=100,
         )
 
-    def findings(self) -> list[dict]:
+    def findings(self, **more) -> list[dict]:
         """Do in this process what the command does."""
         file = self.folder / "jupyterhub_config.py"
         file.write_text("\n".join(self.lines) + "\n")
         with pytest.MonkeyPatch.context() as patch:
             for name, value in self.environment.items():
                 patch.setenv(name, value)
-            found = asyncio.run(collect(file, self.user, queue_timeout_s=float(self.timeout)))
+            found = asyncio.run(collect(Request(file, self.user, float(self.timeout), **more)))
         return json.loads(as_json(found))["findings"]
 
-    def wrong(self) -> dict:
-        """Return the one finding that is wrong."""
-        (one,) = [one for one in self.findings() if one["verdict"] == "wrong"]
+    def wrong(self, *lines: str, **more) -> dict:
+        """Return the one finding that is wrong with these lines in the configuration."""
+        self.lines += lines
+        (one,) = [one for one in self.findings(**more) if one["verdict"] == "wrong"]
         return one
 
     def queue(self, *words: str, check: bool = True) -> str:
@@ -113,5 +137,6 @@ def place(tmp_path):
     one = Place(tmp_path)
     yield one
     if (one.folder / "queue").exists():
-        assert json.loads(one.queue("query"))["jobs"] == []
+        # A cancelled job may still be about to end.
+        wait_for(lambda: not json.loads(one.queue("query"))["jobs"], 60, "the end of all jobs")
     assert list(one.home.glob(".batchspawner-check*")) == []

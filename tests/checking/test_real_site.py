@@ -6,13 +6,16 @@ import asyncio
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
 
+import batchspawner.singleuser
 from batchspawner.checking.findings import Verdict
-from batchspawner.checking.site_check import collect
-from tests.hubs import free_port
+from batchspawner.checking.site_check import Request, collect
+from tests.checking.conftest import SERVER
+from tests.ports import free_port
 
 pytestmark = pytest.mark.hub
 
@@ -24,7 +27,21 @@ def can_run_python(user: str) -> bool:
 
 
 @pytest.fixture
-def findings(site, tmp_path, monkeypatch):
+def public():
+    """A folder of programs that every user may run."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        wrapper = Path(batchspawner.singleuser.__file__).read_text()
+        programs = {"server": SERVER, "batchspawner-singleuser": "#!/usr/bin/python3\n" + wrapper}
+        for program, text in programs.items():
+            (folder / program).write_text(text.replace(sys.executable, "/usr/bin/python3"))
+            (folder / program).chmod(0o755)
+        yield folder
+
+
+@pytest.fixture
+def findings(site, tmp_path, monkeypatch, public):
     """Check a real site with more lines of configuration."""
 
     def check(*lines: str) -> dict[str, list]:
@@ -33,11 +50,10 @@ def findings(site, tmp_path, monkeypatch):
             "c = get_config()",
             "c.JupyterHub.cleanup_servers = False",
             f"c.JupyterHub.hub_bind_url = 'http://127.0.0.1:{free_port()}'",
-            # Not the one of this environment, which has no JupyterLab.
-            "c.Spawner.cmd = ['sleep', '60']",
+            # Any user can run it.
+            f"c.Spawner.cmd = [{str(public / 'server')!r}]",
+            f"c.BatchSpawnerBase.batchspawner_singleuser_cmd = '{public}/batchspawner-singleuser'",
         ]
-        if not can_run_python(site.users[0]):
-            frame.append("c.BatchSpawnerBase.batchspawner_singleuser_cmd = 'true'")
         config = site.config.replace("{folder!r}", repr(str(tmp_path)))
         file.write_text("\n".join([*frame, config, *lines]))
         for name, value in site.environment.items():
@@ -45,7 +61,7 @@ def findings(site, tmp_path, monkeypatch):
         folder = Path(sys.executable).parent
         path = site.environment.get("PATH", os.environ["PATH"])
         monkeypatch.setenv("PATH", f"{path}:{folder}")
-        found = asyncio.run(collect(file, site.users[0], queue_timeout_s=90))
+        found = asyncio.run(collect(Request(file, site.users[0], 90)))
         return {
             verdict.value: [one for one in found if one.verdict is verdict] for verdict in Verdict
         }

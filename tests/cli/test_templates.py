@@ -107,3 +107,5 @@ def test_a_name_that_the_template_would_have_to_quote_is_told(site, capsys):
 def test_a_configuration_that_does_not_exist_is_an_error(capsys):
     assert main(["templates", "render", "--config", "nowhere.py", "--user", "ada"]) == 1
     assert "there is no file nowhere.py" in capsys.readouterr().err
+    assert main(["templates", "render", "--config", "/tmp", "--user", "ada"]) == 1
+    assert "/tmp is a folder, and not a configuration file; name" in capsys.readouterr().err

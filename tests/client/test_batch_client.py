@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import asyncio
+import getpass
 import json
 import threading
+from dataclasses import replace
 
 import pytest
 
@@ -14,7 +16,7 @@ from batchspawner.commands import CommandResult
 from batchspawner.concurrency import within
 from batchspawner.errors import SchedulerError, SchedulerUnavailable, SubmitError
 from batchspawner.jobs import JobRequest, JobState
-from tests.fakes import fake
+from tests.fakes import FakeRunner, FakeScheduler, fake
 
 REQUEST = JobRequest("#!/bin/sh\n", "tag-1", {"A": "b"})
 
@@ -92,7 +94,8 @@ class Accepts:
         self.commands.append(argv[0])
         if argv[0] == "qsub":
             return CommandResult(tuple(argv), *self.answer)
-        jobs = {"7.head": {"Job_Name": "tag-1", "job_state": "Q"}}
+        owner = f"{getpass.getuser()}@head"
+        jobs = {"7.head": {"Job_Name": "tag-1", "job_state": "Q", "Job_Owner": owner}}
         return CommandResult(tuple(argv), 0, json.dumps({"Jobs": jobs}))
 
 
@@ -208,3 +211,68 @@ async def test_a_private_file_that_cannot_be_written_is_an_error(tmp_path):
     with pytest.raises(SchedulerError, match="The file could not be written") as caught:
         await BatchClient("local").leave(str(tmp_path / "file"), "name", "a-secret")
     assert "a-secret" not in str(caught.value)
+
+
+async def test_users_own_settings_go_with_their_submits_and_not_with_those_of_others(monkeypatch):
+    class Usual(FakeScheduler):
+        def usual_options(self, environment, request):
+            return (f"--account={environment['FAKE_ACCOUNT']}",)
+
+        def submit(self, request):
+            told.append(request.arguments)
+            return super().submit(request)
+
+    told = []
+    monkeypatch.setenv("FAKE_ACCOUNT", "physics")
+    cluster, _, runner = fake()
+    await BatchClient(Usual(cluster), runner).submit(replace(REQUEST, arguments=("-q", "x")))
+    monkeypatch.setattr(FakeRunner, "is_this_user", False)
+    await BatchClient(Usual(cluster), runner).submit(REQUEST)
+    assert told == [("--account=physics", "-q", "x"), ()]
+
+
+def _pbs(*jobs: tuple[str, str]) -> str:
+    return json.dumps(
+        {"Jobs": {i: {"Job_Name": "tag-1", "Job_Owner": f"{owner}@login"} for i, owner in jobs}}
+    )
+
+
+def _torque(*jobs: tuple[str, str]) -> str:
+    return "<Data>{}</Data>".format(
+        "".join(
+            f"<Job><Job_Id>{i}</Job_Id><Job_Name>tag-1</Job_Name><job_state>Q</job_state>"
+            f"<Job_Owner>{owner}@login</Job_Owner></Job>"
+            for i, owner in jobs
+        )
+    )
+
+
+def _moab(*jobs: tuple[str, str]) -> str:
+    texts = (f'<job JobID="{i}" JobName="tag-1" State="Idle" User="{o}"/>' for i, o in jobs)
+    return f"<Data>{''.join(texts)}</Data>"
+
+
+def _oar(*jobs: tuple[str, str]) -> str:
+    return json.dumps({i: {"Job_Id": i, "name": "tag-1", "owner": o} for i, o in jobs})
+
+
+class Listing:
+    """Stand for a runner of another user: it prints the same for each command."""
+
+    is_this_user = False
+
+    def __init__(self, text: str):
+        self.text = text
+
+    async def run(self, argv, *, input="", environment=None, timeout=30.0):  # noqa: A002
+        return CommandResult(tuple(argv), 0, self.text)
+
+
+@pytest.mark.parametrize(
+    ("name", "listing"), [("pbspro", _pbs), ("torque", _torque), ("moab", _moab), ("oar", _oar)]
+)
+async def test_a_job_of_somebody_else_with_the_same_name_is_not_found(name, listing):
+    text = listing(("7", "mallory"), ("8", "ada"), ("9", "ada2"))
+    assert await BatchClient(name, Listing(text), owner="ada").find("tag-1") == ["8"]
+    assert await BatchClient(name, Listing(text), owner="ada").find("tag-2") == []
+    assert await BatchClient(name, Listing(text), owner="ben").find("tag-1") == []

@@ -65,6 +65,21 @@ def test_a_scheduler_is_recognised_by_its_commands(machine, commands, has_pbs_co
     assert detect() == name
 
 
+VERSIONS = [
+    ("echo pbs_version = 23.06.06", "pbspro"),
+    ("echo pbs_version = 19.1.3 >&2", "pbspro"),
+    ("printf 'Version: 6.1.3\\nCommit: 1234567\\n'", "torque"),
+    ("echo qsub: illegal option >&2; exit 2", "torque"),
+]
+
+
+@pytest.mark.parametrize(("version", "name"), VERSIONS)
+def test_pbs_pro_without_its_file_is_recognised_by_its_version(machine, tmp_path, version, name):
+    machine(("qsub",), False)
+    (tmp_path / "bin" / "qsub").write_text(f"#!/bin/sh\n{version}\n")
+    assert (detect(), printed()) == (name, name)
+
+
 @pytest.mark.parametrize(("commands", "has_pbs_conf", "name"), FOUND)
 def test_a_login_host_finds_the_same(machine, commands, has_pbs_conf, name):
     machine(commands, has_pbs_conf)

@@ -13,8 +13,10 @@ from pathlib import Path
 
 import pytest
 
+from batchspawner.client.job_scripts import job_request
 from batchspawner.errors import OptionsError, TemplateError
 from batchspawner.schedulers import _BUILT_IN as BUILT_IN
+from batchspawner.schedulers import scheduler_class
 from batchspawner.templating import format_template, render_script
 
 SCHEDULERS = sorted(BUILT_IN)
@@ -50,6 +52,7 @@ EVERYTHING = {
     "gres": "tmp:10G",
     "srun": "srun",
     "parallel_environment": "smp",
+    "mail_user": "ada+hub@example.org",
     "path": "/opt/the hub/bin:/usr/bin",
 }
 
@@ -114,6 +117,20 @@ def test_a_runtime_alone_does_not_ask_oar_for_a_whole_node():
     assert lines == ["#OAR -l walltime=8:00:00"]
 
 
+@pytest.mark.parametrize("scheduler", [name for name in SCHEDULERS if name != "local"])
+@pytest.mark.parametrize(
+    "value",
+    [
+        *("ada", "ada@example.org,bob@example.org", "ada@example.org bob@example.org"),
+        *("-ada@example.org", "exec:/bin/sh", "[END]mail:a@b", "ada@-x", "a@b\n#PBS -q root"),
+        *("$(id)@example.org", '"ada"@example.org', "ada@example.org # x", "a@b;id", "ä@ö.de"),
+    ],
+)
+def test_what_is_no_address_gets_no_mail(scheduler, value):
+    with pytest.raises(OptionsError, match=r"mail_user: .* is not allowed"):
+        render_script(f"{scheduler}.j2", {**MINIMAL, "mail_user": value})
+
+
 @pytest.mark.parametrize("scheduler", SCHEDULERS)
 @pytest.mark.parametrize(("trait", "value"), [("memory", "lots"), ("runtime", "tomorrow")])
 def test_an_amount_that_is_none_is_refused_with_its_trait(scheduler, trait, value):
@@ -168,3 +185,108 @@ def test_engines_of_a_cluster_have_their_share_of_each_node(scheduler, lines):
         for line in script.splitlines()
         if line.startswith("#") and any(name in line for name in named) and "OAR -n" not in line
     ] == lines
+
+
+ODD = {
+    "QUOTES": 'it\'s "so"',
+    "COMMA": "a,b",
+    "BACKSLASH": "\\n\\",
+    "LINES": "one\ntwo\n",
+    "RETURN": "one\r\n",
+    "DOLLAR": "$HOME `id`",
+    "UMLAUT": "Übung",
+    "EMPTY": "",
+    "LONG": "x" * 5000,
+}
+
+
+@pytest.mark.parametrize("name", [name for name in SCHEDULERS if name != "htcondor"])
+def test_a_job_gets_values_as_they_are(name, monkeypatch, tmp_path):
+    monkeypatch.setenv("TZ", "it's,here")
+    scheduler = scheduler_class(name)()
+    show = f"env -0 > {tmp_path}/seen"
+    request = job_request(
+        scheduler, show, front_end="functions", name="f", log=str(tmp_path / "log"), environment=ODD
+    )
+    values = {**ODD, "TZ": "it's,here"}
+    spoilt = {one for one in values if not scheduler.carried_values.fullmatch(values[one])}
+    lists = re.findall(r"^#.*(?:-v|export=)(.*)$", request.script, re.MULTILINE)
+    assert not spoilt & set(re.findall(r"\w+", "".join(lists)))
+    # The scheduler passes on what its commands have in their environment.
+    carried = {key: text for key, text in request.environment.items() if key not in spoilt}
+    subprocess.run(["bash", "-c", request.script], env=carried, check=True)
+    pairs = (tmp_path / "seen").read_bytes().decode().split("\0")
+    seen = dict(pair.split("=", 1) for pair in pairs if pair)
+    assert {key: seen.get(key) for key in values} == values
+
+
+def refusal(scheduler, **resources) -> str:
+    with pytest.raises(OptionsError) as caught:
+        job_request(
+            scheduler_class(scheduler)(), "true", front_end="cells", name="x", log="x", **resources
+        )
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("scheduler", SCHEDULERS)
+def test_a_value_that_no_scheduler_could_take_is_refused_by_the_name_of_its_resource(scheduler):
+    for name, value, allowed in [
+        ("memory", "many", "write an amount such as 4000M, 4G or 1.5T"),
+        ("runtime", "long", "write a time such as 90 (minutes), 12:00:00, 1-12:00:00 or 1d 12h"),
+        ("nprocs", "x", "give a whole number from 1"),
+        ("nodes", "two", "give a whole number from 1"),
+        ("nodes", 0, "give a whole number from 1"),
+        ("gpus", -1, "give a number of GPUs, or a kind and a number: a100:2"),
+        ("gpus", "some", "give a number of GPUs, or a kind and a number: a100:2"),
+    ]:
+        told = refusal(scheduler, **{name: value})
+        assert told == f"{name}: {value!r} is not allowed; {allowed}"
+
+
+def test_what_one_scheduler_can_take_is_left_to_it():
+    for scheduler, wanted in [
+        ("slurm", {"gpus": "a100:2", "nodes": "2-4", "runtime": "unlimited", "memory": 0}),
+        ("slurm", {"gpus": "gpu:1g.5gb:2,v100:1"}),
+        ("gridengine", {"nprocs": "2-4", "parallel_environment": "smp"}),
+        ("lsf", {"nprocs": "04", "memory": "4GB"}),
+        ("htcondor", {"memory": "1024 * $(Process)"}),
+    ]:
+        job_request(
+            scheduler_class(scheduler)(), "true", front_end="cells", name="x", log="x", **wanted
+        )
+    assert (
+        refusal("local", nprocs="2-4") == "nprocs: '2-4' is not allowed; give a whole number from 1"
+    )
+
+
+def test_an_unknown_resource_names_the_nearest_of_ours():
+    told = refusal("slurm", walltime="1:00:00")
+    assert told.startswith(
+        "walltime: '1:00:00' is not allowed; did you mean runtime? A job can ask"
+    )
+    assert "did you mean nprocs? " in refusal("pbspro", nproc=4)
+    assert refusal("lsf", zebra=1).startswith(
+        "zebra: 1 is not allowed; a job can ask for: account,"
+    )
+
+
+def test_a_variable_that_would_not_arrive_as_it_is_refuses_the_job(tmp_path):
+    (tmp_path / "pbspro.j2").write_text("#!/bin/tcsh\n#PBS -v {{ keepvars }}\n{{ cmd }}\n")
+    for scheduler, folders, title, value in [
+        ("pbspro", [str(tmp_path)], "PBS", 'a "quote"'),
+        ("htcondor", None, "HTCondor", "two\nlines"),
+    ]:
+        with pytest.raises(OptionsError) as caught:
+            job_request(
+                scheduler_class(scheduler)(),
+                "true",
+                front_end="cells",
+                name="x",
+                log="x",
+                folders=folders,
+                environment={"ODD": value, "PLAIN": "a"},
+            )
+        assert str(caught.value) == (
+            f"environment: 'ODD' is not allowed; {title} would change its value, and this job "
+            "script cannot set it"
+        )

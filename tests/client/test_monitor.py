@@ -1,16 +1,19 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from dataclasses import dataclass, field
 
 import pytest
 
-from batchspawner.client import job_ends
+from batchspawner.client import end_detection
+from batchspawner.client.batch_client import BatchClient
 from batchspawner.client.monitor import Monitor, shared_monitor
-from batchspawner.commands import CommandResult
+from batchspawner.commands import Command, CommandResult
 from batchspawner.concurrency import within
 from batchspawner.errors import CommandNotFound, ParseError, SchedulerUnavailable
-from batchspawner.jobs import JobInfo, JobState
-from tests.fakes import HIDDEN, FakeRunner, FakeScheduler, fake
+from batchspawner.jobs import JobInfo, JobRequest, JobState
+from tests.fakes import HIDDEN, Cluster, FakeRunner, FakeScheduler, fake
 
 
 @pytest.fixture
@@ -157,7 +160,7 @@ async def test_a_site_may_want_it_asked_less_often(setting):
     watch = monitor.watch("1", 0.0)
     await watch.change()
     for _ in range(20):
-        monitor.hurry()
+        monitor.hurry("1")
         await asyncio.sleep(0.01)
     # The burst of a scheduler that was not queried for long.
     assert len(cluster.commands) == 5
@@ -312,7 +315,7 @@ async def test_an_accounting_that_is_away_does_not_end_a_job_at_once_nor_keep_it
     await asyncio.sleep(0.2)
     assert watch.status is None
     assert len(cluster.commands) > 2
-    monkeypatch.setattr(job_ends, "SOURCE_TIMEOUT_S", 0.1)
+    monkeypatch.setattr(end_detection, "SOURCE_TIMEOUT_S", 0.1)
     assert (await within(5, watch.change())).gone
 
 
@@ -406,3 +409,116 @@ async def test_only_a_job_id_is_watched(setting):
     _, make = setting
     with pytest.raises(ValueError, match="is not a job id"):
         make().watch("1; true")
+
+
+class Forgetful(FakeScheduler):
+    """A scheduler whose accounting knows of an end only a while after it."""
+
+    accounting_delay_s = 1.0
+
+
+async def test_a_job_that_the_accounting_may_not_know_yet_is_not_gone_at_once(monkeypatch):
+    cluster, _, runner = fake()
+    monkeypatch.setattr(Forgetful, "accounting_delay_s", 3600.0)
+    monitor = Monitor(Forgetful(cluster), runner)
+    watch = monitor.watch("7", 0.01)
+    for _ in range(4):
+        await watch_round(monitor)
+    assert watch.status is None
+    cluster.set("7", JobState.FAILED, exit_code=3)
+    assert (await seen(watch, JobState.FAILED)).exit_code == 3
+
+
+async def test_a_job_that_we_have_cancelled_is_not_waited_for_in_the_accounting(monkeypatch):
+    cluster, _, runner = fake()
+    monkeypatch.setattr(Forgetful, "accounting_delay_s", 3600.0)
+    client = BatchClient(Forgetful(cluster), runner)
+    cluster.run("7")
+    watch = client.watch("7", 0.01)
+    await seen(watch, JobState.RUNNING)
+    await client.cancel("7")
+    cluster.ended.clear()
+    status = await within(5, watch.until(lambda status: status.is_final))
+    assert status.gone
+
+
+async def watch_round(monitor):
+    await within(5, monitor.round_after(monitor.clock(), "1"))
+
+
+async def test_the_record_of_an_earlier_job_with_the_same_number_is_not_taken_for_ours():
+    cluster, scheduler, runner = fake()
+    client = BatchClient(scheduler, runner)
+    job_id = await client.submit(JobRequest("#!/bin/sh\n", "tag-1"))
+    cluster.jobs.clear()
+    long_ago = time.time() - 2 * 86400
+    cluster.set(job_id, JobState.COMPLETED, exit_code=0, end=long_ago)
+    assert (await within(5, client.wait(job_id, 0.01))).gone
+
+
+async def test_the_record_of_an_earlier_job_is_not_taken_for_one_that_has_been_seen():
+    cluster, scheduler, runner = fake()
+    cluster.run("7")
+    watch = Monitor(scheduler, runner).watch("7", 0.01)
+    await seen(watch, JobState.RUNNING)
+    cluster.set("7", JobState.COMPLETED, exit_code=0, end=time.time() - 2 * 86400)
+    assert (await within(5, watch.until(lambda status: status.is_final))).gone
+
+
+async def test_a_record_is_ours_although_it_is_in_the_time_of_another_zone():
+    cluster, scheduler, runner = fake()
+    cluster.run("7")
+    watch = Monitor(scheduler, runner).watch("7", 0.01)
+    await seen(watch, JobState.RUNNING)
+    cluster.set("7", JobState.FAILED, exit_code=3, end=time.time() - 12 * 3600)
+    assert (await seen(watch, JobState.FAILED)).exit_code == 3
+
+
+@dataclass(frozen=True)
+class TwoClusters(FakeScheduler):
+    """A scheduler that is asked cluster by cluster; jobs from 100 on are in the other one."""
+
+    other: Cluster = field(default_factory=Cluster)
+
+    def query(self, job_ids):
+        near = tuple(one for one in job_ids if int(one) < 100)
+        far = tuple(one for one in job_ids if int(one) >= 100)
+        return [
+            Command(("query", name), self._listing, jobs=ids)
+            for name, ids in (("near", near), ("far", far))
+            if ids
+        ]
+
+
+class ToTwoClusters(FakeRunner):
+    """Run what is asked of the other cluster there."""
+
+    async def run(self, argv, **more):
+        if argv[1] == "far":
+            return CommandResult(tuple(argv), 1, "", "cannot connect")
+        return await super().run(argv, **more)
+
+
+async def test_a_cluster_that_cannot_be_reached_keeps_no_answer_about_another(caplog):
+    cluster = Cluster()
+    cluster.run("1")
+    monitor = Monitor(TwoClusters(cluster), ToTwoClusters(cluster))
+    near, far = monitor.watch("1", 0.01), monitor.watch("100", 0.01)
+    await seen(near, JobState.RUNNING)
+    cluster.set("1", JobState.FAILED, exit_code=3)
+    assert (await seen(near, JobState.FAILED)).exit_code == 3
+    near.close()
+    assert far.status is None
+    assert "does not answer about some of its jobs" in caplog.text
+    assert near.trouble is not None
+
+
+async def test_jobs_of_a_cluster_that_cannot_be_reached_are_not_gone():
+    cluster = Cluster()
+    cluster.run("1")
+    monitor = Monitor(TwoClusters(cluster), ToTwoClusters(cluster))
+    monitor.watch("1", 0.01)
+    far = monitor.watch("100", 0.01)
+    for _ in range(4):
+        await watch_round(monitor)
+    assert far.status is None

@@ -70,6 +70,33 @@ def test_a_burst_that_was_used_up_is_refilled(clock):
     assert limiter.due(30, hurry=True) <= 0
 
 
+def test_a_slow_scheduler_rests_four_times_as_long_as_its_answer_took(clock):
+    limiter = RateLimiter(2.0, clock)
+    limiter.note_query()
+    clock.now += 3
+    limiter.note_answer()
+    assert 12 <= limiter.due(5) <= 14
+    clock.now += 12
+    limiter.note_query()
+    clock.now += 1
+    limiter.note_answer()
+    assert 4 <= limiter.due(5) <= 4.5
+
+
+def test_a_job_that_has_reported_waits_no_longer_than_a_slow_answer_took(clock):
+    limiter = RateLimiter(2.0, clock)
+    limiter.note_query()
+    clock.now += 3
+    limiter.note_answer()
+    assert limiter.due(5, hurry=True) == pytest.approx(3)
+    clock.now += 3
+    limiter.note_query()
+    clock.now += 40
+    limiter.note_answer()
+    assert limiter.due(5) >= 30
+    assert limiter.due(5, hurry=True) == pytest.approx(30)
+
+
 def test_pauses_grow_while_there_is_no_answer_and_stay_bounded(clock):
     limiter = RateLimiter(2.0, clock)
     pauses = []

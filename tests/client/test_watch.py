@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+import tempfile
+from pathlib import Path
+
 import pytest
 
 from batchspawner.client.batch_client import BatchClient
 from batchspawner.client.monitor import Monitor
-from batchspawner.concurrency import within
 from batchspawner.jobs import JobRequest, JobState
 from batchspawner.runners import LocalRunner, ask
-from tests.real.users import USERS
+from tests.real.users import USERS, missing
 from tests.sites import SlurmSite
 
 
@@ -18,16 +21,16 @@ def use(site, monkeypatch) -> None:
         monkeypatch.setenv(name, value)
 
 
-async def running(client, site, body: str = "sleep 60"):
+async def running(client, site, body: str = "sleep 600"):
     """Submit a job, and return its watch once it runs."""
     job_id = await client.submit(JobRequest(site.script(body), arguments=site.quiet))
     watch = client.watch(job_id, 0.5)
-    await within(40, watch.until(lambda status: status.state is JobState.RUNNING))
+    await watch.until(lambda status: status.state is JobState.RUNNING)
     return watch
 
 
 async def ended(watch):
-    return await within(40, watch.until(lambda status: status.is_final))
+    return await watch.until(lambda status: status.is_final)
 
 
 async def test_a_monitor_whose_task_dies_still_reports_the_end_of_a_job(site, monkeypatch):
@@ -43,6 +46,8 @@ async def test_a_monitor_whose_task_dies_still_reports_the_end_of_a_job(site, mo
         return due(monitor)
 
     monkeypatch.setattr(Monitor, "_due", dies_once)
+    while not deaths:
+        await asyncio.sleep(0.05)
     await client.cancel(watch.job_id)
     assert (await ended(watch)).state is JobState.CANCELLED
     assert deaths
@@ -73,3 +78,36 @@ async def test_a_job_that_only_its_owner_may_see_is_followed_to_its_end(private_
         assert await ask(client.scheduler, call, other) == {}
     end = await ended(watch)
     assert (end.state, end.exit_code) == (JobState.FAILED, 3)
+
+
+@pytest.fixture(params=["none", "dbd"])
+def forgetful_slurm(request, tmp_path):
+    """A Slurm that forgets a job two seconds after its end, without accounting and with it."""
+    if why := SlurmSite.unavailable or missing("Slurm's accounting", "slurmdbd", "mariadbd"):
+        pytest.skip(why)
+    site = SlurmSite(tmp_path)
+    site.cluster.start("--minjobage", "2", "--acct", request.param)
+    yield site
+    site.stop()
+
+
+@pytest.mark.slurm
+@pytest.mark.scheduler
+async def test_the_end_of_a_job_that_slurm_has_forgotten_is_noticed(
+    forgetful_slurm, monkeypatch, request
+):
+    use(forgetful_slurm, monkeypatch)
+    client = forgetful_slurm.client()
+    with tempfile.TemporaryDirectory(dir="/tmp") as name:
+        Path(name).chmod(0o755)
+        go = Path(name, "go")
+        body = f"while [ ! -e {go} ]; do sleep 0.1; done; exit 3"
+        watch = await running(client, forgetful_slurm, body)
+        watch.interval = 300.0
+        go.touch()
+        while f"JobId={watch.job_id} " in forgetful_slurm.cluster.run("scontrol", "show", "job"):
+            await asyncio.sleep(0.2)
+    watch.interval = 0.5
+    end = await ended(watch)
+    told = "dbd" in request.node.name
+    assert (end.gone, end.exit_code) == (not told, 3 if told else None)

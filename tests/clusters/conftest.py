@@ -15,9 +15,9 @@ import pytest
 pytest.importorskip("ipyparallel")
 
 from batchspawner.clusters import Cluster, connect
-from tests.clusters.sshd import Sshd, make_key, unavailable
 from tests.hubs import wait_for
 from tests.processes import those_with
+from tests.sshd import Sshd, make_key, unavailable
 
 HERE = Path(__file__).parent
 

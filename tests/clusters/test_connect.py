@@ -19,8 +19,8 @@ from batchspawner.clusters import tunnel
 from batchspawner.clusters.local_profile import clean
 from batchspawner.errors import ConnectionFailed
 from tests.clusters.killing import kill_oldest
-from tests.clusters.sshd import Sshd
 from tests.hubs import wait_for
+from tests.sshd import Sshd
 
 # What ipyparallel itself warns about with today's versions of what it needs.
 pytestmark = [

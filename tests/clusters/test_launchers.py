@@ -8,6 +8,7 @@ import logging
 import os
 import subprocess
 import sys
+import time
 
 import ipyparallel as ipp
 import pytest
@@ -16,9 +17,9 @@ from ipyparallel.traitlets import entry_points
 
 from batchspawner.client.batch_client import BatchClient
 from batchspawner.client.blocking_client import run, start
-from batchspawner.clusters import launchers
+from batchspawner.clusters import job_launcher, launchers
+from batchspawner.clusters.cluster_job import ClusterJob
 from batchspawner.clusters.folders import JobFolder
-from batchspawner.clusters.job import ClusterJob
 from batchspawner.errors import SubmitError
 from batchspawner.schedulers import scheduler_names
 from tests.hubs import wait_for
@@ -50,7 +51,7 @@ def test_each_name_leads_to_a_launcher_for_its_scheduler(kind):
     assert sorted(ours) == sorted(wanted)
     found = {name: find_launcher_class(name, kind) for name in wanted}
     assert {name: one().scheduler for name, one in found.items()} == wanted
-    assert all(issubclass(one, launchers.JobLauncher) for one in found.values())
+    assert all(issubclass(one, job_launcher.JobLauncher) for one in found.values())
 
 
 def test_engines_join_from_one_job(place):
@@ -79,7 +80,7 @@ def test_engines_run_in_the_folder_of_their_launcher(place, tmp_path, monkeypatc
         submitted.append(arguments)
         raise SubmitError("enough")
 
-    monkeypatch.setattr(launchers, "_submit", submit)
+    monkeypatch.setattr(job_launcher, "_submit", submit)
     engines = launchers.JobEngineSetLauncher(scheduler="local", work_dir=str(tmp_path))
     with pytest.raises(SubmitError):
         asyncio.run(engines.start(1))
@@ -102,7 +103,7 @@ def test_a_controller_that_no_engine_can_reach_is_told(
     async def submit(_, program, *, tasks):
         raise SubmitError("enough")
 
-    monkeypatch.setattr(launchers.JobLauncher, "_submit", submit)
+    monkeypatch.setattr(job_launcher.JobLauncher, "_submit", submit)
     (tmp_path / "security").mkdir()
     file = tmp_path / "security" / "ipcontroller-engine.json"
     file.write_text(json.dumps({"interface": interface}))
@@ -136,7 +137,7 @@ def test_engines_come_in_as_large_arrays_as_the_site_allows(monkeypatch, engines
             raise SubmitError("Invalid job array specification")
         accepted.append((program.elements, program.n))
 
-    monkeypatch.setattr(launchers.JobLauncher, "_submit", submit)
+    monkeypatch.setattr(job_launcher.JobLauncher, "_submit", submit)
     engines = launchers.JobEngineSetLauncher(scheduler="slurm", engines_per_job=engines_per_job)
     asyncio.run(engines.start(11))
     assert accepted == submits
@@ -146,7 +147,7 @@ def test_an_array_that_is_refused_for_another_reason_is_refused(monkeypatch):
     async def submit(_, program, *, tasks):
         raise SubmitError("Invalid account")
 
-    monkeypatch.setattr(launchers.JobLauncher, "_submit", submit)
+    monkeypatch.setattr(job_launcher.JobLauncher, "_submit", submit)
     engines = launchers.JobEngineSetLauncher(scheduler="slurm", engines_per_job=1)
     with pytest.raises(SubmitError, match="Invalid account"):
         asyncio.run(engines.start(4))
@@ -227,4 +228,50 @@ def test_another_process_takes_up_the_jobs(place):
     other.stop_cluster_sync()
     wait_for(lambda: one.engine_set.state == "after", 20, "the end in the first process")
     one.stop_cluster_sync()
+    assert (place.jobs(), place.left()) == ({}, [])
+
+
+def patient_cluster(place, **kwargs):
+    """Return a cluster whose controller never misses an engine that is gone."""
+    one = cluster(place, **kwargs)
+    one.controller_args = [
+        *one.controller_args,
+        "--HeartMonitor.max_heartmonitor_misses=100000",
+    ]
+    return one
+
+
+def test_after_a_restart_clients_see_the_new_engines_only(place):
+    one = patient_cluster(place, n=2)
+    with one as rc:
+        before = rc[:].apply_sync(os.getpid)
+        one.restart_engines_sync()
+        rc.wait_for_engines(2, timeout=60, interactive=False)
+        assert len(rc.ids) == 2
+        after = rc[:].apply_async(os.getpid).get(timeout=60)
+        assert set(after).isdisjoint(before)
+    assert (place.jobs(), place.left()) == ({}, [])
+
+
+def test_clients_do_not_count_engines_whose_job_was_killed(place):
+    one = patient_cluster(place, n=1)
+    with one as rc:
+        (killed,) = place.jobs()
+        other = one.start_engines_sync(1)
+        rc.wait_for_engines(2, timeout=60, interactive=False)
+        busy = rc[0].apply_async(time.sleep, 600)
+        place.queue("cancel", killed)
+        wait_for(lambda: rc.ids == [1], 60, "the end of the killed engine")
+        with pytest.raises(ipp.RemoteError, match="Engine 0 died"):
+            busy.get(timeout=60)
+        assert rc[:].apply_sync(abs, -3) == [3]
+        one.stop_engines_sync(other)
+        wait_for(lambda: rc.ids == [], 60, "the end of the other engine")
+
+
+def test_engines_of_a_controller_that_has_ended_stop_without_it(place):
+    one = patient_cluster(place, n=1)
+    one.start_cluster_sync()
+    one.stop_controller_sync()
+    one.stop_engines_sync()
     assert (place.jobs(), place.left()) == ({}, [])

@@ -11,9 +11,10 @@ import sys
 import pytest
 
 from batchspawner.clusters import connect
-from tests.clusters import networks, sshd
+from tests import sshd
+from tests.clusters import networks
 from tests.clusters.networks import Host
-from tests.clusters.sshd import Sshd, make_key
+from tests.sshd import Sshd, make_key
 
 # What ipyparallel itself warns about with today's versions of what it needs.
 pytestmark = [

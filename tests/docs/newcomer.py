@@ -15,6 +15,8 @@ from tests.hubs import wait_for
 from tests.real.users import SEARCH
 
 CLOSE_TIMEOUT_S = 60
+ROOT_TIMEOUT_S = 600
+"""Time for what root does, such as the removal of a home with an environment on a busy disk."""
 
 
 class Newcomer:
@@ -36,7 +38,7 @@ class Newcomer:
 
     def remove(self) -> None:
         """Kill all processes of the account, and remove it with its files."""
-        wait_for(self._killed, 20, f"the end of all that {self.name} runs")
+        wait_for(self._killed, 120, f"the end of all that {self.name} runs")
         # With --force it also goes if a process of it has not been waited for.
         self._as_root("userdel", "--force", "--remove", self.name)
 
@@ -61,7 +63,11 @@ class Newcomer:
 
     def _as_root(self, *argv: str) -> None:
         done = subprocess.run(
-            argv, capture_output=True, text=True, env={**os.environ, "PATH": SEARCH}, timeout=60
+            argv,
+            capture_output=True,
+            text=True,
+            env={**os.environ, "PATH": SEARCH},
+            timeout=ROOT_TIMEOUT_S,
         )
         assert done.returncode == 0, f"{' '.join(argv)}: {done.stderr}"
 

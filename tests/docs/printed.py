@@ -28,7 +28,7 @@ EXCEPTIONS = (
 SPEAKERS = {"complain", "refusal", "_warn", "_fail"}
 """Functions of ours whose arguments are messages."""
 
-_FIELD = re.compile(r"%[-.0-9]*[sdrf]|\{[^{}]*\}")
+_FIELD = re.compile(r"%(?:\(\w+\))?[-.0-9]*[sdrf]|\{[^{}]*\}")
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 
 
@@ -94,6 +94,8 @@ def _texts(node: ast.expr, names: dict[str, list[ast.expr]]) -> Iterator[str]:
     elif isinstance(node, ast.IfExp):
         yield from _texts(node.body, names)
         yield from _texts(node.orelse, names)
+    elif isinstance(node, ast.Call) and ast.unparse(node.func) == "Message":
+        yield from _texts(node.args[0], names)
     elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
         # "…".format(…), text.strip()
         yield from _texts(node.func.value, {})

@@ -14,12 +14,14 @@ from pathlib import Path
 from typing import Callable
 
 import jinja2
+import yaml
 from IPython.core.inputtransformer2 import TransformerManager
 
 from batchspawner.cli.__main__ import parser as batchspawner_parser
 from batchspawner.functions import check as functions_check
 from batchspawner.localqueue.__main__ import _parser as queue_parser
 from batchspawner.magics.execute import ExecuteMagics
+from batchspawner.translation import catalogues, read_po
 
 PROJECT = Path(__file__).parents[2]
 PAGES = [
@@ -121,6 +123,12 @@ def wrong_magics(text: str) -> list[str]:
     return [f"%{name} is no magic" for name in named if name not in {*known, "load_ext", "px"}]
 
 
+def wrong_catalogue(text: str) -> list[str]:
+    """Return the texts of a `.po` file that nothing looks up."""
+    (german,) = catalogues()["de"].files
+    return sorted(set(read_po(text).texts) - set(german.texts))
+
+
 def wrong_text(text: str) -> list[str]:
     """Accept cells for the shell, and sudo's rule as the command of the page prints it."""
     if text.startswith("%"):
@@ -130,6 +138,14 @@ def wrong_text(text: str) -> list[str]:
     with contextlib.redirect_stdout(io.StringIO()) as printed:
         arguments.run(arguments)
     return [] if text in printed.getvalue() else ["nothing prints this text"]
+
+
+def wrong_yaml(text: str) -> list[str]:
+    try:
+        yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        return [str(error)]
+    return []
 
 
 def wrong_json(text: str) -> list[str]:
@@ -227,7 +243,9 @@ CHECKS: dict[str, Callable[[str], list[str]]] = {
     "text": wrong_text,
     "text cell": wrong_magics,
     "json": wrong_json,
+    "yaml": wrong_yaml,
     "jinja": wrong_template,
+    "po": wrong_catalogue,
     "sh": wrong_shell,
     "console": wrong_console,
 }

@@ -16,7 +16,9 @@ import requests
 from batchspawner.commands import CommandResult
 from batchspawner.jobs import JobRequest, JobState
 from tests import recorded
-from tests.hubs import Hub, free_port, proxy_command, wait_for
+from tests.checking.conftest import SERVER
+from tests.hubs import Hub, proxy_command, wait_for
+from tests.ports import free_port
 from tests.spooler import EXAMPLE, PACKAGE, UNAVAILABLE, install, load, tsp
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -305,7 +307,7 @@ def test_sudo_can_be_told_of_its_commands(installed):
     argv = ["sudoers", "--scheduler", "spooler", "--group", "hub-users", "--hub", "jupyterhub"]
     code, printed, _ = command(installed, *argv)
     assert code == 0
-    assert re.search(r"(?m)^Cmnd_Alias BATCHSPAWNER = \S+/sh, \S+/tsp$", printed)
+    assert re.search(r"(?m)^Cmnd_Alias BATCHSPAWNER_[A-Z0-9_]+ = \S+/sh, \S+/tsp$", printed)
 
 
 def spawn_page(hub: Hub, user: str) -> str:
@@ -319,7 +321,6 @@ def spawn_page(hub: Hub, user: str) -> str:
 
 CONFIG = """
 c.BatchSpawnerBase.resource_form = True
-c.Spawner.cmd = ["sleep", "60"]
 """
 
 
@@ -329,10 +330,12 @@ def test_a_site_with_it_is_checked(installed, tmp_path):
     page = PAGE.read_text()
     config = re.findall(r"```python\n(.*?)```", page, re.DOTALL)[0]
     file = tmp_path / "jupyterhub_config.py"
+    server = tmp_path / "server"
+    server.write_text(SERVER)
+    server.chmod(0o755)
     hub = f"c.JupyterHub.hub_bind_url = 'http://127.0.0.1:{free_port()}'\n"
-    file.write_text(
-        f"c = get_config()\n{hub}c.JupyterHub.cleanup_servers = False\n{config}{CONFIG}"
-    )
+    hub += f"c.Spawner.cmd = [{str(server)!r}]\nc.JupyterHub.cleanup_servers = False\n"
+    file.write_text(f"c = get_config()\n{hub}{config}{CONFIG}")
     user = getpass.getuser()
     code, printed, said = command(installed, "check", "--config", str(file), "--user", user)
     assert (code, said) == (0, ""), printed

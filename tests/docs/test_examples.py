@@ -105,6 +105,29 @@ def test_what_the_page_says_is_shown_on_real_schedulers_is_shown_on_them():
         assert on_fakes == []
 
 
+def test_each_promise_of_the_page_on_security_names_a_test_and_those_that_are_real_have_a_site():
+    page = (DOCS / "security.md").read_text(encoding="utf-8")
+    root = Path(__file__).parents[2]
+    tests = "\n".join(file.read_text() for file in (root / "tests").rglob("test_*.py"))
+    arguments = dict(re.findall(r"def (test_\w+)\(([^)]*)\)", tests))
+    tables = [table.splitlines() for table in re.findall(r"(?m)(?:^\|.*\n)+", page)]
+    # A row behind an empty line would be no row.
+    assert [table for table in tables if not re.match(r"\|(-+\|)+$", table[1])] == []
+    promises = [table for table in tables if table[0].endswith("| shown by |")]
+    assert len(promises) == 6
+    rows = [row.split(" | ") for table in promises for row in table[2:]]
+    for _, _, shown in rows:
+        files = re.findall(r"`(tests/[\w/]+\.py)`", shown)
+        assert files or "`test_" in shown, shown
+        assert [file for file in files if not (root / file).exists()] == []
+        for part in shown.split(";"):
+            real = re.findall(r"`(test_\w+)`", part) if re.search(r"\breal\b", part) else []
+            without = [
+                one for one in real if not re.search(r"\b(site|launcher|hub)\b", arguments[one])
+            ]
+            assert without == [], part
+
+
 PLACES = {
     "the environment of the submit": Carrier.ENVIRONMENT,
     "the script": Carrier.SCRIPT,

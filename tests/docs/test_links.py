@@ -12,6 +12,7 @@ PROJECT = Path(__file__).parents[2]
 ROOT_PAGES = ("README", "CONTRIBUTING", "SECURITY", "CHANGELOG")
 PAGES = [*(PROJECT / f"{name}.md" for name in ROOT_PAGES), *sorted(PROJECT.glob("docs/**/*.md"))]
 HOSTS = {
+    "apptainer.org",
     "docs.python.org",
     "github.com",
     "jinja.palletsprojects.com",

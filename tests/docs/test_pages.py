@@ -22,6 +22,8 @@ RUN_BY = {
     "agent": "tests/docs/test_pages.py",
     "cells": "tests/magics/test_notebook.py",
     "clusters": "tests/clusters/test_docs.py",
+    "containers-and-gpus": "tests/functions/test_more_pages.py",
+    "for-users": "tests/functions/test_more_pages.py",
     "functions": "tests/functions/test_page.py",
     "migration": "tests/docs/test_pages.py",
     "tutorial": "tests/docs/test_tutorial.py",

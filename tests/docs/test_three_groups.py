@@ -65,7 +65,7 @@ async def test_each_group_sees_its_profiles(member, groups, seen):
         (["students"], {"profile": "course", "nprocs": 2}, ["#QUEUE --slots=2"]),
         (
             ["physics"],
-            {"profile": "gpu", "ngpus": 1},
+            {"profile": "gpu"},
             ["#SBATCH --partition=gpu", "#SBATCH --gpus=1"],
         ),
         (

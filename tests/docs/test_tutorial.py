@@ -11,7 +11,8 @@ import pytest
 import requests
 
 from tests.docs.newcomer import Newcomer, Shell
-from tests.hubs import free_port, wait_for
+from tests.hubs import wait_for
+from tests.ports import free_port
 from tests.real.users import missing
 
 PROJECT = Path(__file__).parents[2]

@@ -20,7 +20,8 @@ from batchspawner.client import blocking_client
 from batchspawner.functions import session
 
 SCHEDULER = os.environ["BATCHSPAWNER_SCHEDULER"]
-SECONDS = 240
+SECONDS = 600
+"""How long anything may take on a busy machine, where it takes a moment on any other."""
 LARGE = 500_000_000
 LINES = 1_000_000
 """Of 100 characters each."""

@@ -2,7 +2,8 @@
 
 Run as a script, as the user who owns the jobs: ``journey.py whole``, ``journey.py begin`` and, in
 a later process, ``journey.py attach JOB_ID``; ``journey.py hold BEGUN GO OPTIONS`` for a job that
-waits for a file.
+waits for a file, ``journey.py work BEGUN GO OPTIONS`` for a worker that does; ``journey.py
+variables PREFIX`` for variables of the caller in jobs.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ from pathlib import Path
 import batchspawner.functions as slurminade
 from batchspawner.jobs import JobState
 
-SECONDS = 90
+SECONDS = 600
+"""How long anything may take on a busy machine, where it takes a moment on any other."""
 
 
 @slurminade.slurmify
@@ -29,6 +31,11 @@ def square(number):
 def speak(text):
     print(f"it says {text}")
     return {"text": text, "in job": "BATCHSPAWNER_FUNCTIONS_JOB" in os.environ}
+
+
+@slurminade.slurmify
+def variables(prefix):
+    return {name: value for name, value in os.environ.items() if name.startswith(prefix)}
 
 
 @slurminade.slurmify
@@ -127,7 +134,15 @@ def main(what, *arguments):
         *arguments, options = arguments
         future = hold.with_options(**json.loads(options)).distribute(*arguments)
         print(json.dumps(future.get_job_id()), flush=True)
-        return future.result(SECONDS)
+        return told(future)
+    if what == "work":
+        *arguments, options = arguments
+        with slurminade.Executor(workers=1, runtime="10m", **json.loads(options)) as one:
+            return one.submit(hold, *arguments).result(SECONDS)
+    if what == "variables":
+        with slurminade.Executor(workers=1, runtime="10m") as one:
+            pulled = one.submit(variables, *arguments)
+            return [variables.distribute(*arguments).result(SECONDS), pulled.result(SECONDS)]
     if what == "attach":
         return told(slurminade.attach(*arguments))
     return {"jobs": jobs(), "executor": executor(), "without network": without_network()}

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
+import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
 SECONDS = 120
 """How long anything may take on a busy machine, where it takes a moment on any other."""
+
+
+LEFT_BEHIND_S = 600
+"""How long what a call leaves behind would go on."""
 
 
 def square(number):
@@ -48,6 +55,60 @@ def touch_and_wait(begun, go):
 
 def die(signal_number):
     os.kill(os.getpid(), signal_number)
+
+
+def leave_with(status):
+    os._exit(status)
+
+
+def leave_thread():
+    threading.Thread(target=time.sleep, args=(LEFT_BEHIND_S,), name="left behind").start()
+
+
+def leave_process():
+    multiprocessing.Process(target=time.sleep, args=(LEFT_BEHIND_S,), name="left behind").start()
+
+
+def leave_child():
+    subprocess.Popen(["sleep", str(LEFT_BEHIND_S)])
+
+
+def leave_fork():
+    if not os.fork():
+        time.sleep(LEFT_BEHIND_S)
+        os._exit(0)
+
+
+def fork_and_end(how):
+    """Return the exit status of a child that does not end by itself before the call is over."""
+    child = os.fork()
+    if child:
+        return os.WEXITSTATUS(os.waitpid(child, 0)[1])
+    if how == "raise":
+        raise ValueError("of the child")
+    return sys.exit(how) if how != "return" else "of the child"
+
+
+FORKS = {"return": 0, "raise": 1, 3: 3, "last words": 1}
+"""How a child ends that a call has forked, and its exit status."""
+
+
+def leave_child_and_die():
+    leave_child()
+    os._exit(7)
+
+
+def note_in_thread(path):
+    def note():
+        time.sleep(0.2)
+        Path(path).write_text("noted")
+
+    threading.Thread(target=note).start()
+
+
+def print_both(out, err):
+    print(out)
+    print(err, file=sys.stderr)
 
 
 def speak(text):

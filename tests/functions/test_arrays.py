@@ -14,8 +14,9 @@ from batchspawner.functions.executor.job_workers import JobWorkerProvider
 class Site(BatchClient):
     """Client of a site that takes arrays up to a size, and no jobs at all if that is 0."""
 
-    def __init__(self, largest):
-        super().__init__("slurm")
+    def __init__(self, largest, scheduler="slurm"):
+        super().__init__(scheduler)
+        self.scripts = []
         self.largest, self.taken, self.cancelled = largest, [], []
 
     async def submit(self, request):
@@ -25,6 +26,7 @@ class Site(BatchClient):
             argv = self.scheduler.submit(request).argv
             raise SubmitError("no", CommandResult(argv, 1, "", f"sbatch: error: {word}"))
         self.taken.append(size)
+        self.scripts.append(request.script)
         return str(len(self.taken))
 
     async def cancel(self, *job_ids):
@@ -90,3 +92,29 @@ async def test_a_job_that_is_started_again_has_lost_its_first_agent():
         provider._replace_agent("12", agent)
     assert [type(agent.over) for agent in agents] == [NodeFailed, type(None)]
     assert "node1 was lost, and the job was started again on node2" in str(agents[0].over)
+
+
+@pytest.mark.parametrize(
+    ("scheduler", "line"),
+    [
+        ("slurm", "#SBATCH --job-name=nightly"),
+        ("pbspro", "#PBS -N nightly"),
+        ("lsf", "#BSUB -J nightly"),
+        ("local", "#QUEUE --name=nightly"),
+    ],
+)
+async def test_jobs_have_the_name_that_their_executor_was_given(
+    tmp_path, monkeypatch, scheduler, line
+):
+    monkeypatch.setenv("BATCHSPAWNER_CALL_DIR", str(tmp_path))
+    site = Site(1, scheduler)
+    options = {"job_name": "nightly"}
+    provider = JobWorkerProvider(site, options, python="python3", network=False)
+    await provider.request_workers(1)
+    for task in provider._tasks:
+        task.cancel()
+    for allocation in provider._missing_workers:
+        await allocation.close()
+    (script,) = site.scripts
+    named = [one for one in script.splitlines() if one.endswith("nightly")]
+    assert named == [line]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 import sys
 
@@ -39,7 +40,7 @@ def run(queue, tmp_path):
         done = subprocess.run(
             argv, capture_output=True, text=True, timeout=SECONDS, env=environment
         )
-        errors = re.sub(r"(job|log) [0-9]+", r"\1 N", done.stderr)
+        errors = re.sub(r"(job|log) [^\s:)]+", r"\1 N", done.stderr)
         return done.returncode, done.stdout.splitlines(), errors.splitlines()
 
     return run
@@ -91,6 +92,28 @@ def test_without_a_scheduler_a_program_shows_the_output_and_fails_with_its_calls
     assert code == 1
     assert out[:3] == ["dividing by 2", "dividing by 0", "Traceback (most recent call last):"]
     assert errors == ["1 call has failed, and nobody asked for the result:", TOLD]
+
+
+OWN_ENDS = {
+    "sys.exit": ("sys.exit(3)", 3),
+    "SystemExit": ("raise SystemExit(4)", 4),
+    "exit hook": ("atexit.register(os._exit, 5)", 5),
+    "success": ("sys.exit(0)", 1),
+    "exception": ("raise ValueError", 1),
+    "signal": ("raise KeyboardInterrupt", -signal.SIGINT),
+    "exit hooks": ("atexit.register(print, 'once')", 1),
+}
+
+
+@pytest.mark.parametrize(("last", "status"), OWN_ENDS.values(), ids=OWN_ENDS)
+def test_without_a_scheduler_a_program_that_fails_keeps_its_own_status(run, last, status):
+    program = f"import atexit, os, sys\ndivide.distribute(0)\n{last}"
+    code, out, errors = run(program, alone=True)
+    assert (code, errors[-2:]) == (
+        status,
+        ["1 call has failed, and nobody asked for the result:", TOLD],
+    )
+    assert out.count("once") == (last == "atexit.register(print, 'once')")
 
 
 def test_without_a_scheduler_output_that_the_program_has_read_is_not_shown_again(run):

@@ -112,6 +112,24 @@ def test_a_waiting_job_that_somebody_cancels_was_cancelled(places):
     assert first.result(SECONDS) == str(go)
 
 
+def test_how_a_worker_ended_is_known_if_its_agent_never_had_a_connection(monkeypatch):
+    attach = CallFolder.attach
+
+    def attach_elsewhere(call, listener):
+        attach(call, listener)
+        call._settings["addresses"] = [("127.0.0.1", 1)]
+        call._write_settings()
+
+    monkeypatch.setattr(CallFolder, "attach", attach_elsewhere)
+    error = kill.distribute(int(signal.SIGKILL)).exception(SECONDS)
+    assert type(error) is JobOutOfMemory
+
+
+def test_a_call_that_is_interrupted_in_its_job_does_not_interrupt_its_caller():
+    error = kill.distribute(int(signal.SIGINT)).exception(SECONDS)
+    assert (type(error), error.status.signal) == (JobFailed, signal.SIGINT)
+
+
 def test_a_job_whose_agent_is_killed_does_not_leave_its_caller_waiting(places):
     begun, go = places
     future = parent.distribute(str(begun), str(go))
@@ -288,7 +306,7 @@ def test_workers_that_cannot_call_are_reported_and_not_requested_again_and_again
         future = executor.submit(pow, 2, 3)
         error = future.exception(SECONDS)
     told = re.fullmatch(
-        r"Job (\d+) ran, but no worker of it could be heard\. It says: batchspawner agent: "
+        r"Job (\S+) ran, but no worker of it could be heard\. It says: batchspawner agent: "
         r"cannot call home yet: .*refused\. Where nodes may not connect .* use network=False\.",
         str(error),
     )

@@ -50,6 +50,14 @@ def test_a_job_is_listed_until_it_has_ended(begun, capsys):
     assert re.search(rf"(?m)^{int(future)} +local +completed ", capsys.readouterr().out)
 
 
+def test_a_list_without_jobs_says_so_and_where_the_ended_ones_are(monkeypatch, tmp_path, capsys):
+    monkeypatch.setenv("BATCHSPAWNER_CALL_DIR", str(tmp_path / "calls"))
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    ended = "; see those that have ended: batchspawner jobs list --all"
+    assert (jobs("list"), *capsys.readouterr()) == (0, "", f"There is no job{ended}\n")
+    assert (jobs("list", "--all"), *capsys.readouterr()) == (0, "", "There is no job\n")
+
+
 def test_what_a_job_prints_is_followed_to_its_end(begun, capsys):
     future, go = begun
     assert jobs("log", int(future)) == 0

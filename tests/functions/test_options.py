@@ -167,11 +167,21 @@ def test_values_are_written_as_simple_slurm_writes_them():
         ("slurm", {"comment": object}, "comment: .*write it as text, a number"),
         ("slurm", {"array": range(3)}, "array: '0-2' is not allowed; a job does its calls once"),
         ("slurm", {"signal": range(0)}, "signal: .*the range is empty"),
+        ("local", {"memroy": "4G"}, "nor has any job; did you mean memory. A job can ask for: "),
+        ("slurm", {"walltime": 60}, "walltime: 60 is not .* did you mean runtime. A job can ask"),
+        ("lsf", {"cores": 4}, "cores: 4 is not allowed; LSF .* did you mean nprocs. "),
+        ("slurm", {"timeout_min": 4}, "did you mean runtime. "),
+        ("local", {"ntasks": "x"}, "^ntasks: 'x' is not allowed; give a whole number from 1$"),
     ],
 )
 def test_an_option_that_means_nothing_is_named_before_submitting(scheduler, wanted, told):
     with pytest.raises(OptionsError, match=told):
         script(scheduler, wanted)
+
+
+def test_what_a_scheduler_itself_calls_so_is_no_mistake():
+    assert "#PBS -l walltime=60" in script("pbspro", {"walltime": 60})
+    assert "#OAR --project=phys" in script("oar", {"project": "phys"})
 
 
 def test_files_are_no_options_of_the_scheduler():

@@ -21,7 +21,7 @@ def test_the_first_example_runs(queue, tmp_path):
     script.write_text(EXAMPLES[0])
     done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=120)
     assert done.stderr == ""
-    assert re.fullmatch(r"solving graph-1\n7\n\d+ JobState\.\w+\n7\n", done.stdout), done.stdout
+    assert re.fullmatch(r"solving graph-1\n7\n\S+ JobState\.\w+\n7\n", done.stdout), done.stdout
 
 
 # What stands in the place of the page's own functions and files.
@@ -64,8 +64,8 @@ def test_the_other_examples_run_one_after_the_other(queue, tmp_path):
     assert done.returncode == 0, done.stderr
     printed = [part.split() for part in done.stdout.split("--\n")]
     assert sorted(printed[3]) == ["1", "2", "3"]
-    assert printed[4] == ["[1,", "2,", "3]"]
-    assert printed[5] == ["made"]
+    assert printed[4] == printed[5] == ["[1,", "2,", "3]"]
+    assert printed[6] == ["made"]
 
 
 def test_every_name_that_is_called_exists():

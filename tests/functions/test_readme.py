@@ -7,13 +7,12 @@ import re
 import subprocess
 import sys
 import tarfile
-import tempfile
 from collections import Counter
 from functools import partial
-from pathlib import Path
 
 import pytest
 
+from tests.folders import open_to_all
 from tests.hubs import wait_for
 from tests.real import slurm
 from tests.real.users import USERS
@@ -39,9 +38,8 @@ def examples(tmp_path_factory):
 @pytest.fixture
 def place():
     """A folder that the jobs' owner can write into."""
-    with tempfile.TemporaryDirectory(dir="/tmp", ignore_cleanup_errors=True) as name:
-        Path(name).chmod(0o777)
-        yield Path(name)
+    with open_to_all() as folder:
+        yield folder
 
 
 def run(place, example, environment, *prefix):

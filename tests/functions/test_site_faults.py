@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import subprocess
-import tempfile
 from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
 import pytest
 
+from tests.folders import open_to_all
 from tests.functions.test_sites import setting_out
 from tests.hubs import wait_for
 
@@ -35,14 +35,13 @@ DAEMONS = {
 @pytest.fixture
 def folder():
     """A folder that the owner of the jobs can write into."""
-    with tempfile.TemporaryDirectory(dir="/tmp", ignore_cleanup_errors=True) as name:
-        Path(name).chmod(0o777)
-        yield Path(name)
+    with open_to_all() as folder:
+        yield folder
 
 
 def run(site, *words):
     argv, env = setting_out(site, *words, script=FAULTS)
-    done = subprocess.run(argv, env=env, cwd="/", capture_output=True, text=True, timeout=400)
+    done = subprocess.run(argv, env=env, cwd="/", capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
@@ -101,7 +100,7 @@ def test_a_call_is_done_though_the_daemon_of_its_node_is_killed(site, folder):
         assert killed
         for one in killed:
             one.kill()
-        psutil.wait_procs(killed, 10)
+        psutil.wait_procs(killed)
         (folder / "go").touch()
         assert json.loads(driver.stdout.readline()) == "held"
 
@@ -119,8 +118,7 @@ def test_a_call_whose_node_is_lost_is_done_on_another(site, folder):
 
 def daemons(site):
     """Return the processes of a site that look after the jobs of a node."""
-    place = getattr(site, "cluster", site)
-    home = str(getattr(place, "prefix", None) or place.folder)
+    home = str(site.folder if site.name == "local" else site.cluster.prefix)
     found = []
     for one in psutil.process_iter():
         try:

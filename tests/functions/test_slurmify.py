@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import subprocess
 import sys
 import threading
 import warnings
+from concurrent.futures import CancelledError
 
 import pytest
 
 import batchspawner.functions as slurminade
+from batchspawner.client.blocking_client import run
 from batchspawner.errors import OptionsError
 from batchspawner.functions import CannotTravel, JobFuture, defaults, submit_limits
 from tests.functions import tasks
 from tests.functions.tasks import SECONDS
+from tests.hubs import wait_for
 
 square = slurminade.slurmify(tasks.square)
 speak = slurminade.slurmify(memory="1G")(tasks.speak)
@@ -76,17 +80,69 @@ def test_commands_are_noted_as_they_were_given(noted):
 def test_a_call_is_done_at_once_without_jobs():
     slurminade.set_dispatcher(slurminade.DirectCallDispatcher())
     assert square.distribute(3).result(0) == 9
-    error = fail.distribute("no luck").exception(0)
-    assert (type(error), str(error)) == (ValueError, "no luck")
+    with pytest.raises(ValueError, match="no luck"):
+        fail.distribute("no luck")
 
 
 def test_a_call_runs_in_another_process_and_prints_here(capfd):
     slurminade.set_dispatcher(slurminade.SubprocessDispatcher())
     assert speak.distribute("hello").result(0) == "hello"
     assert slurminade.shell.distribute("echo $((6 * 7))").result(0) == 0
-    error = slurminade.sbatch("exit 3").exception(0)
-    assert (type(error), error.status) == (slurminade.CommandFailed, 3)
-    assert capfd.readouterr().err == "hello\n42\n"
+    with pytest.raises(slurminade.CommandFailed) as raised:
+        slurminade.sbatch("exit 3")
+    assert raised.value.status == 3
+    assert capfd.readouterr() == ("hello\n42\n", "")
+
+
+def test_a_process_prints_to_where_its_function_prints(capsys):
+    slurminade.set_dispatcher(slurminade.SubprocessDispatcher())
+    slurminade.slurmify(tasks.print_both).distribute("grün", "rot")
+    assert capsys.readouterr() == ("grün\n", "rot\n")
+
+
+AT_ONCE = {"direct": slurminade.DirectCallDispatcher, "process": slurminade.SubprocessDispatcher}
+
+
+@pytest.mark.parametrize("dispatcher", AT_ONCE.values(), ids=AT_ONCE)
+def test_a_call_that_fails_at_once_costs_no_other_call_of_its_bundle(dispatcher):
+    slurminade.set_dispatcher(dispatcher())
+    futures = []
+
+    def bundle():
+        with slurminade.JobBundling(max_size=3):
+            futures.extend([square.distribute(2), fail.distribute("no luck"), square.distribute(4)])
+
+    with pytest.raises(ValueError, match="no luck"):
+        bundle()
+    assert [futures[0].result(0), futures[2].result(0)] == [4, 16]
+
+
+@pytest.mark.parametrize("dispatcher", AT_ONCE.values(), ids=AT_ONCE)
+def test_calls_that_are_done_at_once_count_like_jobs(dispatcher):
+    slurminade.set_dispatcher(dispatcher())
+    slurminade.set_dispatch_limit(2)
+    square.distribute(1)
+    slurminade.sbatch("true")
+    with pytest.raises(slurminade.TooManyDispatchesError, match="submitted 2 jobs, which is its"):
+        square.distribute(1)
+
+
+def test_what_would_be_submitted_is_printed(noted, capsys):
+    first = speak.with_options(queue="long").distribute("hi")
+    with slurminade.JobBundling(max_size=3):
+        for number in range(2):
+            square.wait_for(4711).distribute(number)
+    slurminade.srun(["echo", "two words"], {"nprocs": 4})
+    assert first.done()
+    assert capsys.readouterr().out.splitlines() == [
+        "[not submitted] function with memory='1G', queue='long':",
+        "    speak('hi')",
+        "[not submitted] bundle with afterany 4711:",
+        "    square(0)",
+        "    square(1)",
+        "[not submitted] srun with nprocs=4:",
+        "    echo 'two words'",
+    ]
 
 
 def test_a_flood_is_stopped(noted):
@@ -97,6 +153,15 @@ def test_a_flood_is_stopped(noted):
         square.distribute(1)
     slurminade.set_dispatch_limit(None)
     square.distribute(1)
+
+
+def test_executors_whose_workers_are_jobs_count_as_one_job_each():
+    slurminade.set_dispatch_limit(2)
+    for _ in range(2):
+        slurminade.Executor("local", workers=9).shutdown()
+    with pytest.raises(slurminade.TooManyDispatchesError, match="submitted 2 jobs, which is its"):
+        slurminade.Executor("local")
+    slurminade.Executor("processes").shutdown()
 
 
 def test_a_job_submits_jobs_only_when_it_is_meant(noted, monkeypatch):
@@ -152,6 +217,45 @@ def test_a_flush_submits_what_there_is(noted):
         assert [job.result(0) for job in bundle.flush()] == [[None]]
         assert len(noted.calls) == 1
     assert len(noted.calls) == 1
+
+
+# The collection finds what earlier tests have left, too.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_bundle_that_is_forgotten_submits_what_there_is(noted):
+    bundle = slurminade.JobBundling(max_size=9)
+    future = bundle.add(square, 3)
+    assert noted.calls == []
+    del bundle
+    gc.collect()
+    # If the library's thread frees it, that happens a moment later.
+    assert future.result(SECONDS) is None
+    assert [[str(call) for call in calls] for calls in noted.calls] == [["square(3)"]]
+
+
+def test_a_bundle_that_is_freed_in_the_thread_of_the_library_submits_what_there_is(noted):
+    bundle = [slurminade.JobBundling(max_size=9)]
+    future = bundle[0].add(square, 3)
+
+    async def free():
+        bundle.clear()
+
+    run(free())
+    assert future.result(SECONDS) is None
+    assert len(noted.calls) == 1
+
+
+# The collection finds what earlier tests have left, too.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_forgotten_bundle_that_cannot_be_submitted_says_so(noted, caplog):
+    slurminade.set_dispatch_limit(0)
+    bundle = slurminade.JobBundling(max_size=9)
+    future = bundle.add(square, 3)
+    del bundle
+    gc.collect()
+    with pytest.raises(CancelledError):
+        future.result(SECONDS)
+    wait_for(lambda: caplog.messages, SECONDS, "the message")
+    assert caplog.messages == ["Calls of a bundle that was not flushed could not be submitted"]
 
 
 def test_a_second_flush_is_warned_of_and_the_end_of_the_block_is_none(noted, caplog):

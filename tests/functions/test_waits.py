@@ -161,4 +161,23 @@ def test_progress_yields_what_is_done_and_counts_it(terminal):
         if len(seen) == 2:
             futures[0].set_result("third")
     assert [one.result() for one in seen] == ["first", "second", "third"]
-    assert f"[{'#' * 10}{' ' * 20}] 1 of 3, 0 running  0:00" in terminal.getvalue()
+    lines = terminal.getvalue().split("\r")
+    assert f" 33%|{'#' * 10}{' ' * 20}| 1/3 [0:00<0:00, 0 running]" in lines
+    assert lines[-1] == f"100%|{'#' * 30}| 3/3 [0:00<0:00, 0 running]\n"
+
+
+def test_results_come_in_order_while_a_bar_counts_them(terminal):
+    futures = [Shown("first"), JobFuture(), Shown("third")]
+    futures[1].set_result("second")
+    assert list(wait_display.results(futures, 60)) == ["first", "second", "third"]
+    lines = terminal.getvalue().split("\r")
+    assert f" 33%|{'#' * 10}{' ' * 20}| 1/3 [0:00<0:00, 0 running]" in lines
+    assert lines[-1] == f"100%|{'#' * 30}| 3/3 [0:00<0:00, 0 running]\n"
+
+
+def test_results_that_take_too_long_cancel_the_calls(terminal):
+    futures = [JobFuture(), JobFuture()]
+    with pytest.raises(concurrent.futures.TimeoutError):
+        list(wait_display.results(futures, 0.1))
+    assert [one.cancelled() for one in futures] == [True, True]
+    assert f"  0%|{' ' * 30}| 0/2 [0:00<?, 0 running]" in terminal.getvalue()

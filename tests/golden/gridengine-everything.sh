@@ -11,6 +11,8 @@
 #$ -ar course
 #$ -A physics
 #$ -v JUPYTERHUB_API_TOKEN,LANG
+#$ -M ada+hub@example.org
+#$ -m ab
 #$ --exclusive
 #$ --mail-type=END
 

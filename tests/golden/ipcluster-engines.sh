@@ -34,12 +34,15 @@ trap 'exit 143' TERM HUP
 # What a signal to the engines means is theirs to say.
 trap : INT USR1 USR2
 
+# The name of each engine says to its controller of which job it is. ipyparallel makes names of
+# variables of it.
 (
   code=0 pids=
   trap 'kill $pids 2>/dev/null; wait; exit 143' TERM
   trap : INT USR1 USR2
   for ((one = 0; one < 2; one++)); do
-    ipengine --profile-dir="$profile" --file="$connection" &
+    ipengine --profile-dir="$profile" --file="$connection" \
+      --Session.session="1-${HOSTNAME//[^a-zA-Z0-9]/}-$$-$one" &
     pids="$pids $!"
   done
   # One engine that ends does not end the others; a signal ends only the wait.

@@ -47,7 +47,10 @@ trap : INT USR1 USR2
 python3 -m ipyparallel.controller '--ip=*' --profile-dir="$profile" &
 controller=$!
 wait_for "$connection" "$controller" "the controller"
-srun --ntasks=4 python3 -m ipyparallel.engine --mpi --profile-dir="$profile" --file="$connection" &
+# The name of each engine says to its controller of which job it is. ipyparallel makes names of
+# variables of it.
+srun --ntasks=4 bash -c 'exec "$@" --Session.session="$0-${HOSTNAME//[^a-zA-Z0-9]/}-$$"' 1 \
+  python3 -m ipyparallel.engine --mpi --profile-dir="$profile" --file="$connection" &
 engines=$!
 mkdir -p "$profile/jupyter"
 # Port 8888 or the next one that is free; the server makes its own token.

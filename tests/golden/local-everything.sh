@@ -1,6 +1,6 @@
 #!/bin/bash
 #QUEUE --name=spawner-jupyterhub
-#QUEUE --output=/home/alice/jupyterhub_localspawner_%j.log
+#QUEUE --output=/home/alice/.jupyterhub.local.%j.log
 #QUEUE --chdir=/home/alice
 #QUEUE --slots=2
 #QUEUE --walltime=12:00:00

@@ -12,6 +12,9 @@
 #BSUB -W 12:00
 #BSUB -U course
 #BSUB -P physics
+#BSUB -u ada+hub@example.org
+#BSUB -B
+#BSUB -N
 #BSUB --exclusive
 #BSUB --mail-type=END
 

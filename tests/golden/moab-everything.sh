@@ -11,6 +11,8 @@
 #PBS -l qos=high
 #PBS -l advres=course
 #PBS -v JUPYTERHUB_API_TOKEN,LANG
+#PBS -M ada+hub@example.org
+#PBS -m ab
 #PBS --exclusive
 #PBS --mail-type=END
 

@@ -7,6 +7,7 @@
 #OAR -p network_address='node7'
 #OAR --project physics
 #OAR -t inner=course
+#OAR --notify [RUNNING,ERROR]mail:ada+hub@example.org
 #OAR --exclusive
 #OAR --mail-type=END
 

@@ -7,6 +7,8 @@
 #PBS -l select=1:ncpus=2:ngpus=1:mem=4096mb
 #PBS -A physics
 #PBS -v JUPYTERHUB_API_TOKEN,LANG
+#PBS -M ada+hub@example.org
+#PBS -m ab
 #PBS --exclusive
 #PBS --mail-type=END
 

@@ -1,6 +1,6 @@
 #!/bin/bash
 #SBATCH --job-name=spawner-jupyterhub
-#SBATCH --output=/home/alice/jupyterhub_slurmspawner_%j.log
+#SBATCH --output=/home/alice/.jupyterhub.slurm.%j.log
 #SBATCH --chdir=/home/alice
 #SBATCH --export=JUPYTERHUB_API_TOKEN,LANG
 #SBATCH --get-user-env=L
@@ -15,6 +15,8 @@
 #SBATCH --cpus-per-task=2
 #SBATCH --gres=tmp:10G
 #SBATCH --gpus=1
+#SBATCH --mail-user=ada+hub@example.org
+#SBATCH --mail-type=BEGIN,FAIL
 #SBATCH --exclusive
 #SBATCH --mail-type=END
 

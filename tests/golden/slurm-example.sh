@@ -1,6 +1,6 @@
 #!/bin/bash
 #SBATCH --job-name=spawner-jupyterhub
-#SBATCH --output=/home/alice/jupyterhub_slurmspawner_%j.log
+#SBATCH --output=/home/alice/.jupyterhub.slurm.%j.log
 #SBATCH --chdir=/home/alice
 #SBATCH --export=PATH
 #SBATCH --get-user-env=L

@@ -8,6 +8,8 @@
 #PBS -l mem=4096mb
 #PBS -A physics
 #PBS -v JUPYTERHUB_API_TOKEN,LANG
+#PBS -M ada+hub@example.org
+#PBS -m ab
 #PBS --exclusive
 #PBS --mail-type=END
 

@@ -5,8 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.hubs import proxy_command
-from tests.outcomes import FAILED
-from tests.sites import nothing_left, start_hub
+from tests.sites import start_hub
 
 HERE = Path(__file__).parent
 
@@ -27,16 +26,6 @@ def pytest_collection_modifyitems(items):
 def _proxy():
     if not proxy_command():
         pytest.skip("configurable-http-proxy is not installed (make proxy)")
-
-
-@pytest.fixture(autouse=True)
-def _nothing_is_left(request):
-    """Remove what a test leaves behind, so that the next one, or its repetition, starts clean."""
-    if "site" not in request.fixturenames:
-        yield
-        return
-    with nothing_left(request.getfixturevalue("site"), lambda: request.node.stash[FAILED]):
-        yield
 
 
 @pytest.fixture(scope="session")

@@ -19,6 +19,7 @@ SHORT = {
 HUNGRY = """
 c.Spawner.cmd = ["tail", "/dev/zero"]
 c.BatchSpawnerBase.batchspawner_singleuser_cmd = ""
+c.BatchSpawnerBase.secret_transport = "environment"
 """
 
 

@@ -215,3 +215,21 @@ def faketime():
     if not found:
         pytest.skip("faketime is not installed")
     return str(found[0])
+
+
+@pytest.mark.parametrize("mistake", ["{jobid}", "{{ jobid }}"])
+def test_a_cancel_command_with_a_mistake_leaves_no_job_behind(site, tmp_path, mistake):
+    if site.name != "local":
+        pytest.skip("the commands of a site are the same on all schedulers")
+    config = f"c.LocalQueueSpawner.batch_cancel_cmd = 'batchspawner-queue cancel {mistake}'\n"
+    hub = start_hub(site, tmp_path, config)
+    user = hub.users[0]
+    try:
+        hub.begin(user)
+        hub.wait_ready(user)
+        job_id = hub.state(user)["job_id"]
+        hub.end(user)
+        no_jobs_left(site)
+        assert f"job {job_id} is not cancelled yet, it is tried again: " in hub.log.read_text()
+    finally:
+        hub.stop()

@@ -167,7 +167,8 @@ def test_of_eight_claims_at_once_one_gets_the_secrets(site, tmp_path):
     with job_that_comes_too_late(site, tmp_path) as (one, code):
 
         def claim(number):
-            return report(one, code, json={"port": 4321, "claim": f"{number:064}"})
+            body = {"port": 4321, "claim": f"{number:064}", "confirms": True}
+            return report(one, code, json=body)
 
         with ThreadPoolExecutor() as pool:
             answers = list(pool.map(claim, range(8)))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import pwd
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -91,6 +93,20 @@ def test_servers_of_users_run_and_end_through_the_launcher(hub, site):
     no_jobs_left(site)
 
 
+def test_the_check_finds_nothing_wrong_and_its_job_has_ended(hub, site):
+    command = ["batchspawner.cli", "check", "--json", "--user", MEMBERS[0]]
+    path = site.environment.get("PATH", os.environ["PATH"])
+    done = as_hub(
+        sys.executable,
+        *("-m", *command, "-f", str(hub.folder / "jupyterhub_config.py")),
+        **{**site.environment, "PATH": os.pathsep.join([str(Path(sys.executable).parent), path])},
+    )
+    findings = json.loads(done.stdout)["findings"]
+    assert [one for one in findings if one["verdict"] == "wrong"] == []
+    assert "cancel" in {one["name"] for one in findings}
+    no_jobs_left(site)
+
+
 def test_a_user_outside_of_the_group_gets_no_server_and_reads_why(hub):
     hub.begin(OUTSIDER)
     events = first_events(hub, OUTSIDER, lambda text: "failed" in text)
@@ -103,11 +119,14 @@ def test_a_user_reads_the_end_of_a_log_that_the_hub_may_not_read(hub):
     mode = home.stat().st_mode
     home.chmod(0o700)
     prologue = hub.folder / "prologue"
-    prologue.write_text("echo no such module >&2; exit 3")
     try:
-        hub.begin(user)
-        events = first_events(hub, user, lambda text: "Spawn failed" in text)
-        assert "no such module" in events[-1]["html_message"]
+        # Many schedulers have one log for all of a user's servers.
+        for said, before in (("no such module", ""), ("no licence is left", "no such module")):
+            prologue.write_text(f"echo {said} >&2; exit 3")
+            hub.begin(user)
+            events = first_events(hub, user, lambda text: "Spawn failed" in text)
+            assert said in events[-1]["html_message"]
+            assert not before or before not in events[-1]["html_message"]
     finally:
         home.chmod(mode)
         prologue.unlink()

@@ -89,3 +89,31 @@ def test_the_queues_and_limits_of_the_real_scheduler_are_those_of_the_form(hub):
     assert answer.json()["message"] == (
         "queue: 'nowhere' is not allowed; choose one of normal, debug, gpu, low"
     )
+
+
+def test_the_form_learns_when_a_server_would_start_and_only_of_what_it_accepts(hub, cluster):
+    user, other = "jhbob", "jhalice"
+    tokens = {
+        name: hub.api("POST", f"users/{name}/tokens", json={}).json()["token"]
+        for name in (user, other)
+    }
+
+    def ask(token: str, path: str = user, **fields):
+        form = {"profile": ["cluster"]} | {
+            f"cluster--{name}": [one] for name, one in fields.items()
+        }
+        return hub.api("POST", f"batchspawner/estimate/{path}", token=token, json={"form": form})
+
+    now = ask(tokens[user], queue="debug")
+    assert (now.status_code, now.json()) == (200, {"text": "It would start at once."})
+    never = ask(tokens[user], queue="gpu", gpu_type="a100", nprocs="256")
+    assert never.json()["text"].startswith(("It would start", "The scheduler would refuse"))
+    assert ask(tokens[user], queue="nowhere").status_code == 400
+    assert ask(tokens[user], memory="4G").status_code == 400
+    assert ask(tokens[other], queue="debug").status_code == 404
+    assert ask("no-token", queue="debug").status_code == 403
+    assert ask(tokens[user], f"{user}/never-seen", queue="debug").status_code == 404
+    wrong = hub.api("POST", f"batchspawner/estimate/{user}", token=tokens[user], json=["form"])
+    assert wrong.status_code == 400
+    assert hub.server(user) is None
+    no_jobs_left(cluster)

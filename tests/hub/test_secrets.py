@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
-import re
 import secrets
-import subprocess
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,111 +12,11 @@ import pytest
 
 from tests.hub.alone import own_hub
 from tests.hubs import wait_for
-from tests.real.users import STRANGER, USERS
+from tests.secrets.spying import CODE, Spies, others
 from tests.sites import no_jobs_left
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from tests.hubs import Hub
-
-SPY = Path(__file__).with_name("spy.py")
-CODE = re.compile(r"[A-Za-z0-9_-]{43}\.claim-[0-9]+")
-
-# What a curious user asks the scheduler.
-QUESTIONS = {
-    "local": ["{python} -m batchspawner.localqueue query"],
-    "slurm": [
-        "squeue -a -o %all",
-        "scontrol show job -dd {job}",
-        "scontrol write batch_script {job} -",
-        "scontrol listpids {job}",
-        "sacct -a -P -o ALL -j {job}",
-        "sstat -a -P -j {job}",
-    ],
-    "gridengine": [
-        "qstat -j {job}",
-        "qstat -xml -j {job}",
-        "qstat -f -r -ext -u *",
-        "qacct -j {job}",
-    ],
-    "htcondor": [
-        "condor_q -allusers -long",
-        "condor_q -allusers -xml",
-        "condor_history -long {job}",
-        "condor_status -long",
-        "condor_who -long",
-    ],
-    "oar": ["oarstat -f -j {job}", "oarstat -f -J", "oarstat -p -j {job}", "oarstat --sql id>0"],
-}
-
-
-class Spy:
-    """Another user who searches everything for secrets."""
-
-    def __init__(self, site, *known: str):
-        self.site, self.known = site, known
-        self.process: subprocess.Popen | None = None
-
-    def begin(self, job: str = "0", *more: str) -> None:
-        words = {"python": sys.executable, "job": job.split(";")[0]}
-        commands = [[w.format(**words) for w in q.split()] for q in QUESTIONS[self.site.name]]
-        order = {
-            "secrets": [*self.known, *more],
-            "folders": folders(self.site),
-            "commands": commands,
-        }
-        self.process = subprocess.Popen(
-            [*other_user(self.site), sys.executable, SPY],
-            cwd="/",
-            text=True,
-            env={**os.environ, **self.site.environment},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-        )
-        self.process.stdin.write(json.dumps(order) + "\n")
-        self.process.stdin.flush()
-
-    def end(self) -> list[str]:
-        """Return the places in which there were secrets."""
-        out, _ = self.process.communicate(timeout=300)
-        assert self.process.returncode == 0
-        self.process = None
-        return json.loads(out)
-
-    @contextlib.contextmanager
-    def watching(self) -> Iterator[None]:
-        """Search the processes from now on."""
-        self.begin()
-        try:
-            yield
-        finally:
-            if self.process is not None:
-                self.process.communicate(timeout=300)
-
-    def look(self, *how: str) -> list[str]:
-        self.begin(*how)
-        return self.end()
-
-
-def other_user(site) -> list[str]:
-    if os.geteuid() != 0:
-        pytest.skip("only root can look with the eyes of another user")
-    if site.name == "local":
-        return ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
-    return ["sudo", "-E", "-u", STRANGER, "env", f"PATH={_path(site)}"]
-
-
-def _path(site) -> str:
-    return site.environment.get("PATH", os.environ["PATH"])
-
-
-def folders(site) -> list[str]:
-    if site.name == "local":
-        return [str(site.queue_folder)]
-    cluster = site.cluster
-    own = getattr(cluster, "prefix", None) or cluster.folder
-    return [str(own), *(f"/home/{user}" for user in USERS), "/var/tmp"]
 
 
 def environments_of(user: str, hub: Hub | None = None) -> list[dict[str, str]]:
@@ -144,14 +40,14 @@ def test_nobody_else_sees_a_secret_and_no_log_holds_one(site, tmp_path, transpor
     if transport == "file" and site.name not in ("local", "gridengine"):
         pytest.skip("shown on the local queue, and where environments are shown to everybody")
     password = secrets.token_hex(20)
-    spy = Spy(site, password)
+    spies = Spies(site, password)
     more = f'c.Spawner.environment = {{"DB_PASSWORD": "{password}"}}\n'
     more += f'c.BatchSpawnerBase.secret_transport = "{transport}"\n'
-    with own_hub(site, tmp_path, more) as hub, spy.watching():
+    with own_hub(site, tmp_path, more) as hub, spies.watching():
         user = hub.users[0]
         hub.begin(user)
         hub.wait_ready(user)
-        assert spy.end() == []
+        assert spies.end() == []
         tokens = {
             one["JUPYTERHUB_API_TOKEN"]
             for one in environments_of(user)
@@ -159,10 +55,12 @@ def test_nobody_else_sees_a_secret_and_no_log_holds_one(site, tmp_path, transpor
         }
         (token,) = {token for token in tokens if not CODE.fullmatch(token)}
         job = hub.state(user)["job_id"]
-        assert spy.look(job, token) == []
+        assert spies.look(job, token) == []
         hub.end(user)
         no_jobs_left(site)
-        assert spy.look(job, token) == []
+        assert spies.look(job, token) == []
+        body = {"port": 4321, "listening": True}
+        assert hub.api("POST", "batchspawner", token=token, json=body).status_code == 403
         log = hub.log.read_text()
         assert "submitted job" in log
         assert [secret for secret in (password, token) if secret in log] == []
@@ -178,8 +76,10 @@ def test_the_search_finds_what_the_environment_would_show(site, tmp_path):
         hub.begin(user)
         hub.wait_ready(user)
         (token,) = {one["JUPYTERHUB_API_TOKEN"] for one in environments_of(user, hub)}
-        seen = Spy(site).look(hub.state(user)["job_id"], token)
-        assert any(place.startswith(("qstat -j", "condor_q")) for place in seen)
+        seen = Spies(site).look(hub.state(user)["job_id"], token)
+        for who in others(site):
+            questions = (f"{who}: qstat -j", f"{who}: condor_q")
+            assert any(place.startswith(questions) for place in seen), (who, seen)
         assert "can be read by" in hub.log.read_text()
 
 
@@ -221,5 +121,5 @@ def codes_of(hub: Hub, user: str) -> set[str]:
     word = hub.state(user)["job_tag"][:7]
     files = Path(f"/home/{user}/.batchspawner").glob(f"{word}-[0-9]*")
     given = [json.loads(file.read_text()) for file in files if file.name[8:].isdigit()]
-    found = {one["JUPYTERHUB_API_TOKEN"] for one in [*environments_of(user, hub), *given]}
+    found = {one.get("JUPYTERHUB_API_TOKEN", "") for one in [*environments_of(user, hub), *given]}
     return set(filter(CODE.fullmatch, found))

@@ -11,7 +11,11 @@ import jupyterhub
 import pytest
 import requests
 
+from tests.hub.alone import own_hub
+from tests.hub.test_secrets import environments_of
 from tests.hubs import wait_for
+from tests.odd_values import ODD_VALUES
+from tests.secrets.spying import CODE
 from tests.sites import ids, no_jobs_left, start_hub
 
 
@@ -89,12 +93,23 @@ def test_a_job_that_is_cancelled_outside_ends_the_server(hub, site):
     hub.wait_stopped(user, 60)
 
 
+def test_the_end_of_a_server_is_noticed_where_no_accounting_tells_of_it(hub, site):
+    user = hub.users[0]
+    hub.begin(user)
+    hub.wait_ready(user)
+    with site.without_accounting():
+        site.cancel(hub.state(user)["job_id"])
+        hub.wait_stopped(user, 120)
+
+
 @pytest.mark.generations
 def test_a_job_that_dies_at_once_is_reported_with_its_exit_status(site, tmp_path):
     hub = start_hub(
         site,
         tmp_path,
         'c.Spawner.cmd = ["false"]\nc.BatchSpawnerBase.batchspawner_singleuser_cmd = ""\n'
+        # Without the wrapper, nothing claims the secrets.
+        'c.BatchSpawnerBase.secret_transport = "environment"\n'
         'c.BatchSpawnerBase.req_prologue = "echo last words; echo last words >&2"\n',
     )
     try:
@@ -107,10 +122,27 @@ def test_a_job_that_dies_at_once_is_reported_with_its_exit_status(site, tmp_path
         hub.stop()
 
 
+def test_a_server_has_each_variable_that_is_set_for_it_byte_by_byte(site, tmp_path):
+    with own_hub(site, tmp_path, f"c.Spawner.environment = {ODD_VALUES!r}\n") as hub:
+        user = hub.users[0]
+        hub.begin(user)
+        hub.wait_ready(user)
+        # The shell of the job has a code, or no token, and not yet what the script sets.
+        servers = [
+            one
+            for one in environments_of(user, hub)
+            if (token := one.get("JUPYTERHUB_API_TOKEN")) and not CODE.fullmatch(token)
+        ]
+        assert servers
+        for server in servers:
+            assert {name: server.get(name) for name in ODD_VALUES} == ODD_VALUES
+
+
 def test_prologue_and_epilogue_run_in_the_shell_of_the_server(site, tmp_path):
     config = r"""
 c.Spawner.cmd = ["false"]
 c.BatchSpawnerBase.batchspawner_singleuser_cmd = ""
+c.BatchSpawnerBase.secret_transport = "environment"
 c.BatchSpawnerBase.req_prologue = "MARK='7'\nif true; then\n  MARK=\"40\"\nfi"
 c.BatchSpawnerBase.req_epilogue = "exit $((MARK + status))"
 """
@@ -224,14 +256,13 @@ def test_a_job_that_the_hub_has_lost_is_cancelled(site, tmp_path):
     hub = start_hub(site, tmp_path, "c.BatchSpawnerBase.orphan_grace = 2\n")
     lost, other = hub.users[:2]
     try:
-        hub.begin(lost)
-        hub.wait_ready(lost)
+        for user in (lost, other):
+            hub.begin(user)
+            hub.wait_ready(user)
         job_id = hub.state(lost)["job_id"]
         hub.kill()
         hub.forget(lost)
         hub.start()
-        hub.begin(other)
-        hub.wait_ready(other)
         wait_for(lambda: job_id not in ids(site), 40, "the end of the lost job")
         assert hub.kernels(other).status_code == 200
         hub.end(other)
@@ -268,6 +299,6 @@ def first_events(hub, user, wanted):
         for line in stream.iter_lines():
             if line.startswith(b"data:"):
                 events.append(json.loads(line[5:]))
-                if wanted(events[-1]["message"]):
+                if wanted(events[-1].get("message", "")):
                     return events
     raise AssertionError(f"the progress ended without the message: {events}")

@@ -17,6 +17,7 @@ from jupyter_client.provisioning import KernelProvisionerFactory
 
 from batchspawner.client import blocking_client
 from batchspawner.kernels.jobs import allocator
+from tests.kernels.driving import TIMEOUT_S
 from tests.sites import no_jobs_left
 
 HERE = Path(__file__).parent
@@ -55,7 +56,14 @@ def specs(site, tmp_path):
     """Write kernel.json files, and return the manager that finds them."""
     folder = tmp_path / "specs"
 
-    def write(name="batch", metadata=(), provisioner="batch-provisioner", env=(), **config):
+    def write(
+        name="batch",
+        metadata=(),
+        provisioner="batch-provisioner",
+        env=(),
+        language="python",
+        **config,
+    ):
         place = folder / name
         place.mkdir(parents=True)
         argv = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
@@ -65,7 +73,7 @@ def specs(site, tmp_path):
         spec = {
             "argv": argv,
             "display_name": name,
-            "language": "python",
+            "language": language,
             "env": dict(env),
             "metadata": {
                 **dict(metadata),
@@ -221,5 +229,5 @@ async def served(jobs, specs, tmp_path):
 async def _client(manager):
     client = manager.client()
     client.start_channels()
-    await client.wait_for_ready(timeout=30)
+    await client.wait_for_ready(timeout=TIMEOUT_S)
     return client

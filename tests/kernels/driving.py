@@ -5,8 +5,12 @@ from __future__ import annotations
 import asyncio
 import time
 
+from tests.hubs import BUSY_FACTOR
 
-async def value(client, code, timeout=30, waits=False, shown=None):
+TIMEOUT_S = 60 * BUSY_FACTOR
+
+
+async def value(client, code, timeout=TIMEOUT_S, waits=False, shown=None):
     """Run code, and return how it ended and what it printed, also what was cleared again.
 
     The event `shown` is set by its first output.
@@ -30,11 +34,11 @@ async def begin(client, code, **kwargs):
     """Run code until it shows something; return the task of its `value`."""
     shown = asyncio.Event()
     running = asyncio.ensure_future(value(client, code, shown=shown, **kwargs))
-    await asyncio.wait_for(shown.wait(), 60)
+    await asyncio.wait_for(shown.wait(), TIMEOUT_S)
     return running
 
 
-async def run(client, code, timeout=30, output=lambda message: None):
+async def run(client, code, timeout=TIMEOUT_S, output=lambda message: None):
     """Run code, and return the content of the reply.
 
     Older versions of jupyter_client have nothing for this that leaves the event loop free.
@@ -48,7 +52,7 @@ async def run(client, code, timeout=30, output=lambda message: None):
                 return await reply_to(client, cell)
 
 
-async def reply_to(client, cell, timeout=30):
+async def reply_to(client, cell, timeout=TIMEOUT_S):
     """Return the content of the reply to one request."""
     while True:
         reply = await client.get_shell_msg(timeout=timeout)
@@ -57,8 +61,8 @@ async def reply_to(client, cell, timeout=30):
 
 
 async def eventually(happens, seconds=20):
-    """Wait until something is so."""
-    end = time.monotonic() + seconds
+    """Wait until something is so, for some seconds of an idle machine."""
+    end = time.monotonic() + BUSY_FACTOR * seconds
     while not happens():
         assert time.monotonic() < end, "it did not come about"
         await asyncio.sleep(0.05)

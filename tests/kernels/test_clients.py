@@ -12,7 +12,7 @@ from nbclient import NotebookClient
 
 from tests.hubs import wait_for
 
-from .driving import eventually, value
+from .driving import TIMEOUT_S, eventually, value
 
 
 async def test_nbclient_executes_a_notebook_in_a_job(jobs, specs, monkeypatch, tmp_path):
@@ -22,7 +22,7 @@ async def test_nbclient_executes_a_notebook_in_a_job(jobs, specs, monkeypatch, t
     (tmp_path / "specs").rename(tmp_path / "share" / "kernels")
     code = "import os; print(os.environ['JOB_START_TIME'].isdecimal())"
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code)])
-    client = NotebookClient(notebook, kernel_name="batch", timeout=60)
+    client = NotebookClient(notebook, kernel_name="batch", timeout=TIMEOUT_S)
     await client.async_execute()
     assert notebook.cells[0].outputs[0].text == "True\n"
 
@@ -54,7 +54,7 @@ def test_a_program_without_an_event_loop_starts_a_kernel(jobs, specs, tmp_path):
     manager.start_kernel()
     client = manager.blocking_client()
     client.start_channels()
-    reply = client.execute_interactive("x = 7", timeout=30)
+    reply = client.execute_interactive("x = 7", timeout=TIMEOUT_S)
     client.stop_channels()
     manager.interrupt_kernel()
     manager.shutdown_kernel()

@@ -14,10 +14,11 @@ from .driving import value
 ABLE = {"supported_encryption": ["curve"]}
 KEY = "import json, ipykernel\nprint(json.load(open(ipykernel.get_connection_file())).get(KEY))"
 
-pytestmark = pytest.mark.skipif(
+needs_curve = pytest.mark.skipif(
     not zmq.has("curve") or "supported_encryption" not in get_kernel_dict()["metadata"],
     reason="the kernel or ZeroMQ cannot encrypt",
 )
+pytestmark = needs_curve
 
 
 async def connection_file(client, key):

@@ -15,7 +15,7 @@ import pytest
 from batchspawner.errors import JobCancelled, JobTimeout
 from tests.processes import runs
 
-from .driving import eventually, run, value
+from .driving import TIMEOUT_S, eventually, run, value
 
 SLEEP = "import time; time.sleep(600)"
 EAT = "kept = []\nwhile True: kept.append(bytearray(10_000_000)); __import__('time').sleep(0.02)"
@@ -27,7 +27,7 @@ WALLTIMES = {"local": "0:00:04", "slurm": "0:01:00", "gridengine": "0:00:15"}
 
 async def test_a_kernel_at_the_end_of_its_walltime_is_dead_and_its_cell_says_why(started, site):
     manager, client = await started(runtime=WALLTIMES[site.name])
-    reply = await run(client, SLEEP, timeout=150)
+    reply = await run(client, SLEEP)
     assert reply["ename"] == JobTimeout.__name__
     assert not await manager.is_alive()
 
@@ -83,6 +83,14 @@ async def test_a_kernel_knows_how_long_its_job_may_run(started):
     assert (abs(time.time() - began) < 60, lasts) == (True, 10)
 
 
+async def test_a_kernel_knows_how_much_memory_its_job_has(small, started, site):
+    if site.name != "local":
+        pytest.skip("its jobs are not those of the superuser")
+    _, client = await started(prologue=small)
+    code = "import os; print(os.environ['MEM_LIMIT'])"
+    assert (await value(client, code))[1] == f"{300 * 2**20}\n"
+
+
 async def test_a_kernel_that_cannot_start_says_what_it_printed(served):
     argv = ["/bin/sh", "-c", "sleep 1; echo there is no such module; exit 3"]
     manager, client = await served("bad", kernel_argv=argv)
@@ -91,7 +99,7 @@ async def test_a_kernel_that_cannot_start_says_what_it_printed(served):
     reply = await run(client, "1")
     said = f"the kernel in job {manager.provisioner._job.job_id} ended before it answered"
     assert reply["evalue"] == f"{said} (exit status 3)\nthere is no such module"
-    await asyncio.wait_for(dead.wait(), 30)
+    await asyncio.wait_for(dead.wait(), TIMEOUT_S)
 
 
 async def test_a_kernel_that_ends_while_no_cell_runs_says_why_all_the_same(started, jobs, site):
@@ -99,7 +107,7 @@ async def test_a_kernel_that_ends_while_no_cell_runs_says_why_all_the_same(start
     site.cancel(jobs()[0][0])
     told = {"msg_type": ""}
     while told["msg_type"] != "error":
-        told = await client.get_iopub_msg(timeout=30)
+        told = await client.get_iopub_msg(timeout=TIMEOUT_S)
     assert (told["parent_header"], told["content"]["ename"]) == ({}, JobCancelled.__name__)
     await eventually(lambda: manager.provisioner._run.code is not None)
     assert (await run(client, "1"))["evalue"] == told["content"]["evalue"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from .driving import eventually, value
+from .driving import TIMEOUT_S, eventually, value
 
 
 async def test_a_kernel_of_another_process_shares_a_job(another, started, jobs):
@@ -95,7 +95,7 @@ async def test_a_kernel_whose_job_ended_while_the_server_was_away_is_dead(
     await eventually(lambda: jobs() == [])
     manager, _ = await resumed(other, info)
     alive = asyncio.ensure_future(eventually_dead(manager))
-    await asyncio.wait_for(alive, 30)
+    await asyncio.wait_for(alive, TIMEOUT_S)
 
 
 async def eventually_dead(manager):

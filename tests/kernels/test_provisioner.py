@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
 import time
 
@@ -10,7 +11,7 @@ from batchspawner.errors import JobCancelled, OptionsError, SubmitError
 from batchspawner.jobs import JobState
 from batchspawner.kernels.provisioner import variables_of_job
 
-from .driving import begin, eventually, reply_to, run, value
+from .driving import TIMEOUT_S, begin, eventually, reply_to, run, value
 
 
 async def test_a_kernel_runs_in_a_job(started, jobs):
@@ -30,7 +31,7 @@ async def test_an_interrupt_ends_the_cell_and_not_the_kernel(started):
     manager, client = await started()
     await value(client, "x = 7")
     code = "print('here', flush=True); import time; time.sleep(600)"
-    running = await begin(client, code, timeout=600)
+    running = await begin(client, code)
     before = time.monotonic()
     await manager.interrupt_kernel()
     assert await running == ("error", "here\n")
@@ -58,7 +59,7 @@ async def test_a_restart_keeps_the_job_and_the_connection(started, now, jobs):
 async def test_the_answer_to_input_comes_to_the_kernel(started):
     _, client = await started()
     cell = client.execute("print(input('who? '))", allow_stdin=True)
-    assert (await client.get_stdin_msg(timeout=20))["content"]["prompt"] == "who? "
+    assert (await client.get_stdin_msg(timeout=TIMEOUT_S))["content"]["prompt"] == "who? "
     client.input("ada")
     assert (await reply_to(client, cell))["status"] == "ok"
 
@@ -99,7 +100,7 @@ async def test_a_kernel_joins_a_job_by_its_id(started, jobs):
 async def test_a_kernel_that_its_client_ends_gives_its_job_back(another, jobs):
     one, _ = await another(linger=1)
     one.leave()
-    await eventually(lambda: jobs() == [], 20)
+    await eventually(lambda: jobs() == [])
 
 
 async def test_the_environment_in_kernel_json_can_name_variables_of_the_job(started, monkeypatch):
@@ -151,7 +152,20 @@ async def test_a_kernel_waits_for_its_job_as_long_as_it_takes(served, site):
     site.drain()
     status, printed, cleared = await running
     assert (status, printed) == ("ok", "1\n")
-    assert re.search(r"Job \d+ is pending" + r" \(.*\)" * site.says_why, cleared)
+    assert re.search(r"Job \S+ is pending" + r" \(.*\)" * site.says_why, cleared)
+
+
+async def test_a_kernel_starts_though_the_disk_became_full_while_it_waited(served, site, caplog):
+    site.fill()
+    manager, client = await served()
+    await eventually(lambda: manager.provisioner._job.allocation.status)
+    folder = manager.provisioner._job.folder
+    (folder / f"kernel-{manager.kernel_id}.new").symlink_to("/dev/full")
+    with caplog.at_level(logging.WARNING):
+        site.drain()
+        assert (await value(client, "print(1)", waits=True))[:2] == ("ok", "1\n")
+    (said,) = [line for line in caplog.messages if "No space left on device" in line]
+    assert said.startswith(f"The kernel in job {manager.provisioner._job.job_id} goes on, but ")
 
 
 async def test_a_kernel_that_waits_says_that_it_is_idle_to_whoever_asks(served, site):
@@ -161,7 +175,7 @@ async def test_a_kernel_that_waits_says_that_it_is_idle_to_whoever_asks(served, 
     state = {}
     # Clients such as JupyterLab take no state from what comes of questions about the kernel.
     while state.get("parent_header") != {}:
-        state = await client.get_iopub_msg(timeout=20)
+        state = await client.get_iopub_msg(timeout=TIMEOUT_S)
     assert (state["msg_type"], state["content"]) == ("status", {"execution_state": "idle"})
 
 
@@ -210,7 +224,7 @@ async def test_a_kernel_whose_job_is_gone_is_not_started_into_the_queue_again(se
     dead = asyncio.Event()
     manager.add_restart_callback(dead.set, "dead")
     site.cancel(jobs()[0][0])
-    await asyncio.wait_for(dead.wait(), 20)
+    await asyncio.wait_for(dead.wait(), TIMEOUT_S)
     assert jobs() == []
 
 
@@ -249,7 +263,7 @@ async def test_a_kernel_that_crashes_is_started_again_in_the_same_job(served, jo
     restarted = asyncio.Event()
     manager.add_restart_callback(restarted.set, "restart")
     client.execute("import os; os.kill(os.getpid(), 9)")
-    await asyncio.wait_for(restarted.wait(), 20)
+    await asyncio.wait_for(restarted.wait(), TIMEOUT_S)
     assert await value(client, "print('x' in globals())") == ("ok", "False\n")
     assert jobs() == before
 

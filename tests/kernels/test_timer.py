@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from tests.hubs import free_port
+from tests.ports import free_port
 
 from .driving import value
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pwd
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -11,7 +12,11 @@ from pathlib import Path
 
 import pytest
 
+from batchspawner import LocalQueueSpawner
+from batchspawner.localqueue import folder
+from tests.folders import mode
 from tests.localqueue.conftest import COMMAND
+from tests.spawners.site import close_databases, make_spawner
 
 
 def test_a_job_runs_and_its_end_is_known(queue):
@@ -208,6 +213,39 @@ def test_everything_in_the_folder_is_private(queue):
     assert queue.folder.stat().st_mode & 0o777 == 0o700
 
 
+def test_folders_above_a_new_queue_are_private(tmp_path, group_umask):
+    made = folder.state_folder(str(tmp_path / "state" / "queue"))
+    assert [mode(one) for one in (made, made.parent)] == [0o700] * 2
+
+
+def test_the_folder_above_the_queue_of_an_earlier_release_is_closed(tmp_path, monkeypatch):
+    monkeypatch.delenv("BATCHSPAWNER_QUEUE_DIR", raising=False)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    made = folder.state_folder()
+    assert made.parent == tmp_path / "batchspawner"
+    made.parent.chmod(0o777)
+    tmp_path.chmod(0o775)
+    assert folder.state_folder() == made
+    assert [mode(one) for one in (made, made.parent, tmp_path)] == [0o700, 0o755, 0o775]
+
+
+@pytest.mark.parametrize("above", [1, 2])
+def test_a_folder_below_one_in_which_everybody_writes_is_refused(queue, above):
+    place = queue.folder / "a" / "queue"
+    place.mkdir(mode=0o700, parents=True)
+    open_one = place.parents[above - 1]
+    open_one.chmod(0o777)
+    done = queue.run("--state", str(place), "query")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == (
+        f"batchspawner-queue: others may replace the queue's folder {place}; "
+        f"run: chmod go-w {open_one}\n"
+    )
+    # As the folders of temporary files are.
+    open_one.chmod(0o1777)
+    assert queue.run("--state", str(place), "query").returncode == 0
+
+
 @pytest.mark.parametrize("mode", [0o755, 0o740, 0o720, 0o710, 0o704, 0o702, 0o701])
 def test_a_folder_that_others_may_enter_is_refused(queue, mode):
     queue.folder.mkdir()
@@ -248,3 +286,55 @@ def test_the_command_starts_fast():
     done = subprocess.run(command, capture_output=True, text=True)
     for heavy in ("asyncio", "jupyterhub", "traitlets", "jinja2", "concurrent.futures"):
         assert f" {heavy}\n" not in done.stderr
+
+
+@pytest.fixture
+def account(tmp_path, monkeypatch):
+    """An account with a home, whose environment says nothing of the queue."""
+    for name in ("BATCHSPAWNER_QUEUE_DIR", "XDG_STATE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    home = tmp_path / "account"
+    entry = pwd.struct_passwd((*pwd.getpwuid(os.geteuid())[:5], str(home), "/bin/sh"))
+    monkeypatch.setattr(folder.pwd, "getpwuid", lambda _: entry)
+    return home / ".local/state/batchspawner/queue"
+
+
+def test_the_queue_lies_in_home(account, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert folder.state_folder() == tmp_path / ".local/state/batchspawner/queue"
+
+
+def test_a_home_of_somebody_else_is_not_used(account, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    uid = tmp_path.stat().st_uid
+    monkeypatch.setattr(folder.os, "geteuid", lambda: uid + 1)
+    assert folder.default_folder() == account
+
+
+def test_a_user_without_a_home_has_to_name_a_folder(account, monkeypatch):
+    def unknown(uid):
+        raise KeyError(uid)
+
+    monkeypatch.setattr(folder.pwd, "getpwuid", unknown)
+    monkeypatch.delenv("HOME")
+    with pytest.raises(folder.QueueError, match="this user has no home"):
+        folder.state_folder()
+
+
+async def test_a_hub_and_its_jobs_have_the_same_queue_whatever_their_homes(tmp_path, monkeypatch):
+    for name in ("BATCHSPAWNER_QUEUE_DIR", "XDG_STATE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("BATCHSPAWNER_QUEUE_GRACE", "0")
+    spawner = make_spawner(LocalQueueSpawner, cmd=["sleep", "600"], req_homedir=str(tmp_path))
+    try:
+        assert spawner.get_env()["HOME"] != str(tmp_path)
+        await spawner.submit_batch_script()
+        jobs = tmp_path / ".local/state/batchspawner/queue/jobs"
+        assert (jobs / spawner.job_id).is_dir()
+        assert await spawner.poll() is None
+        await spawner.stop()
+        assert await spawner.poll() is not None
+    finally:
+        spawner.clear_state()
+        close_databases()

@@ -135,7 +135,7 @@ def settled(outputs) -> str:
     """Return outputs without what is different each time: ids, times, sizes of pieces."""
     texts = [one.text if "text" in one else one.data["text/plain"] + "\n" for one in outputs]
     text = re.sub(r"(Running|resources) \.+", r"\1", "".join(texts))
-    return re.sub(r"^(\d+ *)|(?<=job )\d+", "N ", text, flags=re.MULTILINE)
+    return re.sub(r"^(\d+ *)|(?<=job )\S+", "N ", text, flags=re.MULTILINE)
 
 
 def test_the_notebook_of_the_documentation_holds_every_example():

@@ -6,7 +6,8 @@ import sys
 
 import pytest
 
-from batchspawner.magics.record import ResultExtractor
+from batchspawner.magics import worker
+from batchspawner.magics.record import Message, MessageExtractor
 
 
 def test_a_cell_in_python_prints_what_its_last_expression_is_worth(notebook):
@@ -28,6 +29,17 @@ def test_variables_of_a_cell_that_succeeded_come_out(notebook, ending):
     notebook.run("a = 1")
     _, err = notebook.run(f"%%execute --python --out a\nimport sys\na = 2\n{ending}")
     assert (err, notebook.result.success, notebook["a"]) == ("", True, 2)
+
+
+@pytest.mark.parametrize(
+    "ending", ["", "    sys.exit(0)", "    1 / 0"], ids=["end", "exit", "error"]
+)
+def test_a_process_that_a_cell_has_forked_sends_no_variables(notebook, ending):
+    notebook.run(
+        "%%execute --python --out a\nimport os, sys\na, child = 1, os.fork()\n"
+        f"if child:\n    os.waitpid(child, 0)\nelse:\n    a = 2\n{ending}"
+    )
+    assert (notebook.result.success, notebook["a"]) == (True, 1)
 
 
 def test_variables_of_a_cell_that_exits_with_a_failure_do_not(notebook):
@@ -122,14 +134,31 @@ def test_a_cell_that_ends_without_its_results_is_an_error(notebook):
     assert "c" not in notebook.shell.user_ns
 
 
+def chunk(data: bytes, *, is_last: bool) -> bytes:
+    return b"\0mark" + bytes([is_last]) + len(data).to_bytes(2, "big") + data
+
+
+def extracted(data: bytes, size: int) -> tuple[bytes, list[Message]]:
+    """Return the text and the messages of an output that comes in pieces of a size."""
+    extractor = MessageExtractor(b"\0mark")
+    pieces = [data[at : at + size] for at in range(0, len(data), size)]
+    found = [one for piece in pieces for one in extractor.feed(piece)]
+    text = b"".join(one for one in found if isinstance(one, bytes)) + extractor.end()
+    return text, [one for one in found if isinstance(one, Message)]
+
+
 @pytest.mark.parametrize("size", [1, 2, 5, 100])
-def test_a_result_is_found_in_pieces_of_any_size(size):
-    extractor = ResultExtractor(b"\0mark", 1)
-    data = b"before\0ma\0\0mark" + (3).to_bytes(8, "big") + b"!abcafter"
-    shown = b"".join(extractor.feed(data[at : at + size]) for at in range(0, len(data), size))
-    assert (shown + extractor.end(), extractor.result) == (b"before\0ma\0after", b"!abc")
+def test_messages_are_found_in_pieces_of_any_size(size):
+    first = chunk(b"R" + worker.digest(b"abc") + b"a", is_last=False)
+    last = chunk(b"bc", is_last=True)
+    other = chunk(b"D" + worker.digest(b"") + b"", is_last=True)
+    data = b"before\0ma\0" + first + b"between" + last + other + b"after"
+    text = b"before\0ma\0betweenafter"
+    assert extracted(data, size) == (text, [Message(b"R", b"abc"), Message(b"D", b"")])
 
 
-def test_what_looked_like_a_result_and_was_none_is_shown():
-    extractor = ResultExtractor(b"\0mark", 1)
-    assert (extractor.feed(b"a\0ma"), extractor.end(), extractor.result) == (b"a", b"\0ma", None)
+@pytest.mark.parametrize("size", [1, 100])
+def test_what_looked_like_a_message_and_was_none_is_shown(size):
+    assert extracted(b"a\0ma", size) == (b"a\0ma", [])
+    assert extracted(b"a\0mark\0", size) == (b"a", [])
+    assert extracted(chunk(b"R" + bytes(16) + b"wrong checksum", is_last=True), size) == (b"", [])

@@ -16,12 +16,12 @@ from tests.hubs import wait_for
 from tests.magics.test_shell import interrupt_when
 from tests.processes import runs
 
-pytestmark = pytest.mark.skipif(not sshd.SSHD, reason="no sshd (apt-get install openssh-server)")
+pytestmark = pytest.mark.skipif(bool(sshd.unavailable()), reason=sshd.unavailable())
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
-    one = sshd.Sshd(tmp_path_factory.mktemp("ssh") / "d").start()
+    one = sshd.Host(tmp_path_factory.mktemp("ssh") / "d").start()
     yield one
     one.stop()
 

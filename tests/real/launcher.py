@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import os
 import pwd
+import re
 import shutil
 import subprocess
 import sys
@@ -40,25 +41,60 @@ def unavailable() -> str:
 @contextlib.contextmanager
 def installed(scheduler: str, environment: Mapping[str, str]) -> Iterator[None]:
     """Allow the Hub's account to use the launcher, for one scheduler and the members of a group."""
-    with _alone():
+    with alone():
         why = unavailable()
         assert not why, why
-        make_users()
-        try:
-            _run("groupadd", "-f", GROUP)
-            _run("useradd", "-m", "-s", "/bin/bash", HUB)
-            for user in MEMBERS:
-                _run("usermod", "-a", "-G", GROUP, user)
-            _write_files(scheduler, environment)
-            _run("visudo", "-c")
-            yield
-        finally:
-            for file in FILES:
+        with _account():
+            try:
+                _write_files(scheduler, environment)
+                run("visudo", "-c")
+                yield
+            finally:
+                for file in FILES:
+                    file.unlink(missing_ok=True)
+                with contextlib.suppress(OSError):
+                    Path(CONFIGURATION).parent.rmdir()
+
+
+@contextlib.contextmanager
+def _account() -> Iterator[None]:
+    """Make the Hub's account, and the group of its users; remove both in the end."""
+    make_users()
+    try:
+        run("groupadd", "-f", GROUP)
+        run("useradd", "-m", "-s", "/bin/bash", HUB)
+        for user in MEMBERS:
+            run("usermod", "-a", "-G", GROUP, user)
+        yield
+    finally:
+        run("userdel", "-r", HUB, check=False)
+        run("groupdel", GROUP, check=False)
+
+
+@contextlib.contextmanager
+def rule_installed(
+    scheduler: str, environment: Mapping[str, str], without: str = ""
+) -> Iterator[None]:
+    """Allow the Hub's account to run a scheduler's commands by the rule that is printed for that.
+
+    `without` is a command that is left out of the rule.
+    """
+    file = Path("/etc/sudoers.d/batchspawner-tests")
+    with alone():
+        assert not file.exists()
+        with _account():
+            words = ("sudoers", "--group", GROUP, "--hub", HUB, "--scheduler", scheduler)
+            text = run(sys.executable, "-m", "batchspawner.cli", *words, **environment)
+            if without:
+                text, removed = re.subn(rf"(= ){without}, |, {without}\b", r"\1", text)
+                assert removed == 1, text
+            try:
+                file.touch(mode=0o440)
+                file.write_text(text)
+                run("visudo", "-c")
+                yield
+            finally:
                 file.unlink(missing_ok=True)
-            with contextlib.suppress(OSError):
-                Path(CONFIGURATION).parent.rmdir()
-            _run("userdel", "-r", HUB, check=False)
-            _run("groupdel", GROUP, check=False)
 
 
 def as_hub(*argv: str, text: str = "", **more: str) -> subprocess.CompletedProcess:
@@ -89,21 +125,21 @@ def _write_files(scheduler: str, environment: Mapping[str, str]) -> None:
     for file, (mode, words) in FILES.items():
         more = ("--scheduler", scheduler) if words[1] == "rules" else ()
         file.parent.mkdir(mode=0o755, exist_ok=True)
-        text = _run(sys.executable, "-m", "batchspawner.cli", *words, *more, **environment)
+        text = run(sys.executable, "-m", "batchspawner.cli", *words, *more, **environment)
         file.touch(mode=0o600)
         file.write_text(text)
         file.chmod(mode)
 
 
 @contextlib.contextmanager
-def _alone() -> Iterator[None]:
+def alone() -> Iterator[None]:
     """Wait until no other run of the tests has the launcher installed."""
     with Path(tempfile.gettempdir(), "batchspawner-launcher-tests.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
 
-def _run(*argv: str, check: bool = True, **more: str) -> str:
+def run(*argv: str, check: bool = True, **more: str) -> str:
     done = subprocess.run(
         argv,
         capture_output=True,

@@ -1,4 +1,4 @@
-"""Accounts that own the jobs of the test clusters, and one that has no jobs."""
+"""Accounts that own the jobs of the test clusters, and two that have no jobs."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from pathlib import Path
 
 USERS = ("jhalice", "jhbob", "jhcarol")
 STRANGER = "jhmallory"  # who never has a job
+MATE = "jhmate"  # nor has this one, who is in the group of the first user
 SEARCH = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
 
 
@@ -20,11 +21,12 @@ def make_users() -> None:
     # Tests of two clusters may begin at the same time.
     with Path(tempfile.gettempdir(), "batchspawner-users.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        for name in (*USERS, STRANGER):
+        for name in (*USERS, STRANGER, MATE):
+            group = ["-g", USERS[0]] if name == MATE else []
             try:
                 pwd.getpwnam(name)
             except KeyError:
-                subprocess.run(["useradd", "-m", "-s", "/bin/bash", name], check=True)
+                subprocess.run(["useradd", "-m", "-s", "/bin/bash", *group, name], check=True)
 
 
 def missing(title: str, *tools: str) -> str:

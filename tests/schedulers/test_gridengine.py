@@ -7,7 +7,8 @@ import pytest
 from batchspawner.commands import CommandResult
 from batchspawner.errors import ParseError, SchedulerError, SchedulerUnavailable, SubmitError
 from batchspawner.jobs import JobInfo, JobRequest, JobState
-from batchspawner.schedulers.gridengine.scheduler import GridEngine, state_of
+from batchspawner.schedulers.gridengine.scheduler import GridEngine
+from batchspawner.schedulers.gridengine.states import state_of
 from tests.recorded import answer, recorded
 
 engine = GridEngine()

@@ -4,10 +4,13 @@ import json
 
 import pytest
 
+from batchspawner.client.job_scripts import job_request
 from batchspawner.commands import CommandResult
 from batchspawner.errors import ParseError, SchedulerError, SchedulerUnavailable, SubmitError
 from batchspawner.jobs import JobInfo, JobRequest, JobState
+from batchspawner.runners import ask
 from batchspawner.schedulers.htcondor.scheduler import HTCondor
+from tests.hubs import wait_for
 from tests.recorded import answer, recorded
 
 condor = HTCondor()
@@ -143,3 +146,28 @@ def test_a_cluster_lives_as_long_as_one_of_its_jobs():
 def test_a_hold_reason_stays_on_one_line():
     status = listing({"JobStatus": 5, "HoldReason": "Failed to\n  execute 'x'"})["7"]
     assert status.reason == "Failed to execute 'x'"
+
+
+@pytest.mark.parametrize("site", ["htcondor"], indirect=True)
+@pytest.mark.parametrize("code", [34, 46, 47])
+async def test_a_job_that_is_held_because_it_has_used_up_what_it_may_leaves_the_queue(
+    site, monkeypatch, code
+):
+    for name, value in site.environment.items():
+        monkeypatch.setenv(name, value)
+    client = site.client()
+    request = job_request(
+        client.scheduler,
+        "sleep 300",
+        front_end="functions",
+        name="held",
+        log="/dev/null",
+        variables={"homedir": "/tmp"},
+    )
+    job_id = await client.submit(request)
+    site.cluster.run("condor_hold", job_id)
+    site.cluster.run("condor_qedit", job_id, "HoldReasonCode", str(code))
+    wait_for(lambda: job_id not in [one for one, _, _ in site.jobs()], 60, "the end of the job")
+    (call,) = client.scheduler.confirm(job_id)
+    end = await ask(client.scheduler, call, client.query_runner)
+    assert end.state is (JobState.OUT_OF_MEMORY if code == 34 else JobState.TIMEOUT)

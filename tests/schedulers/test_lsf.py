@@ -228,10 +228,14 @@ def test_a_cancel_of_a_job_that_ended_is_no_error(job_id, name):
     assert answer(lsf.cancel(job_id), "lsf", name) is None
 
 
-@pytest.mark.parametrize(("job_id", "name"), [("655", "bkill_busy"), ("346", "bkill_down")])
-def test_a_cancel_without_an_answer_can_be_tried_again(job_id, name):
+@pytest.mark.parametrize(("job_id", "name"), [("655", "bkill_in_progress"), ("457", "bkill_array")])
+def test_a_cancel_that_lsf_has_begun_is_no_error(job_id, name):
+    assert answer(lsf.cancel(job_id), "lsf", name) is None
+
+
+def test_a_cancel_without_an_answer_can_be_tried_again():
     with pytest.raises(SchedulerUnavailable):
-        answer(lsf.cancel(job_id), "lsf", name)
+        answer(lsf.cancel("346"), "lsf", "bkill_down")
 
 
 def test_a_signal_names_its_number():

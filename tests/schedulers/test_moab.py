@@ -56,6 +56,23 @@ def test_a_job_is_known_by_its_name_before_and_after_a_resource_manager_took_it(
     }
 
 
+@pytest.mark.parametrize("order", [1, -1])
+def test_two_resource_managers_have_jobs_of_the_same_number(order):
+    jobs = {"Moab.1": "12.head1", "Moab.2": "12.head2", "Moab.3": "13.head1"}
+    (call,) = moab.query(["12", "12.head1.example.org", "12.head2", "13", "Moab.2"])
+    listed = [
+        f'<job JobID="{own}" DRMJID="{other}" JobName="{other}" State="Running"/>'
+        for own, other in list(jobs.items())[::order]
+    ]
+    found = call.parse(CommandResult(call.argv, 0, f"<Data>{''.join(listed)}</Data>"))
+    assert {job_id: status.name for job_id, status in found.items()} == {
+        "12.head1.example.org": "12.head1",
+        "12.head2": "12.head2",
+        "13": "13.head1",
+        "Moab.2": "12.head2",
+    }
+
+
 def test_moabs_own_ids_rule_over_those_of_resource_managers():
     (call,) = moab.query(["12"])
     text = (

@@ -27,8 +27,13 @@ def by_state(name: str) -> dict[str, str]:
     return {job["state"]: job_id for job_id, job in jobs.items()}
 
 
+def id_in(name: str) -> str:
+    """Return the id of the job that a recorded command is about."""
+    return recorded("oar", name).argv[-1].rpartition(" ")[2]
+
+
 def ended(name: str):
-    (call,) = oar.confirm(recorded("oar", f"one_{name}").argv[-1])
+    (call,) = oar.confirm(id_in(f"one_{name}"))
     return answer(call, "oar", f"one_{name}")
 
 
@@ -133,7 +138,7 @@ def test_everybodys_jobs_are_listed_with_owner_and_name():
 
 @pytest.mark.parametrize("name", ["oardel", "oardel_ended", "oardel_unknown", "oardel_other_user"])
 def test_a_cancel_of_a_job_that_is_not_ours_to_end_any_more_is_no_error(name):
-    job_id = recorded("oar", name).argv[-1]
+    job_id = id_in(name)
     assert answer(oar.cancel(job_id), "oar", name) is None
 
 
@@ -217,3 +222,50 @@ def test_a_submit_clears_away_what_killed_jobs_have_left(home):
     os.utime(left, (1, 1))
     submit(home, JobRequest("#!/bin/sh\nexit 0\n"))
     assert (left.exists(), fresh.exists()) == (False, True)
+
+
+def test_a_job_that_oar_resubmits_goes_on_under_its_first_id():
+    first = id_in("one_resubmitted")
+    (call,) = oar.query([first])
+    (status,) = answer(call, "oar", "resubmitted").values()
+    assert (status.job_id, status.state, status.host) == (first, JobState.RUNNING, "node1")
+    assert str(int(first) + 1) in json.loads(recorded("oar", "resubmitted").stdout)
+
+
+def test_a_cancel_ends_what_a_job_was_resubmitted_as():
+    first = id_in("one_resubmitted")
+    assert answer(oar.cancel(first), "oar", "oardel_resubmitted") is None
+    assert (
+        f"Deleting the job = {int(first) + 1} ...REG"
+        in recorded("oar", "oardel_resubmitted").stdout
+    )
+
+
+def test_a_resubmitted_job_ends_as_its_last_run_did():
+    first = id_in("one_resubmitted")
+    (call,) = oar.confirm(first)
+    status = answer(call, "oar", "one_resubmitted")
+    runs = json.loads(recorded("oar", "one_resubmitted").stdout)
+    assert (status.job_id, status.state) == (first, JobState.CANCELLED)
+    assert status.end == runs[max(runs, key=int)]["stopTime"] > runs[first]["stopTime"]
+
+
+def test_a_resubmitted_job_keeps_its_tag():
+    first = id_in("one_resubmitted")
+    assert answer(oar.find("tag-2"), "oar", "resubmitted") == [first]
+
+
+def test_an_element_of_an_array_is_resubmitted_as_itself():
+    jobs = {
+        "12": {"state": "Running", "array_id": 12, "array_index": 1, "resubmit_job_id": 0},
+        "19": {"state": "Waiting", "array_id": 12, "array_index": 2, "resubmit_job_id": 13},
+        "20": {"state": "Running", "array_id": 20, "array_index": 1, "resubmit_job_id": 0},
+    }
+    (call,) = oar.query(["12", "13", "19", "20", "12[]"])
+    found = call.parse(CommandResult(call.argv, 0, json.dumps(jobs)))
+    assert {job_id: status.native for job_id, status in found.items()} == {
+        "12": "Running",
+        "13": "Waiting",
+        "20": "Running",
+        "12[]": "Running",
+    }

@@ -150,11 +150,6 @@ def test_the_history_does_not_know_every_job():
     assert answer(pbs.confirm("999999.headnode")[0], "pbspro", "unknown") is None
 
 
-def test_a_job_that_is_hidden_from_us_is_not_gone():
-    with pytest.raises(SchedulerUnavailable, match="query_other_jobs"):
-        answer(pbs.confirm("158.headnode")[0], "pbspro", "hidden")
-
-
 def test_a_job_is_found_by_its_name_if_only_one_has_it():
     call = pbs.find("tag-1")
     jobs = {"7.headnode": {"Job_Name": "tag-1"}, "8.headnode": {"Job_Name": "x"}}
@@ -292,10 +287,10 @@ def test_without_a_history_the_end_of_a_job_is_its_absence():
     assert answer(current, "pbspro", "one_history_off_without_x") is None
 
 
-def test_without_a_history_a_job_that_is_hidden_from_us_is_not_gone():
+def test_a_job_that_is_hidden_from_us_is_not_gone():
     _, current = pbs.confirm("158.headnode")
     with pytest.raises(SchedulerUnavailable, match="query_other_jobs"):
-        current.parse(CommandResult(current.argv, 0, recorded("pbspro", "hidden").stdout))
+        answer(current, "pbspro", "hidden")
 
 
 def test_two_servers_have_jobs_of_the_same_number():

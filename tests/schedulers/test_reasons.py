@@ -148,9 +148,9 @@ def test_a_limit_that_waiting_does_not_lift_is_told_as_such():
     assert known.advice.startswith("It will not start like this.")
 
 
-def test_braces_of_a_scheduler_are_no_placeholders():
-    table = [Reason("limit (?P<what>.*)", "limit of {what}")]
-    assert explain(table, "limit {0} {what}").meaning == "limit of {0} {what}"
+def test_what_a_scheduler_writes_has_no_placeholders():
+    table = [Reason("limit (?P<what>.*)", "limit of %(what)s")]
+    assert explain(table, "limit {0} %(what)s 5%").meaning == "limit of {0} %(what)s 5%"
 
 
 def test_what_a_scheduler_says_at_length_is_cut():
@@ -159,10 +159,10 @@ def test_what_a_scheduler_says_at_length_is_cut():
 
 def test_slurms_jobs_are_counted_by_partition_in_the_order_of_their_priority():
     assert answer(Slurm().ahead(), "slurm", "waiting") == {
-        "17": 0,
-        "18": 0,
-        "12_[3-5%2]": 1,
-        "19": 2,
+        "4": 0,
+        "5_[1-5%2]": 1,
+        "6": 0,
+        "9": 2,
     }
 
 

@@ -20,6 +20,9 @@ NAMED = {
     *(f"batchspawner/spawners/{one}.py" for one in ("oar", "slurm", "torque")),
     # The documented default of SlurmProvisioner.scheduler.
     "batchspawner/kernels/provisioner.py",
+    # The demo shows the embedded queue.
+    "batchspawner/cli/demo.py",
+    "batchspawner/cli/demo_config.py",
 }
 # Where a variable of a job may be named.
 VARIABLE = re.compile(r"(SLURM|SBATCH|PBS|SGE|LSB|OAR|_CONDOR)_\w+|JOB_ID")

@@ -6,7 +6,7 @@ import pytest
 
 from batchspawner.commands import CommandResult
 from batchspawner.errors import ParseError, SchedulerError, SchedulerUnavailable, SubmitError
-from batchspawner.jobs import JobInfo, JobRequest, JobState
+from batchspawner.jobs import JobInfo, JobRequest, JobState, TaggedJob
 from batchspawner.schedulers.slurm.scheduler import Slurm
 from batchspawner.schedulers.slurm.states import SlurmId, state_of
 from tests.recorded import answer, recorded
@@ -29,7 +29,9 @@ def test_a_submit_returns_the_id(generation):
 
 
 def test_a_submit_keeps_the_cluster_and_skips_what_a_site_prints_before():
-    assert answer(slurm.submit(request()), "slurm", "sbatch_cluster") == "7;one"
+    call = slurm.submit(request("-M", "two", "-o", "/dev/null", tag="bs-two"))
+    assert answer(call, "slurm", "sbatch_cluster") == "1;two"
+    assert call.parse(printed("Welcome to the cluster\n1;two\n")) == "1;two"
 
 
 def test_a_script_with_a_comment_of_its_own_keeps_it():
@@ -128,13 +130,45 @@ def test_each_cluster_is_asked_on_its_own_about_jobs_of_the_same_number():
 
 
 def test_a_job_that_went_to_another_cluster_is_found_by_its_tag():
-    call = slurm.find_elsewhere("bs-1")
-    assert call.argv == ("squeue", "-M", "all", "-a", "--me", "-o", "%i|%k|%j")
+    assert answer(slurm.find_elsewhere("bs-two"), "slurm", "find_elsewhere") == ["1;two"]
+
+
+def test_jobs_of_all_clusters_that_slurm_clusters_names_have_their_clusters_in_their_ids():
+    assert answer(slurm.find("bs-two"), "slurm", "find_two_clusters") == ["1;two"]
+    assert answer(slurm.tagged(), "slurm", "tagged_two_clusters") == [
+        TaggedJob("10;testcluster", "alice", "bs-one|sbatch"),
+        TaggedJob("1;two", "alice", "bs-two|sbatch"),
+    ]
+
+
+def test_ones_own_jobs_are_listed_with_names_that_may_hold_anything():
     text = (
-        "CLUSTER: one\nJOBID|COMMENT|NAME\n7|bs-2|jupyter\n\n"
-        "CLUSTER: two\nJOBID|COMMENT|NAME\n7|bs-1|jupyter\n"
+        "JOBID|STATE|EXEC_HOST|START_TIME|END_TIME|PARTITION|REASON|NAME\n"
+        "17|RUNNING|n1|1795215190|1795218790|normal|None|a|b\n"
+        "18_[2-9]|PENDING|n/a|N/A|N/A|normal|Priority|forged\n19|RUNNING\n"
+        "CLUSTER: two\n3|PENDING|n/a|1795215190|1795218790|gpu|Resources|\n"
     )
-    assert call.parse(printed(text)) == ["7;two"]
+    found = slurm.own_jobs("alice").parse(printed(text))
+    assert [(one.job_id, one.state, one.queue, one.name, one.start) for one in found] == [
+        ("17", JobState.RUNNING, "normal", "a|b", 1795215190.0),
+        ("18", JobState.PENDING, "normal", "forged", None),
+        ("3;two", JobState.PENDING, "gpu", "", None),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "call"),
+    [
+        ("sbatch", slurm.submit(request("-M", "two", "-o", "/dev/null", tag="bs-two"))),
+        ("squeue", slurm.query(["1;two"])[0]),
+        ("scontrol", slurm.confirm("1;two")[0]),
+        ("scancel", slurm.cancel("1;two")),
+        ("signal", slurm.signal("1;two", 15)),
+    ],
+)
+def test_a_cluster_that_cannot_be_reached_has_said_nothing(name, call):
+    with pytest.raises(SchedulerUnavailable, match="'two' can't be reached now"):
+        answer(call, "slurm", f"{name}_unreachable")
 
 
 def test_without_a_database_of_clusters_there_are_no_others():
@@ -178,9 +212,11 @@ def test_jobs_with_and_without_a_cluster_take_two_commands():
 
 
 def test_the_first_component_stands_for_a_heterogeneous_job():
-    (call,) = slurm.query(["12", "12+1"])
+    (call,) = slurm.query(["1", "1+1"])
     found = answer(call, "slurm", "squeue_het")
-    assert {job_id: status.host for job_id, status in found.items()} == {"12": "n1", "12+1": "n2"}
+    assert {job_id: status.host for job_id, status in found.items()} == {"1": "n1", "1+1": "g1"}
+    assert answer(slurm.confirm("1")[0], "slurm", "scontrol_het").host == "n1"
+    assert answer(slurm.find("bs-1234"), "slurm", "find_het") == ["1"]
 
 
 def test_a_failed_query_says_nothing_about_the_job(generation):
@@ -323,3 +359,29 @@ def test_a_state_of_a_future_release_is_unknown_and_not_an_end():
 )
 def test_a_task_is_found_in_its_arrays_line(listed, matches):
     assert SlurmId.parse("9_4").is_listed_as(listed) is matches
+
+
+USUAL = {"SBATCH_ACCOUNT": "def-ada", "SBATCH_PARTITION": "debug", "SBATCH_EXPORT": "NONE"}
+
+
+def test_an_option_is_not_taken_for_another_that_begins_like_it():
+    script = "#!/bin/sh\n#SBATCH --time-min=5\n"
+    assert slurm.usual_options({"SBATCH_TIMELIMIT": "9"}, request(script=script)) == ("--time=9",)
+
+
+def test_what_users_export_for_sbatch_becomes_its_options():
+    found = slurm.usual_options({**USUAL, "SBATCH_QOS": "", "HOME": "/"}, request())
+    assert found == ("--account=def-ada", "--partition=debug")
+
+
+@pytest.mark.parametrize(
+    "options",
+    ["-p gpu", "-pgpu", "--partition=gpu", "--partition gpu", "--nodes=1 -p gpu # the fast ones"],
+)
+def test_what_a_script_asks_for_wins_over_what_its_user_exports(options):
+    script = f"#!/bin/sh\n#SBATCH --job-name=a-p\n#SBATCH {options}\n"
+    assert slurm.usual_options(USUAL, request(script=script)) == ("--account=def-ada",)
+
+
+def test_an_argument_wins_over_what_its_user_exports():
+    assert slurm.usual_options(USUAL, request("-A", "other")) == ("--partition=debug",)

@@ -4,8 +4,9 @@ import pytest
 from traitlets import Float
 
 from batchspawner.spawners import BatchSpawnerBase
-from batchspawner.spawners.backends import exec_prefix, scheduler_backend, selection, watchdog
-from batchspawner.spawners.hub import commit
+from batchspawner.spawners.backends import backend, exec_prefix, selection, watchdog
+from batchspawner.spawners.hub import state_writer
+from batchspawner.spawners.progress import past_ends
 from tests.fakes import fake
 from tests.spawners.site import make_spawner
 
@@ -18,6 +19,30 @@ class FakeSpawner(BatchSpawnerBase):
         return f"#!/bin/sh\n{variables['cmd']}\n"
 
 
+def make_reachable(monkeypatch) -> None:
+    """Let every address answer as a server does."""
+
+    async def answers(*_):
+        return True
+
+    async def probe(*_, **__):
+        return ""
+
+    monkeypatch.setattr(backend, "probe", probe)
+    monkeypatch.setattr(watchdog, "answers_http", answers)
+
+
+@pytest.fixture(autouse=True)
+def _reachable(monkeypatch):
+    make_reachable(monkeypatch)
+
+
+@pytest.fixture(autouse=True)
+def _no_past_ends():
+    """A Hub process in which no server has ended yet."""
+    past_ends._past_ends.clear()
+
+
 @pytest.fixture
 def cluster(monkeypatch):
     """A fake cluster that every spawner of `FakeSpawner` reaches."""
@@ -26,13 +51,10 @@ def cluster(monkeypatch):
     monkeypatch.setattr(selection, "scheduler_class", lambda _: lambda: scheduler)
     monkeypatch.setattr(exec_prefix, "runners_of", lambda *_, **__: (runner, runner))
 
-    monkeypatch.setattr(commit, "_COLLECT_S", 0.0)
+    monkeypatch.setattr(state_writer, "_COLLECT_S", 0.0)
+    monkeypatch.setattr(state_writer, "_COMMIT_INTERVAL_S", 0.0)
 
-    async def answers(*_):
-        return True
-
-    monkeypatch.setattr(scheduler_backend, "answers_http", answers)
-    monkeypatch.setattr(watchdog, "answers_http", answers)
+    make_reachable(monkeypatch)
     return cluster
 
 

@@ -8,8 +8,10 @@ import pytest
 
 from batchspawner.jobs import JobState
 from batchspawner.spawners.failures.spawn_failure import SpawnFailure
+from batchspawner.spawners.hub import state_writer
+from tests.loops import Rounds
 from tests.spawners.conftest import FakeSpawner
-from tests.spawners.site import restored, stored_state
+from tests.spawners.site import make_spawners, restored, start, stored_state, unstored
 
 
 async def until(look, seconds=5.0):
@@ -22,7 +24,7 @@ async def until(look, seconds=5.0):
 
 async def begin(spawner):
     """Begin to start a server and return the task once its job is submitted."""
-    task = asyncio.ensure_future(spawner.start())
+    task = asyncio.ensure_future(start(spawner))
     await until(lambda: spawner.job_id or task.done())
     return task
 
@@ -37,6 +39,22 @@ async def serve(spawner, cluster, port=4321):
 async def test_a_server_is_where_its_job_runs_and_listens_where_it_reported(spawner, cluster):
     assert await serve(spawner, cluster) == ("node1", 4321)
     assert await spawner.poll() is None
+
+
+async def test_nothing_waits_for_a_commit_that_the_end_of_another_request_would_roll_back(
+    spawner, cluster, monkeypatch
+):
+    monkeypatch.setattr(state_writer, "_COMMIT_INTERVAL_S", 0.5)
+    starting = asyncio.ensure_future(spawner.start())
+    seen = []
+    while not starting.done():
+        seen += unstored(spawner)
+        if spawner.job_id and not spawner.job.reported_port:
+            cluster.run(spawner.job_id)
+            spawner.receive_report(4321)
+        await asyncio.sleep(0)
+    assert starting.result() == ("node1", 4321)
+    assert seen + unstored(spawner) == []
 
 
 async def test_the_job_gets_script_and_environment(spawner, cluster):
@@ -54,7 +72,7 @@ async def test_the_id_is_in_the_database_as_soon_as_the_job_is_submitted(spawner
 
 async def test_the_tag_is_in_the_database_before_the_job_is_submitted(spawner, cluster):
     cluster.delay = 0.2
-    task = asyncio.ensure_future(spawner.start())
+    task = asyncio.ensure_future(start(spawner))
     await until(lambda: "submit" in cluster.commands)
     assert stored_state(spawner)["job_tag"].startswith("jh-")
     assert "job_id" not in stored_state(spawner)
@@ -200,7 +218,7 @@ async def test_stopping_a_waiting_server_cancels_its_job(spawner, cluster):
 
 async def test_stopping_while_the_submit_runs_cancels_the_job_that_comes_of_it(spawner, cluster):
     cluster.delay = 0.2
-    task = asyncio.ensure_future(spawner.start())
+    task = asyncio.ensure_future(start(spawner))
     await until(lambda: "submit" in cluster.commands)
     task.cancel()
     assert await spawner.poll() is None
@@ -210,7 +228,7 @@ async def test_stopping_while_the_submit_runs_cancels_the_job_that_comes_of_it(s
 
 async def test_a_cancel_without_an_answer_is_repeated(spawner, cluster, monkeypatch):
     monkeypatch.setattr(
-        "batchspawner.spawners.backends.scheduler_backend._CANCEL_INTERVALS_S", (0.2, 5.0)
+        "batchspawner.spawners.backends.cancellation._RETRY_INTERVALS_S", (0.2, 5.0)
     )
     await serve(spawner, cluster)
     cluster.down = True
@@ -226,6 +244,29 @@ async def test_a_restarted_hub_knows_a_running_server_again(spawner, cluster):
     again = restored(FakeSpawner, spawner.orm_spawner)
     assert await again.poll() is None
     assert (await again.get_url()).startswith("http://node1:4321/user/")
+
+
+async def test_a_restarted_hub_asks_once_about_many_servers_and_does_other_work_meanwhile(cluster):
+    begun = []
+
+    class Restarted(FakeSpawner):
+        @property
+        def backend(self):
+            begun.append((self.job_id, rounds.number))
+            return super().backend
+
+    spawners = make_spawners(Restarted, 20)
+    for number, one in enumerate(spawners, 1):
+        cluster.set(str(number), JobState.RUNNING, host="node1")
+        one.load_state({"job_id": str(number), "job_host": "node1", "job_port": 4321})
+    async with Rounds() as rounds:
+        alive = await asyncio.gather(*(one.poll() for one in spawners))
+    assert alive == [None] * 20
+    assert cluster.commands.count("query") == 1
+    first = dict(reversed(begun))
+    assert len(set(first.values())) == 20
+    for one in spawners:
+        one.clear_state()
 
 
 async def test_a_server_of_1x_is_where_jupyterhub_knows_it(spawner, cluster):
@@ -331,4 +372,6 @@ async def test_the_progress_shows_changes_and_never_goes_back(spawner, cluster):
     percents = [event["progress"] for event in events]
     assert percents == sorted(percents)
     assert len({event["message"] for event in events}) == len(events)
-    assert all(set(event) == {"progress", "message"} for event in events)
+    # Nothing in `html_message`, which pages do not escape.
+    assert all(set(event) - {"batchspawner"} == {"progress", "message"} for event in events)
+    assert events[-1]["batchspawner"]["host"] == "node1"

@@ -34,9 +34,11 @@ STATE = {
     "job_claim": {"digest": "d", "sealed": "s"},
     "job_log": "/home/ada/17.log",
     "job_log_begins": 12,
+    "job_log_changed": 1600000000.25,
     "submitted_at": 1700000000.5,
     "waited": 2.5,
-    "story": [[0, "Submitting the job to Slurm"], [60, "Job 17 runs on node1"]],
+    "story": [[0, "Submitting the job to Slurm", 1700000000.5], [60, "Job 17 runs on node1", 7.5]],
+    "requested": {"queue": "gpu", "cores": "2"},
 }
 JOB = {
     "id": "17",
@@ -50,9 +52,14 @@ JOB = {
     "claim": {"digest": "d", "sealed": "s"},
     "log_path": "/home/ada/17.log",
     "log_offset": 12,
+    "log_changed_at": 1600000000.25,
     "submitted_at": 1700000000.5,
     "waited": 2.5,
-    "progress": [(0, "Submitting the job to Slurm"), (60, "Job 17 runs on node1")],
+    "progress": [
+        (0, "Submitting the job to Slurm", 1700000000.5),
+        (60, "Job 17 runs on node1", 7.5),
+    ],
+    "requested": {"queue": "gpu", "cores": "2"},
 }
 
 
@@ -91,7 +98,7 @@ def test_a_time_that_was_saved_as_a_whole_number_is_one():
     assert ServerJob.from_state({"submitted_at": 1700000000}).submitted_at == 1700000000.0
 
 
-def test_a_job_that_has_ended_leaves_nothing():
+async def test_a_job_that_has_ended_leaves_nothing():
     job = ServerJob.from_state(STATE)
     job.alarmed("ALARM")
     job.reported(4322)
@@ -101,7 +108,7 @@ def test_a_job_that_has_ended_leaves_nothing():
     assert job.report is not report
 
 
-def test_a_report_without_a_host_keeps_the_one_before():
+async def test_a_report_without_a_host_keeps_the_one_before():
     job = ServerJob()
     job.reported(4321, "10.0.0.9", confirms=True)
     job.reported(5555)
@@ -112,9 +119,16 @@ def test_a_report_without_a_host_keeps_the_one_before():
 def test_the_percentage_of_the_progress_never_goes_back():
     job = ServerJob()
     assert job.progressed(20, "It waits") is True
-    assert job.progressed(10, "It was put back") is False
+    assert job.progressed(10, "It was put back") is True
+    assert job.progressed(20, "It waits") is False
     assert job.progressed(60, "It runs") is True
-    assert job.progress == [(20, "It was put back"), (60, "It runs")]
+    told = [(stage.percent, stage.text) for stage in job.progress]
+    assert told == [(20, "It waits"), (20, "It was put back"), (60, "It runs")]
+
+
+def test_the_progress_that_an_earlier_release_saved_has_no_times():
+    job = ServerJob.from_state({"story": [[0, "Submitting"], [20, "It waits"], ["x"], [1, 2]]})
+    assert job.progress == [(0, "Submitting", 0.0), (20, "It waits", 0.0)]
 
 
 def test_a_class_of_a_site_sets_id_and_status_as_it_always_did():

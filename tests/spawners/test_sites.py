@@ -7,8 +7,10 @@ import re
 import pytest
 from jupyterhub.app import JupyterHub
 
+from batchspawner.errors import TemplateError
 from batchspawner.spawners.backends.command_backend import CommandBackend
 from batchspawner.spawners.backends.scheduler_backend import SchedulerBackend
+from batchspawner.spawners.traits import environment
 from tests.spawners.backends.test_command_backend import Script
 from tests.spawners.site import OWNER, make_spawner
 
@@ -239,11 +241,12 @@ c.LsfSpawner.req_queue = "short"
 """
 
 
-@pytest.mark.parametrize("queue", ["short"])
-async def test_doubled_braces_of_an_old_string_make_it_jinja(tmp_path, queue):
-    # As always: the braces were meant for `str.format`, but `{{` makes the text Jinja.
-    script = await script_of(load(tmp_path, FORMAT))
-    assert "export X=$\n" in script
+async def test_doubled_braces_of_an_old_string_that_make_it_jinja_are_refused(tmp_path):
+    # The braces were meant for `str.format`, but `{{` has always made the text Jinja.
+    with pytest.raises(
+        TemplateError, match=r"batch_script, line 4: the variable cmd has single braces"
+    ):
+        await script_of(load(tmp_path, FORMAT))
 
 
 def test_the_handler_may_be_registered_by_hand_too(tmp_path):
@@ -260,3 +263,15 @@ c.JupyterHub.extra_handlers = [(r"/api/batchspawner", "batchspawner.api.BatchSpa
 
     ((_, name),) = app.extra_handlers
     assert import_item(name) is import_item("batchspawner.api").BatchSpawnerAPIHandler
+
+
+async def test_a_user_without_an_account_reads_that_there_is_none(spawner, monkeypatch):
+    def getpwnam(name):
+        raise KeyError(name)
+
+    monkeypatch.setattr(environment.pwd, "getpwnam", getpwnam)
+    with pytest.raises(KeyError) as refused:
+        await spawner.start()
+    assert refused.value.jupyterhub_message.startswith(
+        f"There is no account {OWNER} on the Hub's machine"
+    )

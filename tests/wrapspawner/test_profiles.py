@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import re
 from types import SimpleNamespace
 
@@ -15,13 +16,14 @@ from traitlets import Integer, Unicode
 from traitlets.config import Config
 
 from batchspawner import SlurmSpawner
-from batchspawner.spawners.options.fields import Integer as IntegerOption
-from batchspawner.spawners.options.fields import Text
+from batchspawner.spawners.options.field_kinds import Integer as IntegerOption
+from batchspawner.spawners.options.field_kinds import Text
 from tests.spawners.conftest import FakeSpawner, cluster  # noqa: F401
 from tests.spawners.site import apply_options, make_spawner, restored
 from tests.wrapspawner.test_wrapspawner import begin
 from wrapspawner import ProfilesSpawner
 from wrapspawner.declarations import profile_of
+from wrapspawner.start_check import log_wrong_profiles
 
 
 class Site(FakeSpawner):
@@ -467,3 +469,31 @@ async def test_the_configuration_of_the_administrator_is_never_changed():
 
 def test_a_profile_names_its_spawner_as_the_hub_does():
     assert profile_of({"display_name": "A", "spawner": "Slurm"}).spawner is SlurmSpawner
+
+
+@pytest.mark.parametrize(
+    ("profiles", "logged"),
+    [
+        (
+            [{"display_name": "A", "spawner": "no.such.Spawner"}],
+            ["c.ProfilesSpawner.profiles is wrong, so no server can start: the profile 'A': "],
+        ),
+        ([SMALL], []),
+        (lambda spawner: 1 / 0, []),
+    ],
+)
+def test_a_hub_that_starts_logs_what_is_wrong_with_its_profiles(profiles, logged, caplog):
+    class Mine(ProfilesSpawner):
+        pass
+
+    app = SimpleNamespace(
+        spawner_class=Mine,
+        config=Config({"ProfilesSpawner": Config({"profiles": profiles})}),
+        log=logging.getLogger("hub"),
+    )
+    log_wrong_profiles(app)
+    app.spawner_class = SlurmSpawner
+    log_wrong_profiles(app)
+    said = [record.getMessage() for record in caplog.records]
+    assert [line[: len(start)] for line, start in zip(said, logged)] == logged
+    assert len(said) == len(logged)

@@ -62,8 +62,24 @@ def test_the_hub_waits_as_long_as_the_child_needs():
     spawner.construct_child()
     assert spawner.start_timeout == 77
     other = profiles(profile="small")
-    other.construct_child()
-    assert other.start_timeout == 300
+    child = other.construct_child()
+    # In the queue a job may wait for any time; JupyterHub wants a number.
+    assert (other.start_timeout, child.start_timeout) == (365 * 86400, 300)
+
+
+async def test_the_hub_waits_for_the_queue_and_the_start_of_the_child():
+    config = {"ProfilesSpawner": {"profiles": PROFILES}, "BatchSpawnerBase": {"queue_timeout": 60}}
+    spawner = make_spawner(ProfilesSpawner, config, {"profile": "large"})
+    child = spawner.construct_child()
+    assert (spawner.start_timeout, child.start_timeout) == (60 + 77 + 300, 77)
+    spawner.clear_state()
+    spawner.user_options = {"profile": "small"}
+    child = spawner.construct_child()
+    assert (spawner.start_timeout, child.start_timeout) == (660, 300)
+    spawner.start_timeout = 100
+    starting = spawner.start()
+    assert (spawner.start_timeout, child.start_timeout) == (460, 100)
+    starting.cancel()
 
 
 def test_what_the_hub_sets_later_reaches_the_child():
@@ -119,6 +135,8 @@ async def test_a_server_lives_through_the_wrapper(cluster):  # noqa: F811
     spawner.child_spawner.receive_report(4321)
     assert await asyncio.wait_for(task, 5) == ("node1", 4321)
     assert await spawner.poll() is None
+    # As JupyterHub does, which knows the outer one only.
+    spawner._stop_pending = spawner.child_spawner._stop_pending = True
     await spawner.stop()
     assert "1" in cluster.ended
     spawner.clear_state()

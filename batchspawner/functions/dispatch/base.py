@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import shlex
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any
@@ -16,8 +15,6 @@ from .shell_command import shell
 if TYPE_CHECKING:
     import concurrent.futures
     from collections.abc import Mapping, Sequence
-
-log = logging.getLogger(__name__)
 
 
 class Dispatcher(ABC):
@@ -48,8 +45,7 @@ class Dispatcher(ABC):
         simple_slurm_kwargs: Mapping[str, object] | None = None,
     ) -> JobFuture:
         """Submit a shell command as a job, and return its future, whose value is 0."""
-        given = dict(**(conf or {}), **(simple_slurm_kwargs or {}))
-        options = DispatchOptions({**default_configuration(), **given})
+        options = _command_options(conf, simple_slurm_kwargs)
         return self.distribute(FunctionCall(shell, (_text(command),), {}), options, alone=True)
 
     def srun(
@@ -72,27 +68,35 @@ class Dispatcher(ABC):
 
 
 class DirectCallDispatcher(Dispatcher):
-    """Dispatcher that calls functions at once, in this process."""
+    """Dispatcher that calls functions at once, in this process.
+
+    What a function raises is raised where it was distributed, after the other calls of its bundle.
+    """
 
     def dispatch(
         self, calls: Sequence[FunctionCall], futures: Sequence[JobFuture], options: DispatchOptions
     ) -> None:
         del options
+        count_submit()
         for call, future in zip(calls, futures):
             if not future.set_running_or_notify_cancel():
                 continue
             try:
                 future.set_result(call.function(*call.args, **call.kwargs))
-            except Exception as error:
-                log.exception("%s has raised", call)
+            except Exception as error:  # noqa: BLE001  (raised below)
                 future.set_exception(error)
+        _raise_first(futures)
 
     def is_sequential(self) -> bool:
         return True
 
 
 class SubprocessDispatcher(Dispatcher):
-    """Dispatcher that calls functions in a process of their own, one after the other."""
+    """Dispatcher that calls functions in a process of their own, one after the other.
+
+    What they print is printed here. What a function raises is raised where it was distributed,
+    after the other calls of its bundle.
+    """
 
     def dispatch(
         self, calls: Sequence[FunctionCall], futures: Sequence[JobFuture], options: DispatchOptions
@@ -100,18 +104,20 @@ class SubprocessDispatcher(Dispatcher):
         from ..executor.executor import Executor
 
         del options
+        count_submit()
         with Executor("processes", workers=1) as executor:
             for call, future in zip(calls, futures):
-                inner = executor.submit(call.function, *call.args, **call.kwargs)
                 if future.set_running_or_notify_cancel():
+                    inner = executor.submit(call.function, *call.args, **call.kwargs)
                     _settle(future, inner)
+        _raise_first(futures)
 
     def is_sequential(self) -> bool:
         return True
 
 
 class TestDispatcher(Dispatcher):
-    """Dispatcher for tests: it checks and records calls, and runs nothing."""
+    """Dispatcher for tests: it checks, records and prints what it is given, and runs nothing."""
 
     __test__ = False
 
@@ -123,10 +129,10 @@ class TestDispatcher(Dispatcher):
     def dispatch(
         self, calls: Sequence[FunctionCall], futures: Sequence[JobFuture], options: DispatchOptions
     ) -> None:
-        del options
         count_submit()
         _ = [call.packed for call in calls]  # raises CannotTravel
         self.calls.append(list(calls))
+        self._print("function" if len(calls) == 1 else "bundle", calls, options)
         for future in futures:
             future.set_result(None)
 
@@ -136,8 +142,7 @@ class TestDispatcher(Dispatcher):
         conf: Mapping[str, object] | None = None,
         simple_slurm_kwargs: Mapping[str, object] | None = None,
     ) -> JobFuture:
-        del conf, simple_slurm_kwargs
-        return self._record(command, self.sbatches)
+        return self._record("sbatch", command, self.sbatches, conf, simple_slurm_kwargs)
 
     def srun(
         self,
@@ -145,15 +150,28 @@ class TestDispatcher(Dispatcher):
         conf: Mapping[str, object] | None = None,
         simple_slurm_kwargs: Mapping[str, object] | None = None,
     ) -> JobFuture:
-        del conf, simple_slurm_kwargs
-        return self._record(command, self.sruns)
+        return self._record("srun", command, self.sruns, conf, simple_slurm_kwargs)
 
-    def _record(self, command: str | Sequence[str], commands: list[str]) -> JobFuture:
+    def _record(
+        self,
+        kind: str,
+        command: str | Sequence[str],
+        commands: list[str],
+        *given: Mapping[str, object] | None,
+    ) -> JobFuture:
         count_submit()
         commands.append(_text(command))
+        self._print(kind, commands[-1:], _command_options(*given))
         future = JobFuture()
         future.set_result(0)
         return future
+
+    def _print(self, kind: str, lines: Sequence[object], options: DispatchOptions) -> None:
+        words = [f"{name}={value!r}" for name, value in options.resources.items()]
+        words += [f"{one.method} {', '.join(map(str, one.jobs))}".strip() for one in options.after]
+        print(f"[not submitted] {kind} with {', '.join(words) or 'no options'}:")
+        for line in lines:
+            print(f"    {line}")
 
     def is_sequential(self) -> bool:
         return True
@@ -166,6 +184,19 @@ def _settle(future: JobFuture, done: concurrent.futures.Future[Any]) -> None:
         future.set_exception(error)
     else:
         future.set_result(done.result())
+
+
+def _raise_first(futures: Sequence[JobFuture]) -> None:
+    """Raise what the first of the calls that have failed has raised."""
+    for future in futures:
+        if not future.cancelled() and (error := future.exception()) is not None:
+            raise error
+
+
+def _command_options(*given: Mapping[str, object] | None) -> DispatchOptions:
+    """Return the options of a command's job: those given, on top of the default configuration."""
+    conf, more = (one or {} for one in given)
+    return DispatchOptions({**default_configuration(), **dict(**conf, **more)})
 
 
 def _text(command: str | Sequence[str]) -> str:

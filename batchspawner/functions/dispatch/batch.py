@@ -20,9 +20,10 @@ from ...concurrency import in_background
 from ...errors import BatchError
 from ...schedulers.slurm import Slurm
 from ..calls import DispatchOptions
+from ..function_job import FunctionJob
 from ..futures import JobFuture, gathered, give_up
-from ..job import FunctionJob
 from ..options import job_files, job_resources
+from ..refusals import explain
 from ..session import before_exit, shared_listener
 from ..submit_limits import count_submit
 from .base import Dispatcher
@@ -63,6 +64,7 @@ class BatchDispatcher(Dispatcher):
         try:
             self._dispatch(calls, futures, options)
         except BaseException as error:
+            explain(error)
             # Otherwise whatever waits for them, such as a job after a join, would never start.
             give_up(futures, error if isinstance(error, Exception) else None)
             for future in futures:
@@ -74,6 +76,7 @@ class BatchDispatcher(Dispatcher):
     ) -> None:
         # Raises at once if an option is wrong, and not only after the wait for dependencies.
         resources, depends = taken_dependencies(options.resources)
+        name = str(resources.pop("job_name", None) or _name(calls))
         options = DispatchOptions(resources, (*options.after, *depends))
         job_resources(self._client.scheduler, options.resources)
         job_files(options.resources)
@@ -84,14 +87,13 @@ class BatchDispatcher(Dispatcher):
             future.job = job
         if self._shows_output:
             show_at_exit(job)
-        name = _name(calls)
         after = all_after(self._joined, options.after)
         self._unfinished = [one for one in self._unfinished if not one[1].done()]
         earlier = [future for known, future in self._unfinished if known == name]
         self._unfinished += [(name, future) for future in futures]
         lines, later = self._dependencies(after)
         if later:
-            _in_thread(self._submit_later, job, packed, options, name, after, earlier)
+            submit_in_thread(self._submit_later, job, packed, options, name, after, earlier)
         else:
             self._submit(job, packed, options, name, lines)
 
@@ -135,6 +137,7 @@ class BatchDispatcher(Dispatcher):
             else:
                 self._submit(job, calls, options, name)
         except Exception as error:  # noqa: BLE001  (the futures report it)
+            explain(error)
             give_up(
                 job.futures, error if isinstance(error, BatchError) else BatchError(repr(error))
             )
@@ -198,7 +201,7 @@ def _name(calls: Sequence[FunctionCall]) -> str:
 _submitting: list[threading.Thread] = []
 
 
-def _in_thread(act: Callable[..., None], *arguments: object) -> None:
+def submit_in_thread(act: Callable[..., None], *arguments: object) -> None:
     """Call a function in a thread that the program waits for before it exits."""
     _submitting[:] = [one for one in _submitting if one.is_alive()]
     _submitting.append(threading.Thread(target=act, args=arguments, daemon=True))

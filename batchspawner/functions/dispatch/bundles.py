@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
+import weakref
 from typing import TYPE_CHECKING, Any
 
+from ...client.blocking_client import is_own_thread
 from ..calls import FunctionCall
 from ..futures import JobFuture, gathered, give_up
+from ..session import before_exit
 from ..submit_limits import warn_of_flush
 from .base import Dispatcher
-from .current import get_dispatcher, set_dispatcher
+from .batch import submit_in_thread
+from .current_dispatcher import get_dispatcher, set_dispatcher
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,12 +24,19 @@ if TYPE_CHECKING:
     from ..calls import DispatchOptions, DistributableFunction
 
 
+log = logging.getLogger(__name__)
+
+_bundles: weakref.WeakSet[JobBundling] = weakref.WeakSet()
+
+
 class JobBundling(Dispatcher):
     """Dispatcher that collects calls and submits up to `max_size` of them as one job.
 
     As a context manager it takes all calls that are distributed inside the block. A job does its
     calls in turn; calls with different options or dependencies go to different jobs. If the block
     ends with an exception, the calls that were not flushed are cancelled and never submitted.
+    Outside of a block, they are also submitted when nothing refers to the bundle any more, and when
+    the program ends.
     """
 
     def __init__(self, max_size: int) -> None:
@@ -37,6 +49,7 @@ class JobBundling(Dispatcher):
         ] = {}
         self._jobs: list[JobFuture] = []
         self._flushes = 0
+        _bundles.add(self)
 
     @property
     def subdispatcher(self) -> Dispatcher:
@@ -81,13 +94,20 @@ class JobBundling(Dispatcher):
                 _remove_cancelled(group)
                 while group:
                     calls, futures = zip(*group[: self.max_size])
-                    del group[: self.max_size]
                     self.subdispatcher.dispatch(calls, futures, options)
+                    del group[: self.max_size]
                     jobs.append(gathered(futures))
         finally:
             self._jobs += jobs
             self._drop()
         return jobs
+
+    def _submit_at_end(self) -> None:
+        """Submit what nobody has flushed; an error is logged, because nobody could catch it."""
+        try:
+            self._submit()
+        except Exception:
+            log.exception("Calls of a bundle that was not flushed could not be submitted")
 
     def _drop(self) -> None:
         """Cancel the calls that were not submitted."""
@@ -114,6 +134,15 @@ class JobBundling(Dispatcher):
         set_dispatcher(self)
         return self
 
+    def __del__(self) -> None:
+        if not getattr(self, "_groups", None):
+            return
+        if is_own_thread():
+            # Python frees an object in any thread, but this one cannot wait for a submit.
+            submit_in_thread(self._submit_at_end)
+        else:
+            self._submit_at_end()
+
     def __exit__(self, kind: object, error: object, traceback: object) -> None:
         set_dispatcher(self._outer)
         if kind is None:
@@ -133,3 +162,12 @@ class Batch(JobBundling):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         warnings.warn("Batch is now called JobBundling", DeprecationWarning, stacklevel=2)
         super().__init__(*args, **kwargs)
+
+
+def _flush_all() -> None:
+    for one in list(_bundles):
+        one._submit_at_end()
+
+
+# After the hooks of the dispatchers, and therefore called before those.
+before_exit(_flush_all)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import itertools
+import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -14,20 +15,27 @@ from ..calls import METHODS, Dependency
 from ..futures import JobFuture
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from ...client.batch_client import BatchClient
     from ...schedulers.base import Scheduler
 
 
+_PLAIN_CONDITION = re.compile(rf"singleton|({'|'.join(METHODS)})(:[\w.@-]+)+")
+"""A condition on other jobs, as in `METHODS`: https://slurm.schedmd.com/sbatch.html."""
+
+
 def taken_dependencies(
     resources: Mapping[str, object],
 ) -> tuple[dict[str, object], tuple[Dependency, ...]]:
-    """Return resources without a ``dependency`` that is a dictionary, and what that asks for.
+    """Return resources without a ``dependency``, and what that asks for.
 
-    It is simple_slurm's form, such as ``{"afterok": 119}``. Raises OptionsError.
+    It has one of simple_slurm's forms: ``{"afterok": 119}``, ``"afterok:119,afterany:120"`` or a
+    list of such texts. A text that only Slurm understands stays a resource. Raises OptionsError.
     """
     given = resources.get("dependency")
+    if isinstance(given, (str, list, tuple)):
+        given = _read_dependency(given.split(",") if isinstance(given, str) else given)
     if not isinstance(given, dict):
         return dict(resources), ()
     found = []
@@ -41,6 +49,17 @@ def taken_dependencies(
         found.append(Dependency(method, ids))
     left = {name: value for name, value in resources.items() if name != "dependency"}
     return left, tuple(found)
+
+
+def _read_dependency(conditions: Iterable[object]) -> dict[str, list[str]] | None:
+    """Return the ids of jobs by condition; None if one is not among those that all can have."""
+    found: dict[str, list[str]] = {}
+    for one in map(str, conditions):
+        if not _PLAIN_CONDITION.fullmatch(one):
+            return None
+        method, _, ids = one.partition(":")
+        found.setdefault(method, []).extend(filter(None, ids.split(":")))
+    return found
 
 
 def native(scheduler: Scheduler, after: tuple[Dependency, ...]) -> str | None:

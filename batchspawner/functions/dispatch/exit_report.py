@@ -8,18 +8,24 @@ from __future__ import annotations
 
 import atexit
 import concurrent.futures
-import logging
+import contextlib
 import os
+import signal
 import sys
+import time
+import warnings
 from typing import TYPE_CHECKING
 
 from ..futures import unnoticed_failures
 from ..session import before_exit
 
 if TYPE_CHECKING:
-    from ..job import FunctionJob
+    from ..function_job import FunctionJob
 
 _MAX_LINES = 5
+
+_COPY_TIMEOUT_S = 10.0
+"""Seconds in which a copy of this process, which has nothing to do, has exited."""
 
 _jobs_to_show: list[FunctionJob] = []
 """Jobs of this machine, whose output is shown when the program ends."""
@@ -59,11 +65,40 @@ def _show(job: FunctionJob) -> None:
 
 
 def _exit_as_failed() -> None:
-    """Exit with status 1, which an exit hook can do in no other way."""
-    logging.shutdown()
+    """Exit with status 1, or with the program's own status if that is not 0.
+
+    Only the interpreter knows that status, at the very end: a copy of this process goes there.
+    """
+    atexit.unregister(_exit_as_failed)
+    atexit._run_exitfuncs()
     for stream in (sys.stdout, sys.stderr):
-        stream.flush()
-    os._exit(1)
+        with contextlib.suppress(Exception):
+            stream.flush()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of our thread, which the copy does not have
+        try:
+            copy = os.fork()
+        except (OSError, RuntimeError):
+            os._exit(1)
+    if not copy:
+        return
+    status = _status_of(copy)
+    if os.WIFSIGNALED(status):
+        signal.signal(os.WTERMSIG(status), signal.SIG_DFL)
+        os.kill(os.getpid(), os.WTERMSIG(status))
+    os._exit(os.WEXITSTATUS(status) or 1)
+
+
+def _status_of(child: int) -> int:
+    """Wait for a process and return its status, 0 if it does not end in time."""
+    end = time.monotonic() + _COPY_TIMEOUT_S
+    while time.monotonic() < end:
+        found, status = os.waitpid(child, os.WNOHANG)
+        if found:
+            return status
+        time.sleep(0.005)
+    os.kill(child, signal.SIGKILL)
+    return 0
 
 
 before_exit(_finish)

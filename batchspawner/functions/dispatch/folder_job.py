@@ -10,11 +10,13 @@ import signal
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from ...allocation.agent_handle import start_order
+from ...agent.protocol import OWN_PYTHON
 from ...allocation.allocation import Allocation
+from ...allocation.remote_process import start_order
 from ...concurrency import BackgroundTasks
 from ...errors import BatchError, JobFailed
 from ...jobs import JobState
+from ...private_folders import open_plain
 from ..options import JobFiles
 from ..protocol import worker
 from ..protocol.main_module import interpreter
@@ -33,10 +35,11 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
     from pathlib import Path
 
-    from ...allocation.agent_handle import AgentHandle, RemoteProcess
+    from ...allocation.agent_handle import AgentHandle
+    from ...allocation.remote_process import RemoteProcess
     from ...client.batch_client import BatchClient
     from ...jobs import JobInfo
-    from ..job import FunctionJob
+    from ..function_job import FunctionJob
     from ..protocol.payload import PackedCall
 
 log = logging.getLogger(__name__)
@@ -65,15 +68,17 @@ async def submit(
 ) -> Allocation:
     """Submit a job for calls; once submitted, it no longer needs this process.
 
-    Raises SubmitError, SchedulerUnavailable, OptionsError or TemplateError.
+    Raises SubmitError, SchedulerUnavailable, OptionsError, TemplateError or OSError.
     """
     call = new_folder_call(resources.get("runtime"), settings.python, detached=True)
     files = settings.files
-    _write_calls(call.folder / "calls", calls, files.folder)
-    argv = [*interpreter(settings.python), str(call.folder / "worker.py"), str(call.folder)]
+    # The agent runs in `settings.python`, which may have entered a container.
+    argv = [*interpreter(OWN_PYTHON), str(call.folder / "worker.py"), str(call.folder)]
     env = files.environment(client.scheduler, settings.name)
-    call.order(start_order(argv, _PROCESS_ID, env=env))
-    call.order({"type": "finish", "tell_failure": True})
+    with call.filling():
+        _write_calls(call.folder / "calls", calls, files.folder)
+        call.order(start_order(argv, _PROCESS_ID, env=env))
+        call.order({"type": "finish", "tell_failure": True})
     listener = await shared_listener() if settings.network else None
     return await Allocation.submit(
         client,
@@ -116,6 +121,7 @@ class FolderJob:
         self._reading = asyncio.Lock()
         self._signalled = False
         self._failure: JobFailed | None = None
+        self._unreadable: BatchError | None = None
         self._tasks = BackgroundTasks()
         self._done = asyncio.Event()
         allocation.on_status = self._status_changed
@@ -146,6 +152,8 @@ class FolderJob:
             while True:
                 self._agent_started(await self._allocation.next_agent())
         except BatchError as error:
+            # An agent that never had a connection is known only now, by what it has written down.
+            await asyncio.gather(*self._tasks, return_exceptions=True)
             await self._take_results()
             await self._give_up(error)
 
@@ -181,25 +189,45 @@ class FolderJob:
     async def _take_results(self) -> None:
         # In a thread: a result may be large, and a future's callback may submit another job.
         async with self._reading:
-            await _in_thread(self._read_results)
+            await _in_thread(self._try_to_read_results)
         if not self._unsettled:
             self._done.set()
+
+    def _try_to_read_results(self) -> None:
+        """Read what is new; keep why that is not possible, which may be so for a moment only."""
+        try:
+            self._read_results()
+        except Exception as error:  # noqa: BLE001  (whatever a call has written there)
+            self._unreadable = BatchError(
+                f"the results of job {self._job.job_id} cannot be read: {error!r}"
+            )
+            self._unreadable.__cause__ = error
+        else:
+            self._unreadable = None
 
     def _read_results(self) -> None:
         with (
             contextlib.suppress(FileNotFoundError),
-            (self._job.folder / "results").open("rb") as file,
+            open_plain(self._job.folder / "results") as file,
         ):
             file.seek(self._offset)
             for header, data in worker.frames(file):
-                self._offset = file.tell()
                 if header["type"] == "hello":
                     self._mismatch = python_mismatch(header["python"])
                 elif header["id"] in self._unsettled:
-                    self._settle(self._unsettled.pop(header["id"]), header, data)
+                    self._settle(self._unsettled[header["id"]], header, data)
+                    del self._unsettled[header["id"]]
+                self._offset = file.tell()
 
     def _settle(self, future: Future[Any], header: worker.Header, data: bytes) -> None:
-        value, error = read_result(header, data)
+        value: object
+        error: BaseException | None
+        if header["form"] == "crash":
+            # The job has gone on with the calls behind this one.
+            place = f"{self._job.job_id} on {header['name']}"
+            value, error = None, worker_failure(place, header["code"], self._job.log_tail())
+        else:
+            value, error = read_result(header, data)
         if not future.running() and not future.set_running_or_notify_cancel():
             return
         if error is not None:
@@ -218,8 +246,9 @@ class FolderJob:
     async def _give_up(self, error: BatchError) -> None:
         """Fail all calls without a result."""
         unsettled, self._unsettled = self._unsettled, {}
-        if self._failure is not None and type(error) in (BatchError, JobFailed):
-            error = self._failure
+        why = self._unreadable or self._failure
+        if why is not None and type(error) in (BatchError, JobFailed):
+            error = why
         elif isinstance(error, JobFailed):
             error = type(error)(error.status, self._job.log_tail())
         for future in unsettled.values():

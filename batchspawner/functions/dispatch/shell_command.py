@@ -8,14 +8,14 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING
 
-from ...runners import run_attached
+from ...processes import run_attached
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
 class CommandFailed(RuntimeError):
-    """Shell command that ended with another exit status than 0."""
+    """Shell command that ended with another exit status than 0; has `command` and `status`."""
 
     def __init__(self, command: str, status: int) -> None:
         self.command, self.status = command, status

@@ -6,34 +6,27 @@ import asyncio
 import concurrent.futures
 import contextlib
 import functools
-import os
-import sys
 import threading
 import weakref
 from typing import TYPE_CHECKING, Any
 
-from ...allocation.allocation import client_for
 from ...client.blocking_client import background_loop, run
-from ...client.job_scripts import detect, find_scheduler
 from ...concurrency import BackgroundTasks, within
-from ...schedulers import FALLBACK
 from ..futures import JobFuture, when_done
-from ..options import job_files, job_resources
 from ..protocol.payload import make_call
+from ..refusals import explained
 from ..session import before_exit
-from ..submit_limits import refuse_recursion, refuse_while_loading
-from .job_workers import JobWorkerProvider, RemoteWorkerProvider
+from ..submit_limits import refuse_while_loading
+from ..wait_display import results
 from .pool import Pool
+from .provider_selection import chosen_provider, positive, scheduler_and_size
 from .tasks import Task
-from .worker_providers import ProcessProvider
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from types import TracebackType
 
     from ..protocol.payload import PackedCall
-    from .gateway import Gateway
-    from .worker_providers import WorkerProvider
 
 _open: weakref.WeakSet[Executor] = weakref.WeakSet()
 
@@ -55,7 +48,8 @@ class Executor(concurrent.futures.Executor):
     replaced, `linger` the seconds for which an idle worker waits for more calls, and `margin` the
     seconds before its walltime in which it takes no more. Each worker calls
     ``initializer(*initargs)`` before its first call; if that raises, all calls of the worker raise
-    BrokenExecutor. Without `network`, jobs exchange files instead of connecting to this machine.
+    BrokenExecutor. With `results` as ``json``, nothing that workers send is unpickled here, and
+    exceptions arrive in words. Without `network`, jobs exchange files instead of connecting to us.
 
     With `host`, jobs are submitted on that login host, through one ssh connection; `ssh_options`
     are the options of ssh. `python` runs the jobs: by default this Python, or ``python3`` on the
@@ -75,28 +69,30 @@ class Executor(concurrent.futures.Executor):
         calls_each: int | None = None,
         linger: float = 60.0,
         margin: float = 30.0,
+        results: str = "pickle",
         python: str = "",
         network: bool = True,
         host: str = "",
         ssh_options: Sequence[str] = (),
         **resources: object,
     ) -> None:
-        scheduler, workers = _named_arguments(scheduler, workers, max_workers)
-        size = _positive("workers", os.cpu_count() or 1 if workers is None else workers)
+        scheduler, size = scheduler_and_size(scheduler, workers, max_workers)
         if calls_each is not None:
-            _positive("calls_each", calls_each)
-        if isinstance(ssh_options, str):
-            raise TypeError(f"ssh_options are a list of words, not {ssh_options!r}")
-        refuse_while_loading("an Executor was to be made")
-        self._by_value = bool(host)
-        if host:
-            python = python or "python3"
-            provider = _remote_provider(host, ssh_options, scheduler, resources, python, margin)
-        else:
-            python = python or sys.executable
-            provider = _provider(scheduler, resources, python, network=network, margin=margin)
+            positive("calls_each", calls_each)
         if initializer is not None and not callable(initializer):
             raise TypeError("initializer must be a callable")
+        refuse_while_loading("an Executor was to be made")
+        self._by_value = bool(host)
+        provider = chosen_provider(
+            scheduler,
+            resources,
+            python,
+            results=results,
+            network=network,
+            margin=margin,
+            host=host,
+            ssh_options=ssh_options,
+        )
         first = None if initializer is None else self._call(initializer, tuple(initargs), {})
         self._make_pool = functools.partial(
             Pool,
@@ -141,14 +137,23 @@ class Executor(concurrent.futures.Executor):
         *iterables: Iterable[Any],
         timeout: float | None = None,
         chunksize: int = 1,
+        progress: bool = False,
         **more: Any,
     ) -> Iterator[Any]:
         """Return the values of a function for all items, in their order, as `map` does.
 
-        Short calls are sent together anyway; `chunksize` has no effect.
+        Short calls are sent together anyway; `chunksize` has no effect. With `progress`, a bar
+        shows on a terminal or in a notebook how many calls are done. Raises what a call has raised
+        when its value is due, TimeoutError after `timeout` seconds, ValueError for a `chunksize`
+        below 1, and TypeError for other keywords together with `progress`.
         """
         if chunksize < 1:
             raise ValueError("chunksize must be >= 1.")
+        if progress:
+            if more:
+                raise TypeError(f"map with progress takes no {', '.join(more)}")
+            futures = [self.submit(fn, *args) for args in zip(*iterables)]
+            return results(futures, timeout)
         return super().map(fn, *iterables, timeout=timeout, **more)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
@@ -216,6 +221,7 @@ class Executor(concurrent.futures.Executor):
         if shut:
             self._loop.call_soon_threadsafe(self._close, False)
 
+    @explained()
     def _call(
         self, fn: Callable[..., Any], args: tuple[object, ...], kwargs: dict[str, object]
     ) -> PackedCall:
@@ -271,64 +277,6 @@ class Executor(concurrent.futures.Executor):
 
 def _value(one: object) -> object:
     return one.result() if isinstance(one, concurrent.futures.Future) else one
-
-
-def _named_arguments(
-    scheduler: str | int | None, workers: int | None, max_workers: int | None
-) -> tuple[str, int | None]:
-    """Return the scheduler and the number of workers, which may stand first as elsewhere."""
-    given = [one for one in (workers, max_workers) if one is not None]
-    if scheduler is not None and not isinstance(scheduler, str):
-        given.append(scheduler)
-    if len(given) > 1:
-        raise TypeError("the number of workers is given twice")
-    name = scheduler if isinstance(scheduler, str) else "auto"
-    return name, given[0] if given else None
-
-
-def _positive(option: str, number: int) -> int:
-    if number < 1:
-        raise ValueError(f"{option} must be greater than 0, not {number}")
-    return number
-
-
-def _provider(
-    scheduler: str, options: Mapping[str, object], python: str, *, network: bool, margin: float
-) -> WorkerProvider:
-    if scheduler == "auto":
-        scheduler = detect()
-        scheduler = "processes" if scheduler == FALLBACK else scheduler
-    if scheduler == "processes":
-        job_resources(find_scheduler(FALLBACK), options)
-        return ProcessProvider(python, job_files(options))
-    refuse_recursion("an Executor was to be made")
-    client = client_for(scheduler)
-    job_resources(client.scheduler, options)  # raises at once if an option is wrong
-    return JobWorkerProvider(client, options, python=python, network=network, margin=margin)
-
-
-def _remote_provider(
-    host: str,
-    ssh_options: Sequence[str],
-    scheduler: str,
-    options: Mapping[str, object],
-    python: str,
-    margin: float,
-) -> WorkerProvider:
-    refuse_recursion("an Executor was to be made")
-    gateway = run(_opened(host, ssh_options, scheduler, python))
-    try:
-        job_resources(gateway.client.scheduler, options)
-    except BaseException:
-        run(gateway.close())
-        raise
-    return RemoteWorkerProvider(gateway, options, python=python, margin=margin)
-
-
-async def _opened(host: str, options: Sequence[str], scheduler: str, python: str) -> Gateway:
-    from .gateway import Gateway
-
-    return await Gateway(host, options, python).open(scheduler)
 
 
 async def _all_closed() -> None:

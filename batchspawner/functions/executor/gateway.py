@@ -26,7 +26,8 @@ from ...client.batch_client import BatchClient
 from ...client.job_scripts import detection_script, find_scheduler
 from ...concurrency import within
 from ...errors import BatchError, ConnectionFailed
-from ...runners import SshRunner, begin_dialogue
+from ...processes import begin_dialogue
+from ...runners import SshRunner
 from ...ssh import Ssh
 from ...units import seconds
 
@@ -37,6 +38,9 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _LOOPBACK = "127.0.0.1"
+
+_LOG_BYTES = 64 * 1024
+"""How much of a job's log is fetched: errors quote its last lines."""
 
 _RETENTION_DAYS = 7
 """Days for which call folders are kept on the login host."""
@@ -52,7 +56,9 @@ _BEGIN = "batchspawner-gateway"
 
 _DISCOVERY_SCRIPT = """
 folder=${BATCHSPAWNER_CALL_DIR:-${XDG_STATE_HOME:-$HOME/.local/state}/batchspawner/calls}/functions
-mkdir -p "$folder" && cd "$folder" && printf '\\nBEGIN\\n%s\\n%s\\n' "$HOME" "$PWD" || exit
+umask 077
+mkdir -p "$folder" && chmod go-w "$folder" && cd "$folder" || exit
+printf '\\nBEGIN\\n%s\\n%s\\n' "$HOME" "$PWD" || exit
 find . -mindepth 1 -maxdepth 1 -type d -mtime +DAYS -exec rm -rf {} +
 DETECTION
 """
@@ -74,9 +80,9 @@ class RemoteCallFolder(CallFolder):
         await self.gateway.unpack(str(self.seen_as), packed.getvalue())
 
     async def gather(self) -> None:
-        """Fetch the journal and the log of the job."""
-        for name in ("journal", "log"):
-            await self.gateway.fetch(str(self.seen_as / name), self.folder / name)
+        """Fetch the journal, and the end of the log of the job."""
+        await self.gateway.fetch(str(self.seen_as / "journal"), self.folder / "journal")
+        await self.gateway.fetch(str(self.seen_as / "log"), self.folder / "log", _LOG_BYTES)
 
 
 class Gateway:
@@ -133,12 +139,13 @@ class Gateway:
         if not done.ok:
             raise ConnectionFailed(f"{folder} cannot be written on {self.host}: {done.text}")
 
-    async def fetch(self, path: str, copy: Path) -> None:
-        """Copy a file from the host, if it exists."""
+    async def fetch(self, path: str, copy: Path, last_bytes: int = 0) -> None:
+        """Copy a plain file from the host, if it exists; only its last bytes, 0 for all."""
         quoted = shlex.quote(path)
+        part = f"tail -c {last_bytes} {quoted} | base64" if last_bytes else f"base64 {quoted}"
         with contextlib.suppress(BatchError):
-            show = f"printf '\\n%s\\n' {_BEGIN}; base64 {quoted}"
-            done = await self._ssh.run(f"test -e {quoted} && {{ {show}; }}")
+            show = f"printf '\\n%s\\n' {_BEGIN}; {part}"
+            done = await self._ssh.run(f"test -f {quoted} && {{ {show}; }}")
             if done.ok:
                 copy.write_bytes(base64.b64decode(_after_begin(done.stdout)))
 

@@ -8,13 +8,15 @@ import logging
 from functools import partial
 from typing import TYPE_CHECKING
 
-from ...allocation.agent_handle import start_order
 from ...allocation.allocation import Allocation
+from ...allocation.remote_process import start_order
 from ...concurrency import BackgroundTasks, within
 from ...errors import BatchError, JobFailed, NodeFailed, SubmitError
 from ...jobs import JobInfo, JobState
 from ..options import job_files, job_resources
+from ..refusals import explain
 from ..session import QUIET_PERIOD_S, new_folder_call, shared_listener
+from .progress_file import ProgressFile
 from .worker_handles import FIRST_WORKER_ID, AgentWorkerHandle, interruption, worker_command
 from .worker_providers import WorkerProvider
 
@@ -61,11 +63,14 @@ class JobWorkerProvider(WorkerProvider):
         name: str = "functions",
     ) -> None:
         self._client, self._options = client, dict(options)
+        name = str(self._options.pop("job_name", None) or name)
         self._python, self._network, self._name = python, network, name
         self.margin = margin
         files = job_files(options, here=self._files_are_here)
         self.environment: Mapping[str, str] = files.environment(client.scheduler, name)
         self.folder = files.folder
+        if self._files_are_here:
+            self.progress = ProgressFile(name)
         self.variables: dict[str, object] = {}
         self._max_elements = _MAX_ARRAY_ELEMENTS
         self._missing_workers: dict[Allocation, int] = {}
@@ -84,12 +89,14 @@ class JobWorkerProvider(WorkerProvider):
             allocation = await self._allocate(count)
         except SubmitError as error:
             if count == 1 or not self._client.scheduler.refuses_array(error):
+                explain(error)
                 self.on_failure(count, error)
                 return
             self._max_elements = min(self._max_elements, count // 2)
             log.info("An array of %d is refused; trying %d", count, self._max_elements)
             await self.request_workers(count)
         except Exception as error:  # noqa: BLE001  (the futures report it)
+            explain(error)
             self.on_failure(count, error)
         else:
             log.info("Submitted job %s for %d workers", allocation.job_id, count)
@@ -101,8 +108,9 @@ class JobWorkerProvider(WorkerProvider):
         resources = job_resources(self._client.scheduler, self._options)
         call = self._new_call(resources.get("runtime"))
         # The agent starts its first worker by itself, and does not wait for an order.
-        argv, env = worker_command(self._python, call, self.environment)
-        call.order(start_order(argv, FIRST_WORKER_ID, env=env))
+        argv, env = worker_command(call, self.environment)
+        with call.filling():
+            call.order(start_order(argv, FIRST_WORKER_ID, env=env))
         listener = await self._listener()
         return await Allocation.submit(
             self._client,
@@ -113,6 +121,7 @@ class JobWorkerProvider(WorkerProvider):
             quiet=QUIET_PERIOD_S,
             elements=count,
             variables=self.variables,
+            group=self.progress.group if self.progress else "",
             **resources,
         )
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from ...concurrency import BackgroundTasks, within
 from ...errors import BatchError, JobLost, JobPreempted, NodeFailed
-from ..protocol.results import python_mismatch, read_result
+from ..protocol.results import python_mismatch
 from ..protocol.worker import pack
 from .tasks import PoolWorker
 
@@ -31,9 +31,6 @@ RETRIED = (NodeFailed, JobPreempted, JobLost)
 
 _BATCH_TARGET_S = 0.005
 """Seconds that the calls which a worker has at a time may take together."""
-
-_MAX_DEPTH = 64
-"""Calls that a worker has at a time, at most."""
 
 _REQUEST_DELAY_S = 0.005
 """Seconds in which more calls may be added before workers are requested."""
@@ -68,7 +65,8 @@ class Pool:
         calls_each: int | None = None,
         initializer: PackedCall | None = None,
     ) -> None:
-        self._provider, self._size, self._retries = provider, size, retries
+        self._provider, self._retries = provider, retries
+        self._full_size = self._size = size
         self._linger, self._calls_each = linger, calls_each
         self._initializer = initializer
         self._waiting: deque[Task] = deque()
@@ -84,6 +82,8 @@ class Pool:
 
     def add(self, tasks: list[Task]) -> None:
         """Add tasks to be done."""
+        if self._provider.progress is not None:
+            self._provider.progress.add([task.future for task in tasks])
         self._waiting.extend(tasks)
         self._changed()
 
@@ -130,7 +130,7 @@ class Pool:
     def _staff(self) -> None:
         """Request as many workers as could have something to do; close the pool if all is done."""
         self._staffing = None
-        self._waiting = deque(one for one in self._waiting if one.started or _is_wanted(one))
+        self._waiting = deque(one for one in self._waiting if one.is_wanted())
         missing = self._missing()
         if missing:
             self._requested += missing
@@ -160,6 +160,8 @@ class Pool:
         try:
             await self._provider.close()
         finally:
+            if self._provider.progress is not None:
+                self._provider.progress.close()
             self._closed.set()
 
     def _request_failed(self, count: int, error: BaseException) -> None:
@@ -202,24 +204,26 @@ class Pool:
 
     def _count_useless(self, worker: PoolWorker) -> None:
         """Stop requesting workers if they keep ending without a call while calls are waiting."""
-        self._useless = 0 if worker.has_had_calls or not self._waiting else self._useless + 1
+        useless = worker.has_failed or (not worker.has_had_calls and bool(self._waiting))
+        self._useless = self._useless + 1 if useless else 0
         if self._useless < _MAX_USELESS_WORKERS:
             return
-        self._useless = 0
         problem = (
-            f"{_MAX_USELESS_WORKERS} workers in a row have ended before they took a call, the "
-            f"last one was {worker.handle.name}"
+            f"{self._useless} workers in a row have ended before they took a call, the last one "
+            f"was {worker.handle.name}"
         )
-        if self._workers:
-            self._size = len(self._workers)
-            log.warning("%s; going on with the %d that work", problem, self._size)
+        self._size = len(self._workers) + self._requested
+        if self._size:
+            log.warning("%s; going on with %d, no more are requested", problem, self._size)
         else:
+            # Calls that are added later are tried again.
+            self._size = self._full_size
             problem += ": was the end of its walltime too near, by its clock?"
             self._request_failed(0, BatchError(problem))
 
     async def _has_calls_for(self, worker: PoolWorker, answers: asyncio.Task[None]) -> bool:
         """Wait for calls for a worker; return False if it gets no more of them."""
-        while not answers.done() and not self._is_used_up(worker):
+        while not answers.done() and not worker.is_used_up(self._calls_each):
             if self._waiting and self._free_slots(worker):
                 return True
             if not worker.running:
@@ -230,7 +234,8 @@ class Pool:
             try:
                 await within(self._idle_timeout(worker), worker.changed.wait())
             except asyncio.TimeoutError:
-                if not self._may_get_calls(worker):
+                # Both may happen at once: that the wait ends, and that calls come.
+                if not self._waiting and not self._may_get_calls(worker):
                     return False
         return False
 
@@ -262,13 +267,6 @@ class Pool:
                 one.last_heard = now
                 await one.handle.send(GIVE_BACK)
 
-    def _is_used_up(self, worker: PoolWorker) -> bool:
-        """Return whether a worker must get no more calls."""
-        enough = self._calls_each is not None and (
-            worker.calls_done + len(worker.running) >= self._calls_each
-        )
-        return enough or worker.handle.is_ending
-
     async def _send_calls(self, worker: PoolWorker) -> None:
         count = self._free_slots(worker)
         frames: list[bytes] = []
@@ -287,28 +285,40 @@ class Pool:
         await worker.handle.send(b"".join(frames))
 
     async def _read_answers(self, worker: PoolWorker) -> None:
-        """Process a worker's answers until it ends, and then the tasks that it leaves."""
-        async for header, data in worker.handle.answers():
-            if header["type"] == "hello":
-                worker.has_started = True
-                worker.mismatch = python_mismatch(header["python"])
-            elif header["type"] == "given back":
-                back = [worker.running.pop(number) for number in header["ids"]]
-                self._waiting.extendleft(back)
-                worker.depth = 1
-                self._changed()
-            else:
-                self._settle(worker, header, data)
-                worker.changed.set()
+        """Process a worker's answers until it ends, and then the tasks that it leaves.
+
+        Raises BatchError for what no worker of ours sends: a call may have written it there.
+        """
+        try:
+            async for header, data in worker.handle.answers():
+                self._handle_answer(worker, header, data)
+        except (AttributeError, LookupError, TypeError, ValueError, RecursionError) as error:
+            name = worker.handle.name
+            raise BatchError(f"{name} has sent what no worker sends: {error!r}") from error
         if not worker.has_started:
             await self._take_back_all(worker)
         elif worker.running:
             self._fail_or_requeue(worker, await worker.handle.exit_reason())
 
+    def _handle_answer(self, worker: PoolWorker, header: Header, data: bytes) -> None:
+        if header["type"] == "hello":
+            worker.has_started = True
+            worker.mismatch = python_mismatch(header["python"])
+        elif header["type"] == "given back":
+            back = {number: worker.running[number] for number in header["ids"]}
+            for number in back:
+                del worker.running[number]
+            self._waiting.extendleft(back.values())
+            worker.depth = 1
+            self._changed()
+        else:
+            self._settle(worker, header, data)
+            worker.changed.set()
+
     async def _take_back_all(self, worker: PoolWorker) -> None:
         """Requeue all tasks of a worker that died before it could begin."""
         error = await worker.handle.exit_reason()
-        worker.has_had_calls = False
+        worker.has_failed = True
         self._waiting.extendleft(reversed(worker.running.values()))
         worker.running.clear()
         self._workers.discard(worker)
@@ -316,12 +326,11 @@ class Pool:
 
     def _settle(self, worker: PoolWorker, header: Header, data: bytes) -> None:
         """Settle the future of the task that a frame answers."""
-        task = worker.running.pop(header["id"])
-        worker.calls_done += 1
-        worker.last_heard = asyncio.get_running_loop().time()
-        is_short = header["took"] < _BATCH_TARGET_S
-        worker.depth = min(_MAX_DEPTH, 2 * worker.depth) if is_short else 1
-        value, error = read_result(header, data)
+        task, is_short = worker.running[header["id"]], header["took"] < _BATCH_TARGET_S
+        value, error = self._provider.read_result(header, data, worker.handle.spool)
+        # Only now: a task of an answer that cannot be read is not lost.
+        del worker.running[header["id"]]
+        worker.note_answer(is_short=is_short)
         if error is not None:
             task.future.set_exception(error)
         else:
@@ -341,11 +350,3 @@ class Pool:
         else:
             first.future.set_exception(reason)
         self._waiting.extendleft(reversed(left))
-
-
-def _is_wanted(task: Task) -> bool:
-    """Return whether a task was not cancelled; tell those who wait for it if it was."""
-    if task.future.cancelled():
-        task.start()
-        return False
-    return True

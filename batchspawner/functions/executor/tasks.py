@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from ..protocol.results import PythonMismatch
     from .worker_providers import WorkerHandle
 
+_MAX_DEPTH = 64
+"""Calls that a worker has at a time, at most."""
+
 
 @dataclass(eq=False)
 class Task:
@@ -27,6 +30,10 @@ class Task:
         if not self.started:
             self.started = self.future.set_running_or_notify_cancel()
         return self.started
+
+    def is_wanted(self) -> bool:
+        """Return whether it was not cancelled; tell those who wait for it if it was."""
+        return self.started or not self.future.cancelled() or self.start()
 
     @property
     def is_pickled(self) -> bool:
@@ -49,7 +56,7 @@ class PoolWorker:
         self.known_functions: set[str] = set()
         self.depth = 1
         self.calls_done = 0
-        self.has_started = self.has_had_calls = False
+        self.has_started = self.has_had_calls = self.has_failed = False
         self.last_heard = 0.0
         self.mismatch: PythonMismatch | None = None
         self.changed = asyncio.Event()
@@ -70,6 +77,17 @@ class PoolWorker:
             return []
         self.known_functions.add(call.function.key)
         return [call.function.frame()]
+
+    def note_answer(self, *, is_short: bool) -> None:
+        """Note that a call is done; while calls are short, twice as many are sent at a time."""
+        self.calls_done += 1
+        self.last_heard = asyncio.get_running_loop().time()
+        self.depth = min(_MAX_DEPTH, 2 * self.depth) if is_short else 1
+
+    def is_used_up(self, calls_each: int | None) -> bool:
+        """Return whether it must get no more calls: it ends, or has had as many as each may."""
+        has_enough = calls_each is not None and self.calls_done + len(self.running) >= calls_each
+        return has_enough or self.handle.is_ending
 
     @property
     def initializer_is_pickled(self) -> bool:

@@ -9,21 +9,22 @@ import time
 from typing import TYPE_CHECKING, Protocol
 
 from ...agent.journal import append
+from ...agent.protocol import OWN_PYTHON
 from ...errors import BatchError, JobFailed, JobPreempted, NodeFailed, failure_of
-from ..job import FunctionJob
+from ..function_job import FunctionJob
 from ..protocol import worker
 from ..protocol.frames import take_frames
 from ..protocol.main_module import interpreter
 from ..protocol.payload import welcome
 from ..protocol.results import EXTERNAL_SIGNALS, worker_failure
-from .worker_providers import LogTail
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Coroutine, Mapping
 
-    from ...allocation.agent_handle import AgentHandle, RemoteProcess
+    from ...allocation.agent_handle import AgentHandle
     from ...allocation.allocation import Allocation
     from ...allocation.call_folder import CallFolder
+    from ...allocation.remote_process import RemoteProcess
     from ...client.batch_client import BatchClient
     from ..protocol.worker import Frame, Header
 
@@ -51,6 +52,7 @@ class WorkerOwner(Protocol):
     """What started a worker and is told when it has ended: its provider."""
 
     margin: float
+    results: str
 
     environment: Mapping[str, str]
     """Variables for its workers."""
@@ -86,6 +88,7 @@ class AgentWorkerHandle:
         self.element = allocation.element_of(agent)
         self.name = f"{self.element} on {agent.host}"
         self._call = allocation.call
+        self.spool = self._call.folder if self._call.is_here else None
         self.job: FunctionJob | None = FunctionJob(
             allocation.client, self._call.folder, allocation.job_id
         )
@@ -100,14 +103,12 @@ class AgentWorkerHandle:
         if self._is_first:
             self._process = self.agent.process(FIRST_WORKER_ID)
         else:
-            python = str(self.agent.facts["executable"])
-            argv, env = worker_command(python, self._call, self._owner.environment)
+            argv, env = worker_command(self._call, self._owner.environment)
             self._process = self.agent.begin(argv, env=env)
         self.agent.on_signal = self._on_signal
         self.agent.on_silent = self._on_silent
-        # A large result is a file in the call folder, if that is also ours.
-        spool = str(self._call.folder) if self._call.is_here else None
-        await self.send(welcome(spool, self._owner.folder))
+        spool = None if self.spool is None else str(self.spool)
+        await self.send(welcome(spool, self._owner.folder, self._owner.results))
 
     @property
     def is_ending(self) -> bool:
@@ -144,7 +145,8 @@ class AgentWorkerHandle:
 
     def _note_answer(self, header: Header) -> None:
         self._has_answered = True
-        if header.get("log") and self.job:
+        # Only a file of the call's own folder, whatever the worker says.
+        if header.get("log") and self.job and "/" not in header["log"]:
             self.job.log_name = header["log"]
 
     async def exit_reason(self) -> BaseException:
@@ -255,8 +257,26 @@ async def interruption(client: BatchClient, job_id: str) -> BatchError | None:
 
 
 def worker_command(
-    python: str, call: CallFolder, environment: Mapping[str, str]
+    call: CallFolder, environment: Mapping[str, str]
 ) -> tuple[list[str], dict[str, str]]:
-    """Return the command of a worker, and its environment variables: those given and more."""
+    """Return the command of a worker, and its environment variables: those given and more.
+
+    It runs in the Python of its agent, which may be in a container already.
+    """
     log = {worker.LOG: str(call.folder / "output-")} if call.is_here else {}
-    return [*interpreter(python), str(call.seen_as / "worker.py")], {**environment, **log}
+    return [*interpreter(OWN_PYTHON), str(call.seen_as / "worker.py")], {**environment, **log}
+
+
+class LogTail:
+    """The last bytes of a log."""
+
+    def __init__(self, limit: int = 4096) -> None:
+        self._limit = limit
+        self._data = b""
+
+    def add(self, data: bytes) -> None:
+        self._data = (self._data + data)[-self._limit :]
+
+    @property
+    def text(self) -> str:
+        return self._data.decode(errors="replace").strip()

@@ -33,7 +33,11 @@ _INSTALLED = ("stdlib", "platstdlib", "purelib", "platlib")
 
 
 class CannotTravel(BatchError, TypeError):
-    """Function, argument or result that cannot be sent to another process."""
+    """Function, argument or result that cannot be sent to another process.
+
+    The message names the part of it. `distribute` and `submit` raise it before anything is
+    submitted, and `result()` for a value that the job cannot send.
+    """
 
 
 @dataclass(frozen=True)
@@ -108,10 +112,10 @@ def _detached(function: Callable[..., Any]) -> Callable[..., Any]:
     return plain
 
 
-def welcome(spool: str | None = None, folder: str = "") -> bytes:
+def welcome(spool: str | None = None, folder: str = "", results: str = "pickle") -> bytes:
     """Return the frame with the import path, folder and command line of this process.
 
-    The calls run in `folder` if it is given.
+    The calls run in `folder` if it is given. With `results` as ``json``, the worker pickles none.
     """
     return worker.pack(
         {
@@ -120,6 +124,7 @@ def welcome(spool: str | None = None, folder: str = "") -> bytes:
             "folder": folder or os.getcwd(),  # noqa: PTH109
             "argv": getattr(sys, "argv", []),
             "spool": spool,
+            "results": results,
         }
     )
 
@@ -250,5 +255,7 @@ def _parts(value: object) -> Iterator[tuple[str, object]]:
         for name, one in {**used.nonlocals, **used.globals}.items():
             if not hasattr(builtins, name):
                 yield f" its variable {name}", one
+    elif type(value).__reduce__ is not object.__reduce__:
+        return  # it decides itself what of it is sent
     elif hasattr(value, "__dict__") and not inspect.ismodule(value):
         yield from ((f".{name}", one) for name, one in vars(value).items())

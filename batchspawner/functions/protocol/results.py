@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import signal
+import stat
 import sys
-from pathlib import Path
+from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from ...errors import BatchError, JobFailed, JobOutOfMemory
@@ -13,9 +15,20 @@ from ...jobs import JobInfo, JobState
 from . import worker
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from .worker import Header
 
-EXTERNAL_SIGNALS = (-signal.SIGTERM, -signal.SIGXCPU, -signal.SIGUSR1, -signal.SIGUSR2)
+EXTERNAL_SIGNALS = tuple(
+    -number
+    for number in (
+        signal.SIGINT,
+        signal.SIGTERM,
+        signal.SIGXCPU,
+        signal.SIGUSR1,
+        signal.SIGUSR2,
+    )
+)
 """Exit codes of a worker whose job is being ended: only the scheduler knows why."""
 
 
@@ -31,29 +44,67 @@ class RemoteTraceback(Exception):
 
 
 class RemoteError(BatchError):
-    """Exception of a job that cannot be sent itself, in words."""
+    """Exception of a job that cannot be sent itself, in words: its type, message and traceback.
+
+    `result()` of a future raises it, and for every exception with ``Executor(results="json")``.
+    """
 
 
 class PythonMismatch(BatchError):
-    """The Python of the job cannot read what this one writes."""
+    """The Python of the job has another version than this one, and cannot read what it writes.
+
+    `result()` of a future raises it, with both versions.
+    """
 
 
-def read_result(header: Header, data: bytes) -> tuple[object, BaseException | None]:
-    """Return the value of a result frame and None, or None and the exception of an error frame."""
-    if header.get("file"):
-        path = Path(header["file"])
-        data = path.read_bytes()
-        path.unlink()
+def read_result(
+    header: Header, data: bytes, folder: Path | None = None, *, trusted: bool = True
+) -> tuple[object, BaseException | None]:
+    """Return the value of a result frame and None, or None and the exception of an error frame.
+
+    `folder` is that of the call, in which a large result is a file; None if the worker does not
+    share it. Nothing is unpickled unless the worker is `trusted`.
+    """
     try:
-        if header["type"] == "result":
-            return _load(header["form"], data), None
-        error = None if header["form"] == "text" else _load("pickle", data)
+        if header.get("file"):
+            data = _take_file(header["file"], folder)
+        is_result, form = header["type"] == "result", header["form"]
+        plain = "json" if is_result else "text"
+        # By name: a form that nobody knows must not be taken for a pickle either.
+        if form not in ((plain, "pickle") if trusted else (plain,)):
+            raise pickle.UnpicklingError(f"its form is {form!r}, and not {plain}")
+        if is_result:
+            return _load(form, data), None
+        error = None if form == plain else _load(form, data)
     except Exception as problem:  # noqa: BLE001  (whatever a class does when it is unpickled)
         return None, _unreadable(header, problem)
     if not isinstance(error, BaseException):
-        error = RemoteError(f"{header['name']}: {header['message']}")
-    error.__cause__ = RemoteTraceback(header["text"])
+        error = RemoteError(f"{header.get('name', '')}: {header.get('message', '')}")
+    error.__cause__ = RemoteTraceback(str(header.get("text", "")))
     return None, error
+
+
+def _take_file(name: str, folder: Path | None) -> bytes:
+    """Return the content of a result's file, and remove it.
+
+    Raises OSError, or ValueError for anything but a plain file of a worker in this folder.
+    """
+    file = PurePath(name)
+    is_there = folder is not None and file.parent in (PurePath(), folder)
+    if folder is None or not is_there or file.suffix != ".result" or name.endswith("/"):
+        raise ValueError(f"it names a file that is none of its call: {name!r}")
+    directory = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
+        with os.fdopen(os.open(file.name, flags, dir_fd=directory), "rb") as opened:
+            status = os.fstat(opened.fileno())
+            if not stat.S_ISREG(status.st_mode) or status.st_nlink != 1:
+                raise ValueError(f"it names a file that is no plain file: {name!r}")
+            data = opened.read()
+        os.unlink(file.name, dir_fd=directory)
+    finally:
+        os.close(directory)
+    return data
 
 
 def _load(form: str, data: bytes) -> object:
@@ -63,7 +114,7 @@ def _load(form: str, data: bytes) -> object:
 
 
 def _unreadable(header: Header, problem: Exception) -> RemoteError:
-    what = "result" if header["type"] == "result" else "exception"
+    what = "result" if header.get("type") == "result" else "exception"
     text = f"\n{header['text']}" if header.get("text") else ""
     kind = "cannot be unpickled" if isinstance(problem, pickle.UnpicklingError) else "is unreadable"
     error = RemoteError(f"the job's {what} {kind} here: {type(problem).__name__}: {problem}{text}")

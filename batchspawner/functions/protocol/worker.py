@@ -16,6 +16,7 @@ import json
 import os
 import pickle
 import re
+import signal
 import struct
 import sys
 import threading
@@ -48,8 +49,10 @@ if TYPE_CHECKING:
             "folder": str,
             "argv": list[str],
             "spool": Optional[str],
+            "results": str,
             "python": list[int],
             "pid": int,
+            "code": int,
             "log": str,
         },
         total=False,
@@ -66,17 +69,26 @@ LOG = "BATCHSPAWNER_FUNCTIONS_LOG"
 """The environment variable with the beginning of a log's name; host and process id follow."""
 
 FILES = "BATCHSPAWNER_FUNCTIONS_FILES"
+STDOUT = "BATCHSPAWNER_FUNCTIONS_STDOUT"
 """The environment variable with the files that what functions print goes to, in JSON.
 
 Its keys are ``output`` and ``error`` (with Slurm's patterns), ``folder``, the ``name`` of the job,
 and the names of the variables that have the ``job id`` and the ``index`` in an array.
 """
 
+GRACE = "BATCHSPAWNER_FUNCTIONS_GRACE"
+"""The environment variable with the seconds for which what calls have left may go on."""
+
+DEFAULT_GRACE_S = 10.0
+
 MAX_INLINE_BYTES = 8 << 20
 """Bytes of a result that is sent in a frame; a longer one is a file in the job's folder."""
 
 loading = False
 """Whether a script is being loaded, which must not start any work."""
+
+_interrupted = False
+"""Whether the call that runs has got SIGINT."""
 
 _PLAIN_TYPES = (str, bool, float, type(None))
 _MAX_JSON_VALUES = 1000
@@ -214,6 +226,7 @@ class Worker:
         self.unusable: Optional[BaseException] = None
         self.reports_errors = False
         self.spool: Optional[str] = None
+        self.pickles = True
 
     def handle(self, header: Header, data: bytes) -> Optional[Frame]:
         """Process a frame, and return the frame that answers it, if there is one."""
@@ -231,6 +244,7 @@ class Worker:
         """Take over the caller's import path, folder and command line."""
         sys.path.extend(path for path in header["path"] if path not in sys.path)
         self.spool = header.get("spool")
+        self.pickles = header.get("results") != "json"
         if os.path.isdir(header["folder"]):
             os.chdir(header["folder"])
         sys.argv = header["argv"]
@@ -245,6 +259,7 @@ class Worker:
             loaded: Any = load(header["form"], data)
             self.functions[key] = find(loaded) if is_reference else loaded
         except BaseException as error:
+            _raise_interrupt(error)
             self.broken[key] = error
 
     def initialize(self, header: Header, data: bytes) -> None:
@@ -252,6 +267,7 @@ class Worker:
         try:
             self._call(header, data)
         except BaseException as error:
+            _raise_interrupt(error)
             self.unusable = error
         finally:
             _flush_output()
@@ -261,18 +277,27 @@ class Worker:
             raise self.broken[header["key"]]
         arguments: tuple[list[object], dict[str, object]] = load(header["form"], data)
         args, kwargs = arguments
-        return self.functions[header["key"]](*args, **kwargs)
+        process = os.getpid()
+        try:
+            return self.functions[header["key"]](*args, **kwargs)
+        finally:
+            if os.getpid() != process:
+                # The function has forked, and its call is answered by the parent alone.
+                _end_child(sys.exc_info()[1])
 
     def perform(self, header: Header, data: bytes) -> Frame:
         """Call a function and return the frame with its result, or with what it raised."""
+        global _interrupted
+        _interrupted = False
         begin = time.perf_counter()
         answer: Header = {"type": "result", "id": header["id"]}
         try:
             if self.unusable is not None:
                 _refuse(self.unusable)
             value = self._call(header, data)
-            answer["form"], result = _dump_result(value)
+            answer["form"], result = _dump_result(value, self.pickles)
         except BaseException as error:
+            _raise_interrupt(error)
             answer["type"] = "error"
             answer.update(_described(error))
             if self.reports_errors:
@@ -280,7 +305,7 @@ class Worker:
             # Such a call may have failed because this is another Python.
             by_value = header["form"] == "pickle" or header["key"] in self.pickled
             answer["by value"] = by_value or header["key"] in self.broken
-            answer["form"], result = _dump_error(error)
+            answer["form"], result = _dump_error(error) if self.pickles else ("text", b"")
         finally:
             _flush_output()
         answer["took"] = time.perf_counter() - begin
@@ -296,6 +321,37 @@ class Worker:
             file.flush()
             os.fsync(file.fileno())
         return path
+
+
+def _end_child(error: Optional[BaseException]) -> None:
+    """End this process without a word to the caller, with the status that Python would give it."""
+    status: object = int(error is not None)
+    if isinstance(error, SystemExit):
+        status = error.code or 0
+    elif error is not None:
+        _report(_described(error)["text"])
+    if not isinstance(status, int):
+        _report("%s\n" % (status,))
+        status = 1
+    _flush_output()
+    os._exit(status & 0xFF)
+
+
+def _interrupt(*_: object) -> None:
+    """Raise KeyboardInterrupt in the call that runs, once: it may be cleaning up already."""
+    global _interrupted
+    if not _interrupted:
+        _interrupted = True
+        raise KeyboardInterrupt
+
+
+def _raise_interrupt(error: BaseException) -> None:
+    """Raise the interrupt again if SIGINT has caused it, so that the worker dies of it.
+
+    LSF begins to cancel a job with it. It is no exception of the function for its caller.
+    """
+    if _interrupted and isinstance(error, KeyboardInterrupt):
+        raise error
 
 
 def _refuse(error: BaseException) -> None:
@@ -327,9 +383,9 @@ def _flush_output() -> None:
             setattr(sys, name, open(descriptor, "w", buffering=1, closefd=False, errors="replace"))
 
 
-def _dump_result(value: object) -> tuple[str, bytes]:
+def _dump_result(value: object, pickles: bool) -> tuple[str, bytes]:
     try:
-        return dump(value)
+        return dump(value) if pickles else ("json", json.dumps(value).encode())
     except Exception as error:
         kind = type(value).__qualname__
         raise TypeError("the result, a %s, cannot be sent back: %s" % (kind, error)) from error
@@ -437,6 +493,7 @@ def _redirect(log: str, *, begin: bool = False) -> None:
     The log is a link if the user has named a file, which is emptied if the job has to `begin`.
     """
     files = json.loads(os.environ.pop(FILES, "{}"))
+    printed = int(os.environ.pop(STDOUT, "0"))
     output, error = (_user_file(files, kind) for kind in ("output", "error"))
     for link, path in ((log, output), (log + ".error", error)):
         if log and path:
@@ -446,7 +503,9 @@ def _redirect(log: str, *, begin: bool = False) -> None:
         _open_as(2, output, 0o666, begin)
     elif log:
         _open_as(2, log, 0o600)
-    os.dup2(2, 1)
+    os.dup2(2 if output or not printed else printed, 1)
+    if printed:
+        os.close(printed)
     if error and error != output:
         _open_as(2, error, 0o666, begin)
     nothing = os.open(os.devnull, os.O_RDONLY)
@@ -499,8 +558,85 @@ def _send(stream: BinaryIO, frame: bytes) -> None:
 def run_folder(folder: str) -> int:
     """Perform the calls of a folder that have no result yet; return 1 if one has failed.
 
-    A byte on standard output announces each new result.
+    A byte on standard output announces each new result. Of several calls, one that ends its
+    process fails alone: this process survives, and those behind it are done in another one.
     """
+    if len(_calls_left(folder)) < 2:
+        return _perform_calls(folder)
+    signals: list[int] = []
+    before = {
+        one: signal.signal(one, lambda got, _: signals.append(got)) for one in _ENDING_SIGNALS
+    }
+    while True:
+        child = os.fork()
+        if not child:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+            return _perform_calls(folder)
+        code = _exit_code(child)
+        _end_with(code, signals)
+        left = _calls_left(folder)
+        if left:
+            _give_up_call(folder, left[0], code)
+        if len(left) < 2:
+            return int(code != 0 or _results(os.path.join(folder, "results"))[1])
+
+
+_ENDING_SIGNALS = (
+    signal.SIGHUP,
+    signal.SIGINT,
+    signal.SIGTERM,
+    signal.SIGUSR1,
+    signal.SIGUSR2,
+    signal.SIGXCPU,
+)
+"""Signals with which a scheduler ends a job, or announces its end."""
+
+_KILL_DELAY_S = 2.0
+"""Seconds after which who has survived is not being killed with all processes of the job."""
+
+
+def _exit_code(child: int) -> int:
+    """Wait for a process, and return its exit code, or minus the signal that ended it."""
+    status = os.waitpid(child, 0)[1]
+    return -os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
+
+
+def _end_with(code: int, signals: list[int]) -> None:
+    """End as a child has ended, if that was because the job is being ended."""
+    if code == -signal.SIGKILL:
+        time.sleep(_KILL_DELAY_S)
+    if -code in _ENDING_SIGNALS or (code == -signal.SIGKILL and signals):
+        if code != -signal.SIGKILL:
+            signal.signal(-code, signal.SIG_DFL)
+        os.kill(os.getpid(), -code)
+
+
+def _calls_left(folder: str) -> list[int]:
+    """Return the numbers of the calls that have no result, in their order."""
+    results = os.path.join(folder, "results")
+    done = _results(results)[0] if os.path.exists(results) else set()
+    with open(os.path.join(folder, "calls"), "rb") as calls:
+        numbers = [header["id"] for header, _ in frames(calls) if header["type"] == "call"]
+    return [one for one in numbers if one not in done]
+
+
+def _give_up_call(folder: str, number: int, code: int) -> None:
+    """Write down that a call has ended its process."""
+    with open(os.path.join(folder, "output"), "a") as log:
+        how = "signal %d" % -code if code < 0 else "exit status %d" % code
+        log.write("batchspawner: call %d has ended its process with %s\n" % (number + 1, how))
+    answer: Header = {"type": "error", "form": "crash", "id": number, "code": code}
+    answer["name"] = os.uname().nodename
+    with open(os.path.join(folder, "results"), "ab", buffering=0) as results:
+        _send(results, pack(answer))
+        os.fsync(results.fileno())
+    with contextlib.suppress(OSError):
+        os.write(1, b".")
+
+
+def _perform_calls(folder: str) -> int:
+    """Perform the calls that have no result yet in this process; return 1 if one has failed."""
     announcements = os.fdopen(os.dup(1), "wb", buffering=0)
     path = os.path.join(folder, "results")
     _redirect(os.path.join(folder, "output"), begin=not os.path.exists(path))
@@ -547,9 +683,51 @@ def _results(path: str) -> tuple[set[int], bool]:
     return done, failed
 
 
+def end_what_is_left(status: int) -> None:
+    """End this process and what calls have left, if that still keeps it after a grace period.
+
+    Python waits for threads and child processes without a limit, and the job holds its cores.
+    """
+    try:
+        grace = max(0.1, float(os.environ.get(GRACE, "")))
+    except ValueError:
+        grace = DEFAULT_GRACE_S
+    threading.Thread(target=_end_late, args=(status, grace), daemon=True).start()
+
+
+def _end_late(status: int, grace: float) -> None:
+    children: list[Any] = []
+    names: list[str] = []
+    while not children and not names:  # else it is an exit function that works, and may
+        time.sleep(grace)
+        children = _children_left()
+        names = [one.name for one in threading.enumerate() if _keeps_process(one)]
+        names += [one.name for one in children]
+    with contextlib.suppress(Exception):
+        text = "batchspawner: all calls are done; ended what still ran %g s later (%s): %s\n"
+        sys.stderr.write(text % (grace, GRACE, ", ".join(names)))
+        sys.stderr.flush()
+    for child in children:
+        with contextlib.suppress(Exception):
+            child.kill()
+    os._exit(status)
+
+
+def _keeps_process(thread: threading.Thread) -> bool:
+    return not thread.daemon and thread is not threading.main_thread()
+
+
+def _children_left() -> list[Any]:
+    """Return the processes of multiprocessing that Python waits for when it exits."""
+    known = sys.modules.get("multiprocessing")
+    return known.active_children() if known is not None else []
+
+
 def main(argv: list[str]) -> int:
     """Run the program and return its exit status."""
     os.environ[IN_JOB] = "1"
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, _interrupt)
     if len(argv) > 1:
         return run_folder(argv[1])
     serve()
@@ -561,4 +739,6 @@ if __name__ == "__main__":
     # name __main__, which a script takes over.
     sys.path[:] = [path for path in sys.path if path != os.path.dirname(os.path.abspath(__file__))]
     sys.modules["batchspawner_worker"] = sys.modules["__main__"]
-    sys.exit(main(sys.argv))
+    exit_status = main(sys.argv)
+    end_what_is_left(exit_status)
+    sys.exit(exit_status)

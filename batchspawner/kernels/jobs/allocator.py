@@ -21,6 +21,7 @@ from .shared_between_servers import AttachedJob, OwnedJob, write_request
 if TYPE_CHECKING:
     from collections.abc import Coroutine
 
+    from ...allocation.job_origin import Origin
     from ..settings import Settings
     from .kernel_job import KernelJob
 
@@ -42,14 +43,17 @@ class Allocator:
         atexit.register(self._at_exit)
         self._background.start(self._remove_stale_entries())
 
-    async def join(self, kernel_id: str, settings: Settings, name: str) -> KernelJob:
+    async def join(
+        self, kernel_id: str, settings: Settings, name: str, origin: Origin
+    ) -> KernelJob:
         """Return the job that a kernel asks for; submit one if there is none yet.
 
-        Raises SubmitError, SchedulerUnavailable, TemplateError, or OptionsError if the kernel
-        names a job that cannot be joined.
+        `name` and `origin` are for the record of a new one. Raises SubmitError,
+        SchedulerUnavailable, TemplateError, or OptionsError if the kernel names a job that cannot
+        be joined.
         """
         while True:
-            task = self._task(settings, name)
+            task = self._task(settings, name, origin)
             job = await asyncio.shield(task)
             # A job that an earlier process has left may have ended long ago.
             if job.is_open:
@@ -76,7 +80,7 @@ class Allocator:
         job.join(kernel_id)
         return job
 
-    def _task(self, settings: Settings, name: str) -> asyncio.Task[KernelJob]:
+    def _task(self, settings: Settings, name: str, origin: Origin) -> asyncio.Task[KernelJob]:
         """Return the task that gets a kernel its job: the one that it names, or a new one."""
         with self.registry.locked():
             named = [one for one in self.registry.entries() if _is_meant(one, settings)]
@@ -98,7 +102,7 @@ class Allocator:
                 entry = self._new_entry(settings, scheduler.name, attached_to=settings.job_id)
                 return self._start(entry, self._enter(entry, settings))
             entry = self._new_entry(settings, scheduler.name)
-            return self._start(entry, self._submit(entry, settings, name))
+            return self._start(entry, self._submit(entry, settings, name, origin))
 
     def _start(
         self, entry: Entry, coroutine: Coroutine[object, object, KernelJob]
@@ -119,11 +123,17 @@ class Allocator:
 
     def _new_entry(self, settings: Settings, scheduler: str, attached_to: str = "") -> Entry:
         entry = Entry.new(scheduler, settings.allocation, attached_to, settings.job_id)
-        self.registry.write(entry)
+        try:
+            self.registry.write(entry)
+        except OSError:
+            self.registry.remove(entry.id)
+            raise
         self.registry.acquire(entry.id)
         return entry
 
-    async def _submit(self, entry: Entry, settings: Settings, name: str) -> KernelJob:
+    async def _submit(
+        self, entry: Entry, settings: Settings, name: str, origin: Origin
+    ) -> KernelJob:
         resources: dict[str, Any] = {**settings.resources}
         if settings.node:
             resources["host"] = settings.node
@@ -133,9 +143,17 @@ class Allocator:
             front_end="kernels",
             name=name,
             call=self._call(entry, settings),
+            origin=origin,
             **resources,
         )
-        self.registry.write(replace(entry, job_id=allocation.job_id))
+        try:
+            self.registry.write(replace(entry, job_id=allocation.job_id))
+        except OSError:
+            # Nobody would find the job again.
+            with contextlib.suppress(SchedulerError):
+                await allocation.cancel()
+            await allocation.close()
+            raise
         job = self._owned_job(entry, allocation)
         job.node = settings.node
         return job

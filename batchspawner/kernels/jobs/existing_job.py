@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from ...concurrency import within
 from ...errors import BatchError, OptionsError
 from ...jobs import JobState
-from ...runners import IDENTITY, begin, tool_environment
+from ...processes import IDENTITY, begin, tool_environment
 from .kernel_job import END_TIMEOUT_S, KernelJob, occurs
 
 if TYPE_CHECKING:

@@ -6,12 +6,17 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from ...allocation.call_folder import naming
 from ..proxy.channels import CHANNELS
 from .registry import known
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
+
+
+_SOCKET = "channel"
+"""Beginning of the names of a kernel's sockets, which a dash and a number follow."""
 
 
 @dataclass(frozen=True)
@@ -21,6 +26,8 @@ class KernelCommand:
     `connection` is its connection file without the ports, which only the node can choose.
     `tunnel` is the ssh command that leads to it, if any, and `node` the node of its job that was
     asked for. `expand` has, by the variable of `env`, the variables of the job in its value.
+    `local_transport` is ``ipc`` or ``tcp`` for a kernel that listens on its node only and is
+    reached through the agent; it is empty for one that listens on the network.
     """
 
     argv: tuple[str, ...]
@@ -30,9 +37,21 @@ class KernelCommand:
     tunnel: str = ""
     node: str = ""
     expand: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    local_transport: str = ""
+
+    @property
+    def targets(self) -> dict[str, str | int]:
+        """The sockets in the kernel's folder, or the numbers of its ports, by its channels."""
+        if self.local_transport == "ipc":
+            return {name: f"{_SOCKET}-{number}" for number, name in enumerate(CHANNELS, 1)}
+        return {name: number for number, name in enumerate(CHANNELS)}
 
     def file(self, ip: str) -> str:
-        """Return the connection file, with placeholders for the ports."""
+        """Return the connection file, with placeholders for the folder or the ports."""
+        if self.local_transport == "ipc":
+            place = {"ip": f"{{folder}}/{_SOCKET}", "transport": "ipc"}
+            numbers = {f"{name}_port": number for number, name in enumerate(CHANNELS, 1)}
+            return json.dumps({**self.connection, **place, **numbers})
         ports = {f"{name}_port": f"{{port{number}}}" for number, name in enumerate(CHANNELS)}
         text = json.dumps({**self.connection, "ip": ip, "transport": "tcp", **ports})
         for placeholder in ports.values():
@@ -49,11 +68,15 @@ class KernelRecord:
     process: str = ""
 
     def write(self, folder: Path) -> None:
-        """Write the record, atomically, into a folder that only the user can read."""
+        """Write the record, atomically, into a folder that only the user can read.
+
+        Raises OSError, which says how to name another folder.
+        """
         file = _file(folder, self.kernel)
         new = file.with_suffix(".new")
-        new.write_text(json.dumps(asdict(self)))
-        new.replace(file)
+        with naming(folder):
+            new.write_text(json.dumps(asdict(self)))
+            new.replace(file)
 
 
 def forget(folder: Path, kernel: str) -> None:

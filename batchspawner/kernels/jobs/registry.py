@@ -17,7 +17,7 @@ import socket
 from dataclasses import asdict, dataclass, fields, replace
 from typing import TYPE_CHECKING
 
-from ...allocation.call_folder import calls_folder
+from ...allocation.call_folder import calls_folder, make_private, naming
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -90,7 +90,7 @@ class Registry:
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
         """Lock the registry against changes by other processes; not for long."""
-        self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private(self.root)
         with (self.root / "lock").open("a") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
@@ -111,12 +111,16 @@ class Registry:
         return None
 
     def write(self, entry: Entry) -> None:
-        """Write an entry, atomically, in place of an earlier one."""
+        """Write an entry, atomically, in place of an earlier one.
+
+        Raises OSError, which says how to name another folder.
+        """
         file = self.folder(entry.id) / _ENTRY
-        file.parent.mkdir(mode=0o700, exist_ok=True)
         new = file.with_suffix(f".{os.getpid()}")
-        new.write_text(entry.json())
-        new.replace(file)
+        with naming(file.parent):
+            file.parent.mkdir(mode=0o700, exist_ok=True)
+            new.write_text(entry.json())
+            new.replace(file)
 
     def close(self, entry_id: str) -> None:
         """Hide an allocation from all processes; its folder stays."""

@@ -22,9 +22,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from ...allocation.agent_handle import AgentHandle, RemoteProcess
+    from ...allocation.agent_handle import AgentHandle
     from ...allocation.allocation import Allocation
     from ...allocation.call_folder import CallFolder
+    from ...allocation.remote_process import RemoteProcess
 
 log = logging.getLogger(__name__)
 

@@ -81,8 +81,11 @@ def _bound(socket: zmq.asyncio.Socket, ip: str, port: int) -> int:
     return socket.bind_to_random_port(f"tcp://{ip}")
 
 
-def connect(info: Mapping[str, object], curve: Curve | None) -> dict[str, zmq.asyncio.Socket]:
-    """Connect a socket to each channel of a kernel except its heartbeat."""
+def connect(addresses: Mapping[str, str], curve: Curve | None) -> dict[str, zmq.asyncio.Socket]:
+    """Connect a socket to each channel of a kernel except its heartbeat.
+
+    `addresses` are those of ZeroMQ, such as ``tcp://10.0.0.7:4711``, by channels.
+    """
     sockets = {}
     # A new one each time: the kernel may not have noticed yet that the last one is gone.
     identity = secrets.token_bytes(8).hex().encode()
@@ -99,7 +102,7 @@ def connect(info: Mapping[str, object], curve: Curve | None) -> dict[str, zmq.as
         if curve:
             socket.curve_serverkey = curve.public
             socket.curve_publickey, socket.curve_secretkey = curve
-        socket.connect(f"tcp://{info['ip']}:{info[f'{name}_port']}")
+        socket.connect(addresses[name])
         sockets[name] = socket
     return sockets
 

@@ -75,13 +75,13 @@ class KernelProxy:
         return ports
 
     async def connect(
-        self, info: Mapping[str, object], curve: Curve | None, *, known: bool = False
+        self, addresses: Mapping[str, str], curve: Curve | None, *, known: bool = False
     ) -> None:
         """Connect to the kernel, wait for its answer, and forward messages from then on.
 
         A kernel that is `known` to run may be busy, and unable to answer at once.
         """
-        self._kernel_sockets = connect(info, curve)
+        self._kernel_sockets = connect(addresses, curve)
         for name in self._kernel_sockets:
             self._forwarders.start(self._forward(name))
         await self._wait_for_answer(_BUSY_TIMEOUT_S if known else None)
@@ -148,6 +148,10 @@ class KernelProxy:
                 if before:
                     await self._publish("clear_output", {"wait": True}, message)
                 await self._show_notice(message)
+
+    async def warn(self, text: str) -> None:
+        """Write a warning into the log of a notebook."""
+        await self._publish("stream", {"name": "stderr", "text": f"{text}\n"})
 
     async def fail(self, name: str, text: str, *, final: bool = False) -> None:
         """End each cell that waits or runs with an error.

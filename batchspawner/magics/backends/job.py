@@ -20,8 +20,9 @@ from . import cleanup
 from .base import Backend
 
 if TYPE_CHECKING:
-    from ...allocation.agent_handle import AgentHandle, RemoteProcess
+    from ...allocation.agent_handle import AgentHandle
     from ...allocation.call_folder import CallFolder
+    from ...allocation.remote_process import RemoteProcess
     from ...client.batch_client import BatchClient
     from ...schedulers.base import Scheduler
     from ..record import CellRecord

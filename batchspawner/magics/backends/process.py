@@ -13,7 +13,7 @@ import signal
 from collections import deque
 from typing import TYPE_CHECKING
 
-from ...runners import starting
+from ...processes import starting
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence

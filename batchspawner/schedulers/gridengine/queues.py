@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
     from ...commands import CommandResult
 
-QUEUES = ("qstat", "-f", "-xml", "-F", "h_rt,mem_total")
+# The templates ask for GPUs by `gpu`; of that, the free ones are shown, and no error without it.
+QUEUES = ("qstat", "-f", "-xml", "-F", "h_rt,mem_total,gpu")
 
 # Alarm, suspended, disabled, unknown, error, orphaned, and closed by a calendar or a limit.
 _CLOSED = frozenset("AsSdDuEoCc")
@@ -44,6 +45,7 @@ def _queue(instance: ET.Element) -> Queue:
         all_cores=slots,
         free_nodes=int(is_open and not used),
         all_nodes=1,
+        free_gpus=int(float(told.get("gpu", "0"))) if is_open else 0,
     )
 
 

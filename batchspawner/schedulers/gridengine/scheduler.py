@@ -16,8 +16,8 @@ from ...jobs import JobInfo, JobState, TaggedJob
 from ..base import Carrier, Detection, LauncherRules, Scheduler
 from ..broken_records import read_xml_records, status_or_unreadable
 from ..option_lines import resource_option
-from ..reasons import ASK_SUPPORT, Reason
 from . import queues
+from .states import REASONS, reason_of, state_of
 
 if TYPE_CHECKING:
     import xml.etree.ElementTree as ET
@@ -32,20 +32,11 @@ _ENDED = re.compile(r"does not exist|already in deletion|registered the job|has 
 _TRY_LATER = 25
 """Exit status of qsub if a limit on jobs is reached: https://manpages.debian.org/qsub.1"""
 
-# Explanations of the texts of `_reason`.
-_REASONS = (
-    Reason(
-        r"its start failed",
-        "its start on a node failed, and Grid Engine has stopped it",
-        f"Stop this server and start it again. {ASK_SUPPORT}",
-        forever=True,
-    ),
-    Reason(
-        r"on hold",
-        "it is on hold, or waits for another job to end",
-        "If you have put it on hold, release it (qrls); else ask the support of this cluster.",
-    ),
-)
+_SCRIPT_OPTIONS = """
+-A -M -N -P -R -S -a -ar -binding -cwd -dl -e -hard -hold_jid -j -l -m -masterq -notify -o -p -pe
+-q -r -soft -v -wd
+"""
+"""Options of scripts that read no file and run nothing on the login host."""
 
 
 @dataclass(frozen=True)
@@ -55,16 +46,22 @@ class GridEngine(Scheduler):
     name: ClassVar[str] = "gridengine"
     title: ClassVar[str] = "Grid Engine"
     detection = Detection("qconf")
-    reasons = _REASONS
+    reasons = REASONS
     tool_variables: ClassVar[tuple[str, ...]] = ("SGE_*",)
+    # accounting_flush_time is 15 s by default:
+    # https://manpages.debian.org/bookworm/gridengine-common/sge_conf.5
+    accounting_delay_s: ClassVar[float] = 20.0
     carrier: ClassVar[Carrier] = Carrier.FILE
-    # Behind a line break a value is cut, or the variable is left out.
-    carried_values: ClassVar[re.Pattern[str]] = re.compile(r"[^\0\n]*")
+    # Behind a line break a value is cut, or the variable is left out. Name and value are also cut
+    # behind 9998 bytes, and a character has up to 4.
+    carried_values: ClassVar[re.Pattern[str]] = re.compile(r"[^\0\n]{0,2000}")
+    state_delay_s: ClassVar[float] = 0.0
     environment_readers: ClassVar[str] = "every user of the cluster, by qstat -j"
     directives: ClassVar[tuple[str, ...]] = ("#$",)
     # https://manpages.debian.org/bookworm/gridengine-client/qsub.1 ("Environmental variables")
     job_id_variable: ClassVar[str] = "JOB_ID"
     index_variable: ClassVar[str] = "SGE_TASK_ID"
+    cores_variable: ClassVar[str] = "NSLOTS"
     no_index: ClassVar[str] = "undefined"
     job_variables: ClassVar[re.Pattern[str]] = re.compile(
         r"SGE_(?:TASK|STDIN|STDOUT|STDERR|JOB|O_|CWD|BINARY).*|JOB_ID|JOB_NAME|TASK_ID"
@@ -78,9 +75,10 @@ class GridEngine(Scheduler):
         show=("qstat", "-j", "{job_id}"),
         shown=r"(?m)^job_name: +(\S+)$",
         log="{home}/.jupyterhub.sge.out",
-        # https://manpages.debian.org/bookworm/gridengine-client/qsub.1: another prefix, options
-        # from a file, a script that judges jobs.
-        refused=(r"(?m)^#\$(?:.*\s)?-(?:C|jsv|@)",),
+        # https://manpages.debian.org/bookworm/gridengine-client/qsub.1: not -C, another prefix, -@,
+        # options from a file, or -jsv, a script that judges jobs.
+        directives=("#$",),
+        options=tuple(_SCRIPT_OPTIONS.split()),
     )
     arrays: ClassVar[bool] = True
     # max_aj_tasks: https://manpages.debian.org/bookworm/gridengine-common/sge_conf.5
@@ -101,10 +99,11 @@ class GridEngine(Scheduler):
         return f"{job_id}.{index}"
 
     def query(self, job_ids: Collection[str]) -> Sequence[Command[Listing]]:
+        return [self.query_owner("*", job_ids)]
+
+    def query_owner(self, owner: str, job_ids: Collection[str]) -> Command[Listing]:
         wanted = {self.checked(job_id) for job_id in job_ids}
-        return [
-            Command(("qstat", "-xml", "-u", "*"), lambda result: _parse_query(result, wanted)),
-        ]
+        return Command(("qstat", "-xml", "-u", owner), lambda result: _parse_query(result, wanted))
 
     def confirm(self, job_id: str) -> Sequence[Command[JobInfo | None]]:
         number, _, task = self.checked(job_id).partition(".")
@@ -119,8 +118,16 @@ class GridEngine(Scheduler):
     def tagged(self) -> Command[list[TaggedJob]]:
         return Command(("qstat", "-xml", "-u", "*"), _parse_tagged)
 
+    def own_jobs(self, owner: str) -> Command[list[JobInfo]]:
+        return Command(("qstat", "-xml", "-u", owner), _parse_own_jobs)
+
     def availability(self) -> Command[list[Queue]]:
         return Command(queues.QUEUES, queues.parse_queues)
+
+    def expected_start(self, request: JobRequest) -> Command[float | None]:
+        # Only verified, "as is now": the job is not submitted.
+        argv = ("qsub", "-w", "p", *request.arguments)
+        return Command(argv, _parse_expected_start, request.script, request.environment)
 
     def option(self, name: str, value: object) -> str:
         return resource_option(name, value)
@@ -152,6 +159,15 @@ def _parse_submit(result: CommandResult) -> str:
     return match[1]
 
 
+def _parse_expected_start(result: CommandResult) -> float | None:
+    if "verification: no suitable queues" in result.text:
+        return None
+    GridEngine.accepted(result)
+    if "verification: found suitable queue" not in result.text:
+        raise ParseError("qsub -w p verified nothing.", result)
+    return 0.0
+
+
 def _jobs(result: CommandResult) -> list[ET.Element]:
     # If the qmaster is down, there is an exit status and no document.
     if not result.ok:
@@ -168,6 +184,13 @@ def _parse_query(result: CommandResult, wanted: set[str]) -> dict[str, JobInfo]:
             if job_id in wanted:
                 found.setdefault(job_id, status_or_unreadable(job_id, job, _status))
     return found
+
+
+def _parse_own_jobs(result: CommandResult) -> list[JobInfo]:
+    return [
+        status_or_unreadable(job.findtext("JB_job_number", ""), job, _status)
+        for job in _jobs(result)
+    ]
 
 
 def _tasks(number: str, listed: str, wanted: set[str]) -> list[str]:
@@ -196,52 +219,12 @@ def _status(job_id: str, job: ET.Element) -> JobInfo:
         job_id=job_id,
         state=state,
         native=native,
-        reason=_reason(native),
+        reason=reason_of(native),
         host=host,
         queue=queue,
         name=job.findtext("JB_name", ""),
         start=_seconds(job.findtext("JAT_start_time", ""), "%Y-%m-%dT%H:%M:%S"),
     )
-
-
-def state_of(native: str) -> JobState:
-    """Return the state of a code such as ``qw``, ``Eqw``, ``dr`` or ``hRwq``.
-
-    https://manpages.debian.org/bookworm/gridengine-client/qstat.1 ("Output formats", state)
-    """
-    codes = set(native)
-    if not codes or codes - {code for code, _ in _STATE_CODES}:
-        return JobState.UNKNOWN
-    for code, state in _STATE_CODES:
-        if code in codes:
-            return state
-    return JobState.UNKNOWN
-
-
-# In order of precedence: a deleted job may still run, a held one still waits.
-_STATE_CODES = (
-    ("z", JobState.COMPLETED),
-    ("d", JobState.COMPLETING),
-    ("E", JobState.HELD),
-    ("s", JobState.SUSPENDED),
-    ("S", JobState.SUSPENDED),
-    ("T", JobState.SUSPENDED),
-    ("N", JobState.SUSPENDED),
-    ("P", JobState.SUSPENDED),
-    ("r", JobState.RUNNING),
-    # Being sent to its node: it may run there already.
-    ("t", JobState.RUNNING),
-    ("h", JobState.HELD),
-    ("q", JobState.PENDING),
-    ("w", JobState.PENDING),
-    ("R", JobState.PENDING),
-)
-
-
-def _reason(native: str) -> str:
-    if "E" in native:
-        return f"its start failed ({native}); qstat -j tells why, qmod -cj tries again"
-    return "on hold, or waiting for another job" if "h" in native and "r" not in native else ""
 
 
 def _parse_qacct(result: CommandResult, job_id: str) -> JobInfo | None:

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 # A dynamic slot is a part of a partitionable one, which shows what is left.
 SLOTS = (
     *("condor_status", "-json", "-constraint", 'SlotType != "Dynamic"'),
-    *("-attributes", "SlotType,State,Cpus,TotalSlotCpus,TotalSlotMemory,TotalSlotGPUs"),
+    "-attributes",
+    "SlotType,State,Cpus,Memory,GPUs,TotalSlotCpus,TotalSlotMemory,TotalSlotGPUs",
 )
 
 
@@ -34,16 +35,22 @@ def parse_slots(result: CommandResult) -> list[Queue]:
 
 
 def _slot(ad: dict[str, str | int]) -> Queue:
-    cores = int(ad["TotalSlotCpus"])
+    cores, gpus = int(ad["TotalSlotCpus"]), int(ad.get("TotalSlotGPUs", 0))
+    memory = int(ad["TotalSlotMemory"]) * 2**20
     is_whole = ad.get("SlotType") == "Partitionable" or ad.get("State") == "Unclaimed"
     free = int(ad["Cpus"]) if is_whole else 0
     return Queue(
         name="",
         cores=cores,
-        memory=int(ad["TotalSlotMemory"]) * 2**20,
-        gpus=int(ad.get("TotalSlotGPUs", 0)),
+        memory=memory,
+        gpus=gpus,
         free_cores=free,
         all_cores=cores,
         free_nodes=int(free == cores),
         all_nodes=1,
+        free_memory=int(ad["Memory"]) * 2**20 if is_whole else 0,
+        all_memory=memory,
+        free_gpus=int(ad.get("GPUs", 0)) if is_whole else 0,
+        all_gpus=gpus,
+        least_gpus=gpus,
     )

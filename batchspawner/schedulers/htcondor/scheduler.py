@@ -6,7 +6,7 @@ Manual: https://htcondor.readthedocs.io/en/latest/man-pages/index.html
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ...commands import Command
@@ -91,6 +91,7 @@ class HTCondor(Scheduler):
     carrier: ClassVar[Carrier] = Carrier.FILE
     # Behind a line break a value is cut, or the variable is left out.
     carried_values: ClassVar[re.Pattern[str]] = re.compile(r"[^\0\n]*")
+    state_delay_s: ClassVar[float] = 0.0
     environment_readers: ClassVar[str] = "whoever reaches the pool, by condor_q -l"
     arrays: ClassVar[bool] = True
     # MAX_JOBS_PER_SUBMISSION and others:
@@ -109,6 +110,7 @@ class HTCondor(Scheduler):
         r"^(?:Output|Error) = (?P<path>\S+)", re.MULTILINE
     )
     log_job_id: ClassVar[re.Pattern[str]] = re.compile(r"\$\(Cluster(?:Id)?\)")
+    log_is_replaced: ClassVar[bool] = True
     launcher_rules = LauncherRules(
         show=("condor_q", "{job_id}", "-af", _TAG),
         log="{home}/.jupyterhub.condor.err",
@@ -128,7 +130,13 @@ class HTCondor(Scheduler):
     def identity(cls) -> dict[str, str]:
         # The file in which HTCondor describes a job to itself:
         # https://htcondor.readthedocs.io/en/latest/users-manual/env-of-job.html
-        return {"file": "_CONDOR_JOB_AD", "job_id": "ClusterId", "index": "ProcId"}
+        return {
+            "file": "_CONDOR_JOB_AD",
+            "job_id": "ClusterId",
+            "index": "ProcId",
+            "cores": "RequestCpus",
+            "memory_mib": "RequestMemory",
+        }
 
     def option(self, name: str, value: object) -> str:
         return f"{name} = {value}"
@@ -155,9 +163,18 @@ class HTCondor(Scheduler):
         return f"{job_id}.{index}"
 
     def query(self, job_ids: Collection[str]) -> Sequence[Command[Listing]]:
+        return [self._query(job_ids)]
+
+    def query_each(self, job_ids: Collection[str]) -> Sequence[Command[Listing]]:
+        return [self._query(job_ids, *job_ids)]
+
+    def query_owner(self, owner: str, job_ids: Collection[str]) -> Command[Listing]:
+        return self._query(job_ids, *_owned_by(owner))
+
+    def _query(self, job_ids: Collection[str], *selection: str) -> Command[Listing]:
         wanted = {self.checked(job_id) for job_id in job_ids}
-        argv = ("condor_q", "-allusers", "-json", "-attributes", _LISTED)
-        return [Command(argv, lambda result: _parse_query(result, wanted))]
+        argv = ("condor_q", "-allusers", "-json", "-attributes", _LISTED, *selection)
+        return Command(argv, lambda result: _parse_query(result, wanted), jobs=tuple(job_ids))
 
     def confirm(self, job_id: str) -> Sequence[Command[JobInfo | None]]:
         self.checked(job_id)
@@ -172,6 +189,11 @@ class HTCondor(Scheduler):
     def tagged(self) -> Command[list[TaggedJob]]:
         argv = ("condor_q", "-allusers", "-json", "-attributes", f"ClusterId,Owner,{_TAG}")
         return Command((*argv, "-constraint", f"{_TAG} =!= undefined"), _parse_tagged)
+
+    def own_jobs(self, owner: str) -> Command[list[JobInfo]]:
+        attributes = f"{_LISTED},Cmd"
+        argv = ("condor_q", "-allusers", "-json", "-attributes", attributes, *_owned_by(owner))
+        return Command(argv, _parse_own_jobs)
 
     def availability(self) -> Command[list[Queue]]:
         return Command(queues.SLOTS, queues.parse_slots)
@@ -261,6 +283,23 @@ def _status(job_id: str, ad: dict[str, Any]) -> JobInfo:
         name=_one_line(ad.get("JobBatchName")),
         start=float(start) if start else None,
     )
+
+
+def _owned_by(owner: str) -> tuple[str, str]:
+    name = owner.replace("\\", "\\\\").replace('"', '\\"')
+    return "-constraint", f'Owner == "{name}"'
+
+
+def _parse_own_jobs(result: CommandResult) -> list[JobInfo]:
+    ads = _listed_ads(result)
+    found = [status_or_unreadable(str(ad["ClusterId"]), ad, _status) for ad in ads]
+    # A job has a name only if its description gives it one.
+    programs = {str(ad["ClusterId"]): _one_line(ad.get("Cmd")) for ad in ads}
+    return [
+        replace(one, name=one.name or programs[one.job_id].rpartition("/")[2])
+        for one in found
+        if not one.is_final
+    ]
 
 
 def _parse_history(result: CommandResult, job_id: str) -> JobInfo | None:

@@ -40,12 +40,13 @@ _STOP_ANOTHER = "Stop another server of yours, or wait until one ends."
 _REASONS = (
     Reason(
         r"needs (?P<slots>\d+) of the slots, (?P<free>\d+) free; (?P<ahead>\d+) ahead",
-        "it needs {slots} of the queue's slots, {free} are free, and {ahead} before it wait, too",
+        "it needs %(slots)s of the queue's slots, %(free)s are free, and %(ahead)s before it wait, "
+        "too",
         _STOP_ANOTHER,
     ),
     Reason(
         r"needs (?P<slots>\d+) of the slots, (?P<free>\d+) free",
-        "it needs {slots} of the queue's slots, and {free} are free; it is the next one",
+        "it needs %(slots)s of the queue's slots, and %(free)s are free; it is the next one",
         _STOP_ANOTHER,
     ),
 )
@@ -58,7 +59,8 @@ class LocalQueue(Scheduler):
     name: ClassVar[str] = "local"
     title: ClassVar[str] = "the local queue"
     reasons = _REASONS
-    tool_variables: ClassVar[tuple[str, ...]] = ("BATCHSPAWNER_QUEUE_*", "XDG_STATE_HOME", "HOME")
+    tool_variables: ClassVar[tuple[str, ...]] = ("BATCHSPAWNER_QUEUE_*",)
+    state_delay_s: ClassVar[float] = 0.0
     environment_readers: ClassVar[str] = "nobody but the owner of the queue"
     job_id_variable: ClassVar[str] = "BATCHSPAWNER_QUEUE_JOB_ID"
     minimum_interval: ClassVar[float] = 0.5
@@ -102,6 +104,9 @@ class LocalQueue(Scheduler):
             (_QUEUE, "query"),
             lambda result: [TaggedJob(one.job_id, "", one.comment) for one in _read(result)],
         )
+
+    def own_jobs(self, owner: str) -> Command[list[JobInfo]]:  # noqa: ARG002  (a queue has one)
+        return Command((_QUEUE, "query"), _read)
 
     def availability(self) -> Command[list[Queue]]:
         return Command((_QUEUE, "info"), _parse_info)

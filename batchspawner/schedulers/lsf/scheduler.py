@@ -34,16 +34,28 @@ _FIELDS = (
 # LSF before 10.1, and the open ones, know no -json. These texts are constant; ids and names are
 # arguments.
 _LIST = 'bjobs -u all -o "$1" -json 2>/dev/null || exec bjobs -u all -w'
+_LIST_OWN = _LIST.replace("-u all", '-u "$2"')
 _ONE = 'bjobs -a -o "$1" -json "$2" 2>/dev/null || exec bjobs -l "$2"'
 # Without it a command waits forever for a daemon that is down.
 _ONE_TRY = {"LSB_NTRIES": "1"}
 
 _NO_JOBS = re.compile("no unfinished job found|no matching job found", re.IGNORECASE)
 _UNKNOWN_JOB = re.compile("is not found|no matching job found", re.IGNORECASE)
-_ENDED = re.compile("already finished|is not found|no matching job found", re.IGNORECASE)
+# "In progress" is what bkill says of an array whose elements run, and while sbatchd is away: LSF
+# has noted the request.
+_CANCELLED = re.compile(
+    "already finished|is not found|no matching job found|operation is in progress", re.IGNORECASE
+)
 # https://www.ibm.com/docs/en/spectrum-lsf/10.1.0?topic=scheduling-dependency-conditions
 _CONDITIONS = {"after": "started", "afterany": "ended", "afterok": "done", "afternotok": "exit"}
 _LINE = re.compile(r"(\d+)\s+(\S+)\s+(\S+)\s+(\S+)\s+(\S+)\s+(\S+)\s+(.*?)\s+\w{3} +\d+ \d+:\d+\s*")
+
+
+_SCRIPT_OPTIONS = """
+-B -G -J -Lp -M -N -P -R -U -W -We -app -b -c -cwd -e -eo -gpu -m -n -o -oo -q -r -rn -sla -sp -t
+-u -w -wa -wt -x
+"""
+"""Options of scripts that read no file and run nothing on the login host."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +75,7 @@ class LSF(Scheduler):
     # https://www.ibm.com/docs/en/spectrum-lsf/10.1.0?topic=variables-set-job-execution
     job_id_variable: ClassVar[str] = "LSB_JOBID"
     index_variable: ClassVar[str] = "LSB_JOBINDEX"
+    cores_variable: ClassVar[str] = "LSB_DJOB_NUMPROC"
     no_index: ClassVar[str] = "0"
     job_variables: ClassVar[re.Pattern[str]] = re.compile(r"(?!LSB_SHAREDIR$)(?:LSB|LS)_.*")
     log_directive: ClassVar[re.Pattern[str]] = re.compile(
@@ -72,6 +85,10 @@ class LSF(Scheduler):
     launcher_rules = LauncherRules(
         show=("bjobs", "-noheader", "-o", "job_name", "{job_id}"),
         log="{home}/.jupyterhub.lsf.err",
+        # https://www.ibm.com/docs/en/spectrum-lsf/10.1.0?topic=bsub-options: not what copies or
+        # spools files (-f, -i, -is, -Zs), and no other files of options (-jsdl, -json, -pack).
+        directives=("#BSUB",),
+        options=tuple(_SCRIPT_OPTIONS.split()),
     )
     arrays: ClassVar[bool] = True
     job_id_pattern: ClassVar[re.Pattern[str]] = re.compile(r"[0-9]+(?:\[[0-9]+\])?")
@@ -94,9 +111,15 @@ class LSF(Scheduler):
         return f"{job_id}[{index}]"
 
     def query(self, job_ids: Collection[str]) -> Sequence[Command[Listing]]:
+        return [self._query(job_ids, _LIST)]
+
+    def query_owner(self, owner: str, job_ids: Collection[str]) -> Command[Listing]:
+        return self._query(job_ids, _LIST_OWN, owner)
+
+    def _query(self, job_ids: Collection[str], listing: str, *owner: str) -> Command[Listing]:
         wanted = {self.checked(job_id) for job_id in job_ids}
-        argv = ("sh", "-c", _LIST, "bjobs", _FIELDS)
-        return [Command(argv, lambda result: _parse_query(result, wanted), environment=_ONE_TRY)]
+        argv = ("sh", "-c", listing, "bjobs", _FIELDS, *owner)
+        return Command(argv, lambda result: _parse_query(result, wanted), environment=_ONE_TRY)
 
     def confirm(self, job_id: str) -> Sequence[Command[JobInfo | None]]:
         argv = ("sh", "-c", _ONE, "bjobs", _FIELDS, self.checked(job_id))
@@ -108,6 +131,10 @@ class LSF(Scheduler):
     def tagged(self) -> Command[list[TaggedJob]]:
         argv = ("sh", "-c", _LIST, "bjobs", _FIELDS)
         return Command(argv, _parse_tagged, environment=_ONE_TRY)
+
+    def own_jobs(self, owner: str) -> Command[list[JobInfo]]:
+        argv = ("sh", "-c", _LIST_OWN, "bjobs", _FIELDS, owner)
+        return Command(argv, _parse_own_jobs, environment=_ONE_TRY)
 
     def availability(self) -> Command[list[Queue]]:
         return Command(queues.QUEUES, queues.parse_queues, environment=_ONE_TRY)
@@ -186,6 +213,12 @@ def _parse_query(result: CommandResult, wanted: set[str]) -> dict[str, JobInfo]:
     }
 
 
+def _parse_own_jobs(result: CommandResult) -> list[JobInfo]:
+    found = [status_of_record(one.get("JOBID", ""), one) for one in _records(result)]
+    # An element of an array that has ended is listed while another one runs.
+    return [one for one in found if not one.is_final]
+
+
 def _parse_one(result: CommandResult, job_id: str) -> JobInfo | None:
     if result.stdout.lstrip().startswith("{"):
         records = _records(result)
@@ -215,5 +248,5 @@ def _parse_tagged(result: CommandResult) -> list[TaggedJob]:
 
 
 def _parse_cancel(result: CommandResult) -> None:
-    if not _ENDED.search(result.text):
+    if not _CANCELLED.search(result.text):
         LSF.answered(result)

@@ -17,7 +17,7 @@ REASONS = (
     ),
     Reason(
         r"violates .*MAX\w* limit of (?P<limit>\d+).*user",
-        "you already have as many as one user may have here at a time ({limit})",
+        "you already have as many as one user may have here at a time (%(limit)s)",
         USE_LESS,
     ),
     Reason(r"violates .*limit", "a limit of you, your group or your account is reached", USE_LESS),

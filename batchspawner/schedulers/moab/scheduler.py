@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING, ClassVar
 from ...commands import Command
 from ...errors import SchedulerError, SchedulerUnavailable
 from ...jobs import JobInfo, JobState, TaggedJob
-from ..base import Carrier, Detection, LauncherRules, Scheduler
-from ..option_lines import resource_option
-from ..pbs_family import PLAIN_VALUE
+from ..base import Detection, LauncherRules
+from ..pbs_family import SCRIPT_OPTIONS, PBSScripts, matching_ids
 from ..torque.scheduler import Ending, Torque, ending_of
 from ..xml_output import read_xml
 from . import reasons
@@ -31,6 +30,7 @@ _ENDED = re.compile(
 )
 _PRINTED_ID = re.compile(r"[A-Za-z][A-Za-z0-9_-]*\.[0-9]+|[0-9]+")
 _UNKNOWN_JOB = re.compile("invalid job specified|cannot locate job", re.IGNORECASE)
+_MANAGERS_IDS = ("rmjid", "drmjid", "srmjid")
 _NOT_OURS = re.compile("not authorized|unauthorized|permission denied", re.IGNORECASE)
 
 # http://www.adaptivecomputing.com/resources/docs/mwm/3.2environment.html#jobstates
@@ -65,7 +65,7 @@ _TORQUES_CODES = {JobState.COMPLETED: r"-?\d+", JobState.CANCELLED: r"-\d+"}
 
 
 @dataclass(frozen=True)
-class Moab(Scheduler):
+class Moab(PBSScripts):
     """Commands of Moab. A job id is ``12``, or ``Moab.12`` before it has a queue.
 
     There is no form of an array: mjobctl takes ``12[3]`` for an expression that means 123, too.
@@ -76,9 +76,10 @@ class Moab(Scheduler):
     detection = Detection("msub")
     reasons = reasons.REASONS
     tool_variables: ClassVar[tuple[str, ...]] = ("MOABHOMEDIR", "PBS_SERVER", "PBS_DEFAULT")
-    carrier: ClassVar[Carrier] = Carrier.SCRIPT
-    carried_values: ClassVar[re.Pattern[str]] = PLAIN_VALUE
-    environment_readers: ClassVar[str] = "every user of the job's node, in the files of pbs_mom"
+    environment_readers: ClassVar[str] = Torque.environment_readers
+    finds_all: ClassVar[bool] = True
+    own_jobs_interval_s: ClassVar[float] = 60.0
+    state_delay_s: ClassVar[float] = 90.0
     job_id_pattern: ClassVar[re.Pattern[str]] = re.compile(
         r"(?:[A-Za-z][A-Za-z0-9_-]*\.)?[0-9]+(?:\.[A-Za-z0-9_.-]+)?"
     )
@@ -89,10 +90,13 @@ class Moab(Scheduler):
     )
     directives: ClassVar[tuple[str, ...]] = ("#MSUB", "#PBS")
     job_variables: ClassVar[re.Pattern[str]] = re.compile("(?:MOAB|PBS)_.*")
-    log_directive = Torque.log_directive
-    log_job_id = Torque.log_job_id
     launcher_rules = LauncherRules(
-        show=("checkjob", "--xml", "{job_id}"), shown=r'(?i)\bjobname="([^"]*)"'
+        show=("checkjob", "--xml", "{job_id}"),
+        shown=r'(?i)\bjobname="([^"]*)"',
+        directives=("#PBS", "#MSUB"),
+        options=(*SCRIPT_OPTIONS, "-d*", "-w*"),
+        # A trigger runs a command on the host of Moab. Quotes can stand between its letters.
+        refused=("(?im)^\\s*#(?:PBS|MSUB).*{}".format("[\"'\\\\]*".join("trig")),),
     )
 
     def submit(self, request: JobRequest) -> Command[str]:
@@ -115,11 +119,11 @@ class Moab(Scheduler):
     def tagged(self) -> Command[list[TaggedJob]]:
         return Command(("mdiag", "-j", "--xml"), _parse_tagged)
 
+    def own_jobs(self, owner: str) -> Command[list[JobInfo]]:
+        return Command(("mdiag", "-j", "--xml"), lambda result: _parse_own_jobs(result, owner))
+
     def cancel(self, job_id: str) -> Command[None]:
         return Command(("mjobctl", "-c", self.checked(job_id)), _parse_cancel)
-
-    def option(self, name: str, value: object) -> str:
-        return resource_option(name, value)
 
     def signal(self, job_id: str, number: int) -> Command[None]:
         return Command(("mjobctl", "-N", str(number), self.checked(job_id)), self.answered)
@@ -143,32 +147,22 @@ def _jobs(command: str, result: CommandResult) -> list[dict[str, str]]:
     return jobs
 
 
-def _by_id(jobs: list[dict[str, str]]) -> dict[str, dict[str, str]]:
-    """Return the jobs by all their ids: a job's id changes when a resource manager takes it.
+def _listed(jobs: list[dict[str, str]], wanted: Collection[str]) -> dict[str, JobInfo]:
+    """Return the jobs by the ids wanted: a job gets another when a resource manager takes it.
 
     Moab's own ids take precedence over those of resource managers; there can be several.
     """
-    found: dict[str, dict[str, str]] = {}
-    for name in ("jobid", "gjid", "rmjid", "drmjid", "srmjid"):
+    known: dict[str, dict[str, str]] = {}
+    for name in ("jobid", "gjid", *_MANAGERS_IDS):
         for job in jobs:
             if job.get(name):
-                found.setdefault(job[name], job)
-    # Torque's server has a short name and a long one.
-    for name, job in list(found.items()):
-        found.setdefault(_number(name), job)
-    return found
-
-
-def _number(job_id: str) -> str:
-    """Return 12 of ``12.headnode``, but ``Moab.12`` as it is."""
-    number = job_id.partition(".")[0]
-    return number if number.isdecimal() else job_id
-
-
-def _listed(jobs: list[dict[str, str]], wanted: Collection[str]) -> dict[str, JobInfo]:
-    known = _by_id(jobs)
-    found = {job_id: known.get(job_id) or known.get(_number(job_id)) for job_id in wanted}
-    return {job_id: _status(job_id, job) for job_id, job in found.items() if job}
+                known.setdefault(job[name], job)
+    # One id of each job, or a server's short name and its long one would be two jobs.
+    of_managers = {next(filter(None, map(job.get, _MANAGERS_IDS)), ""): job for job in jobs}
+    others = matching_ids((job_id for job_id in wanted if job_id not in known), of_managers)
+    found = {job_id: of_managers[listed] for job_id, listed in others.items()}
+    found.update((job_id, known[job_id]) for job_id in wanted if job_id in known)
+    return {job_id: _status(job_id, job) for job_id, job in found.items()}
 
 
 def _parse_query(result: CommandResult, wanted: set[str]) -> dict[str, JobInfo]:
@@ -249,6 +243,14 @@ def _parse_tagged(result: CommandResult) -> list[TaggedJob]:
         TaggedJob(job.get("jobid", ""), job.get("user", ""), job.get("jobname", ""))
         for job in _jobs("mdiag", result)
         if not _has_ended(job)
+    ]
+
+
+def _parse_own_jobs(result: CommandResult, owner: str) -> list[JobInfo]:
+    return [
+        _status(job.get("jobid", ""), job)
+        for job in _jobs("mdiag", result)
+        if job.get("user") == owner and not _has_ended(job)
     ]
 
 

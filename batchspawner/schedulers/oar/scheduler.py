@@ -103,7 +103,8 @@ _JOB = re.compile(r'^ {3}"(\d+)" : (?=\{)', re.MULTILINE)
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _OTHER_OPTION = (
     r"(?m)^#OAR (?![ \t]*(?:-[lqpdnaOEt]|--(?:resource|queue|property|directory|name|anterior"
-    r"|stdout|stderr|type|project|checkpoint|signal|hold)\b))"
+    r"|stdout|stderr|type|project|checkpoint|signal|hold)\b"
+    r"|--notify[ \t]+(?:\[[A-Z,]*\])?mail:[A-Za-z0-9_.+@-]+[ \t\r]*$))"
 )
 
 
@@ -116,6 +117,7 @@ class OAR(Scheduler):
 
     name: ClassVar[str] = "oar"
     title: ClassVar[str] = "OAR"
+    own_options: ClassVar[frozenset[str]] = frozenset({"project"})
     detection = Detection("oarsub")
     numbers_lone_jobs: ClassVar[bool] = True
     reasons = reasons.REASONS
@@ -144,6 +146,7 @@ class OAR(Scheduler):
             r"(?m)^#OAR [ \t]*(?:-t|--type)\W*(?:deploy|cosystem)",
         ),
     )
+    finds_all: ClassVar[bool] = True
     arrays: ClassVar[bool] = True
     job_id_pattern: ClassVar[re.Pattern[str]] = re.compile(r"[0-9]+(?:\[\])?")
     no_answer: ClassVar[re.Pattern[str]] = re.compile(
@@ -166,8 +169,12 @@ class OAR(Scheduler):
         wanted = {self.checked(job_id) for job_id in job_ids}
         return [Command(("oarstat", "-J"), lambda result: _parse_query(result, wanted))]
 
+    def query_owner(self, owner: str, job_ids: Collection[str]) -> Command[Listing]:
+        wanted = {self.checked(job_id) for job_id in job_ids}
+        return Command(("oarstat", "-J", "-u", owner), lambda result: _parse_query(result, wanted))
+
     def confirm(self, job_id: str) -> Sequence[Command[JobInfo | None]]:
-        argv = ("oarstat", "-J", "-f", *self._selected(job_id, "-j"))
+        argv = ("oarstat", "-J", "-f", *self._selected(job_id))
         return [Command(argv, lambda result: _parse_query(result, {job_id}).get(job_id))]
 
     def find(self, tag: str) -> Command[list[str]]:
@@ -178,6 +185,9 @@ class OAR(Scheduler):
 
     def tagged(self) -> Command[list[TaggedJob]]:
         return Command(("oarstat", "-J"), _parse_tagged)
+
+    def own_jobs(self, owner: str) -> Command[list[JobInfo]]:
+        return Command(("oarstat", "-J", "-u", owner), _parse_own_jobs)
 
     def cancel(self, job_id: str) -> Command[None]:
         return Command(("oardel", *self._selected(job_id)), _parse_cancel)
@@ -190,10 +200,12 @@ class OAR(Scheduler):
     def signal(self, job_id: str, number: int) -> Command[None]:
         return Command(("oardel", "-s", str(number), *self._selected(job_id)), self.answered)
 
-    def _selected(self, job_id: str, *option: str) -> tuple[str, ...]:
-        """Return the words that select a job or an array; an option is for the former."""
-        array = self.checked(job_id).endswith("[]")
-        return ("--array", job_id[:-2]) if array else (*option, job_id)
+    def _selected(self, job_id: str) -> tuple[str, ...]:
+        """Return the words that select an array, or a job with all that OAR made of it."""
+        if self.checked(job_id).endswith("[]"):
+            return ("--array", job_id[:-2])
+        # Like _submitted_as; the first condition spares OAR a look at all jobs that ever were.
+        return ("--sql", f"job_id >= {job_id} AND array_id + array_index - 1 = {job_id}")
 
 
 def _parse_submit(result: CommandResult) -> str:
@@ -232,14 +244,35 @@ def _valid_jobs(text: str) -> dict[str, object]:
     return found
 
 
+def _submitted_as(number: str, job: dict[str, Any]) -> str:
+    """Return the id of a submit. OAR itself resubmits a job, under a new id, if its node fails.
+
+    The new job keeps the place in the array of which each job is an element, be it alone there:
+    ``resubmit_job`` in https://github.com/oar-team/oar/blob/2.5/sources/core/common-libs/lib/OAR/IO.pm
+    """
+    first, index = job.get("array_id"), job.get("array_index")
+    if job.get("resubmit_job_id") and isinstance(first, int) and isinstance(index, int):
+        return str(first + index - 1)
+    return number
+
+
 def _parse_query(result: CommandResult, wanted: set[str]) -> dict[str, JobInfo]:
     found: dict[str, JobInfo] = {}
-    for number, job in _jobs(result).items():
-        for job_id in (number, f"{job.get('array_id')}[]"):
+    # In the order of their submits, so that what a job was resubmitted as counts.
+    for number, job in sorted(_jobs(result).items(), key=lambda one: (len(one[0]), one[0])):
+        for job_id in (_submitted_as(number, job), f"{job.get('array_id')}[]"):
             # An array lives as long as one of its elements.
             if job_id in wanted and (job_id not in found or found[job_id].is_final):
                 found[job_id] = status_or_unreadable(job_id, job, _status)
     return found
+
+
+def _parse_own_jobs(result: CommandResult) -> list[JobInfo]:
+    found = [
+        status_or_unreadable(_submitted_as(number, job), job, _status)
+        for number, job in _jobs(result).items()
+    ]
+    return [one for one in found if not one.is_final]
 
 
 def _status(job_id: str, job: dict[str, Any]) -> JobInfo:
@@ -296,12 +329,16 @@ def _seconds(value: object) -> float | None:
 
 def _parse_tagged(result: CommandResult) -> list[TaggedJob]:
     return [
-        TaggedJob(job_id, str(job.get("owner") or ""), str(job.get("name") or ""))
-        for job_id, job in _jobs(result).items()
+        TaggedJob(
+            _submitted_as(number, job), str(job.get("owner") or ""), str(job.get("name") or "")
+        )
+        for number, job in _jobs(result).items()
     ]
 
 
 def _parse_cancel(result: CommandResult) -> None:
-    # "You are not the right user" is also the answer for a job that never existed.
-    if not re.search("already killed|not the right user|terminated", result.text):
+    # "You are not the right user" is also the answer for a job that never existed. Of several jobs
+    # that a job was resubmitted as, OAR says so of each that has ended.
+    ended = re.search("already killed|not the right user|terminated", result.text)
+    if not ended or OAR.no_answer.search(result.text):
         OAR.answered(result)

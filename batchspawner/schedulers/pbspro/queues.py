@@ -6,16 +6,15 @@ Manual: https://help.altair.com/2022.1.0/PBS%20Professional/PBSReferenceGuide202
 from __future__ import annotations
 
 import re
-from contextlib import suppress
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
-from ...errors import OptionsError, ParseError, SchedulerUnavailable
+from ...errors import ParseError, SchedulerUnavailable
 from ...queues import Queue, merge_lines, offer_nodes
-from ...units import memory, seconds
+from ..pbs_queues import limited_queue, memory_limit, offer_routes, readable
 from .records import read_section
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping
+    from collections.abc import Mapping
 
     from ...commands import CommandResult
 
@@ -25,11 +24,7 @@ if TYPE_CHECKING:
 # Each of the commands prints what the other one does not.
 QUEUES = ("sh", "-c", "qstat -Q -f -F json && pbsnodes -a -F json")
 
-
 _DOCUMENT = re.compile(r'\{\s*"(?:timestamp|nodes)"')
-
-_T = TypeVar("_T")
-_Q = TypeVar("_Q")
 
 
 def parse_queues(result: CommandResult) -> list[Queue]:
@@ -53,84 +48,12 @@ def parse_queues(result: CommandResult) -> list[Queue]:
     merged = merge_lines(readable(_node, nodes.values()))
     if (told and not queues) or (nodes and not merged):
         raise ParseError("PBS printed queues or nodes of an unknown form.", result)
-    routes = {
-        name: str(one["route_destinations"])
-        for name, one in told.items()
-        if one.get("route_destinations")
-    }
-    hidden = {
-        name
-        for name, one in told.items()
-        if one.get("from_route_only") == "True"
-        or (one.get("queue_type") == "Route" and name not in routes)
-    }
-    return offer_routes(offer_nodes(queues, merged), routes, hidden)
-
-
-def readable(read: Callable[[_T], _Q], records: Iterable[_T]) -> list[_Q]:
-    """Return what can be read of some records: one in an unknown form costs only itself."""
-    found = []
-    for record in records:
-        with suppress(ValueError, KeyError, TypeError, AttributeError, OptionsError):
-            found.append(read(record))
-    return found
-
-
-def offer_routes(
-    queues: list[Queue], routes: Mapping[str, str], hidden: Collection[str]
-) -> list[Queue]:
-    """Return the queues that a user can name: routing queues have the limits of those behind them.
-
-    `routes` are the destinations of each routing queue, as ``one,two@server``; `hidden` are the
-    queues that accept jobs only from a routing queue.
-    """
-    by_name = {queue.name: queue for queue in queues}
-
-    def behind(name: str, seen: frozenset[str]) -> list[Queue]:
-        found = []
-        for word in routes.get(name, "").split(","):
-            target = word.partition("@")[0].strip()
-            if target in routes and target not in seen:
-                found += behind(target, seen | {target})
-            elif target in by_name:
-                found.append(by_name[target])
-        return found
-
-    return [
-        queue.routed(behind(queue.name, frozenset({queue.name}))) if queue.name in routes else queue
-        for queue in queues
-        if queue.name not in hidden
-    ]
+    return offer_routes(offer_nodes(queues, merged), told)
 
 
 def _queue(item: tuple[str, Facts]) -> Queue:
     name, told = item
-    most = _amounts(told, "resources_max")
-    return limited_queue(
-        name, most, is_open=told.get("enabled") == "True" and told.get("started") == "True"
-    )
-
-
-def limited_queue(name: str, most: Mapping[str, str], *, is_open: bool) -> Queue:
-    """Return a queue with the limits of one job, by PBS's names of resources."""
-    return Queue(
-        name,
-        is_open=is_open,
-        runtime=_limit(lambda text: seconds("walltime", text), most.get("walltime")),
-        cores=_limit(int, most.get("ncpus")),
-        memory=_limit(lambda text: memory("mem", text), most.get("mem")),
-        gpus=_limit(int, most.get("ngpus")),
-    )
-
-
-def _limit(read: Callable[[str], int], text: str | None) -> int | None:
-    """Return a limit; None if there is none that can be read."""
-    if not text:
-        return None
-    try:
-        return read(text)
-    except (ValueError, OptionsError):
-        return None
+    return limited_queue(name, told, _amounts(told, "resources_max"), "ncpus")
 
 
 def _node(told: Facts) -> Queue:
@@ -139,11 +62,18 @@ def _node(told: Facts) -> Queue:
     cores = int(has.get("ncpus", 0))
     is_up = str(told.get("state", "")).split(",")[0] in ("free", "job-busy", "job-exclusive")
     free = cores - int(used.get("ncpus", 0)) if is_up else 0
+    memory, gpus = memory_limit(has.get("mem")), int(has.get("ngpus", 0))
+    left = None if memory is None else memory - (memory_limit(used.get("mem")) or 0)
     return Queue(
         str(told.get("queue", "")),
         cores=cores,
-        memory=_limit(lambda text: memory("mem", text), has.get("mem")),
-        gpus=int(has.get("ngpus", 0)),
+        memory=memory,
+        gpus=gpus,
+        free_memory=left if is_up or left is None else 0,
+        all_memory=memory,
+        free_gpus=gpus - int(used.get("ngpus", 0)) if is_up else 0,
+        all_gpus=gpus,
+        least_gpus=gpus,
         free_cores=free,
         all_cores=cores,
         free_nodes=int(is_up and free == cores),

@@ -40,7 +40,7 @@ REASONS = (
     ),
     Reason(
         r"Insufficient amount of (?:queue |server )?resource:? ?(?P<what>\w+)",
-        "too little is free of what it needs ({what})",
+        "too little is free of what it needs (%(what)s)",
         "It starts when enough is free. A smaller request may start earlier.",
     ),
     Reason(

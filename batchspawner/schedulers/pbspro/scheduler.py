@@ -14,7 +14,7 @@ from ...commands import Command
 from ...errors import SchedulerError, SchedulerUnavailable
 from ...jobs import JobInfo, JobState, TaggedJob
 from ..base import Detection, LauncherRules
-from ..pbs_family import PBSFamily, matching_ids
+from ..pbs_family import SCRIPT_OPTIONS, PBSFamily, matching_ids
 from . import queues, reasons
 from .records import read_jobs
 
@@ -29,7 +29,11 @@ if TYPE_CHECKING:
 _PRINTED_ID = re.compile(r"[0-9]+(?:\[\])?\.[A-Za-z][A-Za-z0-9_.-]*")
 _UNKNOWN_JOB = re.compile("unknown job id", re.IGNORECASE)
 _ENDED = re.compile("unknown job id|job has finished", re.IGNORECASE)
+_NOT_LISTED = re.compile("unknown job id|job has finished|unauthorized request", re.IGNORECASE)
 _NO_HISTORY = re.compile("not configured to maintain job history", re.IGNORECASE)
+
+_MOVED = "M"
+_SERVER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*(?::[0-9]+)?")
 
 # "Job States" in chapter 8 of the reference guide.
 STATES = {
@@ -37,8 +41,8 @@ STATES = {
     "E": JobState.COMPLETING,
     "F": JobState.COMPLETED,
     "H": JobState.HELD,
-    # Moved to another server, which this one does not ask.
-    "M": JobState.UNKNOWN,
+    # At another server, which this one does not ask.
+    _MOVED: JobState.UNKNOWN,
     "Q": JobState.PENDING,
     "R": JobState.RUNNING,
     "S": JobState.SUSPENDED,
@@ -59,16 +63,24 @@ class PBSPro(PBSFamily):
     name: ClassVar[str] = "pbspro"
     title: ClassVar[str] = "PBS"
     detection = Detection(
-        "qsub", file="/etc/pbs.conf", file_variable="PBS_CONF_FILE", ambiguous=True
+        "qsub",
+        file="/etc/pbs.conf",
+        file_variable="PBS_CONF_FILE",
+        version="pbs_version",
+        ambiguous=True,
     )
     reasons = reasons.REASONS
     tool_variables: ClassVar[tuple[str, ...]] = ("PBS_CONF_FILE", "PBS_SERVER", "PBS_EXEC")
+    state_delay_s: ClassVar[float] = 0.0
     environment_readers: ClassVar[str] = "every user of the cluster, by qstat -f"
     index_variable: ClassVar[str] = "PBS_ARRAY_INDEX"
+    cores_variable: ClassVar[str] = "NCPUS"
     launcher_rules = LauncherRules(
         show=("qstat", "-f", "{job_id}"),
         shown=r"(?m)^ *Job_Name = (\S+)$",
         log="{home}/.jupyterhub.pbs.err",
+        directives=("#PBS",),
+        options=SCRIPT_OPTIONS,
     )
     no_answer: ClassVar[re.Pattern[str]] = re.compile(
         "cannot connect to server|couldn't connect|connection refused|unknown host"
@@ -88,11 +100,34 @@ class PBSPro(PBSFamily):
         # reserved port of this machine.
         return [Command(("qstat", "-f", "-F", "json"), lambda result: _parse_query(result, wanted))]
 
+    def query_each(self, job_ids: Collection[str]) -> Sequence[Command[Listing]]:
+        return [self._query_one(self.checked(job_id)) for job_id in job_ids]
+
+    def _query_one(self, job_id: str) -> Command[Listing]:
+        def parse(result: CommandResult) -> dict[str, JobInfo]:
+            if not result.ok and _NOT_LISTED.search(result.text):
+                return {}
+            return _parse_query(result, {job_id})
+
+        return Command(("qstat", "-f", "-F", "json", job_id), parse, jobs=(job_id,))
+
     def confirm(self, job_id: str) -> Sequence[Command[JobInfo | None]]:
+        return self._queries_of(job_id)
+
+    def follow(self, status: JobInfo) -> Sequence[Command[JobInfo | None]] | None:
+        if status.native != _MOVED:
+            return None
+        # "queue@server"
+        server = status.queue.partition("@")[2]
+        return self._queries_of(status.job_id, server) if _SERVER.fullmatch(server) else []
+
+    def _queries_of(self, job_id: str, server: str = "") -> list[Command[JobInfo | None]]:
+        """Query one job at its own server, or at another one to which it was moved."""
+        place = f"@{server}" if server else ""
         # The first one does not tell where no history is kept, which is the default.
         return [
             Command(
-                ("qstat", *history, "-f", "-F", "json", self.checked(job_id)),
+                ("qstat", *history, "-f", "-F", "json", f"{self.checked(job_id)}{place}"),
                 lambda result: _parse_one(result, job_id),
             )
             for history in (("-x",), ())
@@ -103,6 +138,10 @@ class PBSPro(PBSFamily):
 
     def tagged(self) -> Command[list[TaggedJob]]:
         return Command(("qstat", "-f", "-F", "json"), _parse_tagged)
+
+    def own_jobs(self, owner: str) -> Command[list[JobInfo]]:
+        # Neither with -u nor with several ids does it print all of them as JSON.
+        return Command(("qstat", "-f", "-F", "json"), lambda result: _parse_own_jobs(result, owner))
 
     def availability(self) -> Command[list[Queue]]:
         return Command(queues.QUEUES, queues.parse_queues)
@@ -211,11 +250,19 @@ def _seconds(moment: object) -> float | None:
 
 def _parse_tagged(result: CommandResult) -> list[TaggedJob]:
     return [
-        TaggedJob(
-            job_id, str(job.get("Job_Owner", "")).partition("@")[0], str(job.get("Job_Name", ""))
-        )
+        TaggedJob(job_id, _owner(job), str(job.get("Job_Name", "")))
         for job_id, job in read_jobs(result).items()
     ]
+
+
+def _parse_own_jobs(result: CommandResult, owner: str) -> list[JobInfo]:
+    return [
+        _status(job_id, job) for job_id, job in read_jobs(result).items() if _owner(job) == owner
+    ]
+
+
+def _owner(job: dict[str, Any]) -> str:
+    return str(job.get("Job_Owner", "")).partition("@")[0]
 
 
 def _parse_find(result: CommandResult, tag: str) -> list[str]:

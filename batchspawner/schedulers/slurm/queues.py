@@ -10,7 +10,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from ...errors import OptionsError, SchedulerUnavailable
-from ...queues import Queue, Reservation, merge_lines
+from ...queues import SHARD, GpuType, Queue, Reservation, merge_lines
 from ...units import seconds
 from ..broken_records import read_each
 
@@ -18,8 +18,13 @@ if TYPE_CHECKING:
     from ...commands import CommandResult
 
 # Partition, its state and time limit; of each kind of node: cores, memory in MB, GRES; and the
-# numbers of cores and nodes as allocated/idle/other/total.
-QUEUES = ("sinfo", "-h", "--exact", "-o", "%P|%a|%l|%c|%m|%G|%C|%F")
+# numbers of cores and nodes as allocated/idle/other/total. Nodes in other states, or with other
+# amounts of memory and GRES in use, have a line of their own. A width of nothing is no limit.
+_FIELDS = (
+    *("Partition", "Available", "Time", "CPUs", "Memory", "Gres", "CPUsState", "NodeAIOT"),
+    *("AllocMem", "GresUsed", "StateLong"),
+)
+QUEUES = ("sinfo", "-h", "--exact", "-O", ",".join(f"{name}:|" for name in _FIELDS))
 ACCOUNTS = ("sacctmgr", "-nP", "show", "associations", "format=User,Account")
 RESERVATIONS = ("scontrol", "-o", "show", "reservations")
 # By priority, highest first, and then by age.
@@ -29,7 +34,8 @@ _NOT_IN_LINE = re.compile("held|^Dependency|^BeginTime|^JobArrayTaskLimit", re.I
 _NO_ACCOUNTING = re.compile("not running a supported accounting_storage", re.IGNORECASE)
 _FIELD = re.compile(r"(ReservationName|EndTime|Users|Accounts)=(\S*)")
 
-_GPUS = re.compile(r"(?:^|,)gpu(?::[^:,()]+)?:(\d+)")
+# "gpu:2", "gpu:a100:4(S:0-1)", "shard:a100:16(0/16,0/16)", "gpu:a100_1g.5gb:1(IDX:4,6)"
+_GRES = re.compile(r"(?:^|,)(gpu|shard)(?::([^:,()]+))?:(\d+)(?=[,(]|$)")
 
 
 def parse_queues(result: CommandResult) -> list[Queue]:
@@ -43,22 +49,52 @@ def parse_queues(result: CommandResult) -> list[Queue]:
 
 
 def _queue(line: str) -> Queue:
-    name, state, limit, cores, memory, gres, core_counts, node_counts = line.split("|")
-    _, free_cores, _, all_cores = map(int, core_counts.split("/"))
-    _, free_nodes, _, all_nodes = map(int, node_counts.split("/"))
+    told = dict(zip(_FIELDS, line.split("|")))
+    _, free_cores, _, all_cores = map(int, told["CPUsState"].split("/"))
+    busy, idle, _, nodes = map(int, told["NodeAIOT"].split("/"))
+    memory = int(told["Memory"].rstrip("+")) * 2**20
+    has, used = _gres(told["Gres"]), _gres(told["GresUsed"])
+    # Nothing is free on nodes that are down or drained.
+    up = busy + idle
+    types = tuple(
+        GpuType(name, count, up * max(0, count - used.get(name, 0)), nodes * count)
+        for name, count in has.items()
+        if name
+    )
+    gpus = sum(count for name, count in has.items() if name != SHARD)
+    gpus_used = sum(count for name, count in used.items() if name != SHARD)
     return Queue(
-        name=name.rstrip("*"),
-        is_default=name.endswith("*"),
-        is_open=state == "up",
-        runtime=_time_limit(limit),
-        cores=int(cores.rstrip("+")),
-        memory=int(memory.rstrip("+")) * 2**20,
-        gpus=sum(map(int, _GPUS.findall(gres))),
+        name=told["Partition"].rstrip("*"),
+        is_default=told["Partition"].endswith("*"),
+        is_open=told["Available"] == "up",
+        runtime=_time_limit(told["Time"]),
+        cores=int(told["CPUs"].rstrip("+")),
+        memory=memory,
+        gpus=gpus,
         free_cores=free_cores,
         all_cores=all_cores,
-        free_nodes=free_nodes,
-        all_nodes=all_nodes,
+        free_nodes=idle,
+        all_nodes=nodes,
+        free_memory=up * max(0, memory - _megabytes(told["AllocMem"])),
+        all_memory=nodes * memory,
+        free_gpus=up * max(0, gpus - gpus_used),
+        all_gpus=nodes * gpus,
+        least_gpus=gpus,
+        gpu_types=types,
     )
+
+
+def _gres(text: str) -> dict[str, int]:
+    """Return how many GPUs of each type are in a list of GRES; those without a type are ""."""
+    found: Counter[str] = Counter()
+    for kind, name, count in _GRES.findall(text):
+        found[SHARD if kind == SHARD else name] += int(count)
+    return found
+
+
+def _megabytes(text: str) -> int:
+    """Return the bytes of a number of megabytes; 0 for nodes that do not report it, "N/A"."""
+    return int(text) * 2**20 if text.isdecimal() else 0
 
 
 def _time_limit(text: str) -> int | None:

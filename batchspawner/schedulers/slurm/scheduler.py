@@ -11,31 +11,29 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, ClassVar
 
 from ...commands import Command
-from ...errors import SchedulerUnavailable
-from ...jobs import JobInfo, TaggedJob
+from ...errors import ParseError
 from ..base import Detection, LauncherRules, Scheduler
-from ..broken_records import check_not_cut_off, unreadable
 from . import limits, queues, reasons
-from .records import ACCOUNTING, UNKNOWN_JOB, named, parse_sacct, parse_scontrol, seconds
-from .states import SlurmId, reason_of, state_of
+from .listings import FORMAT, parse_find, parse_listing, parse_own_jobs, parse_tagged
+from .options import SCRIPT_OPTIONS, usual_options
+from .records import ACCOUNTING, UNKNOWN_JOB, parse_sacct, parse_scontrol
+from .states import SlurmId
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from ...commands import CommandResult
-    from ...jobs import JobRequest
+    from ...jobs import JobInfo, JobRequest, TaggedJob
     from ...queues import Queue, Reservation
     from ..base import Listing
 
-# Only fields in which no user can write: a job's name may hold line breaks, and a forged line
-# would be taken for one about somebody else's job.
-_FIELDS = ("%i", "%T", "%B", "%S", "%e", "%P", "%r")
-_FORMAT = "|".join(_FIELDS)
 # "There is a problem talking to the database: … Only local cluster communication is available",
 # "No clusters can be reached now."
 _NO_OTHER_CLUSTERS = re.compile(
     "talking to (?:the )?database|no clusters can be reached|can't be reached now", re.IGNORECASE
 )
+# "sbatch: Job 7 to start at 1796035208 using 1 processors on nodes n2 in partition normal"
+_EXPECTED_START = re.compile(r"\bto start at (\d+) ", re.MULTILINE)
 _EPOCH = {"SLURM_TIME_FORMAT": "%s"}
 """Times as seconds since the epoch, so that no time zone has to be guessed."""
 
@@ -54,6 +52,7 @@ class Slurm(Scheduler):
     reasons = reasons.REASONS
     tool_variables: ClassVar[tuple[str, ...]] = ("SLURM_CONF", "SLURM_CLUSTERS", "SLURM_JWT")
     # https://slurm.schedmd.com/slurm.conf.html: AccountingStoreFlags=job_env
+    state_delay_s: ClassVar[float] = 0.0
     environment_readers: ClassVar[str] = (
         "administrators, and coordinators of the account where Slurm stores environments (job_env)"
     )
@@ -68,6 +67,9 @@ class Slurm(Scheduler):
     index_variable: ClassVar[str] = "SLURM_ARRAY_TASK_ID"
     array_id_variable: ClassVar[str] = "SLURM_ARRAY_JOB_ID"
     end_variable: ClassVar[str] = "SLURM_JOB_END_TIME"
+    cores_variable: ClassVar[str] = "SLURM_CPUS_ON_NODE"
+    memory_variable: ClassVar[str] = "SLURM_MEM_PER_NODE"
+    memory_per_core_variable: ClassVar[str] = "SLURM_MEM_PER_CPU"
     # https://slurm.schedmd.com/sbatch.html#SECTION_INPUT-ENVIRONMENT-VARIABLES
     job_variables: ClassVar[re.Pattern[str]] = re.compile(
         "(?!SLURM_(?:CONF|CLUSTERS)$)(?:SLURM|SLURMD|SBATCH|SRUN|SALLOC)_.*"
@@ -76,13 +78,20 @@ class Slurm(Scheduler):
         r"^#?SBATCH --(?:output|error)=(?P<path>\S+)", re.MULTILINE
     )
     log_job_id: ClassVar[re.Pattern[str]] = re.compile("%[jJ]")
+    # https://slurm.schedmd.com/sbatch.html#OPT_open-mode
+    log_is_replaced: ClassVar[bool] = True
     launcher_rules = LauncherRules(
         show=("squeue", "-h", "-a", "-t", "all", "--me", "-j", "{job_id}", "-o", "%k %j"),
-        log="{home}/jupyterhub_slurmspawner_{number}.log",
+        log="{home}/.jupyterhub.slurm.{number}.log",
         # Ids name the cluster if there are several.
         job_id=r"(?P<number>[0-9]+(?:[_+][0-9]+)?)(?:;(?P<cluster>[A-Za-z0-9_.-]+))?",
         job_id_word="{number}",
         job_options=("--clusters={cluster}",),
+        # sbatch reads the lines of PBS and LSF, too.
+        directives=("#SBATCH", "#PBS", "#BSUB"),
+        options=SCRIPT_OPTIONS,
+        # https://slurm.schedmd.com/sbatch.html#OPT_nodelist: a list with a slash is a file's name.
+        refused=(r"(?m)^\s*#(?:SBATCH|PBS|BSUB)(?:.*\s)?(?:-[wx]|--nodelist|--exclude).*/",),
     )
     # What slurmctld allows each user if its own limit is enabled: rl_bucket_size.
     # https://slurm.schedmd.com/slurm.conf.html#OPT_rl_bucket_size
@@ -95,7 +104,7 @@ class Slurm(Scheduler):
         "unable to contact slurm controller|socket timed out|unable to establish|connection refused"
         "|zero bytes were transmitted|temporarily unable|resource temporarily unavailable"
         "|unexpected message received|could not establish a configuration source"
-        "|slurm_persist_conn",
+        "|slurm_persist_conn|can't be reached now",
         re.IGNORECASE,
     )
 
@@ -103,6 +112,10 @@ class Slurm(Scheduler):
         array = (f"--array=1-{request.elements}",) if request.elements > 1 else ()
         argv = ("sbatch", "--parsable", *self._tagged(request), *array, *request.arguments)
         return Command(argv, _parse_submit, request.script, request.environment, timeout=60)
+
+    def usual_options(self, environment: Mapping[str, str], request: JobRequest) -> tuple[str, ...]:
+        given = [*re.findall(r"(?m)^#SBATCH\s+(.*)$", request.script), *request.arguments]
+        return usual_options(environment, given)
 
     def element(self, job_id: str, index: str) -> str:
         number, separator, cluster = job_id.partition(";")
@@ -115,6 +128,17 @@ class Slurm(Scheduler):
             one = SlurmId.parse(self.checked(job_id))
             by_cluster.setdefault(one.cluster, []).append(one)
         return [self._query(wanted) for wanted in by_cluster.values()]
+
+    def query_each(self, job_ids: Collection[str]) -> Sequence[Command[Listing]]:
+        # For several ids, slurmctld sends all its jobs, and squeue picks them out.
+        ids = [SlurmId.parse(self.checked(job_id)) for job_id in job_ids]
+        return [self._query([one], "-j", one.local) for one in ids]
+
+    def query_owner(self, owner: str, job_ids: Collection[str]) -> Command[Listing] | None:
+        ids = [SlurmId.parse(self.checked(job_id)) for job_id in job_ids]
+        if len({one.cluster for one in ids}) > 1:
+            return None
+        return self._query(ids, "-u", owner)
 
     def confirm(self, job_id: str) -> Sequence[Command[JobInfo | None]]:
         one = SlurmId.parse(self.checked(job_id))
@@ -134,21 +158,33 @@ class Slurm(Scheduler):
             ),
         ]
 
+    # With its headings, squeue says which cluster the lines below are from: SLURM_CLUSTERS may
+    # name several. https://slurm.schedmd.com/squeue.html#OPT_SLURM_CLUSTERS
     def find(self, tag: str) -> Command[list[str]]:
         return Command(
-            ("squeue", "-h", "-a", "--me", "-o", "%i|%k|%j"),
-            lambda result: _parse_find(result, tag),
+            ("squeue", "-a", "--me", "-o", "%i|%k|%j"),
+            lambda result: parse_find(result, tag, self.answered),
         )
 
     def find_elsewhere(self, tag: str) -> Command[list[str]]:
-        # With its headings squeue says which cluster the lines below are from.
         return Command(
             ("squeue", "-M", "all", "-a", "--me", "-o", "%i|%k|%j"),
             lambda result: _parse_find_elsewhere(result, tag),
         )
 
     def tagged(self) -> Command[list[TaggedJob]]:
-        return Command(("squeue", "-h", "-a", "-o", "%i|%u|%k|%j"), _parse_tagged)
+        return Command(
+            ("squeue", "-a", "-o", "%i|%u|%k|%j"),
+            lambda result: parse_tagged(result, self.answered),
+        )
+
+    def own_jobs(self, owner: str) -> Command[list[JobInfo]]:  # noqa: ARG002  (--me)
+        # One's own listing may have the names of jobs: a line break in one deceives nobody else.
+        return Command(
+            ("squeue", "-a", "--me", "-o", f"{FORMAT}|%j"),
+            lambda result: parse_own_jobs(result, self.answered),
+            environment=_EPOCH,
+        )
 
     def availability(self) -> Command[list[Queue]]:
         return Command(queues.QUEUES, queues.parse_queues)
@@ -167,6 +203,13 @@ class Slurm(Scheduler):
 
     def core_limits(self) -> Command[Mapping[str, int]]:
         return Command(limits.LIMITS, limits.parse_limits)
+
+    def expected_start(self, request: JobRequest) -> Command[float | None]:
+        # https://slurm.schedmd.com/sbatch.html#OPT_test-only
+        argv = ("sbatch", "--test-only", *request.arguments)
+        return Command(
+            argv, _parse_expected_start, request.script, {**request.environment, **_EPOCH}
+        )
 
     def cancel(self, job_id: str) -> Command[None]:
         one = SlurmId.parse(self.checked(job_id))
@@ -200,13 +243,15 @@ class Slurm(Scheduler):
         # Otherwise a job that can never start would wait forever.
         return f"--dependency={','.join(parts)}\n--kill-on-invalid-dep=yes"
 
-    def _query(self, wanted: list[SlurmId]) -> Command[Listing]:
+    def _query(self, wanted: list[SlurmId], *selection: str) -> Command[Listing]:
         """Return the query of jobs that are all in one cluster."""
         # All states: otherwise a job that has ended is missing like one that never existed.
+        where = (*wanted[0].cluster_option, *selection)
         return Command(
-            ("squeue", *wanted[0].cluster_option, "-h", "-a", "-t", "all", "-o", _FORMAT),
-            lambda result: _parse_query(result, wanted),
+            ("squeue", *where, "-h", "-a", "-t", "all", "-o", FORMAT),
+            lambda result: parse_listing(result, wanted),
             environment=_EPOCH,
+            jobs=tuple(one.text for one in wanted),
         )
 
     @staticmethod
@@ -223,87 +268,19 @@ def _parse_submit(result: CommandResult) -> str:
     return Slurm.printed_id(result)
 
 
-def _parse_query(result: CommandResult, wanted: list[SlurmId]) -> dict[str, JobInfo]:
-    if not result.ok:
-        # With all its filters off, squeue fails for one reason only: it has no answer.
-        raise SchedulerUnavailable("squeue failed.", result)
-    by_number: dict[str, list[SlurmId]] = {}
-    for one in wanted:
-        by_number.setdefault(one.number, []).append(one)
-    statuses: dict[str, JobInfo] = {}
-    check_not_cut_off("squeue", result, fields=len(_FIELDS))
-    for _, line in _lines(result.stdout):
-        number = line[: len(line) - len(line.lstrip("0123456789"))]
-        for one in by_number.get(number, ()):
-            status = _parse_line(line, one)
-            known = statuses.get(one.text)
-            # An array is as alive as any of its tasks.
-            if status and (known is None or known.is_final):
-                statuses[one.text] = status
-    return statuses
-
-
-def _lines(text: str) -> Iterator[tuple[str, str]]:
-    """Yield each line with the cluster that squeue printed above it."""
-    cluster = ""
-    for line in text.splitlines():
-        if line.startswith("CLUSTER: "):
-            cluster = line[len("CLUSTER: ") :].strip()
-        elif line.strip():
-            yield cluster, line
-
-
-def _parse_line(line: str, one: SlurmId) -> JobInfo | None:
-    fields = line.split("|", len(_FIELDS) - 1)
-    if len(fields) != len(_FIELDS):
-        return unreadable(one.text) if one.is_listed_as(fields[0]) else None
-    listed, native, host, start, end, queue, reason = fields
-    if not one.is_listed_as(listed):
-        return None
-    state = state_of(native, reason)
-    return JobInfo(
-        job_id=one.text,
-        state=state,
-        native=native,
-        reason=reason_of(state, reason),
-        host=named(host),
-        queue=queue,
-        start=None if state.is_waiting else seconds(start),
-        expected_start=seconds(start) if state.is_waiting else None,
-        end=None if state.is_waiting else seconds(end),
-    )
-
-
-def _parse_tagged(result: CommandResult) -> list[TaggedJob]:
-    Slurm.answered(result)
-    found = []
-    for cluster, line in _lines(result.stdout):
-        # A line break in a comment can forge a line about another's job: see TaggedJob.
-        listed, _, rest = line.partition("|")
-        owner, _, text = rest.partition("|")
-        if number := re.match(r"[0-9]+", listed):
-            job_id = f"{number[0]};{cluster}" if cluster else number[0]
-            found.append(TaggedJob(job_id, owner, text))
-    return list(dict.fromkeys(found))
-
-
-def _parse_find(result: CommandResult, tag: str) -> list[str]:
-    Slurm.answered(result)
-    found = {}
-    for cluster, line in _lines(result.stdout):
-        listed, _, labels = line.partition("|")
-        # The tasks of an array and the parts of a heterogeneous job were one submit.
-        number = re.match(r"[0-9]+", listed)
-        if number and tag in labels.split("|"):
-            found[f"{number[0]};{cluster}" if cluster else number[0]] = True
-    return list(found)
+def _parse_expected_start(result: CommandResult) -> float | None:
+    found = _EXPECTED_START.search(result.text)
+    if found:
+        return float(found[1])
+    Slurm.accepted(result)
+    raise ParseError("sbatch --test-only printed no time.", result)
 
 
 def _parse_find_elsewhere(result: CommandResult, tag: str) -> list[str]:
     # Without the database of clusters, no job can be submitted to another cluster either.
     if not result.ok and _NO_OTHER_CLUSTERS.search(result.text):
         return []
-    return _parse_find(result, tag)
+    return parse_find(result, tag, Slurm.answered)
 
 
 def _parse_cancel(result: CommandResult) -> None:

@@ -14,7 +14,7 @@ from ...commands import Command
 from ...errors import SchedulerError, SchedulerUnavailable
 from ...jobs import JobInfo, JobState, TaggedJob
 from ..base import Detection, LauncherRules
-from ..pbs_family import PBSFamily, matching_ids
+from ..pbs_family import SCRIPT_OPTIONS, PBSFamily, matching_ids
 from ..pbspro import reasons
 from ..xml_output import read_xml
 from . import queues
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 _PRINTED_ID = re.compile(r"[0-9]+(?:\[\])?\.[A-Za-z][A-Za-z0-9_.-]*")
 _UNKNOWN_JOB = re.compile("unknown job id", re.IGNORECASE)
 _ENDED = re.compile("unknown job id|nonexistent job id|invalid state for job", re.IGNORECASE)
+# Not to us: listings leave such jobs out silently.
+_NOT_LISTED = re.compile("unknown job id|unauthorized request", re.IGNORECASE)
 _TRY_LATER = re.compile("maximum number of jobs", re.IGNORECASE)
 
 # "job_state" in https://github.com/adaptivecomputing/torque/blob/master/doc/man1/qstat.1.in
@@ -89,12 +91,16 @@ class Torque(PBSFamily):
     detection = Detection("qsub", ambiguous=True)
     reasons = reasons.REASONS
     tool_variables: ClassVar[tuple[str, ...]] = ("PBS_SERVER", "PBS_DEFAULT")
+    state_delay_s: ClassVar[float] = 0.0
     environment_readers: ClassVar[str] = "every user of the job's node, in the files of pbs_mom"
     index_variable: ClassVar[str] = "PBS_ARRAYID"
+    cores_variable: ClassVar[str] = "PBS_NUM_PPN"
     launcher_rules = LauncherRules(
         show=("qstat", "-f", "{job_id}"),
         shown=r"(?m)^ *Job_Name = (\S+)$",
         log="{home}/.jupyterhub.torque.err",
+        directives=("#PBS",),
+        options=(*SCRIPT_OPTIONS, "-d*", "-w*"),
     )
     no_answer: ClassVar[re.Pattern[str]] = re.compile(
         "unable to communicate|cannot connect|connection refused|timeout|timed out|end of file"
@@ -113,6 +119,17 @@ class Torque(PBSFamily):
         # Without ids: with several of them it prints one document for each.
         return [Command(("qstat", "-x"), lambda result: _parse_query(result, wanted))]
 
+    def query_each(self, job_ids: Collection[str]) -> Sequence[Command[Listing]]:
+        return [self._query_one(self.checked(job_id)) for job_id in job_ids]
+
+    def _query_one(self, job_id: str) -> Command[Listing]:
+        def parse(result: CommandResult) -> dict[str, JobInfo]:
+            if not result.ok and _NOT_LISTED.search(result.text):
+                return {}
+            return _parse_query(result, {job_id})
+
+        return Command(("qstat", "-x", job_id), parse, jobs=(job_id,))
+
     def confirm(self, job_id: str) -> Sequence[Command[JobInfo | None]]:
         argv = ("qstat", "-x", self.checked(job_id))
         return [Command(argv, lambda result: _parse_one(result, job_id))]
@@ -122,6 +139,9 @@ class Torque(PBSFamily):
 
     def tagged(self) -> Command[list[TaggedJob]]:
         return Command(("qstat", "-x"), _parse_tagged)
+
+    def own_jobs(self, owner: str) -> Command[list[JobInfo]]:
+        return Command(("qstat", "-x"), lambda result: _parse_own_jobs(result, owner))
 
     def availability(self) -> Command[list[Queue]]:
         return Command(queues.QUEUES, queues.parse_queues)
@@ -229,12 +249,24 @@ def _parse_tagged(result: CommandResult) -> list[TaggedJob]:
     return [
         TaggedJob(
             job.findtext("Job_Id", ""),
-            job.findtext("Job_Owner", "").partition("@")[0],
+            _owner(job),
             job.findtext("Job_Name", ""),
         )
         for job in _jobs(result)
         if job.findtext("job_state") != "C"
     ]
+
+
+def _parse_own_jobs(result: CommandResult, owner: str) -> list[JobInfo]:
+    return [
+        _status(job.findtext("Job_Id", ""), job)
+        for job in _jobs(result)
+        if _owner(job) == owner and job.findtext("job_state") != "C"
+    ]
+
+
+def _owner(job: ET.Element) -> str:
+    return job.findtext("Job_Owner", "").partition("@")[0]
 
 
 def _parse_cancel(result: CommandResult) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import pwd
 import re
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ...client.batch_client import BatchClient
 from ...runners import LocalRunner, Runner, SshRunner
+from ...templating import names_in
+from ..failures.spawn_failure import SpawnFailure
 from .launcher_client import LauncherClient
 
 if TYPE_CHECKING:
@@ -20,11 +23,19 @@ _BECOMES_USER = {"sudo", "runuser", "su", "doas"}
 _SSH_ARGUMENT = re.compile(r"-[A-Za-z]*[BbcDEeFIiJLlmOoPpQRSWw]")
 
 
+_NOBODY = 65534
+
+# What setpriv, doas and others read as a user id.
+_NUMBER = re.compile(r"\+?(?:[0-9]+|0[xX][0-9A-Fa-f]+)")
+
+
 class PrefixedSpawner(Protocol):
     """Spawner whose commands run as another user."""
 
     exec_prefix: str
     launcher: str
+    req_username: str
+    smallest_uid: int
 
     def traits(self) -> dict[str, TraitType[Any, Any]]: ...
 
@@ -37,6 +48,28 @@ def prefix_of(spawner: PrefixedSpawner) -> str:
     if spawner.launcher and trait is not None and prefix == trait.default_value:
         return "sudo -n -u {username}"
     return prefix
+
+
+def check_account(spawner: PrefixedSpawner) -> None:
+    """Raise SpawnFailure if commands could run as a system account, such as root."""
+    name, used = spawner.req_username, names_in(prefix_of(spawner))
+    if used is not None and "username" not in used:
+        return
+    try:
+        uid = pwd.getpwnam(name).pw_uid
+    except KeyError:
+        is_elsewhere = re.match(r"\s*(?:\S*/)?(?:gsi)?ssh\s", prefix_of(spawner))
+        if _NUMBER.fullmatch(name) and not is_elsewhere:
+            raise SpawnFailure(
+                f"The job is not submitted: there is no account {name}, and some commands take "
+                "that for a user id."
+            ) from None
+        return  # the account is one of another machine
+    if uid < spawner.smallest_uid or uid == _NOBODY:
+        raise SpawnFailure(
+            f"The job is not submitted: {name} is a system account (user id {uid}). User ids from "
+            f"{spawner.smallest_uid} may have servers; smallest_uid of the configuration sets that."
+        )
 
 
 def runners_of(words: tuple[str, ...], *, shared: bool) -> tuple[Runner, Runner]:
@@ -61,7 +94,7 @@ def client_of(
     """
     runners = runners_of(words, shared=scheduler.shared)
     if not launcher:
-        return BatchClient(scheduler, *runners)
+        return BatchClient(scheduler, *runners, owner)
     if not scheduler.shared:
         raise ValueError(
             f"c.BatchSpawnerBase.launcher cannot be used with {scheduler.title}: only the owner "

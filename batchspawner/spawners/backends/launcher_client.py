@@ -6,6 +6,7 @@ signals and shows logs. All listings run as the Hub's own user.
 
 from __future__ import annotations
 
+import contextlib
 import json
 from typing import TYPE_CHECKING, TypeVar
 
@@ -42,9 +43,8 @@ class LauncherClient(BatchClient):
     def __init__(
         self, scheduler: Scheduler, launcher: str, owner: str, runner: Runner, query_runner: Runner
     ) -> None:
-        super().__init__(scheduler, query_runner)
+        super().__init__(scheduler, query_runner, owner=owner)
         self._launcher = launcher
-        self._owner = owner
         self._as_owner = runner
         self._files: dict[str, str] = {}
 
@@ -77,11 +77,7 @@ class LauncherClient(BatchClient):
 
     async def find(self, tag: str) -> list[str]:
         # The listing is everybody's; what is done to a job because of it, the launcher checks.
-        return [
-            job.job_id
-            for job in await self.tagged()
-            if job.owner == self._owner and tag in job.text.split("|")
-        ]
+        return self._own(await self.tagged(), tag)
 
     async def cancel(self, job_id: str) -> None:
         call = self.scheduler.cancel(job_id)
@@ -95,10 +91,19 @@ class LauncherClient(BatchClient):
             call, await self._launch(call.timeout, verb="signal", job_id=job_id, signal=number)
         )
 
-    async def log_tail(self, job_id: str) -> str:
+    async def log_before(self) -> tuple[int, float]:
+        # Mostly, there is no log yet.
+        with contextlib.suppress(SchedulerError, ValueError, KeyError, TypeError):
+            result = await self._launch(_LAUNCHER_TIMEOUT_S, verb="stat-log")
+            found = json.loads(result.stdout) if result.ok else {}
+            return int(found["size"]), float(found["changed_at"])
+        return 0, 0.0
+
+    async def log_tail(self, job_id: str, size: int = 0, changed_at: float = 0.0) -> str:
         """Return the end of a job's log. Raises SchedulerError if there is no log to show."""
-        checked = self.scheduler.checked(job_id)
-        result = await self._launch(_LAUNCHER_TIMEOUT_S, verb="tail-log", job_id=checked)
+        request = {"verb": "tail-log", "job_id": self.scheduler.checked(job_id)}
+        before = {"size": size, "changed_at": changed_at} if changed_at else {}
+        result = await self._launch(_LAUNCHER_TIMEOUT_S, **request, **before)
         if not result.ok:
             raise SchedulerError(f"The log of job {job_id} cannot be shown.", result)
         return result.stdout

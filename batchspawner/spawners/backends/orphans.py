@@ -13,13 +13,15 @@ from weakref import WeakKeyDictionary
 
 from jupyterhub import orm
 from sqlalchemy import Text, literal_column
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import object_session
 
 from ...errors import BatchError
+from ..hub.database import said_by
 from ..hub.jupyterhub import HubSpawner
 from ..hub.tags import TAG, hub_word
 from .exec_prefix import PrefixedSpawner, client_of, prefix_of
-from .names import prefix_words, risky
+from .unsafe_names import prefix_words, risky
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
@@ -64,6 +66,11 @@ class Reaper:
                 await self.look()
             except BatchError as error:
                 log.info("Cannot look for jobs without a server: %s", error)
+            except SQLAlchemyError as error:
+                # The connection was lost, or others' statements have failed; see `hub.database`.
+                self._session.rollback()
+                text = "Cannot look for jobs without a server: %s"
+                log.warning(text, said_by(error))
             except Exception:
                 log.exception("Cannot look for jobs without a server")
             await asyncio.sleep(min(_SEARCH_INTERVAL_S, self._grace))
@@ -82,7 +89,11 @@ class Reaper:
         self._seen = {key: self._seen.get(key, now) for key in orphans}
         for (job_id, tag), since in list(self._seen.items()):
             if now - since >= self._grace:
-                await self._cancel(orphans[job_id, tag], tag)
+                try:
+                    await self._cancel(orphans[job_id, tag], tag)
+                except BatchError as error:
+                    # The others have nothing to do with it.
+                    log.warning("Job %s, which belongs to no server, goes on: %s", job_id, error)
 
     async def _cancel(self, job: TaggedJob, tag: str) -> None:
         whose = f"Job {job.job_id} of {job.owner or 'this user'} belongs to no server of this Hub"

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from ...concurrency import in_background
 from ..failures.spawn_failure import SpawnFailure
+from ..hub.history import recording_start
 from ..hub.jupyterhub import JobSpawner, PendingSpawn
 from ..hub.metrics import counting_failures
 
@@ -53,5 +54,5 @@ async def reattach(spawner: ReattachedSpawner) -> bool:
 
 
 async def _resume(spawner: ReattachedSpawner) -> None:
-    with counting_failures(spawner.scheduler_name):
+    with counting_failures(spawner.scheduler_name), recording_start(spawner):
         await spawner.backend.resume()

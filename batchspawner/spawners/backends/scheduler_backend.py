@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
-import pwd
 import time
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from ...concurrency import within
-from ...errors import BatchError, SchedulerUnavailable
+from ...errors import BatchError
 from ...jobs import JobState
 from ..failures.spawn_failure import failure_of_job
 from ..hub import metrics
@@ -18,31 +18,31 @@ from ..progress import log as progress_log
 from ..progress.messages import describe_start
 from ..progress.past_ends import note_end
 from ..progress.queue_estimate import QueueEstimator
-from ..secrets.confirmation import check_confirmed, open_timeout
 from ..server_job import JobStatus
 from .backend import Backend, fixed_port
-from .http_probe import answers_http
+from .orphans import look_for_orphans
 from .submission import Submission
 from .watchdog import Watchdog
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from prometheus_client import Histogram
 
     from ...client.batch_client import BatchClient
     from ...client.watch import Watch
     from ...jobs import JobInfo
+    from ..progress.messages import StartDescription
     from .backend import BackendSpawner
 
 _FIRST_ANSWER_TIMEOUT_S = 15.0
 """Time that `poll` waits for the first listing after a restart of the Hub."""
 
-_PROBE_INTERVAL_S = 0.1
-"""Time between two probes whether the server answers."""
-
-_CANCEL_INTERVALS_S = (1.0, 5.0)
-"""Time between the attempts to cancel a job while the scheduler does not answer."""
-
 _END_TIMEOUT_S = 10.0
+
+
+class _JobRequeued(Exception):
+    """A job that ran waits in the queue again."""
 
 
 class SchedulerBackend(Backend):
@@ -55,8 +55,9 @@ class SchedulerBackend(Backend):
         self._watchdog: Watchdog | None = None
         self._estimator = QueueEstimator(spawner.job, client)
         self._submission = Submission(spawner, client)
-        self._running_since: float | None = None
         self._noted: JobInfo | None = None
+        self._has_run = False
+        self._probed_report: float | None = None
 
     def close(self) -> None:
         """End the watch of the job."""
@@ -85,17 +86,10 @@ class SchedulerBackend(Backend):
         return JobStatus.PENDING if status.state.is_waiting else JobStatus.RUNNING
 
     async def cancel(self) -> None:
-        """Cancel the job, again for a while. Raises SchedulerError if it could not be cancelled."""
-        spawner, job_id = self.spawner, self.spawner.job.id
-        for pause in _CANCEL_INTERVALS_S:
-            try:
-                return await self.client.cancel(job_id)
-            except SchedulerUnavailable as error:
-                spawner.log.warning(
-                    "%s: job %s is not cancelled yet: %s", spawner.log_name, job_id, error
-                )
-            await asyncio.sleep(pause)
-        return await self.client.cancel(job_id)
+        await self.client.cancel(self.spawner.job.id)
+
+    def cancels(self) -> list[Callable[[], Awaitable[None]]]:
+        return [partial(self.client.cancel, self.spawner.job.id)]
 
     async def poll(self) -> int | None:
         spawner = self.spawner
@@ -103,6 +97,9 @@ class SchedulerBackend(Backend):
             return 0
         if not spawner.job.id:
             return None
+        if self._watched is None:
+            # The Hub was started again, perhaps with another database.
+            look_for_orphans(self.client, spawner)
         watch = self._watch(spawner.poll_interval)
         status = watch.status
         if status is None:
@@ -124,12 +121,43 @@ class SchedulerBackend(Backend):
         return 1 if status.exit_code is None else status.exit_code
 
     async def until_serving(self) -> None:
-        """Wait until the job's server has reported and the host of the job is known."""
+        """Wait until the job's server has reported, and answers where its job runs."""
         spawner, job = self.spawner, self.spawner.job
+        if not job.id:
+            await self._submission.until_found()
+        while True:
+            await self._until_reported()
+            self._probed_report = job.reported_at
+            try:
+                await self.until_reachable()
+                break
+            except _JobRequeued:
+                spawner.log.warning(
+                    "%s: job %s was put back into the queue while its server started",
+                    spawner.log_name,
+                    job.id,
+                )
+                spawner.port = 0
+                job.requeued()
+        for histogram, since in (
+            (metrics.STARTING, self.clock.running_since),
+            (metrics.REPORT_TO_READY, job.reported_at),
+        ):
+            if since is not None:
+                self._time(histogram, since)
+        self.watch_over()
+
+    async def _until_reported(self) -> None:
+        """Wait until the job's server has reported and the host of the job is known."""
+        spawner = self.spawner
         watch = self._watch(spawner.startup_poll_interval)
         status = None
         while not (spawner.port and self._host(status)):
-            await self._change_or_report(watch, status)
+            if spawner.port:
+                # It has reported.
+                await watch.change(status)
+            else:
+                await watch.change_or(spawner.job.report, status)
             status = watch.status
             if status is not None:
                 self._note(status)
@@ -138,38 +166,20 @@ class SchedulerBackend(Backend):
             if spawner.port and not self._host(status):
                 # It runs, for it has reported; the scheduler's last answer is older than that.
                 watch.hurry()
-        if self._running_since is None:
+        if self.clock.running_since is None:
             # Its report was quicker than the scheduler.
             self._note_running(status)
-        spawner.ip = self._host(status)
-        job.serving(spawner.ip, spawner.port)
-        await self._until_answering(watch)
-        for histogram, since in (
-            (metrics.STARTING, self._running_since),
-            (metrics.REPORT_TO_READY, job.reported_at),
-        ):
-            if since is not None:
-                self._time(histogram, since)
-        self.watch_over()
-
-    async def _change_or_report(self, watch: Watch, status: JobInfo | None) -> None:
-        """Wait until the job has another status, or has reported if it had not before."""
-        tasks: set[asyncio.Future[object]] = {asyncio.ensure_future(watch.change(status))}
-        if not self.spawner.port:
-            tasks.add(asyncio.ensure_future(self.spawner.job.report.wait()))
-        try:
-            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for task in tasks:
-                task.cancel()
 
     async def run(self, *, refresh: bool = False) -> JobInfo:
         watch = self._watch(self.spawner.startup_poll_interval)
-        if refresh:
-            await watch.renewed()
-        else:
-            watch.hurry()
-        return await watch.until(lambda status: not status.state.is_waiting)
+        known = watch.status
+        if known is None or known.state.is_waiting or refresh:
+            return await watch.listed()
+        return known
+
+    @property
+    def state_delay_s(self) -> float:
+        return self.client.scheduler.state_delay_s
 
     def watch_over(self) -> None:
         """Look after the server from now on: report its end at once, follow a restart."""
@@ -177,31 +187,22 @@ class SchedulerBackend(Backend):
         if self._watchdog is None:
             self._watchdog = Watchdog(self.spawner, watch, self.client)
 
-    async def _until_answering(self, watch: Watch) -> None:
-        """Wait until the server answers, so that JupyterHub finds it at its first try.
+    def address(self) -> tuple[str, int]:
+        return self._host(self.status) or self.spawner.ip, self.spawner.port
 
-        A job that dies meanwhile ends the wait at once. After `http_timeout` it is left to
-        JupyterHub, which waits as long again, to say that it finds nothing.
-        """
-        spawner = self.spawner
-        end = time.monotonic() + open_timeout(spawner)
-        while time.monotonic() < end:
-            # With internal_ssl only JupyterHub has the certificates to ask.
-            if not spawner.job.unconfirmed_port and (
-                spawner.internal_ssl or await answers_http(spawner.ip, spawner.port)
-            ):
-                return
-            if watch.status is not None:
-                await self._check_alive(watch.status)
-            await asyncio.sleep(_PROBE_INTERVAL_S)
-        check_confirmed(spawner)
-
-    async def resume(self) -> None:
-        await self._within(self.spawner.start_timeout, self._found_and_serving())
-
-    async def _found_and_serving(self) -> None:
-        await self._submission.until_found()
-        await self.until_serving()
+    async def check_alive(self) -> None:
+        """Raise SpawnFailure if the job has ended, _JobRequeued if it waits again."""
+        status, job = self.status, self.spawner.job
+        if status is None:
+            return
+        if status is not self._noted:
+            self._note(status)
+        await self._check_alive(status)
+        # A new report can be quicker than the scheduler's answer.
+        if status.state.is_waiting and self._has_run and job.reported_at == self._probed_report:
+            # Where the job was, somebody else may listen by now.
+            self._has_run = False
+            raise _JobRequeued
 
     async def until_gone(self) -> None:
         spawner = self.spawner
@@ -219,16 +220,20 @@ class SchedulerBackend(Backend):
                 spawner.job.id,
             )
 
-    def describe(self) -> tuple[int, str]:
+    def describe(self) -> StartDescription:
         job = self.spawner.job
         if not job.id:
-            return 0, self._submission.describe()
-        running_s = time.monotonic() - (self._running_since or time.monotonic())
+            return self._submission.describe()
+        running_s = time.monotonic() - (self.clock.running_since or time.monotonic())
         unanswered_s = self._watched.unanswered_for if self._watched else 0.0
         estimate = self._estimator.estimate(self.status, running_s, unanswered_s)
-        if self.status is None and job.progress and not estimate.is_unanswered:
-            return job.progress[-1]
-        return describe_start(self.spawner, self.client.scheduler, self.status, estimate)
+        told = describe_start(self.spawner, self.client.scheduler, self.status, estimate)
+        if (self.status is None or self.status.is_final) and job.progress:
+            # The scheduler has not answered yet, and an earlier Hub process may know more; or the
+            # job has ended, which is told with the failure of the start.
+            last = job.progress[-1]
+            return replace(told, percent=last.percent, headline=last.text)
+        return told
 
     async def update_estimate(self) -> None:
         await self._estimator.update(self.status)
@@ -244,15 +249,17 @@ class SchedulerBackend(Backend):
         """Record a status of the job, and tell the user while the server starts."""
         self._noted = status
         self.spawner.job.observed(f"{status.native} {status.host}".strip())
+        self._has_run = self._has_run or status.state is JobState.RUNNING
         if status.state is not JobState.RUNNING:
-            self._running_since = None
-        elif self._running_since is None:
+            self.clock.note_running(runs=False)
+        elif self.clock.running_since is None:
             self._note_running(status)
         if not self.spawner.job.port:
-            progress_log.append(self.spawner, *self.describe())
+            told = self.describe()
+            progress_log.append(self.spawner, told.percent, told.headline)
 
     def _note_running(self, status: JobInfo | None) -> None:
-        self._running_since = time.monotonic()
+        self.clock.note_running(runs=True)
         self._estimator.note_start(status)
 
     def _time(self, histogram: Histogram, since: float) -> None:
@@ -277,13 +284,11 @@ class SchedulerBackend(Backend):
         )
         raise failure_of_job(job, status, await self.log_tail(), self._api_url)
 
-    def owner(self) -> int:
-        """Return the id of the user to whom the job belongs."""
-        if self.client.runner.is_this_user:
-            return os.getuid()
-        return pwd.getpwnam(self.spawner.user.name).pw_uid
+    def is_of_this_user(self) -> bool:
+        return self.client.runner.is_this_user
 
     async def owners_log_tail(self, timeout: float) -> str:
         with contextlib.suppress(BatchError, asyncio.TimeoutError):
-            return await within(timeout, self.client.log_tail(self.spawner.job.id))
+            job, earlier = self.spawner.job, self.job_log().earlier
+            return await within(timeout, self.client.log_tail(job.id, *earlier))
         return ""

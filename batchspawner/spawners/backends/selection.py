@@ -10,33 +10,13 @@ from typing import TYPE_CHECKING
 
 from ...schedulers import scheduler_class, scheduler_names
 from .command_backend import CommandBackend
+from .customisations import customisations
 from .exec_prefix import client_of, prefix_of
-from .names import prefix_words, risky_names
 from .scheduler_backend import SchedulerBackend
+from .unsafe_names import prefix_words, risky_names
 
 if TYPE_CHECKING:
     from .backend import Backend, BackendSpawner
-
-_TRAITS = (
-    "batch_submit_cmd",
-    "batch_query_cmd",
-    "batch_cancel_cmd",
-    "state_pending_re",
-    "state_running_re",
-    "state_unknown_re",
-    "state_exechost_re",
-    "state_exechost_exp",
-)
-_METHODS = (
-    "run_command",
-    "parse_job_id",
-    "query_job_status",
-    "state_ispending",
-    "state_isrunning",
-    "state_isunknown",
-    "state_gethost",
-)
-_OURS = "batchspawner."
 
 
 def backend_of(spawner: BackendSpawner) -> Backend:
@@ -61,31 +41,3 @@ def backend_of(spawner: BackendSpawner) -> Backend:
     client = client_of(scheduler, words, spawner.launcher, str(variables["username"]))
     client.minimum_interval = spawner.query_floor
     return SchedulerBackend(spawner, client)
-
-
-def stock_class(cls: type) -> type:
-    """Return the class of this library from which a site's own class is derived."""
-    return next(base for base in cls.__mro__ if base.__module__.startswith(_OURS))
-
-
-def customisations(spawner: BackendSpawner) -> list[str]:
-    """Return the names of the traits and methods that a site has changed for its scheduler."""
-    stock = stock_class(type(spawner))
-    return [
-        *(name for name in _TRAITS if _trait_differs(spawner, stock, name)),
-        *(name for name in _METHODS if _method_differs(spawner, stock, name)),
-    ]
-
-
-def _trait_differs(spawner: BackendSpawner, stock: type, name: str) -> bool:
-    if not hasattr(stock, name):
-        return False
-    default: object = getattr(stock, name).default_value
-    value: object = getattr(spawner, name)
-    return value != default
-
-
-def _method_differs(spawner: BackendSpawner, stock: type, name: str) -> bool:
-    method: object = getattr(spawner, name)
-    function: object = getattr(method, "__func__", method)
-    return function is not getattr(stock, name)

@@ -8,20 +8,23 @@ from typing import TYPE_CHECKING
 
 from ...errors import BatchError, SchedulerError
 from ...jobs import JobRequest
-from ..failures.job_log import log_path, shared_log_size
+from ...message import Message
+from ..failures.job_log import earlier_log, log_of_namesake, log_path
 from ..failures.spawn_failure import SpawnFailure, failure_of_submit
 from ..hub import metrics
-from ..hub.commit import commit_state, store_state
+from ..hub.jupyterhub import user_name
+from ..hub.state_writer import commit_state, store_state
 from ..hub.tags import new_tag
 from ..progress import log as progress_log
-from ..progress.messages import describe_request, describe_submit
-from ..progress.past_ends import forget_end
+from ..progress.messages import describe_request, describe_submit, requested_resources
 from ..secrets.package import pack
+from .exec_prefix import check_account
 from .orphans import look_for_orphans
 from .submit_queue import Slot, shared_queue
 
 if TYPE_CHECKING:
     from ...client.batch_client import BatchClient
+    from ..progress.messages import StartDescription
     from ..secrets.package import Package
     from .backend import BackendSpawner
 
@@ -41,18 +44,19 @@ class Submission:
     async def make(self) -> None:
         """Submit the job. Raises SpawnFailure if it was refused or nobody answered."""
         spawner = self._spawner
-        forget_end(spawner)
+        check_account(spawner)
         package = await pack(spawner, self._client.scheduler, self._client.leave)
         spawner.log.debug("%s: job script\n%s", spawner.log_name, package.shown)
         look_for_orphans(self._client, spawner)
         queue = shared_queue(spawner.scheduler_name, spawner.submit_concurrency)
-        self._slot = queue.reserve(spawner.user.name)
-        progress_log.append(spawner, 0, self.describe())
+        self._slot = queue.reserve(user_name(spawner))
+        progress_log.append(spawner, 0, self.describe().headline)
         async with queue.turn(self._slot):
+            self._slot = None
             await self._submit(package)
 
-    def describe(self) -> str:
-        """Return a sentence that says how many submits come first."""
+    def describe(self) -> StartDescription:
+        """Return what is known before the submit: how many others come first."""
         ahead = self._slot.ahead if self._slot else 0
         return describe_submit(ahead, self._client.scheduler.title)
 
@@ -78,7 +82,9 @@ class Submission:
         """Wait until such a job is found. Raises SpawnFailure if there is none."""
         while not self._spawner.job.id:
             if not await self.find_again():
-                raise SpawnFailure("The job was never submitted: the Hub was restarted before.")
+                raise SpawnFailure(
+                    Message("The job was never submitted: the Hub was restarted before.")
+                )
             if not self._spawner.job.id:
                 await asyncio.sleep(_SEARCH_INTERVAL_S)
 
@@ -86,8 +92,9 @@ class Submission:
         spawner, job, title = self._spawner, self._spawner.job, self._client.scheduler.title
         # The tag is stored first, so that a Hub that dies now can find its job again.
         job.prepared(package.claim.dump() if package.claim else {}, tag=new_tag(spawner))
-        log_offset = await shared_log_size(package.script)
+        earlier = await earlier_log(package.script, self._client.log_before)
         await store_state(spawner)
+        began = time.time()
         request = JobRequest(package.script, job.tag, package.environment)
         try:
             job_id = await self._client.submit(request)
@@ -95,11 +102,14 @@ class Submission:
             self._count(error.kind)
             spawner.log.error("%s: %s", spawner.log_name, error)
             raise failure_of_submit(title, error) from error
-        job.submitted(job_id, log_path(package.script, job_id), log_offset, at=time.time())
+        requested = requested_resources(package.variables)
+        log = log_path(package.script, job_id)
+        job.submitted(job_id, log, *earlier, at=time.time(), requested=requested)
         self._count("accepted")
-        requested = spawner.script_variables()
         progress_log.append(spawner, 10, describe_request(job_id, title, requested))
         spawner.log.info("%s: submitted job %s", spawner.log_name, job_id)
+        if not earlier.changed_at:
+            job.found_log(*await log_of_namesake(package.script, job_id, began))
 
     def _count(self, outcome: str) -> None:
         metrics.SUBMITS.labels(scheduler=self._client.scheduler.name, outcome=outcome).inc()

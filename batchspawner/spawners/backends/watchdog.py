@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from ...concurrency import in_background
 from ...errors import SchedulerError
-from ..hub.commit import commit_state
-from ..hub.jupyterhub import move_server, notify_of_end
+from ..hub.jupyterhub import add_route, notify_of_end, settled
+from ..hub.state_writer import commit_address, commit_state
 from .http_probe import answers_http
 
 if TYPE_CHECKING:
@@ -50,25 +50,20 @@ class Watchdog:
     async def _follow(self) -> None:
         seen = self._watch.status
         while not (seen and seen.is_final) and not self.lost:
-            seen = await self._step(seen)
+            try:
+                seen = await self._handle_change(seen)
+            except Exception:  # noqa: PERF203
+                self._spawner.log.exception(
+                    "%s: cannot follow job %s; trying again", self._spawner.log_name, self._job.id
+                )
+                await asyncio.sleep(_RETRY_INTERVAL_S)
         # Not in this task: what follows closes the watch, and so cancels us.
         in_background(notify_of_end(self._spawner))
 
-    async def _step(self, seen: JobInfo | None) -> JobInfo | None:
-        """Wait for a change, and return the status then; after a failure, return `seen`."""
-        try:
-            return await self._handle_change(seen)
-        except Exception:
-            self._spawner.log.exception(
-                "%s: cannot follow job %s; trying again", self._spawner.log_name, self._job.id
-            )
-            await asyncio.sleep(_RETRY_INTERVAL_S)
-            return seen
-
     async def _handle_change(self, seen: JobInfo | None) -> JobInfo | None:
         """Wait for a change, do what it asks for, and return the status that is known then."""
-        unreported = self._is_unreported(seen)
-        if not await self._change(seen, _REPORT_TIMEOUT_S if unreported else None):
+        timeout = _REPORT_TIMEOUT_S if self._is_unreported(seen) else None
+        if not await self._watch.change_or(self._job.report, seen, timeout):
             self.lost = not await self._is_ours()
             self._run = seen.start if seen else None
         elif self._job.report.is_set():
@@ -84,19 +79,6 @@ class Watchdog:
             self.lost = not await self._is_ours()
             self._log_waiting(now)
         return now
-
-    async def _change(self, seen: JobInfo | None, timeout: float | None) -> bool:
-        """Wait for another status or for a report; return False if neither came in time."""
-        change = asyncio.ensure_future(self._watch.change(seen))
-        report = asyncio.ensure_future(self._job.report.wait())
-        try:
-            done, _ = await asyncio.wait(
-                [change, report], timeout=timeout, return_when=asyncio.FIRST_COMPLETED
-            )
-        finally:
-            change.cancel()
-            report.cancel()
-        return bool(done)
 
     def _is_unreported(self, status: JobInfo | None) -> bool:
         """Return whether the job was started again, and has not reported since."""
@@ -151,8 +133,12 @@ class Watchdog:
             if self._watch.status and self._watch.status.is_final:
                 return
         self._job.serving(host, port)
-        await move_server(spawner, host, port)
-        commit_state(spawner)
+        if await settled(spawner):
+            spawner.ip, spawner.port = host, port
+            commit_address(spawner, host, port)
+            await add_route(spawner)
+        else:
+            commit_state(spawner)
         spawner.log.warning(
             "%s: job %s was restarted; its server is at %s:%s now",
             spawner.log_name,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ...jobs import JobState
+from ...message import Message
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -19,86 +20,104 @@ class Cause:
     """Why there is no server. `word` names it in metrics, `title` and `advice` are for the user."""
 
     word: str
-    title: str
-    advice: str
+    title: Message
+    advice: Message
 
 
 REFUSED = Cause(
     "job_refused",
-    "The scheduler refused the job.",
-    "Choose other values and start again; the message above names the one that is not accepted.",
+    Message("The scheduler refused the job."),
+    Message(
+        "Choose other values and start again; the message above names the one that is not accepted."
+    ),
 )
 UNSENT = Cause(
     "scheduler_unavailable",
-    "The job could not be submitted.",
-    "Try again later; if it stays so, tell the administrator.",
+    Message("The job could not be submitted."),
+    Message("Try again later; if it stays so, tell the administrator."),
 )
 CANCELLED = Cause(
     "job_cancelled",
-    "The job was cancelled before its server was there.",
-    "If it was not you, ask the support of this cluster, with the job's number. Start again "
-    "whenever you like.",
+    Message("The job was cancelled before its server was there."),
+    Message(
+        "If it was not you, ask the support of this cluster, with the job's number. Start again "
+        "whenever you like."
+    ),
 )
 OUT_OF_MEMORY = Cause(
     "out_of_memory",
-    "The job needed more memory than it had asked for.",
-    "Start again with more memory.",
+    Message("The job needed more memory than it had asked for."),
+    Message("Start again with more memory."),
 )
 WALLTIME = Cause(
     "walltime",
-    "The time of the job was over before its server was there.",
-    "Start again with more time. If its start takes long every time, see the log.",
+    Message("The time of the job was over before its server was there."),
+    Message("Start again with more time. If its start takes long every time, see the log."),
 )
 NODE_DIED = Cause(
     "node_died",
-    "The node of the job has failed.",
-    "It was not your fault. Start again; the job will get another node.",
+    Message("The node of the job has failed."),
+    Message("It was not your fault. Start again; the job will get another node."),
 )
 PREEMPTED = Cause(
     "job_preempted",
-    "The job had to make room for another one.",
-    "Start again, or choose a queue whose jobs are not preempted.",
+    Message("The job had to make room for another one."),
+    Message("Start again, or choose a queue whose jobs are not preempted."),
 )
 ENVIRONMENT = Cause(
     "environment_missing",
-    "Something that the server needs is missing on the node.",
-    "See the log for what is missing. If you have chosen an environment, choose another one; "
-    "else tell the administrator.",
+    Message("Something that the server needs is missing on the node."),
+    Message(
+        "See the log for what is missing. If you have chosen an environment, choose another one; "
+        "else tell the administrator."
+    ),
 )
 HUB_UNREACHABLE = Cause(
     "hub_unreachable",
-    "The job's node could not reach the Hub.",
-    "You cannot repair that: tell the administrator, with the job's number and its node.",
+    Message("The job's node could not reach the Hub."),
+    Message("You cannot repair that: tell the administrator, with the job's number and its node."),
 )
 HUB_REFUSED = Cause(
     "hub_unreachable",
-    "The Hub did not accept the job's report.",
-    "See the log for the Hub's answer. Start again; if it fails again, tell the administrator.",
+    Message("The Hub did not accept the job's report."),
+    Message(
+        "See the log for the Hub's answer. Start again; if it fails again, tell the administrator."
+    ),
 )
 NO_PORT = Cause(
     "no_port",
-    "The job's node had no free port for the server.",
-    "Start again; another node may have one. If it fails again, tell the administrator.",
+    Message("The job's node had no free port for the server."),
+    Message("Start again; another node may have one. If it fails again, tell the administrator."),
+)
+PORT_TAKEN = Cause(
+    "port_taken",
+    Message("Somebody else on the job's node has taken the port of the server."),
+    Message(
+        "Start again; the server will get another port. Tell the administrator, with the job's "
+        "number and the line of the log that names the other user."
+    ),
 )
 CRASHED = Cause(
     "job_failed",
-    "The job ended before its server was there.",
-    "See the log for the reason. Start again; if it fails again, tell the administrator.",
+    Message("The job ended before its server was there."),
+    Message("See the log for the reason. Start again; if it fails again, tell the administrator."),
 )
 GONE = Cause(
     "job_lost",
-    "The scheduler has no trace of the job any more.",
-    "Start again; if it happens again, tell the administrator.",
+    Message("The scheduler has no trace of the job any more."),
+    Message("Start again; if it happens again, tell the administrator."),
 )
 TOO_LONG = Cause(
     "start_timeout",
-    "The job did not start in time.",
-    "Start again when the queue is shorter, or ask for less.",
+    Message("The job did not start in time."),
+    Message("Start again when the queue is shorter, or ask for less."),
 )
 SILENT = Cause(
     "server_silent",
-    "The job ran, but its server was not there in time.",
-    "See the log for what it was doing. Start again; if it fails again, tell the administrator.",
+    Message("The job ran, but its server was not there in time."),
+    Message(
+        "See the log for what it was doing. Start again; if it fails again, tell the administrator."
+    ),
 )
 
 _BY_STATE: Mapping[JobState, Cause] = {
@@ -110,16 +129,17 @@ _BY_STATE: Mapping[JobState, Cause] = {
 }
 
 # What batchspawner.singleuser and the shell end with, and what that says besides the cause.
-_BY_EXIT: Mapping[int, tuple[Cause, str]] = {
-    69: (HUB_REFUSED, ""),
-    71: (NO_PORT, "All ports on which its server may listen are in use there."),
-    75: (HUB_UNREACHABLE, "Its node could not reach the Hub at {api_url}."),
-    78: (ENVIRONMENT, "Its environment was not complete."),
-    126: (ENVIRONMENT, "A command could not be run on its node."),
-    127: (ENVIRONMENT, "A command was not found on its node."),
+_BY_EXIT: Mapping[int, tuple[Cause, Message]] = {
+    69: (HUB_REFUSED, Message("")),
+    71: (NO_PORT, Message("All ports on which its server may listen are in use there.")),
+    75: (HUB_UNREACHABLE, Message("Its node could not reach the Hub at %(hub)s.")),
+    78: (ENVIRONMENT, Message("Its environment was not complete.")),
+    126: (ENVIRONMENT, Message("A command could not be run on its node.")),
+    127: (ENVIRONMENT, Message("A command was not found on its node.")),
 }
 
 _BY_LOG = (
+    (re.compile(r"user \d+ has opened port \d+ in the server's place"), PORT_TAKEN),
     (
         re.compile(
             r"out of memory|oom.?kill|cannot allocate memory|memory exhausted|MemoryError",
@@ -161,10 +181,10 @@ def cause_of(status: JobInfo, log: str) -> Cause:
     return CRASHED
 
 
-def exit_meaning(code: int | None, api_url: Callable[[], str]) -> str:
+def exit_meaning(code: int | None, api_url: Callable[[], str]) -> Message:
     """Return a sentence about an exit status of a job, empty if there is nothing to say.
 
     `api_url` returns the address of the Hub that the job was given.
     """
-    _, meaning = _BY_EXIT.get(code or 0, (CRASHED, ""))
-    return meaning.format(api_url=api_url()) if meaning else ""
+    _, meaning = _BY_EXIT.get(code or 0, (CRASHED, Message("")))
+    return Message(meaning.text, hub=api_url()) if meaning else meaning

@@ -7,6 +7,14 @@ from __future__ import annotations
 
 import asyncio
 from typing import TYPE_CHECKING, Any, Protocol, cast
+from urllib.parse import quote
+from weakref import WeakKeyDictionary
+
+from jupyterhub import orm, version_info
+from sqlalchemy import event
+from sqlalchemy.exc import SQLAlchemyError
+
+from . import database
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
@@ -16,22 +24,36 @@ if TYPE_CHECKING:
 
     from ..server_job import ServerJob
 
+CAN_STOP_STARTING = version_info >= (6,)
+"""Whether JupyterHub stops a server that is still starting; older ones refuse that."""
+
 _POLL_INTERVAL_S = 0.1
 """Time between two looks whether JupyterHub has finished what it does with a server."""
 
+_DATABASE_INTERVAL_S = 2.0
+"""Time until a database that did not answer is asked again."""
+
 
 class HubUser(Protocol):
-    """User of a Hub. `settings` are those of its web application, `groups` rows of its database."""
+    """User of a Hub.
+
+    `settings` are those of its web application; `groups` are rows of its database. JupyterHub makes
+    `spawners` when they are needed; `orm_spawners` are the rows of all servers.
+    """
 
     name: str
     settings: dict[str, Any]
     spawners: Mapping[str, HubSpawner]
+    orm_spawners: Mapping[str, SpawnerRow]
+
+    def server_url(self, server_name: str) -> str: ...
 
 
 class HubUrls(Protocol):
     """Addresses of the Hub, as its servers see it."""
 
     api_url: str
+    base_url: str
 
 
 class ServerAddress(Protocol):
@@ -63,15 +85,11 @@ class HubSpawner(Protocol):
     port: int
     api_token: str
     internal_ssl: bool
-    start_timeout: int
     http_timeout: int
     poll_interval: int
     _spawn_pending: bool
     _spawn_future: asyncio.Future[None] | None
     _check_pending: bool
-
-    @property
-    def _log_name(self) -> str: ...
 
     @property
     def orm_spawner(self) -> SpawnerRow | None: ...
@@ -120,7 +138,6 @@ if TYPE_CHECKING:
         server: ServerAddress
         user: Any
 
-        _log_name: str
         api_token = Unicode()
         cmd: list[str]
         create_certs: Callable[..., Any]
@@ -134,7 +151,6 @@ if TYPE_CHECKING:
         poll_interval = Integer()
         port = Integer()
         ssl_alt_names: Any
-        start_timeout = Integer()
         user_options: dict[str, Any]
 
         def __init__(self, *args: Any, **kwargs: Any) -> None: ...
@@ -152,7 +168,87 @@ else:
 
 def log_name(spawner: HubSpawner) -> str:
     """Return what names a server in the Hub's log: its user, and its own name."""
-    return str(spawner._log_name)
+    return ":".join(filter(None, (user_name(spawner), server_name(spawner))))
+
+
+def user_name(spawner: HubSpawner) -> str:
+    """Return the name of a server's user; see _name_in for why it is not `spawner.user.name`."""
+    row = getattr(spawner.user, "orm_user", None)
+    return spawner.user.name if row is None else _name_in(row)
+
+
+def server_name(spawner: HubSpawner) -> str:
+    """Return a server's own name, empty for a user's default server."""
+    row = spawner.orm_spawner
+    return spawner.name if row is None else _name_in(row)
+
+
+def _name_in(row: object) -> str:
+    """Return the name in a row of the Hub's database, without a query if it was read before.
+
+    With each commit, SQLAlchemy forgets all that it has read. A row of a user is then read again
+    with several queries, and while many servers start, somebody has just committed at any time. The
+    database may also be away.
+    """
+    name: str | None = vars(row).get("name") or _names.get(row)
+    if name is None:
+        session = database.session_of(row)
+        if session is not None:
+            database.end_failed_transaction(session)
+        name = str(getattr(row, "name"))  # noqa: B009  (of a user or a server)
+    _names[row] = name
+    return name
+
+
+_names: WeakKeyDictionary[object, str] = WeakKeyDictionary()
+
+
+@event.listens_for(orm.User.name, "set")
+def _renamed(row: object, name: str, *_: object) -> None:
+    _names[row] = name
+
+
+def may_end(spawner: HubSpawner) -> bool:
+    """Check whether JupyterHub may be told now that a server has ended.
+
+    It stores that at once. If its database refuses it, JupyterHub considers the server to be
+    stopping until the Hub is started again.
+    """
+    session = database.session_of(spawner.orm_spawner)
+    if session is None or database.answers(session):
+        return True
+    text = "%s: the Hub's database does not answer, so that the server is ended later"
+    spawner.log.warning(text, log_name(spawner))
+    return False
+
+
+def server_of_user(user: HubUser, name: str) -> HubSpawner | None:
+    """Return a user's spawner of this name, None if it has not been made yet."""
+    # The mapping makes a spawner, and a row in the database, for any name that it is asked for.
+    return user.spawners[name] if not name or name in user.spawners else None
+
+
+def estimate_url_of(spawner: HubSpawner) -> str:
+    """Return the address under which the form of a server asks when it would start."""
+    server = f"/{quote(spawner.name, safe='')}" if spawner.name else ""
+    base = spawner.hub.base_url.rstrip("/")
+    return f"{base}/api/batchspawner/estimate/{quote(spawner.user.name, safe='')}{server}"
+
+
+def store_of(spawner: HubSpawner) -> str:
+    """Return under which name the browser of a user keeps what is theirs in this Hub."""
+    return f"batchspawner:{spawner.hub.base_url}:{spawner.user.name}"
+
+
+def register_handler(known: list[tuple[object, ...]], path: str, handler: type) -> None:
+    """Add a handler to a list of JupyterHub's own, once."""
+    if not any(one[0] == path for one in known):
+        known.append((path, handler))
+
+
+def replace_handler(known: list[tuple[object, ...]], replaced: type, handler: type) -> None:
+    """Put a handler in the place of one of JupyterHub's own, in a list of them."""
+    known[:] = [(one[0], handler, *one[2:]) if one[1] is replaced else one for one in known]
 
 
 def innermost(spawner: HubSpawner) -> HubSpawner:
@@ -166,36 +262,41 @@ def hub_spawner(spawner: HubSpawner) -> HubSpawner:
     """Return the spawner that JupyterHub itself holds: this one, or what wraps it."""
     known: Mapping[str, HubSpawner] = getattr(spawner.user, "spawners", {})
     # Not known[name]: JupyterHub's dictionary would make a spawner.
-    outer = known.get(spawner.name)
+    outer = known.get(server_name(spawner))
     return outer if outer is not None and innermost(outer) is spawner else spawner
 
 
 async def notify_of_end(spawner: HubSpawner) -> None:
     """Make JupyterHub poll a server now, and clean up after it if it has ended."""
     outer = hub_spawner(spawner)
-    if await _settled(outer):
+    if await settled(outer):
         await outer.poll_and_notify()
 
 
-async def move_server(spawner: HubSpawner, host: str, port: int) -> None:
-    """Change the address of a running server, in the Hub and in its proxy."""
+async def settled(spawner: HubSpawner) -> bool:
+    """Wait until JupyterHub has finished a start or a check; return whether a server runs.
+
+    Without its database, JupyterHub does not know whether it does, and finishes nothing.
+    """
     outer = hub_spawner(spawner)
-    if not await _settled(outer):
-        return
-    spawner.server.ip, spawner.server.port = host, port
-    spawner.ip, spawner.port = host, port
-    await _add_route(outer)
+    while True:
+        while outer.pending in ("spawn", "check"):
+            await asyncio.sleep(_POLL_INTERVAL_S)
+        try:
+            return bool(outer.ready)
+        except SQLAlchemyError as error:
+            session = database.session_of(outer.orm_spawner)
+            if session is None:
+                raise
+            session.rollback()
+            text = "%s: the Hub's database does not answer, it is asked again: %s"
+            outer.log.warning(text, log_name(outer), database.said_by(error))
+        await asyncio.sleep(_DATABASE_INTERVAL_S)
 
 
-async def _settled(outer: HubSpawner) -> bool:
-    """Wait until JupyterHub has finished a start or a check; return whether a server runs."""
-    while outer.pending in ("spawn", "check"):
-        await asyncio.sleep(_POLL_INTERVAL_S)
-    return bool(outer.ready)
-
-
-async def _add_route(outer: HubSpawner) -> None:
+async def add_route(spawner: HubSpawner) -> None:
     """Add the address of a server to the proxy."""
+    outer = hub_spawner(spawner)
     settings: Mapping[str, Any] = getattr(outer.user, "settings", None) or {}
     proxy = settings.get("proxy")
     if proxy is not None:
@@ -228,7 +329,7 @@ class PendingSpawn:
         try:
             # No longer pending if it was stopped meanwhile.
             if outer._spawn_pending:
-                await _add_route(outer)
+                await add_route(outer)
         finally:
             outer._spawn_pending = False
             if not self.finished.done():

@@ -1,6 +1,6 @@
 """What users may choose: fields, the form made of them, and the check of what comes back."""
 
-from .fields import Amount, Bool, Choice, Duration, Field, Integer, Limit, Memory, Option, Text
+from .field_kinds import Amount, Bool, Choice, Duration, Field, Integer, Limit, Memory, Option, Text
 
 __all__ = [
     "Amount",

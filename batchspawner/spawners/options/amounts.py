@@ -8,6 +8,7 @@ from typing import ClassVar
 
 from ... import units
 from ...errors import OptionsError
+from ...translation import gettext as _
 from .base import Field, Limit, Size, Value
 
 _MAX_LENGTH = 24
@@ -18,11 +19,15 @@ _INTEGER = re.compile(r"[0-9]{1,9}")
 
 @dataclass(frozen=True)
 class Amount(Field):
-    """An amount between two limits, which are written as users write amounts."""
+    """An amount between two limits, which are written as users write amounts.
+
+    The form offers `choices` as a list, and any other amount beside it.
+    """
 
     min: Size = None
     max: Size = None
     unit: str = ""
+    choices: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         try:
@@ -50,11 +55,11 @@ class Amount(Field):
 
     def read_text(self, text: str) -> str:
         if len(text) > _MAX_LENGTH:
-            raise self.refusal(text, f"give at most {_MAX_LENGTH} characters")
+            raise self.refusal(text, _("give at most %(number)s characters", number=_MAX_LENGTH))
         try:
             number = self.number(text)
         except OptionsError as error:
-            allowed = "; ".join(filter(None, (error.allowed, self.allowed)))
+            allowed = "; ".join(filter(None, (_(error.allowed), self.allowed)))
             raise self.refusal(text, allowed) from None
         low, high = self.bounds()
         if (low is not None and number < low) or (high is not None and number > high):
@@ -83,11 +88,13 @@ class Amount(Field):
     def allowed(self) -> str:
         low, high = (None if number is None else self.display(number) for number in self.bounds())
         unit = f" {self.unit}" if self.unit else ""
+        if low is not None and low == high:
+            return _("choose %(amount)s", amount=f"{low}{unit}")
         if low is not None and high is not None:
-            return f"choose from {low} to {high}{unit}"
+            return _("choose from %(low)s to %(high)s", low=low, high=f"{high}{unit}")
         if high is not None:
-            return f"choose at most {high}{unit}"
-        return "" if low is None else f"choose at least {low}{unit}"
+            return _("choose at most %(amount)s", amount=f"{high}{unit}")
+        return "" if low is None else _("choose at least %(amount)s", amount=f"{low}{unit}")
 
     def _size(self, bound: Size) -> int:
         return self.number(str(bound))
@@ -102,7 +109,7 @@ class Integer(Amount):
 
     def number(self, text: str) -> int:
         if not _INTEGER.fullmatch(text):
-            raise self.refusal(text, "give a whole number")
+            raise self.refusal(text, _("give a whole number"))
         return int(text)
 
 
@@ -116,7 +123,7 @@ class Memory(Amount):
     def number(self, text: str) -> int:
         size = units.memory(self.name, text)
         if size >= _MAX_MEMORY_BYTES:
-            raise self.refusal(text, "that is too much")
+            raise self.refusal(text, _("that is too much"))
         return size
 
     def to_text(self, number: int) -> str:
@@ -134,7 +141,7 @@ class Duration(Amount):
     def number(self, text: str) -> int:
         seconds = units.seconds(self.name, text)
         if seconds > _MAX_DURATION_S:
-            raise self.refusal(text, "that is too long")
+            raise self.refusal(text, _("that is too long"))
         return seconds
 
     def to_text(self, number: int) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar, TypeVar, Union
 
 from ...errors import OptionsError
+from ...translation import gettext as _
 
 F = TypeVar("F", bound="Field")
 
@@ -31,16 +32,26 @@ Size = Union[str, int, None]
 
 @dataclass(frozen=True)
 class Limit:
-    """Narrower limits of a field while another field has a certain value; None changes nothing."""
+    """Narrower limits of a field while another field has a certain value; None changes nothing.
+
+    `min` and `max` are written as users write amounts, such as ``4G`` or ``8:00:00``; `values` are
+    those of a `Choice`. `default` is the value of the field for users who give none.
+    """
 
     min: Size = None
     max: Size = None
     values: tuple[str, ...] | None = None
+    default: Size = None
 
 
 @dataclass(frozen=True)
 class Field:
-    """Base class of the fields of all kinds."""
+    """Base class of the fields of all kinds.
+
+    `name` is the variable of the job script, `label` and `help` are what users read. `default` is
+    the value if they choose none, `required` refuses that, and an `advanced` field is folded away.
+    `blank` says what becomes of a field that is left blank, such as "the default of the queue".
+    """
 
     name: str
     label: str = ""
@@ -48,6 +59,7 @@ class Field:
     default: Value = ""
     required: bool = False
     advanced: bool = False
+    blank: str = ""
     kind: ClassVar[str] = ""
 
     def __post_init__(self) -> None:
@@ -73,6 +85,7 @@ class Field:
         return self.read_text(text) if text else ""
 
     def read_text(self, text: str) -> str:
+        """Return a text that is not empty in this field's own form. Raises OptionsError."""
         raise NotImplementedError
 
     def text(self, given: object) -> str:
@@ -85,14 +98,14 @@ class Field:
         elif isinstance(given, str):
             if given.isprintable():
                 return given.strip()
-            raise self.refusal(given, "it must be one line without control characters")
-        raise self.refusal(given, "give a text or a whole number")
+            raise self.refusal(given, _("it must be one line without control characters"))
+        raise self.refusal(given, _("give a text or a whole number"))
 
     def refusal(self, given: object, allowed: str) -> OptionsError:
         """Return the error about a value, which it quotes in short."""
         shown: str | float = given if isinstance(given, (str, int, float)) else type(given).__name__
         if isinstance(shown, int) and abs(shown) >= _MAX_QUOTED_NUMBER:
-            shown = "a very large number"
+            shown = _("a very large number")
         if isinstance(shown, str) and len(shown) > _MAX_QUOTED_LENGTH:
             shown = f"{shown[:_MAX_QUOTED_LENGTH]}…"
         plain = self.label.lower().replace(" ", "_") == self.name

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import fields
 
-from .fields import Bool, Choice, Duration, Field, Integer, Limit, Memory, Option, Text
+from .field_kinds import Bool, Choice, Duration, Field, Integer, Limit, Memory, Option, Text
 
 _KINDS: dict[str, type[Field]] = {
     cls.kind: cls for cls in (Text, Integer, Memory, Duration, Bool, Choice)

@@ -3,34 +3,65 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tornado import web
 
 from ...errors import OptionsError
-from .fields import Choice, Field, Limit
+from ...translation import gettext as _
+from ...translation import translated
+from .field_kinds import Choice, Field, Limit
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     from .base import Value
 
 OTHER = "--other"
 """What follows a choice's name in the form's field for a value that is not in its list."""
 
-NOT_OPTIONS = frozenset({"_xsrf", "next", "display_name"})
-"""What JupyterHub itself puts into the address or the body of a request."""
+PRESET = "--preset"
+"""Name of the form's field for a preset."""
+
+LANGUAGE = "--language"
+"""Name of the form's hidden field for its language: who reads it may have seen no request."""
+
+NOT_OPTIONS = frozenset({"_xsrf", "next", "display_name", PRESET, LANGUAGE})
+"""What else is in the address or the body of a request, from JupyterHub and for presets."""
+
+
+def language_of(form: Mapping[str, Sequence[str]]) -> str:
+    """Return the language in which a form says that it was shown, empty if it does not."""
+    return str((form.get(LANGUAGE) or [""])[0])
 
 
 class OptionsRefused(web.HTTPError):
     """The answer to a request whose options are not allowed; it says what is."""
 
     def __init__(self, error: OptionsError | str) -> None:
-        super().__init__(400, str(error))
-        self.jupyterhub_message = str(error)
+        text = translated(error.message) if isinstance(error, OptionsError) else error
+        super().__init__(400, text)
+        self.jupyterhub_message = text
 
     def __str__(self) -> str:
         # JupyterHub 4 shows this.
         return self.jupyterhub_message
+
+
+@contextmanager
+def refusing_values_of(given: Mapping[str, object]) -> Iterator[None]:
+    """Raise OptionsRefused for an OptionsError in the block about a value that a user gave.
+
+    What a form of the site's own asks for is only read where the script is filled.
+    """
+    try:
+        yield
+    except OptionsError as error:
+        if error.option.removeprefix("req_") in given:
+            raise OptionsRefused(error) from error
+        raise
 
 
 @dataclass(frozen=True)
@@ -60,7 +91,7 @@ class Schema:
             if value != "":
                 values[field.name] = value
             elif field.required:
-                raise field.refusal("", field.allowed or "a value is needed")
+                raise field.refusal("", field.allowed or _("a value is needed"))
         return {field.name: values[field.name] for field in self.fields if field.name in values}
 
     def _check_names(self, given: Mapping[object, object]) -> None:
@@ -72,16 +103,17 @@ class Schema:
                 raise OptionsError("options", shown, allowed)
 
     def _value(self, field: Field, given: object, others: Mapping[str, Value]) -> Value:
-        narrowed, because = field, ""
+        narrowed, because, default = field, "", field.default
         for limit, reason in self._limits(field.name, others):
-            narrowed, because = narrowed.within(limit), f"{because} with {reason}"
+            narrowed, because = narrowed.within(limit), " ".join(filter(None, (because, reason)))
+            default = default if limit.default is None else limit.default
         try:
             value = "" if given is None else narrowed.read(given)
         except OptionsError as error:
-            allowed = f"{error.allowed}{because}"
+            allowed = " ".join(filter(None, (error.allowed, because)))
             raise OptionsError(error.option, error.given, allowed, error.label) from None
-        if value == "" and field.default != "":
-            value = narrowed.clamp(field.read(field.default))
+        if value == "" and default != "":
+            value = narrowed.clamp(field.read(default))
         return value
 
     def _limits(self, name: str, values: Mapping[str, Value]) -> list[tuple[Limit, str]]:
@@ -89,7 +121,12 @@ class Schema:
         for other in self.fields:
             option = other.option(values.get(other.name, "")) if isinstance(other, Choice) else None
             if option is not None and name in option.limits:
-                found.append((option.limits[name], f"{other.name} {option.value}"))
+                found.append(
+                    (
+                        option.limits[name],
+                        _("with %(choice)s", choice=f"{other.name} {option.value}"),
+                    )
+                )
         return found
 
     def restored(self, last: object) -> dict[str, Value]:

@@ -16,28 +16,32 @@ from .base import RESERVED
 from .schema import OptionsRefused
 
 _ASK_FIRST = frozenset(
-    {"account", "reservation", "options", "prologue", "epilogue", "srun", "front_end"}
+    {"account", "reservation", "mail_user", "options", "prologue", "epilogue", "srun"}
 )
-"""Variables that open_options has to name: they decide about more than the size of a job."""
+"""Variables that decide about more than the size of a job."""
 
-_PACKAGED = frozenset({"job_name", "log"})
-"""Variables of the packaged templates that are not traits."""
+_MAX_DEPTH = 8
+"""Number of lists and objects that may be inside each other in the value of an option."""
+
+_MAX_SIZE = 64 * 1024
+"""Number of characters of an option, each of its values and names counted as one more."""
 
 
 @dataclass(frozen=True)
 class UndeclaredOptions:
     """The rules for options that no form declares.
 
-    `script_names` are the variables of the job script's template, None if they cannot be known;
-    `configured` is what the spawner itself gives to the template. `has_form` says that a form of
-    the site asks for options, `has_own_script` that the template is one of the configuration.
+    `script_names` are the variables of the job script's template, None if they cannot be known,
+    and `packaged` those that the packaged template would have; `configured` is what the spawner
+    itself gives to the template. `opened` are names that the administrator has opened, by
+    `open_options` or in a form. `has_form` says that a form of the site asks for options.
     """
 
     script_names: Collection[str] | None
+    packaged: Collection[str]
     configured: Mapping[str, object]
-    open_options: Collection[str]
+    opened: Collection[str]
     has_form: bool
-    has_own_script: bool
     trust_user_options: bool
 
     def variables(self, given: Mapping[str, object]) -> dict[str, object]:
@@ -48,9 +52,8 @@ class UndeclaredOptions:
         value.
         """
         variables = {}
-        for name, value in given.items():
-            if self.script_names is not None and name not in self.script_names:
-                continue
+        for name, value in self._read(given).items():
+            _check_size(name, value)
             if not self._is_open(name):
                 self._refuse_change(name, value)
                 continue
@@ -59,17 +62,28 @@ class UndeclaredOptions:
             variables[name] = value
         return variables
 
+    def closed(self, given: Mapping[str, object]) -> frozenset[str]:
+        """Return the names that a form of the site could open."""
+        read = self._read(given)
+        return frozenset(name for name in read if name not in RESERVED and not self._is_open(name))
+
+    def _read(self, given: Mapping[str, object]) -> Mapping[str, object]:
+        """Return the options that the template reads."""
+        names = given.keys() if self.script_names is None else self.script_names
+        return {name: value for name, value in given.items() if name in names}
+
     def _is_open(self, name: str) -> bool:
         if name in RESERVED:
             return False
-        if name in self.open_options:
+        if name in self.opened:
             return True
         if name in _ASK_FIRST:
             return False
         if name in self.configured:
             # A site with a form lets users choose; without one, no option is expected at all.
             return self.has_form
-        return self.has_own_script or name not in _PACKAGED
+        # Only the site's own script has the others.
+        return name not in self.packaged
 
     def _refuse_change(self, name: str, value: object) -> None:
         """Raise OptionsRefused for a value that is not the configured one."""
@@ -82,6 +96,29 @@ class UndeclaredOptions:
                 f"; an administrator can open it: c.BatchSpawnerBase.open_options = [{name!r}]"
             )
         raise OptionsRefused(OptionsError(name, str(value)[:60], allowed))
+
+
+def _check_size(name: str, value: object) -> None:
+    """Raise OptionsRefused for a value that is too large, or nested too deeply, for a script."""
+    level, size = [value], 0
+    for _ in range(_MAX_DEPTH + 1):
+        below: list[object] = []
+        for one in level:
+            if isinstance(one, Mapping):
+                below += [*one, *one.values()]
+            elif isinstance(one, (list, tuple)):
+                below += one
+            else:
+                size += one.bit_length() if isinstance(one, int) else len(str(one))
+        size += len(below)
+        if size > _MAX_SIZE:
+            allowed = f"it may have {_MAX_SIZE} characters"
+            raise OptionsRefused(OptionsError(name, type(value).__name__, allowed))
+        if not below:
+            return
+        level = below
+    allowed = f"at most {_MAX_DEPTH} lists and objects may be inside each other"
+    raise OptionsRefused(OptionsError(name, type(value).__name__, allowed))
 
 
 def _check_plain(name: str, value: object) -> None:

@@ -21,6 +21,10 @@ _MIN_WAIT_S = 0.1
 """Least wait that is recorded, because 0 stands for an unknown one."""
 
 
+_MAX_AGE_S = 900.0
+"""Age from which on an answer about the queue is not shown any more."""
+
+
 class QueueEstimator:
     """Queue estimate of one server's job, asked of the scheduler and shared with all users."""
 
@@ -32,10 +36,11 @@ class QueueEstimator:
 
     async def update(self, status: JobInfo | None) -> None:
         """Look up what is before a waiting job; all users share the queries."""
-        self._ahead = self._cores = None
         if status is None or not status.state.is_waiting:
+            self._ahead = self._cores = None
             return
         self._ahead = (await self._ask("ahead")).get(status.job_id)
+        self._cores = None
         if self._client.scheduler.explain(status.reason).of_cores:
             limit, used = (await self._ask("core_usage")).get(status.job_id, ("", 0))
             allowed = (await self._ask("core_limits")).get(limit)
@@ -45,7 +50,9 @@ class QueueEstimator:
         """Return the newest answer without waiting for one; empty if there is no answer yet."""
         cache = cached_answer(self._client.scheduler, self._client.query_runner, method)
         answer = await cache.get(timeout=0)
-        return answer.value if answer.value is not None and not answer.is_stale else {}
+        # An answer is not dropped while a newer one is fetched: the page would change twice.
+        known = answer.value is not None and (answer.age or 0.0) < _MAX_AGE_S
+        return answer.value or {} if known else {}
 
     def note_start(self, status: JobInfo | None) -> None:
         """Record how long the job waited, once it runs."""

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import re
 import time
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, cast
 
 from ...errors import OptionsError
+from ...jobs import JobState
 from ...schedulers import scheduler_facts
+from ...translation import gettext as _
+from ...translation import ngettext
 from ...units import seconds
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from ...jobs import JobInfo
 
 _PAIR = re.compile(r"(\d+):(\d+)")
 
@@ -49,6 +54,16 @@ def limit_of(spawner: LimitedSpawner) -> int | None:
     return runtime_seconds(spawner.scheduler_name, str(chosen or spawner.req_runtime))
 
 
+def end_of_job(spawner: object, status: JobInfo | None) -> float | None:
+    """Return when a running job reaches its time limit, None if that is not known."""
+    if status is None or status.state is not JobState.RUNNING:
+        return None
+    limit = limit_of(cast("LimitedSpawner", spawner))
+    if status.end is None and status.start is not None and limit:
+        return status.start + limit
+    return status.end
+
+
 def time_variables(spawner: LimitedSpawner) -> dict[str, str]:
     """Return the variable that tells a job its limit, in minutes.
 
@@ -63,9 +78,12 @@ def say_left(end: float) -> str:
     """Return in words how long it is until a moment, rounded down."""
     minutes = max(0, int((end - time.time()) // 60))
     if minutes < 1:
-        return "less than a minute"
+        return _("less than a minute")
     hours, minutes = divmod(minutes, 60)
     days, hours = divmod(hours, 24)
-    parts = ((days, "day"), (hours, "hour"), (0 if days else minutes, "minute"))
-    said = [f"{number} {word}{'s' if number != 1 else ''}" for number, word in parts if number]
-    return " and ".join(said) if len(said) < 3 else ", ".join(said)
+    parts = (
+        (days, ngettext("%(number)s day", "%(number)s days", days)),
+        (hours, ngettext("%(number)s hour", "%(number)s hours", hours)),
+        (0 if days else minutes, ngettext("%(number)s minute", "%(number)s minutes", minutes)),
+    )
+    return _(" and ").join(words for number, words in parts if number)

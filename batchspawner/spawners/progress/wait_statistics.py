@@ -7,7 +7,10 @@ servers that run.
 from __future__ import annotations
 
 from collections import OrderedDict
-from statistics import median
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 _MAX_WAITS = 100
 """Number of waits that are remembered for each queue."""
@@ -29,7 +32,14 @@ def note_wait(scheduler: str, queue: str, job_id: str, seconds: float) -> None:
 def median_wait(scheduler: str, queue: str) -> float | None:
     """Return the median wait in seconds, or None if too few are known."""
     waits = _waits.get((scheduler, queue), OrderedDict())
-    return median(waits.values()) if len(waits) >= _MIN_WAITS else None
+    return quantile(waits.values(), 0.5) if len(waits) >= _MIN_WAITS else None
+
+
+def quantile(values: Iterable[float], part: float) -> float:
+    """Return the smallest value that at least this part of them does not exceed."""
+    known = sorted(values)
+    rank = -(-len(known) * round(100 * part) // 100)
+    return known[max(0, rank - 1)]
 
 
 def forget_waits() -> None:

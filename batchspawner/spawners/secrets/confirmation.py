@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from ...message import Message
 from ..failures.spawn_failure import SpawnFailure
 
 if TYPE_CHECKING:
@@ -39,10 +40,18 @@ async def until_confirmed(spawner: JobSpawner) -> None:
 
 def check_confirmed(spawner: JobSpawner) -> None:
     """Raise SpawnFailure if a job has promised to confirm its server, and has not."""
+    if spawner.job.unconfirmed_port:
+        raise SpawnFailure(say_unconfirmed(spawner))
+
+
+def say_unconfirmed(spawner: JobSpawner) -> Message:
+    """Return in words that a job has not confirmed its server."""
     job = spawner.job
-    if job.unconfirmed_port:
-        raise SpawnFailure(
-            f"Job {job.id} has not confirmed within {open_timeout(spawner):g} s that what "
-            f"listens on port {job.unconfirmed_port} of its node is its own server. Where the "
-            "node cannot tell, the administrator can set confirm_server to False."
-        )
+    return Message(
+        "Job %(job)s has not confirmed within %(seconds)s s that what listens on port %(port)s of "
+        "its node is its own server. If it starts slowly, the administrator can set http_timeout "
+        "to more; where the node cannot tell, confirm_server to False.",
+        job=job.id,
+        seconds=f"{open_timeout(spawner):g}",
+        port=job.unconfirmed_port,
+    )

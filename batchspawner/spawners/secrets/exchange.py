@@ -5,20 +5,25 @@ from __future__ import annotations
 import asyncio
 import re
 import socket
+import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 from jupyterhub import orm
-from sqlalchemy.orm import object_session
 
 from ...concurrency import in_background, within
+from ...message import Message
 from ..hub import metrics
+from ..hub.database import session_of
 from ..hub.jupyterhub import JobSpawner, hub_spawner
+from ..hub.state_writer import commit_state
 from .certificates import CERTIFICATES, CertifiedSpawner, are_ours, server_certificate
 from .claim import Application, Claim
 from .package import TOKEN
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
     from ...jobs import JobInfo
     from ...private_environment import PrivateEnvironment
 
@@ -26,8 +31,21 @@ _SCHEDULER_TIMEOUT_S = 8.0
 """Time that a claim waits for the scheduler: less than the wrapper waits for an answer."""
 
 
+_ID_TIMEOUT_S = 1.5
+"""Time that a claim waits for the answer to the submit: also that is within the wrapper's time."""
+
+_ID_INTERVAL_S = 0.1
+"""Time between two looks whether that answer has come."""
+
+_EARLY_PAUSE_S = 3.0
+"""Time after an early claim for which nobody gets anything, so that a second claimant is seen."""
+
+
 class RunningBackend(Protocol):
-    """Backend that can wait for the job to run."""
+    """Backend that can find out whether the job runs."""
+
+    @property
+    def state_delay_s(self) -> float: ...
 
     async def run(self, *, refresh: bool = False) -> JobInfo: ...
 
@@ -35,7 +53,9 @@ class RunningBackend(Protocol):
 class ClaimingSpawner(CertifiedSpawner, JobSpawner, Protocol):
     """What the exchange uses of a spawner."""
 
+    accept_older_wrapper: bool
     claim_from: str
+    confirm_server: bool
     second_claim: str
 
     @property
@@ -43,9 +63,11 @@ class ClaimingSpawner(CertifiedSpawner, JobSpawner, Protocol):
 
     def connect_host(self, host: str) -> str: ...
 
-    def receive_report(self, port: int, host: str = "", *, confirms: bool = False) -> None: ...
+    def receive_report(
+        self, port: int, host: str = "", *, confirms: bool = False
+    ) -> Awaitable[object]: ...
 
-    def receive_confirmation(self, port: int) -> None: ...
+    def receive_confirmation(self, port: int) -> Awaitable[object]: ...
 
     async def cancel_batch_job(self) -> None: ...
 
@@ -64,8 +86,10 @@ async def exchange(spawner: ClaimingSpawner, application: Application) -> Privat
     Raises ClaimRefused if the code is not valid, or not now.
     """
     claim, status = await _claimed(spawner, application)
+    if spawner.confirm_server and not application.confirms:
+        raise ClaimRefused("a job has to confirm its server here, and this one does not")
     spawner.job.claimed(claim.use(application, status.start).dump())
-    spawner.receive_report(application.port, application.host, confirms=application.confirms)
+    await spawner.receive_report(application.port, application.host, confirms=application.confirms)
     environment = claim.environment(application.code)
     if are_ours(spawner):
         environment[CERTIFICATES] = await server_certificate(spawner, _host(spawner, status))
@@ -78,20 +102,25 @@ async def promote(spawner: ClaimingSpawner, application: Application) -> None:
     It has no other token to give to the server that it starts. Raises ClaimRefused.
     """
     claim, status = await _claimed(spawner, application)
-    session = object_session(spawner.orm_spawner) if spawner.orm_spawner else None
-    row = orm.APIToken.find(session, claim.environment(application.code)[TOKEN])
-    if row is None:
+    old = f"the batchspawner-singleuser in job {spawner.job.id} is of an older release"
+    if not spawner.accept_older_wrapper:
+        raise ClaimRefused(f"{old}, and accept_older_wrapper is False")
+    session = session_of(spawner.orm_spawner)
+    token = claim.environment(application.code)[TOKEN]
+    if session is None or (row := orm.APIToken.find(session, token)) is None:
         raise ClaimRefused("the token behind this code is no longer valid")
     row.token = application.code
+    # At the end of any request, JupyterHub rolls back what is changed in its session by then.
+    session.commit()
     spawner.api_token = hub_spawner(spawner).api_token = application.code
     used = claim.use(replace(application, claimant=application.code), status.start)
     spawner.job.claimed(used.dump())
-    spawner.receive_report(application.port, application.host)
+    await spawner.receive_report(application.port, application.host)
     spawner.log.warning(
-        "%s: the batchspawner-singleuser in job %s is of an older release, so what was to be good "
-        "for one use is its token now. Install this release where the jobs run",
+        "%s: %s, so what was to be good for one use is its token now, and nothing confirms who "
+        "answers. Install this release where the jobs run, and set accept_older_wrapper to False",
         spawner.log_name,
-        spawner.job.id,
+        old,
     )
 
 
@@ -104,11 +133,12 @@ async def _claimed(spawner: ClaimingSpawner, application: Application) -> tuple[
     claim = _usable(_claim(spawner, application), application, status)
     if claim is None:
         # The status may still be about an earlier run of the job.
-        status = await _running(spawner, refresh=True)
+        status = await _running(spawner, application, refresh=True)
         claim = _usable(_claim(spawner, application), application, status)
     if claim is None:
-        raise _alarm(spawner)
+        raise _second_use(spawner)
     _check_not_stopping(spawner)
+    _check_alone(spawner, application)
     return claim, status
 
 
@@ -142,14 +172,27 @@ async def _checked(spawner: ClaimingSpawner, application: Application) -> JobInf
     """Return the status of the job that claims. Raises ClaimRefused if it may not."""
     _claim(spawner, application)
     _check_not_stopping(spawner)
+    if application.following == application.code:
+        # It would be valid for whoever comes next.
+        raise ClaimRefused("a code cannot be that of the next run as well")
     if not spawner.job.id:
-        raise ClaimRefused("the scheduler has not told the job's id yet", 503)
+        spawner.job.claimed_unidentified(application.claimant)
+        await _until_identified(spawner)
     if not _same_job(application.job_id, spawner.job.id):
         raise ClaimRefused(f"the code belongs to another job than {application.job_id}")
-    status = await _running(spawner)
+    status = await _running(spawner, application)
     if spawner.claim_from == "host" and not await _is_at(application.address, spawner, status):
         raise ClaimRefused(f"job {spawner.job.id} does not run at {application.address}")
     return status
+
+
+async def _until_identified(spawner: ClaimingSpawner) -> None:
+    """Wait for the answer to the submit: a job may be faster. Raises ClaimRefused."""
+    end = time.monotonic() + _ID_TIMEOUT_S
+    while not spawner.job.id:
+        if time.monotonic() >= end:
+            raise ClaimRefused("the scheduler has not told the job's id yet", 503)
+        await asyncio.sleep(_ID_INTERVAL_S)
 
 
 def _check_not_stopping(spawner: ClaimingSpawner) -> None:
@@ -158,8 +201,10 @@ def _check_not_stopping(spawner: ClaimingSpawner) -> None:
         raise ClaimRefused("the server is being stopped")
 
 
-async def _running(spawner: ClaimingSpawner, *, refresh: bool = False) -> JobInfo:
-    """Return the status of the job once it runs. Raises ClaimRefused if it does not."""
+async def _running(
+    spawner: ClaimingSpawner, application: Application, *, refresh: bool = False
+) -> JobInfo:
+    """Return the status of the job. Raises ClaimRefused if it does not run."""
     try:
         status = await within(_SCHEDULER_TIMEOUT_S, spawner.backend.run(refresh=refresh))
     except asyncio.TimeoutError:
@@ -167,21 +212,66 @@ async def _running(spawner: ClaimingSpawner, *, refresh: bool = False) -> JobInf
         raise ClaimRefused(text, 503) from None
     if status.is_final:
         raise ClaimRefused(f"job {spawner.job.id} has ended")
+    if status.state.is_waiting:
+        since_s = spawner.job.claimed_early(application.claimant)
+        if since_s >= spawner.backend.state_delay_s:
+            raise _early_use(spawner)
+        raise ClaimRefused(f"the scheduler does not say yet that job {spawner.job.id} runs", 503)
     return status
 
 
-def _alarm(spawner: ClaimingSpawner) -> ClaimRefused:
+def _check_alone(spawner: ClaimingSpawner, application: Application) -> None:
+    """Raise ClaimRefused if somebody else has claimed before the job ran, or may still do so.
+
+    Whoever was early may be a thief, or a job that is faster than its scheduler's listings, or
+    than the answer to its submit.
+    """
+    early = spawner.job.early_claims
+    if set(early) - {application.claimant}:
+        raise _early_use(spawner)
+    if early and time.monotonic() - max(early.values()) < _EARLY_PAUSE_S:
+        raise ClaimRefused(f"the code of job {spawner.job.id} was used early; try again", 503)
+
+
+def _second_use(spawner: ClaimingSpawner) -> ClaimRefused:
     """Record that a code was used twice, and return the refusal."""
-    alarm = (
-        f"ALARM: the claim code of job {spawner.job.id} was used a second time. That was refused, "
-        "but somebody else may have got hold of the code: tell the administrator."
+    _alarm(
+        spawner,
+        Message(
+            "ALARM: the claim code of job %(job)s was used a second time. That was refused, but "
+            "somebody else may have got hold of the code: tell the administrator.",
+            job=spawner.job.id,
+        ),
     )
-    spawner.job.alarmed(alarm)
-    metrics.CLAIM_ALARMS.labels(scheduler=spawner.scheduler_name).inc()
-    spawner.log.error("%s: %s", spawner.log_name, alarm)
     if spawner.second_claim == "cancel":
         in_background(spawner.cancel_batch_job())
     return ClaimRefused("this code was used already; the use is logged as an alarm")
+
+
+def _early_use(spawner: ClaimingSpawner) -> ClaimRefused:
+    """Record that a code was used before its job ran, and return the refusal.
+
+    Nobody gets anything for this code any more, and the job is cancelled.
+    """
+    _alarm(
+        spawner,
+        Message(
+            "ALARM: the claim code of job %(job)s was used before the job ran. That was refused, "
+            "and the job is cancelled: somebody else has got hold of the code. Tell the "
+            "administrator.",
+            job=spawner.job.id,
+        ),
+    )
+    spawner.job.claimed({})
+    commit_state(spawner)
+    in_background(spawner.cancel_batch_job())
+    return ClaimRefused("this code was used before its job ran; the use is logged as an alarm")
+
+
+def _alarm(spawner: ClaimingSpawner, alarm: Message) -> None:
+    spawner.job.alarmed(alarm)
+    metrics.CLAIM_ALARMS.labels(scheduler=spawner.scheduler_name).inc()
+    spawner.log.error("%s: %s", spawner.log_name, alarm)
 
 
 def _same_job(own_id: str, job_id: str) -> bool:

@@ -1,20 +1,20 @@
-"""How the commands of a scheduler are run, as whom, and how often."""
+"""How the commands of a scheduler are run, as whom, how often, and on which forgotten jobs."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from traitlets import Float, HasTraits, Integer, List, Unicode, default
+from traitlets import CaselessStrEnum, Float, HasTraits, Integer, List, Unicode, default
 
-from ...runners import IDENTITY, run_shell, tool_environment
-from .environment import COMMAND_ENV_KEEP
+from ...processes import IDENTITY, run_shell, tool_environment
+from .environment import COMMAND_ENV_KEEP, ENV_KEEP
 
 if TYPE_CHECKING:
     import logging
 
 
 class CommandTraits(HasTraits):
-    """Traits for a site's own commands, and for what goes before all commands."""
+    """Traits for a site's own commands, and for when and as whom all commands are run."""
 
     log: logging.Logger
     if TYPE_CHECKING:
@@ -25,6 +25,12 @@ class CommandTraits(HasTraits):
     exec_prefix = Unicode(
         "sudo -E -u {username}",
         help="What goes before the scheduler's commands, so that the user owns the job.",
+    ).tag(config=True)
+    smallest_uid = Integer(
+        1000,
+        min=0,
+        help="Smallest Unix user id of those who may have servers where exec_prefix makes the "
+        "Hub act as its users: smaller ones are system accounts, such as root.",
     ).tag(config=True)
     launcher = Unicode(
         "",
@@ -46,6 +52,11 @@ class CommandTraits(HasTraits):
         help="Names of the Hub's environment variables that the commands of this configuration "
         "get, a final `*` standing for any ending.",
     ).tag(config=True)
+    startup_poll_interval = Float(
+        0.5,
+        help="Seconds between two queries while a server starts. All starting servers share "
+        "one query, and no scheduler is asked more often than it can bear.",
+    ).tag(config=True)
     query_floor = Float(
         0.0,
         min=0.0,
@@ -57,6 +68,18 @@ class CommandTraits(HasTraits):
         min=1,
         help="How many submits run at a time; further ones wait, users taking turns.",
     ).tag(config=True)
+    orphan_policy = CaselessStrEnum(
+        ["cancel", "report", "ignore"],
+        "cancel",
+        help="What becomes of jobs of this Hub that no server belongs to any more.",
+    ).tag(config=True)
+    orphan_grace = Float(
+        600, help="Seconds that a job without a server is left alone before it is cancelled."
+    ).tag(config=True)
+
+    @default("env_keep")
+    def _env_keep_default(self) -> list[str]:
+        return list(ENV_KEEP)
 
     @default("command_env_keep")
     def _command_env_keep_default(self) -> list[str]:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import pwd
-from typing import Any, Protocol
+import sys
+from typing import TYPE_CHECKING, Any
 
 from traitlets import HasTraits, Unicode, default
 
+from .environment import account_of
 
-class JobOwner(Protocol):
-    """What a job needs to know of a user of JupyterHub."""
-
-    @property
-    def name(self) -> str: ...
+if TYPE_CHECKING:
+    from .environment import JobOwner
 
 
 class RequestTraits(HasTraits):
@@ -41,6 +39,11 @@ class RequestTraits(HasTraits):
     )
     req_account = Unicode("", help="Account that pays for the job.").tag(config=True)
     req_reservation = Unicode("", help="Reservation to run in.").tag(config=True)
+    req_mail_user = Unicode(
+        "",
+        help="Address to which the scheduler sends an e-mail when the job starts or fails; empty: "
+        "none. HTCondor only tells of failures, LSF of every end.",
+    ).tag(config=True)
     req_options = Unicode(
         "", help="More options of the submit command, one or several a line, for the job script."
     ).tag(config=True)
@@ -67,11 +70,12 @@ class RequestTraits(HasTraits):
 
     @default("req_homedir")
     def _req_homedir_default(self) -> str:
-        return pwd.getpwnam(self.user.name).pw_dir
+        return account_of(self.user.name).pw_dir
 
     @default("req_keepvars")
     def _req_keepvars_default(self) -> str:
-        return ",".join(self.get_env())
+        # One text for all servers, which have the same variables.
+        return sys.intern(",".join(self.get_env()))
 
     def get_env(self) -> dict[str, str]:
         """Return the environment of the server; JupyterHub's Spawner provides it."""

@@ -18,10 +18,24 @@ class SecrecyTraits(HasTraits):
     ).tag(config=True)
     secret_variables = List(
         Unicode(),
-        ["*TOKEN*", "*SECRET*", "*PASSW*", "*CREDENTIAL*", "*APIKEY*", "*_KEY"],
+        [
+            "*TOKEN*",
+            "*SECRET*",
+            "*PASS*",
+            "*_PWD",
+            "*CREDENTIAL*",
+            "*APIKEY*",
+            "*API_KEY*",
+            "*_KEY",
+            "*_PAT",
+            "*JWT*",
+            "*_DSN",
+            "DATABASE_URL",
+        ],
         help="Names of the variables of the server's environment that are secrets, a `*` standing "
-        "for anything. `['*']` keeps back all that the job can begin without. What the job script "
-        "or `req_keepvars_extra` names is not a secret.",
+        "for anything. `['*']` keeps back all that the job can begin without. Where the scheduler "
+        "shows the environment of a job to other users, every variable that is not known to be "
+        "harmless is a secret, whatever its name. What `req_keepvars_extra` names is not a secret.",
     ).tag(config=True)
     second_claim = CaselessStrEnum(
         ["report", "cancel"],
@@ -40,4 +54,11 @@ class SecrecyTraits(HasTraits):
         help="Whether a job must confirm that its own server has opened the port, and nobody else "
         "on its node, before users are sent there. It reads /proc/net on the node; set it to False "
         "if the server listens in a network of its own.",
+    ).tag(config=True)
+    accept_older_wrapper = Bool(
+        True,
+        help="Whether a job may start its server with the batchspawner-singleuser of an older "
+        "release. That cannot confirm its server, and the claim code becomes the server's token; "
+        "whoever has stolen a code could say that they are such a wrapper. Set it to False once "
+        "all nodes have this release.",
     ).tag(config=True)

@@ -125,6 +125,8 @@ async def test_a_future_can_be_awaited(executor):
     assert await executor.submit(pow, 3, 3) == 27
 
 
+# The collection finds what earlier tests have left, too.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_call_does_not_keep_its_argument_alive(executor):
     thing = Thing()
     gone = threading.Event()
@@ -195,6 +197,11 @@ def test_a_call_whose_process_dies_fails_and_the_others_do_not(executor):
         JobState.FAILED,
         signal.SIGSEGV,
     )
+
+
+def test_a_call_that_is_interrupted_in_its_job_does_not_interrupt_its_caller(executor):
+    error = executor.submit(tasks.die, int(signal.SIGINT)).exception(SECONDS)
+    assert (type(error), error.status.signal) == (JobFailed, signal.SIGINT)
 
 
 def test_a_process_that_the_kernel_kills_was_out_of_memory(executor):

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import contextlib
 import json
+import time
 from collections import deque
 
 import pytest
@@ -25,6 +27,7 @@ from batchspawner.functions.executor.worker_providers import WorkerProvider
 from batchspawner.functions.futures import JobFuture
 from batchspawner.functions.protocol.frames import take_frames
 from batchspawner.functions.protocol.payload import make_call
+from batchspawner.functions.protocol.results import RemoteError
 from batchspawner.jobs import JobInfo, JobState
 
 SECONDS = 60
@@ -33,7 +36,7 @@ SECONDS = 60
 class FakeHandle:
     """Handle of a worker that answers each call, or ends in the middle of it."""
 
-    job = None
+    job = spool = None
     is_ending = False
 
     def __init__(self, name, end):
@@ -122,6 +125,16 @@ class DeadHandle(FakeHandle):
         return BatchError("it cannot start")
 
 
+class BrokenProvider(FakeProvider):
+    """Provider of workers that cannot start, each only when an earlier one has ended."""
+
+    async def request_workers(self, count):
+        for _ in range(count):
+            self.started += 1
+            handle = DeadHandle(str(self.started), None)
+            asyncio.get_running_loop().call_later(0.01 * self.started, self.on_worker, handle)
+
+
 class RefusingProvider(WorkerProvider):
     async def request_workers(self, count):
         raise SubmitError("The queue is closed.")
@@ -160,6 +173,39 @@ async def outcome(provider, calls=1, size=1, **settings):
 async def test_a_call_is_repeated_whose_node_fails_or_whose_job_is_preempted_or_lost(end):
     provider = FakeProvider(end, end)
     assert (await outcome(provider, retries=2), provider.started) == (["done"], 3)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"took": "long"},
+        {"took": None},
+        {"id": 4711},
+        {"id": []},
+        {"type": "error", "form": 5},
+        {"type": "given back", "ids": [1, 4711]},
+        {"type": "given back", "ids": None},
+        {"type": "hello", "python": 3},
+    ],
+    ids=str,
+)
+async def test_no_call_waits_for_an_answer_that_nobody_can_read(answer):
+    """Whatever a call has written to where its worker answers."""
+
+    class Garbler(FakeHandle):
+        async def answers(self):
+            async for header, data in super().answers():
+                yield (header if header["type"] == "hello" else {**header, **answer}), data
+
+    class Provider(FakeProvider):
+        async def request_workers(self, count):
+            self.started += count
+            for number in range(count):
+                kind = Garbler if self.started == 1 else FakeHandle
+                self.on_worker(kind(f"worker {number}", None))
+
+    found = await outcome(Provider(), calls=3)
+    assert found in ([BatchError, "done", "done"], [RemoteError] * 3)
 
 
 async def test_a_call_is_repeated_only_so_often():
@@ -201,11 +247,32 @@ async def test_nodes_on_which_no_worker_starts_do_not_get_jobs_without_end(caplo
     provider.good.answers = slowly
     done = asyncio.ensure_future(outcome(provider, calls=9, size=3))
     until = asyncio.get_running_loop().time() + SECONDS
-    while "going on with the 1 that work" not in caplog.text:
+    while "going on with 1, no more are requested" not in caplog.text:
         assert asyncio.get_running_loop().time() < until
         await asyncio.sleep(0.01)
     held.set()
     assert (await done, provider.started < 9) == (["done"] * 9, True)
+
+
+@pytest.mark.parametrize("size", [1, 2, 5])
+async def test_a_program_that_no_worker_can_start_ends_all_calls_after_a_few_workers(size):
+    provider = BrokenProvider()
+    assert await outcome(provider, calls=5, size=size) == [BatchError] * 5
+    assert provider.started <= 2 + size
+
+
+async def test_calls_that_are_added_when_workers_start_again_are_done():
+    provider = BrokenProvider()
+    pool = Pool(provider, 2)
+    refused = [JobFuture() for _ in range(2)]
+    pool.add([Task(one, make_call(pow, (2, 3), {})) for one in refused])
+    await within(SECONDS, asyncio.to_thread(concurrent.futures.wait, refused))
+    provider.request_workers = FakeProvider.request_workers.__get__(provider)
+    later = JobFuture()
+    pool.add([Task(later, make_call(pow, (2, 3), {}))])
+    assert await within(SECONDS, asyncio.to_thread(later.result)) == "done"
+    pool.close()
+    await within(SECONDS, pool.closed())
 
 
 class WaitingProvider(FakeProvider):
@@ -359,4 +426,21 @@ async def test_calls_are_left_for_workers_that_are_about_to_be_requested():
     await asyncio.wait(results(tasks[1:]), timeout=SECONDS)
     assert (stuck.seen[5:], sorted(other.seen)) == ([100], [101, 102])
     stuck.go_on()
+    await finish(pool)
+
+
+async def test_a_call_that_comes_when_an_idle_worker_is_to_end_is_done_by_it():
+    only = RecordingHandle("only")
+    provider = GivenProvider(only)
+    pool = Pool(provider, 1, linger=0.5)
+    provider.allow(only)
+    first, second = numbered([1]), numbered([2])
+    pool.add(first)
+    await asyncio.wait(results(first), timeout=SECONDS)
+    for _ in range(20):  # the worker is idle
+        await asyncio.sleep(0)
+    pool.add(second)
+    time.sleep(1)  # the loop learns of the call and of the end of the wait together
+    await asyncio.wait(results(second), timeout=SECONDS)
+    assert (second[0].future.exception(0), only.seen) == (None, [1, 2])
     await finish(pool)

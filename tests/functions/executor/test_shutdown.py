@@ -7,6 +7,7 @@ import gc
 import signal
 import subprocess
 import sys
+import time
 
 import psutil
 import pytest
@@ -154,6 +155,34 @@ def test_an_executor_that_is_forgotten_does_its_calls_and_ends_its_workers():
     tasks.wait_for(lambda: not psutil.pid_exists(pid))
 
 
+@pytest.mark.parametrize(("how", "status"), tasks.FORKS.items())
+def test_a_process_that_a_call_has_forked_ends_with_the_call(how, status):
+    with Executor("processes", workers=1) as one:
+        assert one.submit(tasks.fork_and_end, how).result(SECONDS) == status
+        assert one.submit(pow, 2, 3).result(SECONDS) == 8
+
+
+LEFT_BEHIND = {
+    "thread": tasks.leave_thread,
+    "process": tasks.leave_process,
+    "child": tasks.leave_child,
+    "fork": tasks.leave_fork,
+    "child of a call that died": tasks.leave_child_and_die,
+}
+
+
+@pytest.mark.parametrize("scheduler", ["processes", "local"])
+@pytest.mark.parametrize("function", LEFT_BEHIND.values(), ids=LEFT_BEHIND)
+def test_what_a_call_leaves_behind_does_not_keep_the_executor(
+    queue, monkeypatch, function, scheduler
+):
+    monkeypatch.setenv("BATCHSPAWNER_FUNCTIONS_GRACE", "0.5")
+    begin = time.monotonic()
+    with Executor(scheduler, workers=1) as one:
+        one.submit(function).exception(SECONDS)
+    assert time.monotonic() - begin < tasks.LEFT_BEHIND_S / 2
+
+
 @pytest.mark.parametrize("last", ["first.result()", "pass"], ids=["block", "end of the block"])
 def test_an_interrupt_cancels_what_has_not_begun_and_waits_for_nothing(last, tmp_path):
     begun, go = tmp_path / "begun", tmp_path / "go"
@@ -164,10 +193,13 @@ def test_an_interrupt_cancels_what_has_not_begun_and_waits_for_nothing(last, tmp
         f"    first = one.submit(touch_and_wait, {str(begun)!r}, {str(go)!r})\n"
         "    for later in (one.submit(pow, 2, 2), one.submit(str, first)):\n"
         "        later.add_done_callback(lambda one: print(one.cancelled(), flush=True))\n"
+        "    print('submitted', flush=True)\n"
         f"    {last}\n"
     )
     argv = [sys.executable, "-c", code]
     with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as one:
+        # The first call may begin before the others have been submitted.
+        assert one.stdout.readline() == "submitted\n"
         tasks.wait_for_file(begun)
         one.send_signal(signal.SIGINT)
         out, errors = one.communicate(timeout=SECONDS / 2)

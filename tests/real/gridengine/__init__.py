@@ -9,7 +9,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from tests.hubs import free_port
+from tests.ports import free_port
 from tests.real.users import make_users, missing
 
 SCRIPT = Path(__file__).parent / "cluster.sh"
@@ -38,6 +38,7 @@ class GridEngineCluster:
         self.settings = {
             "GE_PREFIX": str(self.prefix),
             "GE_PORT": str(free_port()),
+            "GE_EXECD_PORT": str(free_port()),
             "GE_HOST": "localhost",
             "GE_GIDS": free_groups(),
         }
@@ -76,7 +77,7 @@ class GridEngineCluster:
     def run(self, *argv: str) -> str:
         """Run one of Grid Engine's commands as root and return what it printed."""
         done = subprocess.run(
-            argv, env=self.environment, cwd="/", capture_output=True, text=True, timeout=60
+            argv, env=self.environment, cwd="/", capture_output=True, text=True, timeout=300
         )
         assert done.returncode == 0, f"{argv}: {done.stdout}{done.stderr}"
         return done.stdout

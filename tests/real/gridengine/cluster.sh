@@ -2,14 +2,14 @@
 # cluster.sh install|start|stop|status|env|wipe|kill-master|start-master|restart-master
 # A one-machine Grid Engine 8.1.9 (Debian 12's packages) under a prefix: nothing is installed by dpkg, nothing goes on PATH,
 # no systemd, no mail server, no /etc change except the system user sgeadmin.
-#   GE_PREFIX (/opt/sge)  GE_PORT (6444; execd = +1)  GE_HOST ($(hostname); any name that resolves to this machine)  GE_SLOTS (50)  GE_SPOOL (classic|berkeleydb)
+#   GE_PREFIX (/opt/sge)  GE_PORT (6444)  GE_EXECD_PORT (GE_PORT + 1)  GE_HOST ($(hostname); any name that resolves to this machine)  GE_SLOTS (50)  GE_SPOOL (classic|berkeleydb)
 #   eval "$(cluster.sh env)"  puts qsub, qstat ... on PATH.      start [--wipe] forgets all jobs and configuration first.
 set -e
-P=${GE_PREFIX:-/opt/sge}; PORT=${GE_PORT:-6444}; H=${GE_HOST:-$(hostname)}; SLOTS=${GE_SLOTS:-50}; SP=${GE_SPOOL:-classic}
+P=${GE_PREFIX:-/opt/sge}; PORT=${GE_PORT:-6444}; XPORT=${GE_EXECD_PORT:-$((PORT+1))}; H=${GE_HOST:-$(hostname)}; SLOTS=${GE_SLOTS:-50}; SP=${GE_SPOOL:-classic}
 A=lx-amd64; S=$P/spool; C=$P/default/common; ADM=sgeadmin
-export SGE_ROOT=$P SGE_CELL=default SGE_QMASTER_PORT=$PORT SGE_EXECD_PORT=$((PORT+1)) SGE_CLUSTER_NAME=p$PORT SGE_ARCH=$A
+export SGE_ROOT=$P SGE_CELL=default SGE_QMASTER_PORT=$PORT SGE_EXECD_PORT=$XPORT SGE_CLUSTER_NAME=p$PORT SGE_ARCH=$A
 export PATH=$P/bin/$A:$PATH
-clean="env -i PATH=$P/bin/$A:/usr/bin:/bin:/usr/sbin:/sbin LANG=C.UTF-8 SGE_ROOT=$P SGE_CELL=default SGE_QMASTER_PORT=$PORT SGE_EXECD_PORT=$((PORT+1)) SGE_CLUSTER_NAME=p$PORT"  # jobs inherit sge_execd's environment
+clean="env -i PATH=$P/bin/$A:/usr/bin:/bin:/usr/sbin:/sbin LANG=C.UTF-8 SGE_ROOT=$P SGE_CELL=default SGE_QMASTER_PORT=$PORT SGE_EXECD_PORT=$XPORT SGE_CLUSTER_NAME=p$PORT"  # jobs inherit sge_execd's environment
 alive() { [ -s "$1" ] && p=$(cat "$1") && [ "$(cat /proc/$p/comm 2>/dev/null)" = "$2" ]; }   # pid file, process name
 mpid=$S/qmaster/qmaster.pid
 xpid() { ls $S/execd/*/execd.pid 2>/dev/null | head -1; }
@@ -50,7 +50,7 @@ X
   sed -e 's#^\(min_[ug]id\) .*#\1 0#' -e "s#^execd_spool_dir.*#execd_spool_dir $S/execd#" -e 's#^load_report_time.*#load_report_time 00:00:05#' \
       -e 's#^reporting_params.*#reporting_params accounting=true reporting=false flush_time=00:00:01 accounting_flush_time=00:00:00 joblog=false sharelog=00:00:00#' \
       -e "s#^gid_range.*#gid_range ${GE_GIDS:-65400-65500}#" $P/default-configuration > $P/conf
-  echo "export SGE_ROOT=$P SGE_CELL=default SGE_QMASTER_PORT=$PORT SGE_EXECD_PORT=$((PORT+1)) PATH=$P/bin/$A:\$PATH" > $C/settings.sh
+  echo "export SGE_ROOT=$P SGE_CELL=default SGE_QMASTER_PORT=$PORT SGE_EXECD_PORT=$XPORT PATH=$P/bin/$A:\$PATH" > $C/settings.sh
   chown -R $ADM:$ADM $P/default $S
   a() { setpriv --reuid $ADM --regid $ADM --clear-groups "$P/bin/$A/$@"; }
   a spoolinit $SP $lib "$par" init

@@ -41,7 +41,8 @@ def record_all(cluster: GridEngineCluster) -> None:
     def submit(name, script=HOLD, *arguments):
         return run(name, engine.submit(JobRequest(script, "tag-1", {}, (*QUIET, *arguments))))
 
-    running, held = submit("qsub"), submit("qsub_held", HOLD, "-h")
+    cluster.run("qconf", "-aattr", "exechost", "complex_values", "gpu=4", "localhost")
+    running, held = submit("qsub", HOLD, "-l", "gpu=1"), submit("qsub_held", HOLD, "-h")
     failing, killed = submit("qsub_failing", "#!/bin/sh\nexit 3\n"), submit("qsub_killed")
     limited = submit("qsub_limited", HOLD, "-l", "h_rt=2")
     array = submit("qsub_array", HOLD, "-t", "1-3").partition(".")[0]
@@ -56,6 +57,8 @@ def record_all(cluster: GridEngineCluster) -> None:
     run("qstat", *engine.query(wanted))
     run("find", engine.find("tag-1"))
     run("queues", engine.availability())
+    run("start_now", engine.expected_start(JobRequest("#!/bin/sh\n#$ -l gpu=3\n")))
+    run("start_later", engine.expected_start(JobRequest("#!/bin/sh\n#$ -l gpu=4\n")))
     for name, job_id in {
         "failing": failing,
         "killed": killed,
@@ -70,6 +73,7 @@ def record_all(cluster: GridEngineCluster) -> None:
     run("qsub_down", engine.submit(JobRequest(HOLD)))
     run("qdel_down", engine.cancel(running))
     run("queues_down", engine.availability())
+    run("start_down", engine.expected_start(JobRequest(HOLD)))
     cluster.script("start-master")
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import psutil
 
-from tests.hubs import free_port
+from tests.ports import free_port
 from tests.real.users import make_users, missing
 
 SCRIPT = Path(__file__).parent / "pool.sh"
@@ -28,12 +28,12 @@ class HTCondorPool:
     programs = Path("/var/tmp/batchspawner-htcondor")
 
     def __init__(self) -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix="bht", dir="/tmp"))
-        self.folder.chmod(0o755)
+        self.prefix = Path(tempfile.mkdtemp(prefix="bht", dir="/tmp"))
+        self.prefix.chmod(0o755)
         self.settings = {
             "HTC_PREFIX": str(self.programs),
             "HTC_PORT": str(free_port()),
-            "HTC_VAR": str(self.folder / "var"),
+            "HTC_VAR": str(self.prefix / "var"),
         }
 
     def script(self, *words: str) -> None:
@@ -58,25 +58,25 @@ class HTCondorPool:
     def stop(self) -> None:
         self.run("condor_rm", "-all", check=False)
         self.script("stop")
-        subprocess.run(["rm", "-rf", self.folder], check=True)
+        subprocess.run(["rm", "-rf", self.prefix], check=True)
 
     @property
     def environment(self) -> dict[str, str]:
         path = f"{self.programs}/bin:{os.environ['PATH']}"
-        config = str(self.folder / "var" / "condor_config")
+        config = str(self.prefix / "var" / "condor_config")
         return {"PATH": path, "CONDOR_CONFIG": config, "LANG": "C.UTF-8"}
 
     def run(self, *argv: str, check: bool = True) -> str:
         """Run one of HTCondor's commands as root and return what it printed."""
         done = subprocess.run(
-            argv, env=self.environment, cwd="/", capture_output=True, text=True, timeout=60
+            argv, env=self.environment, cwd="/", capture_output=True, text=True, timeout=300
         )
         assert done.returncode == 0 or not check, f"{argv}: {done.stdout}{done.stderr}"
         return done.stdout
 
     def lose_node(self) -> None:
         """Kill the daemon that runs jobs, after all that it has started."""
-        master = int((self.folder / "var" / "master.pid").read_text())
+        master = int((self.prefix / "var" / "master.pid").read_text())
         children = psutil.Process(master).children()
         startd = next(one for one in children if one.name() == "condor_startd")
         for one in (startd, *startd.children(recursive=True)):

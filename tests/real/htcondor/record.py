@@ -33,7 +33,7 @@ def record_all(pool: HTCondorPool) -> None:
     def run(name, call, user=USERS[0]):
         settings = [f"{name}={environment[name]}" for name in NAMES]
         hide = {
-            str(pool.folder): "/var/condor",
+            str(pool.prefix): "/var/condor",
             str(pool.programs): "/usr",
             USERS[0]: "alice",
             f"@{socket.gethostname()}": "@node1",
@@ -53,7 +53,10 @@ def record_all(pool: HTCondorPool) -> None:
         return run(name, condor.submit(request)).partition(".")[0]
 
     run("condor_q_empty", *condor.query(["1"]))
-    running, failing = submit("submit", "sleep 300"), submit("submit_failing", "exit 3")
+    running, failing = (
+        submit("submit", "sleep 300", "request_gpus = 1"),
+        submit("submit_failing", "exit 3"),
+    )
     removed = submit("submit_removed", "sleep 300")
     held = submit("submit_held", "sleep 300", "hold = True")
     expired = submit("submit_expired", "sleep 300", "allowed_job_duration = 2")

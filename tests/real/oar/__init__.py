@@ -9,7 +9,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from tests.hubs import free_port
+from tests.ports import free_port
 from tests.real.users import make_users, missing
 
 SCRIPT = Path(__file__).parent / "cluster.sh"

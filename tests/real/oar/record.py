@@ -6,6 +6,7 @@ usage: python -m tests.real.oar.record
 from __future__ import annotations
 
 import pwd
+import re
 import socket
 import time
 
@@ -19,6 +20,32 @@ from tests.recording import record
 
 def script(body: str) -> str:
     return f"#!/bin/sh\n#OAR -O /dev/null\n#OAR -E /dev/null\n{body}\n"
+
+
+def record_resubmitted(cluster: OARCluster, oar: OAR, run) -> None:
+    """Record a job that goes on under another id, as OAR has it after an error of a node."""
+
+    def submitted(*arguments: str) -> str:
+        said = cluster.run("sudo", "-E", "-H", "-u", USERS[0], "oarsub", *arguments)
+        return re.search(r"^OAR_JOB_ID=(\d+)$", said, re.MULTILINE)[1]
+
+    def until(job_id: str, state: str) -> None:
+        wait_for(
+            lambda: f'"{state}"' in cluster.run("oarstat", "-J", "-j", job_id),
+            60,
+            f"job {job_id} in the state {state}",
+        )
+
+    first = submitted("-n", "tag-2", "-O", "/dev/null", "-E", "/dev/null", "sleep 300")
+    until(first, "Running")
+    cluster.run("oardel", first)
+    until(first, "Error")
+    second = submitted(f"--resubmit={first}")
+    until(second, "Running")
+    run("resubmitted", *oar.query([first]))
+    run("oardel_resubmitted", oar.cancel(first))
+    until(second, "Error")
+    run("one_resubmitted", *oar.confirm(first))
 
 
 def record_all(cluster: OARCluster) -> None:
@@ -69,6 +96,9 @@ def record_all(cluster: OARCluster) -> None:
     run("oardel_ended", oar.cancel(failing))
     run("oardel_other_user", oar.cancel(running), USERS[1])
     run("oardel_unknown", oar.cancel("99999"))
+    cluster.run("oardel", waiting)
+    wait_for(ended(waiting), 60, "an empty queue")
+    record_resubmitted(cluster, oar, run)
     cluster.script("stop-server")
     run("oarsub_down", oar.submit(JobRequest(script("true"), "tag-1")))
     run("oardel_down", oar.cancel(running))

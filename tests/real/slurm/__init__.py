@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import os
-import random
 import signal
-import socket
 import subprocess
 import tempfile
 from pathlib import Path
 
+from tests.ports import free_port, is_free
 from tests.real.users import make_users, missing
 
 HERE = Path(__file__).parent
@@ -26,13 +25,14 @@ def unavailable24() -> str:
     return missing("a Slurm 24.11", "apt-get", "dpkg-deb", "patchelf", "munged", "sudo")
 
 
+BASES = range(10000, 19800, 200)
+
+
 def free_base() -> int:
     """Return a first port for a cluster, clear of those of other clusters."""
     while True:
-        base = random.randrange(10000, 19800, 200)
-        with contextlib.suppress(OSError), socket.socket() as first, socket.socket() as second:
-            first.bind(("127.0.0.1", base + 17))  # slurmctld's
-            second.bind(("127.0.0.1", base + 101))  # the first slurmd's
+        base = free_port(BASES)
+        if is_free(base + 17) and is_free(base + 101):  # slurmctld's, and the first slurmd's
             return base
 
 
@@ -74,7 +74,7 @@ class SlurmCluster:
         path = f"PATH={self.environment['PATH']}"  # sudo has a path of its own
         whole = ("sudo", "-E", "-H", "-u", user, "env", path, *argv) if user else argv
         done = subprocess.run(
-            whole, env=self.environment, cwd="/", capture_output=True, text=True, timeout=60
+            whole, env=self.environment, cwd="/", capture_output=True, text=True, timeout=300
         )
         assert done.returncode == 0, f"{argv}: {done.stderr}"
         return done.stdout
@@ -97,15 +97,28 @@ class SlurmCluster:
         """Take down a node, with all processes of the job that runs on it."""
         table = subprocess.run(["ps", "-eo", "pid,ppid,args"], capture_output=True, text=True)
         rows = [line.split(None, 2) for line in table.stdout.splitlines()[1:]]
-        doomed = {(self.prefix / "run" / f"slurmd-{node}.pid").read_text().strip()}
+        # The daemons first: they would report that the job has been killed.
+        doomed = [(self.prefix / "run" / f"slurmd-{node}.pid").read_text().strip()]
         ours = f"SLURM_CONF={self.conf}\0".encode()
         for pid, parent, command in rows:  # in the order of their start
             step = command.startswith(f"slurmstepd: [{job_id}.")
             if (step and ours in Path(f"/proc/{pid}/environ").read_bytes()) or parent in doomed:
-                doomed.add(pid)
+                doomed.append(pid)
         for pid in doomed:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(int(pid), signal.SIGKILL)
+
+
+class JoinedCluster(SlurmCluster):
+    """A second cluster, in the same accounting database as a first one, which has started."""
+
+    def __init__(self, first: SlurmCluster, name: str) -> None:
+        super().__init__()
+        self.programs = first.programs
+        self.start_options = ("--cluster", name, "--join", str(first.prefix))
+
+    def start(self, *options: str) -> SlurmCluster:
+        return super().start(*self.start_options, *options)
 
 
 class Slurm24Cluster(SlurmCluster):

@@ -6,14 +6,19 @@ usage: python -m tests.real.slurm.record [24.11]
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import time
+from typing import TYPE_CHECKING
 
 from batchspawner.jobs import JobRequest
 from batchspawner.schedulers.slurm.scheduler import Slurm
-from tests.real.slurm import Slurm24Cluster, SlurmCluster
+from tests.real.slurm import JoinedCluster, Slurm24Cluster, SlurmCluster
 from tests.real.users import USERS
 from tests.recording import record
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 GENERATIONS = {"": SlurmCluster, "24.11": Slurm24Cluster}
 HOLD = "#!/bin/sh\nsleep 300\n"
@@ -24,10 +29,18 @@ class Recorder:
         self.cluster = cluster
         self.folder = folder
         self.version = cluster.run("sbatch", "--version").strip()
+        self.hidden = {str(cluster.prefix): "/var/slurm", USERS[0]: "alice"}
+        self.hide_ids(cluster)
 
-    def run(self, name: str, call, user: str = USERS[0]) -> str:
+    def hide_ids(self, cluster: SlurmCluster) -> None:
+        """Write the ids of a cluster's jobs, which begin with its port, as 1, 2, 3."""
+        self.hidden |= {str(cluster.portbase * 100 + n): str(n + 1) for n in range(40)}
+
+    def run(
+        self, name: str, call, user: str = USERS[0], more: Mapping[str, str] | None = None
+    ) -> str:
         """Run a call as a user, write its transcript, and return what it printed."""
-        environment = self.cluster.environment
+        environment = {**self.cluster.environment, **(more or {})}
         prefix = ("sudo", "-E", "-H", "-u", user, "env", f"PATH={environment['PATH']}")
         return record(
             self.folder,
@@ -36,7 +49,7 @@ class Recorder:
             self.version,
             prefix=prefix,
             environment=environment,
-            hide={str(self.cluster.prefix): "/var/slurm", USERS[0]: "alice"},
+            hide=self.hidden,
         )
 
     def until(self, job_id: str, *states: str) -> None:
@@ -85,7 +98,15 @@ def record_jobs(recorder: Recorder, slurm: Slurm) -> None:
     run("scancel_unknown", slurm.cancel("99999"))
     run("scancel_other_user", slurm.cancel(running), USERS[1])
     run("signal", slurm.signal(running, 15))
+    recorder.until(submit("sbatch_gpu", HOLD, "-p", "gpu", "--gpus=a100:1"), "RUNNING")
+    time.sleep(3)  # sinfo sees GRES in use a moment later
     run("sinfo", slurm.availability())
+    for name, line in {
+        "start_now": "",
+        "start_later": "#SBATCH -p gpu --gpus=a100:1\n",
+        "start_never": "#SBATCH --mem=999999999\n",
+    }.items():
+        run(name, slurm.expected_start(JobRequest(f"#!/bin/sh\n{line}")))
     run("accounts_disabled", slurm.accounts())
     run("reservations_none", slurm.reservations())
     cluster.run(
@@ -107,6 +128,7 @@ def record_jobs(recorder: Recorder, slurm: Slurm) -> None:
         "scancel_down": slurm.cancel(running),
         "scontrol_down": slurm.confirm(running)[0],
         "sinfo_down": slurm.availability(),
+        "start_down": slurm.expected_start(JobRequest(HOLD)),
         "reservations_down": slurm.reservations(),
     }.items():
         run(name, call)
@@ -140,12 +162,73 @@ def record_memory(recorder: Recorder, slurm: Slurm) -> None:
     recorder.run("sacct_hungry", sacct)
 
 
+def record_others(recorder: Recorder, slurm: Slurm) -> None:
+    """Record a heterogeneous job, the order of waiting jobs, a frozen controller, two clusters."""
+    run, cluster = recorder.run, recorder.cluster
+    het = "#!/bin/sh\n#SBATCH -n1\n#SBATCH hetjob\n#SBATCH -n1 -p gpu\nsleep 300\n"
+    parts = run("sbatch_het", slurm.submit(JobRequest(het, "bs-1234", {}, ("-o", "/dev/null"))))
+    recorder.until(parts, "RUNNING")
+    run("squeue_het", *slurm.query([parts, f"{parts}+1"]))
+    run("scontrol_het", slurm.confirm(parts)[0])
+    run("find_het", slurm.find("bs-1234"))
+    cluster.run("scancel", parts)
+
+    def hold(*arguments: str) -> str:
+        argv = ("sbatch", "--parsable", "-D/", "-o/dev/null", *arguments, "--wrap=sleep 300")
+        return cluster.run(*argv, user=USERS[0]).strip()
+
+    first = hold("-N3", "--exclusive")
+    recorder.until(first, "RUNNING")
+    hold("-N3", "--exclusive")
+    hold("--array=1-5%2")
+    hold("-p", "debug")
+    hold("-H")
+    hold(f"--dependency=afterok:{first}")
+    hold()
+    time.sleep(3)  # until each has its reason
+    run("waiting", slurm.ahead())
+    pid = int((cluster.prefix / "run" / "slurmctld.pid").read_text())
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        run("squeue_frozen", *slurm.query([first]))
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    cluster.run("scancel", "-u", USERS[0])
+    record_clusters(recorder, slurm)
+
+
+def record_clusters(recorder: Recorder, slurm: Slurm) -> None:
+    run, other = recorder.run, JoinedCluster(recorder.cluster, "two")
+    recorder.hide_ids(other)
+    both = {"SLURM_CLUSTERS": "testcluster,two"}
+    elsewhere = slurm.submit(JobRequest(HOLD, "bs-two", {}, ("-M", "two", "-o", "/dev/null")))
+    try:
+        other.start()
+        run("sbatch_here", slurm.submit(JobRequest(HOLD, "bs-one", {}, ("-o", "/dev/null"))))
+        job_id = run("sbatch_cluster", elsewhere)
+        run("find_two_clusters", slurm.find("bs-two"), more=both)
+        run("tagged_two_clusters", slurm.tagged(), more=both)
+        run("find_elsewhere", slurm.find_elsewhere("bs-two"))
+        other.controller("KILL")
+        for name, call in {
+            "sbatch": elsewhere,
+            "squeue": slurm.query([job_id])[0],
+            "scontrol": slurm.confirm(job_id)[0],
+            "scancel": slurm.cancel(job_id),
+            "signal": slurm.signal(job_id, 15),
+        }.items():
+            run(f"{name}_unreachable", call)
+    finally:
+        other.stop()
+
+
 def main(generation: str = "") -> None:
     os.umask(0o022)
     kind, folder = GENERATIONS[generation], f"slurm/{generation}"
     works = [(record_jobs, ()), (record_accounting, ("--acct", "dbd"))]
     if not generation:  # the unpacked one knows no control groups
         works.append((record_memory, ("--acct", "dbd", "--hold-memory")))
+        works.append((record_others, ("--acct", "dbd")))
     for work, options in works:
         cluster = kind()
         try:

@@ -23,13 +23,13 @@ from batchspawner import (
     TorqueSpawner,
 )
 from batchspawner.spawners.backends.command_backend import CommandBackend
+from batchspawner.spawners.backends.customisations import customisations
 from batchspawner.spawners.backends.scheduler_backend import SchedulerBackend
-from batchspawner.spawners.backends.selection import customisations
 from batchspawner.spawners.failures.spawn_failure import SpawnFailure
 from batchspawner.spawners.hub.tags import hub_word
 from batchspawner.spawners.secrets.claim import server_of
 from batchspawner.spawners.secrets.package import NEXT
-from tests.spawners.site import OWNER, make_spawner, make_spawners
+from tests.spawners.site import OWNER, make_spawner, make_spawners, start
 
 
 class Script:
@@ -140,7 +140,7 @@ async def test_a_server_starts_with_the_commands_in_their_old_order():
         (r"^ ask 77$", ""),
     )
     spawner.mock_port = 4321
-    assert await spawner.start() == ("node5", 4321)
+    assert await start(spawner) == ("node5", 4321)
     assert await spawner.poll() is None
     await spawner.stop()
     assert spawner.run_command.expected == []
@@ -374,6 +374,7 @@ GRIDENGINE = """<?xml version='1.0'?><job_info><queue_info><job_list state="runn
 @pytest.mark.parametrize(
     ("cls", "submitted", "job_id"),
     [
+        (SlurmSpawner, "12;main", "12"),
         (TorqueSpawner, "12.headnode", "12.headnode"),
         (MoabSpawner, "12", "12"),
         (PBSSpawner, "12.headnode", "12.headnode"),
@@ -383,13 +384,26 @@ GRIDENGINE = """<?xml version='1.0'?><job_info><queue_info><job_list state="runn
         (OarSpawner, "[ADMISSION RULE] Set default walltime.\nOAR_JOB_ID=12", "12"),
     ],
 )
-def test_the_id_is_found_in_what_each_scheduler_prints(cls, submitted, job_id):
-    assert make_spawner(cls).parse_job_id(submitted) == job_id
+@pytest.mark.parametrize("before", ["", "Welcome to login1.\nWork is on 2026-12-24.\n\n"])
+def test_the_id_is_found_in_what_each_scheduler_prints(cls, submitted, job_id, before):
+    assert make_spawner(cls).parse_job_id(before + submitted) == job_id
+
+
+@pytest.mark.parametrize("cls", [TorqueSpawner, MoabSpawner, PBSSpawner])
+def test_the_id_is_found_before_a_notice(cls):
+    printed = "Hello\n12.headnode\nqsub: your project has 3 hours left"
+    assert make_spawner(cls).parse_job_id(printed) == "12.headnode"
+
+
+def test_the_last_line_is_the_id_for_a_class_of_a_site():
+    assert make_spawner(OldSite).parse_job_id("Welcome\njob-12") == "job-12"
 
 
 @pytest.mark.parametrize(
     ("cls", "text", "status", "host"),
     [
+        (SlurmSpawner, "PENDING n/a", JobStatus.PENDING, None),
+        (SlurmSpawner, "RUNNING n1", JobStatus.RUNNING, "n1"),
         (TorqueSpawner, "<job_state>H</job_state>", JobStatus.PENDING, None),
         (MoabSpawner, '<job State="Idle"/>', JobStatus.PENDING, None),
         (MoabSpawner, '<job State="Running" AllocNodeList="n1:4"/>', JobStatus.RUNNING, "n1"),
@@ -414,10 +428,11 @@ def test_the_id_is_found_in_what_each_scheduler_prints(cls, submitted, job_id):
         ),
     ],
 )
-async def test_what_each_scheduler_says_of_a_job_is_understood(cls, text, status, host):
+@pytest.mark.parametrize("before", ["", "Welcome to <login1>.\nWork is on 2026-12-24.\n\n"])
+async def test_what_each_scheduler_says_of_a_job_is_understood(cls, text, status, host, before):
     spawner = make_spawner(cls)
     spawner.job_id = "7"
-    spawner.run_command = Script(("7|qstat -xml", text))
+    spawner.run_command = Script(("7|qstat -xml", before + text))
     assert await spawner.query_job_status() is status
     if host:
         assert spawner.state_gethost() == host
@@ -452,7 +467,9 @@ async def test_submits_of_a_sites_own_commands_take_turns_too():
     submits = [asyncio.ensure_future(one.submit_batch_script()) for one in spawners]
     while not crowd.inside:
         await asyncio.sleep(0)
-    assert spawners[-1].backend.describe() == (0, "Submitting the job; 3 other submits come first")
+    assert spawners[-1].backend.describe().text == (
+        "Submitting the job. 3 other submits come first"
+    )
     await asyncio.gather(*submits)
     assert crowd.most == 2
     assert [one.job_id for one in spawners] == ["7"] * 6
@@ -477,7 +494,7 @@ async def test_what_stop_has_seen_end_is_gone_without_another_question():
         (r"^ ask 77$", ""),
     )
     spawner.mock_port = 4321
-    await spawner.start()
+    await start(spawner)
     await spawner.stop()
     assert await spawner.poll() == 1
     assert spawner.get_state() == {}
@@ -493,5 +510,5 @@ async def test_the_state_of_a_served_job_is_that_of_1x():
     )
     spawner.mock_port = 4321
     spawner.secret_transport = "environment"
-    await spawner.start()
+    await start(spawner)
     assert spawner.get_state() == {"job_id": "77", "job_status": "RUN on node5"}

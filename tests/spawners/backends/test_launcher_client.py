@@ -92,6 +92,24 @@ async def test_cancel_signal_and_log_name_the_job(client, owner):
     ]
 
 
+async def test_what_was_in_a_log_before_the_job_is_left_out(client, owner):
+    owner.answer = (0, '{"size": 7, "changed_at": 1600000000.25}\n', "")
+    assert await client.log_before() == (7, 1600000000.25)
+    await client.log_tail("12", 7, 1600000000.25)
+    assert owner.requests == [
+        {"verb": "stat-log"},
+        {"verb": "tail-log", "job_id": "12", "size": 7, "changed_at": 1600000000.25},
+    ]
+
+
+@pytest.mark.parametrize(
+    "answer", [(69, "", f"{SAID} such file"), (0, "", ""), (0, "[]", ""), (0, "{}", "")]
+)
+async def test_a_log_of_which_nothing_is_known_was_not_there_before(client, owner, answer):
+    owner.answer = answer
+    assert await client.log_before() == (0, 0.0)
+
+
 @pytest.mark.parametrize("verb", ["cancel", "log_tail"])
 async def test_no_text_but_a_job_id_reaches_the_launcher(client, owner, verb):
     with pytest.raises(ValueError, match="is not a job id of Slurm"):

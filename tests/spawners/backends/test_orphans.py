@@ -8,13 +8,15 @@ from types import SimpleNamespace
 
 from sqlalchemy.orm import object_session
 
+from batchspawner.client import BatchClient
+from batchspawner.errors import SchedulerError
 from batchspawner.jobs import JobRequest, JobState
 from batchspawner.spawners.backends import orphans
 from batchspawner.spawners.backends.orphans import Reaper, owned_tags
 from batchspawner.spawners.hub.tags import TAG, hub_word, new_tag
 from tests.spawners.conftest import FakeSpawner
-from tests.spawners.site import make_spawners
-from tests.spawners.test_life import begin, serve
+from tests.spawners.site import make_spawner, make_spawners
+from tests.spawners.test_life import begin, serve, until
 
 
 def reaper(spawner, **settings):
@@ -55,6 +57,23 @@ async def test_an_orphan_has_its_grace(spawner, cluster):
     await asyncio.sleep(0.25)
     await one.look()
     assert job_id in cluster.ended
+
+
+async def test_an_orphan_that_cannot_be_cancelled_keeps_no_other_one_alive(
+    spawner, cluster, monkeypatch, caplog
+):
+    first, second = [await submit(spawner, new_tag(spawner)) for _ in range(2)]
+    cancel = BatchClient.cancel
+
+    async def denied(client, job_id):
+        if job_id == first:
+            raise SchedulerError("permission denied")
+        await cancel(client, job_id)
+
+    monkeypatch.setattr("batchspawner.client.BatchClient.cancel", denied)
+    await reaper(spawner).look()
+    assert (first in cluster.jobs, second in cluster.ended) == (True, True)
+    assert f"Job {first}, which belongs to no server, goes on: permission denied" in caplog.text
 
 
 async def test_a_site_may_want_only_a_report(spawner, cluster, caplog):
@@ -114,12 +133,20 @@ async def test_a_hub_that_looks_for_orphans_survives_a_scheduler_that_does_not_a
     task = asyncio.ensure_future(reaper(spawner, orphan_grace=0.0).run())
     await asyncio.sleep(0.1)
     cluster.down = False
-    for _ in range(200):
-        if job_id in cluster.ended:
-            break
-        await asyncio.sleep(0.01)
+    await until(lambda: job_id in cluster.ended)
     task.cancel()
-    assert job_id in cluster.ended
+
+
+async def test_a_hub_that_looks_for_orphans_survives_the_loss_of_its_connection_to_the_database(
+    cluster, monkeypatch, tmp_path
+):
+    monkeypatch.setattr(orphans, "_SEARCH_INTERVAL_S", 0.01)
+    spawner = make_spawner(FakeSpawner, database=str(tmp_path / "hub.sqlite"))
+    job_id = await submit(spawner, new_tag(spawner))
+    object_session(spawner.orm_spawner).connection().invalidate()
+    task = asyncio.ensure_future(reaper(spawner, orphan_grace=0.0).run())
+    await until(lambda: job_id in cluster.ended)
+    task.cancel()
 
 
 def test_a_tag_is_short_and_identifies_its_hub():

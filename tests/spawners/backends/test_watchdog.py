@@ -11,7 +11,7 @@ from batchspawner.jobs import JobState
 from batchspawner.spawners.backends import watchdog
 from batchspawner.spawners.failures.spawn_failure import SpawnFailure
 from tests.spawners.conftest import FakeSpawner
-from tests.spawners.site import restored, stored_state
+from tests.spawners.site import restored, stored_state, unstored
 from tests.spawners.test_life import begin, serve, until
 
 
@@ -22,6 +22,7 @@ class Proxy:
         self.routes = []
 
     async def add_user(self, user, name):
+        assert unstored(user.spawners[name]) == []
         self.routes.append(user.spawners[name].server.host)
 
 
@@ -119,12 +120,13 @@ async def test_a_job_that_reported_just_before_the_hub_died_is_not_asked_to_repo
     spawner, cluster
 ):
     task = await begin(spawner)
-    spawner.receive_report(4444)
+    await spawner.receive_report(4444)
     task.cancel()
     again = restored(FakeSpawner, spawner.orm_spawner)
     again.startup_poll_interval = 0.01
     cluster.run("1")
     assert (await asyncio.wait_for(again.get_url(), 5)).startswith("http://node1:4444/")
+    assert unstored(again) == []
     again.clear_state()
 
 
@@ -216,3 +218,14 @@ async def test_the_state_of_a_wrapped_spawner_is_stored_by_what_wraps_it(spawner
     task = await begin(spawner)
     assert stored_state(spawner) == {"child_state": "all of it"}
     task.cancel()
+
+
+async def test_a_running_server_is_followed_by_one_task(spawner, cluster):
+    before = asyncio.all_tasks()
+    await serve(spawner, cluster)
+
+    def left() -> list[str]:
+        return sorted(task.get_coro().__qualname__ for task in asyncio.all_tasks() - before)
+
+    # The others are for all servers.
+    await until(lambda: left() == ["Monitor._poll", "Reaper.run", "Watchdog._follow"])

@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import os
+import threading
+import time
 from pathlib import Path
 
 import pytest
 
 from batchspawner.errors import SubmitError
 from batchspawner.jobs import JobInfo, JobState
+from batchspawner.spawners.failures import job_log
 from batchspawner.spawners.failures.causes import CRASHED, cause_of
 from batchspawner.spawners.failures.job_log import (
+    EarlierLog,
     JobLog,
+    earlier_log,
+    log_of_namesake,
     log_path,
     read_tail,
     redact,
-    shared_log_size,
+    shorten,
 )
 from batchspawner.spawners.failures.spawn_failure import (
     FailureDetails,
@@ -53,6 +59,11 @@ def ended(state=JobState.FAILED, **facts) -> JobInfo:
         (ended(exit_code=1), "segmentation fault", "job_failed"),
         (ended(JobState.COMPLETED, exit_code=0), "", "job_failed"),
         (ended(JobState.UNKNOWN, gone=True), "", "job_lost"),
+        (
+            ended(exit_code=143),
+            "user 4711 has opened port 8888 in the server's place; it is ended",
+            "port_taken",
+        ),
     ],
 )
 def test_causes_are_told_apart(status, log, word):
@@ -60,8 +71,8 @@ def test_causes_are_told_apart(status, log, word):
 
 
 SCRIPTS = {
-    "slurm": "/home/ada/jupyterhub_slurmspawner_12.log",
-    "local": "/home/ada/jupyterhub_localspawner_12.log",
+    "slurm": "/home/ada/.jupyterhub.slurm.12.log",
+    "local": "/home/ada/.jupyterhub.local.12.log",
     "oar": "/home/ada/.jupyterhub.oar.12.out",
     "gridengine": "/home/ada/.jupyterhub.sge.out",
     "htcondor": "/home/ada/.jupyterhub.condor.err",
@@ -89,16 +100,61 @@ async def test_the_last_lines_of_a_log_are_shown(tmp_path):
     assert tail == "\n".join(f"line {number}" for number in range(85, 100))
 
 
+def leave(log, text):
+    """Write a log as an earlier job did, some time ago."""
+    log.write_text(text)
+    os.utime(log, (1600000000, 1600000000))
+
+
 async def test_what_earlier_jobs_wrote_into_the_same_log_is_not_shown(tmp_path):
     log = tmp_path / "log"
-    log.write_text("of an earlier job\n")
-    offset = await shared_log_size(f"#!/bin/sh\n#$ -o {log}\n")
+    leave(log, "of an earlier job\n")
+    began = JobLog(str(log), await earlier_log(f"#!/bin/sh\n#$ -o {log}\n"))
+    assert await read_tail(began, os.getuid()) == ""
     with log.open("a") as file:
         file.write("of this one\n")
-    began = JobLog(str(log), offset)
     assert await read_tail(began, os.getuid()) == "of this one"
     log.write_text("it was emptied\n")
     assert await read_tail(began, os.getuid()) == "it was emptied"
+
+
+@pytest.mark.parametrize(
+    ("directive", "shown"),
+    [
+        ("#OAR -E {}.%jobid%", "of this one"),
+        ("#$ -o {}.$JOB_ID", "of this one"),
+        ("#BSUB -o {}.%J", "of this one"),
+        # These schedulers replace the log.
+        ("#SBATCH --output={}.%j", "of an earlier job\nof this one"),
+    ],
+)
+async def test_what_an_earlier_job_of_the_same_id_wrote_is_not_shown(tmp_path, directive, shown):
+    script = f"#!/bin/sh\n{directive.format(tmp_path / 'log')}\n"
+    log = tmp_path / "log.12"
+    leave(log, "of an earlier job\n")
+    began = JobLog(str(log), await log_of_namesake(script, "12", time.time()))
+    with log.open("a") as file:
+        file.write("of this one\n")
+    assert await read_tail(began, os.getuid()) == shown
+
+
+async def test_what_a_fast_job_has_written_before_its_log_is_looked_at_is_shown(tmp_path):
+    began = time.time()
+    (tmp_path / "log.12").write_text("of this one\n")
+    found = await log_of_namesake(f"#OAR -E {tmp_path}/log.%jobid%\n", "12", began)
+    assert found == EarlierLog()
+
+
+@pytest.mark.parametrize("text", ["it failed\n", "it failed, and for another reason\n", "no\n"])
+async def test_a_log_with_which_the_job_replaces_that_of_an_earlier_one_is_shown_whole(
+    text, tmp_path
+):
+    log = tmp_path / "log"
+    leave(log, "it failed\n")
+    began = JobLog(str(log), await earlier_log(f"#!/bin/sh\n#PBS -o {log}\n"))
+    assert await read_tail(began, os.getuid()) == ""
+    log.write_text(text)
+    assert await read_tail(began, os.getuid()) == text.strip()
 
 
 async def test_a_log_that_is_not_the_users_own_file_is_not_read(tmp_path):
@@ -127,6 +183,69 @@ async def test_a_log_that_is_not_the_users_own_file_is_not_read(tmp_path):
 )
 def test_what_may_open_something_is_hidden(text, shown):
     assert redact(text, ["abcd-efgh-1234"]) == shown
+
+
+HOSTILE_LOGS = {
+    "names": "token" * 3276,
+    "names, and a value": "token" * 3270 + "=" + "x" * 20,
+    "names with blanks": "token \t" * 2340,
+    "words of a JWT": "ey-" * 5461,
+    "parts of a JWT": "eyaaaaaaaaaa." * 1260,
+    "hexadecimal": "0123456789abcdef" * 1023 + "_",
+    "keys": "-----BEGIN " * 1489,
+    "ends of keys": "-----BEGIN A PRIVATE KEY-----" + "-----END " * 1800,
+    "sequences": "\x1b]" * 8192,
+    "open sequences": "\x1b[1;" * 4096,
+}
+
+
+@pytest.mark.parametrize("what", HOSTILE_LOGS)
+def test_no_log_keeps_the_redaction_busy(what):
+    text = HOSTILE_LOGS[what]
+    small, large = (_steps(text[: len(text) // part]) for part in (16, 1))
+    # Ten times what is linear: a quadratic one takes 256 times as long.
+    assert large < 160 * max(small, 5e-5)
+
+
+def _steps(text: str) -> float:
+    """Return the seconds of processor time that it takes to redact a text, at best."""
+
+    def once() -> float:
+        began = time.process_time()
+        shorten(text, ["abcd-efgh-1234"])
+        return time.process_time() - began
+
+    return min(once() for _ in range(5))
+
+
+async def test_a_log_is_searched_for_secrets_beside_the_loop(tmp_path, monkeypatch):
+    threads = []
+    monkeypatch.setattr(
+        job_log, "redact", lambda text, _: threads.append(threading.current_thread()) or text
+    )
+    log = tmp_path / "log"
+    log.write_text("said\n")
+    assert await read_tail(JobLog(str(log)), os.getuid()) == "said"
+    assert threading.current_thread() not in threads
+    assert len(threads) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("\x1b[31mred\x1b[0m", "red"),
+        ("\x1b]0;title\x07said", "said"),
+        ("\x1b]8;;http://evil/\x1b\\link\x1b]8;;\x1b\\", "link"),
+        ("\x1bPq\x1b\\a\x1bcb", "ab"),
+        ("10%\r100%\n", "10%\n100%"),
+        ("over\x08\x08\x08\x08evil\x9b2J\x7f", "overevil2J"),
+        ("\u202etxt.exe\u2066", "txt.exe"),
+        ("tok\x1b[1men=xyzzy123", "token=[hidden]"),
+        ("a\tb", "a\tb"),
+    ],
+)
+def test_a_log_moves_no_cursor_where_it_is_shown(text, shown):
+    assert shorten(text, []) == shown
 
 
 def test_a_page_gets_all_of_it_and_every_foreign_text_escaped():
@@ -232,7 +351,7 @@ async def test_a_job_that_runs_without_a_server_is_no_matter_of_the_queue(
 async def test_a_log_that_only_its_owner_may_read_is_asked_for_as_its_owner(spawner, cluster):
     task = await begin(spawner)
 
-    async def log_tail(job_id: str) -> str:
+    async def log_tail(job_id: str, *_: float) -> str:
         return f"log of {job_id}\n\nno such module, {TOKEN}\n"
 
     spawner.backend.client.log_tail = log_tail
@@ -245,7 +364,7 @@ async def test_a_log_that_only_its_owner_may_read_is_asked_for_as_its_owner(spaw
 async def test_a_log_that_cannot_be_read_in_time_delays_nothing(spawner, cluster):
     task = await begin(spawner)
 
-    async def log_tail(_: str) -> str:
+    async def log_tail(*_: object) -> str:
         return await asyncio.get_running_loop().create_future()
 
     spawner.backend.client.log_tail = log_tail

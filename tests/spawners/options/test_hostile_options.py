@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from batchspawner import SlurmSpawner
 from batchspawner.errors import OptionsError
-from batchspawner.spawners.options.fields import Bool, Choice, Duration, Integer, Memory, Text
+from batchspawner.spawners.options.field_kinds import Bool, Choice, Duration, Integer, Memory, Text
 from batchspawner.spawners.options.form import render_options
 from batchspawner.spawners.options.queue_info import QueueInfo
 from batchspawner.spawners.options.schema import OptionsRefused, Schema

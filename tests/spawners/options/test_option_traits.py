@@ -10,7 +10,7 @@ from traitlets import Unicode
 
 from batchspawner import LocalQueueSpawner, SlurmSpawner
 from batchspawner.queues import Queue
-from batchspawner.spawners.options.fields import Integer, Text
+from batchspawner.spawners.options.field_kinds import Integer, Text
 from batchspawner.spawners.options.queue_info import QueueInfo
 from batchspawner.spawners.options.schema import OptionsRefused
 from batchspawner.spawners.traits import options
@@ -207,6 +207,8 @@ async def test_configured_limits_rule_and_the_schedulers_fill_the_gaps(offers):
         "memory": "64G",
         "ngpus": "2",
         "runtime": "0:10:00",
+        "shards": "0",
+        "gpu_type": None,
     }
 
 
@@ -231,10 +233,11 @@ def test_what_a_user_chose_is_set_by_one_method_only():
 
 async def test_free_cores_are_shown_with_their_age_and_outdated_figures_as_such(offers):
     offers["offer"] = LIVE
-    spawner = slurm()
+    spawner = slurm(queue_limits={"normal": {}, "old": {}})
     html = await html_of(spawner)
     assert "As of 3 s ago." in html
     assert '<th scope="row">old (closed)</th>' in html
+    assert '<th scope="row">gpu</th>' not in html
     offers["offer"] = QueueInfo(LIVE.queues, 600.0, is_stale=True)
     html = await html_of(spawner)
     assert "As of 10 minutes ago. The scheduler does not answer now" in html

@@ -6,7 +6,7 @@ import pytest
 
 from batchspawner.errors import OptionsError
 from batchspawner.spawners.options.declarations import field_of
-from batchspawner.spawners.options.fields import (
+from batchspawner.spawners.options.field_kinds import (
     Bool,
     Choice,
     Duration,

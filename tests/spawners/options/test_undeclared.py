@@ -8,14 +8,18 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from traitlets import TraitError, Unicode
 
-from batchspawner import SlurmSpawner
+import batchspawner
+from batchspawner import BatchSpawnerBase, SlurmSpawner
+from batchspawner.errors import OptionsError
+from batchspawner.schedulers import scheduler_names
 from batchspawner.spawners.options.declarations import field_of
 from batchspawner.spawners.options.schema import OptionsRefused
+from batchspawner.templating import packaged_variables
 from tests.spawners.options.test_hostile_options import VALUES
 from tests.spawners.site import make_spawner
 
 FORM = "<input name=queue>"
-ADMINS = ["account", "reservation", "options", "prologue", "epilogue", "srun"]
+ADMINS = ["account", "reservation", "mail_user", "options", "prologue", "epilogue", "srun"]
 RESERVED = [
     "cmd",
     "path",
@@ -191,3 +195,79 @@ def test_whatever_is_sent_a_script_has_the_same_lines_and_directives():
 
     holds()
     assert outcomes == {"refused", "image", "queue"}
+
+
+BY_SCHEDULER = {
+    cls.scheduler_name: cls
+    for name in batchspawner.__all__
+    if isinstance(cls := getattr(batchspawner, name), type)
+    and issubclass(cls, BatchSpawnerBase)
+    and cls.scheduler_name
+}
+
+
+def test_each_scheduler_has_a_spawner_here():
+    assert BY_SCHEDULER.keys() == set(scheduler_names())
+
+
+@pytest.mark.parametrize("scheduler", sorted(BY_SCHEDULER))
+@pytest.mark.parametrize("value", ["7", 7, "x", ["7"], {"a": "7"}])
+async def test_without_a_form_no_variable_of_any_packaged_template_is_open(scheduler, value):
+    names = packaged_variables(scheduler)
+    assert {"cmd", "homedir", "options"} <= names
+    for name in sorted(names):
+        spawner = make_spawner(BY_SCHEDULER[scheduler], user_options={name: value})
+        with pytest.raises(OptionsRefused, match=rf"{name}: .* is not allowed"):
+            spawner.chosen_variables()
+
+
+@pytest.mark.parametrize("form", ["", FORM])
+@pytest.mark.parametrize("name", ["nodes", "tasks", "log", "job_name"])
+def test_what_only_the_packaged_template_knows_is_opened_by_its_name_only(name, form, tmp_path):
+    assert f"open_options = [{name!r}]" in refused({name: "2"}, options_form=form)
+    assert chosen({name: "2"}, options_form=form, open_options=[name]) == {name: "2"}
+    # A site's template has what it is made of.
+    (tmp_path / "slurm.j2").write_text('{% extends "packaged/slurm.j2" %}{% set x = image %}')
+    site = {"template_paths": [str(tmp_path)], "options_form": form}
+    assert f"open_options = [{name!r}]" in refused({name: "2"}, **site)
+    assert chosen({"image": "a"}, **site) == {"image": "a"}
+    assert chosen({name: "2"}, batch_script=f"{{{name}}} {{cmd}}", options_form=form) == {name: "2"}
+
+
+@pytest.mark.parametrize("scheduler", ["slurm", "pbspro", "torque", "oar", "lsf"])
+@pytest.mark.parametrize("value", ["x", "0", "-1", "1e9", "2.5", "9" * 30, "\uff12"])
+async def test_a_number_of_nodes_that_is_none_says_so(scheduler, value):
+    options = {"nodes": value, "tasks": "4"}
+    opened = {"open_options": list(options), "trust_user_options": True}
+    spawner = make_spawner(BY_SCHEDULER[scheduler], user_options=options, **opened)
+    with pytest.raises(OptionsError, match=r"nodes: .* is not allowed; give a whole number from 1"):
+        await spawner._get_batch_script(**spawner.script_variables())
+
+
+def nested(depth: int, inner: object, make) -> object:
+    for _ in range(depth):
+        inner = make(inner)
+    return inner
+
+
+@pytest.mark.parametrize("trust", [False, True])
+@pytest.mark.parametrize("make", [lambda one: [one], lambda one: {"a": one}])
+def test_how_deep_a_value_is_has_a_limit(make, trust):
+    traits = {"batch_script": "{image} {nprocs} {cmd}", "trust_user_options": trust}
+    assert chosen({"image": nested(8, "x", make)}, **traits) == {"image": nested(8, "x", make)}
+    for name in ("image", "nprocs"):
+        for depth in (9, 900, 100_000):
+            assert "at most 8 lists and objects may be inside each other" in refused(
+                {name: nested(depth, "x", make)}, **traits
+            )
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["x" * 70_000, ["x" * 40_000] * 2, [""] * 70_000, {"x" * 70_000: 1}, 1 << 100_000],
+    ids=["text", "texts", "number", "key", "integer"],
+)
+@pytest.mark.parametrize("trust", [False, True])
+def test_how_large_a_value_is_has_a_limit(value, trust):
+    traits = {"batch_script": "{image} {cmd}", "trust_user_options": trust}
+    assert "it may have 65536 characters" in refused({"image": value}, **traits)

@@ -7,11 +7,15 @@ import operator
 
 import pytest
 
+from batchspawner.client import availability
 from batchspawner.commands import Command
+from batchspawner.concurrency import within
 from batchspawner.jobs import JobState
 from batchspawner.schedulers.reasons import Reason
+from batchspawner.spawners.failures.spawn_failure import SpawnFailure
 from batchspawner.spawners.progress import wait_statistics
-from batchspawner.spawners.progress.log import append, new_events
+from batchspawner.spawners.progress.card import card_of
+from batchspawner.spawners.progress.log import append
 from tests.fakes import FakeScheduler
 from tests.spawners.conftest import FakeSpawner
 from tests.spawners.site import restored, stored_state
@@ -36,9 +40,20 @@ class Tab:
         async for event in spawner.progress():
             self.events.append(event)
 
+    @property
+    def messages(self) -> list[str]:
+        return [event["message"] for event in self.events if "message" in event]
+
+    async def has_card(self, **facts) -> None:
+        def has() -> bool:
+            card = self.events[-1].get("batchspawner", {}) if self.events else {}
+            return facts.items() <= card.items()
+
+        await until(has, 30)
+
     async def shows(self, *texts: str) -> None:
         def all_there():
-            last = [event["message"] for event in self.events[-len(texts) :]]
+            last = self.messages[-len(texts) :]
             return len(last) == len(texts) and all(map(operator.contains, last, texts))
 
         try:
@@ -50,7 +65,13 @@ class Tab:
         )
 
 
-ALL = ("Submitting", "Job 1 is submitted to Fake: 2 cores", "Resources", "runs on node1")
+ALL = (
+    "Submitting",
+    "Job 1 is submitted to Fake: 2 cores",
+    "waits in the queue",
+    "Resources",
+    "runs on node1",
+)
 
 
 async def run_until_it_runs(spawner, cluster):
@@ -69,7 +90,7 @@ async def test_a_tab_that_is_opened_late_shows_what_the_first_one_shows(spawner,
     await first.shows(ALL[-1])
     second = Tab(spawner)
     await second.shows(*ALL)
-    assert [tuple(event.values()) for event in second.events] == spawner.job.progress
+    assert second.messages == first.messages
     task.cancel()
 
 
@@ -82,15 +103,17 @@ async def test_a_page_says_since_when_the_scheduler_is_silent(spawner, cluster, 
     task = await begin(spawner)
     await until(lambda: spawner.backend.status)
     cluster.down = True
-    await Tab(spawner).shows(f"Job 1 waits in the queue. {silent}")
+    await Tab(spawner).shows(silent)
+    assert spawner.backend.describe().text == f"Job 1 waits in the queue. {silent}"
     task.cancel()
     spawner.backend.close()
     later = restored(FakeSpawner, spawner.orm_spawner)
     assert await later.poll() is None
-    await Tab(later).shows(f"Job 1 is submitted to Fake. {silent}")
+    await Tab(later).shows(silent)
+    assert later.backend.describe().text == f"Job 1 waits in the queue. {silent}"
     cluster.down = False
     await until(lambda: later.backend.status, 10)
-    assert later.backend.describe() == (20, "Job 1 waits in the queue")
+    assert later.backend.describe().text == "Job 1 waits in the queue"
     later.clear_state()
 
 
@@ -102,7 +125,7 @@ async def test_a_hub_that_restarts_tells_the_same_story(spawner, cluster):
     assert later.job.progress == spawner.job.progress
     second = Tab(later)
     await second.shows(*ALL)
-    assert [tuple(event.values()) for event in second.events] == spawner.job.progress
+    assert second.messages == first.messages
     later.clear_state()
 
 
@@ -124,20 +147,68 @@ async def test_the_next_start_begins_with_an_empty_progress_log(spawner, cluster
     assert (job.progress, job.waited, job.submitted_at) == ([], 0.0, 0.0)
 
 
-async def test_a_page_gets_only_what_it_has_not_shown():
-    shown = [(0, "a"), (10, "b")]
-    assert new_events([], shown) == [
-        {"progress": 0, "message": "a"},
-        {"progress": 10, "message": "b"},
-    ]
-    assert new_events(shown, [(0, "a"), (10, "c")]) == [{"progress": 10, "message": "c"}]
-    assert new_events(shown, shown) == []
+async def test_no_sentence_is_told_twice(spawner, cluster, monkeypatch):
+    answers = iter([{"1": 3}, {"1": 3}, {"1": 2}, {"1": 3}, {"1": 2}])
+    ahead = {}
+
+    def command(_):
+        return Command(("query", ""), lambda _: ahead)
+
+    monkeypatch.setattr(FakeScheduler, "ahead", command, raising=False)
+    monkeypatch.setitem(availability.MAX_AGE_WAITING_S, "ahead", 0.05)
+    tab = Tab(spawner)
+    task = await begin(spawner)
+    for reason in ("Priority", "Resources", "Priority", "Resources", "Priority"):
+        cluster.set("1", JobState.PENDING, reason=reason)
+        ahead = next(answers)
+        await tab.has_card(ahead=ahead["1"], reason=reason)
+    told = ". ".join(tab.messages)
+    for sentence in ("waits in the queue: Priority", "2 jobs wait before it", "3 jobs wait before"):
+        assert told.count(sentence) == 1
+    task.cancel()
+    tab.task.cancel()
 
 
-async def test_words_that_change_while_a_stage_lasts_do_not_fill_the_database(spawner):
-    for minute in range(50):
-        append(spawner, 20, f"starts in {minute} minutes")
-    assert spawner.job.progress == [(20, "starts in 49 minutes")]
+async def test_the_end_of_a_job_is_told_by_the_failure_and_not_before(spawner, cluster):
+    tab = Tab(spawner)
+    task = await begin(spawner)
+    cluster.run("1")
+    await tab.shows("runs on node1")
+    late = Tab(spawner)
+    cluster.set("1", JobState.FAILED, exit_code=1, start=1.0)
+    with pytest.raises(SpawnFailure):
+        await within(60, _result(task))
+    assert "failed" not in spawner.backend.describe().text
+    await late.shows("runs on node1")
+    assert [stage.text for stage in spawner.job.progress if "failed" in stage.text] == []
+
+
+async def _result(task):
+    return await task
+
+
+async def test_nothing_new_makes_no_event(spawner, cluster):
+    tab = Tab(spawner)
+    task = await begin(spawner)
+    cluster.set("1", JobState.PENDING, reason="Resources")
+    await tab.shows("Resources")
+    late = Tab(spawner)
+    await late.shows("Resources")
+    told = len(late.events)
+    again = Tab(spawner)
+    await asyncio.sleep(2)
+    again.task.cancel()
+    assert len(again.events) == told
+    task.cancel()
+
+
+async def test_a_scheduler_that_gives_ever_other_reasons_does_not_fill_the_database(spawner):
+    for number in range(90):
+        append(spawner, 20, f"reason {number}")
+        append(spawner, 20, "reason 0")
+    kept = [stage.text for stage in spawner.job.progress]
+    assert kept == ["reason 0", *(f"reason {number}" for number in range(41, 90))]
+    assert card_of(spawner)["history"][-1]["text"] == "reason 89"
 
 
 async def test_the_median_wait_is_that_of_the_recent_starts_here(spawner, cluster):

@@ -14,9 +14,10 @@ from batchspawner.spawners.progress.messages import (
     describe_request,
     describe_start,
     describe_submit,
-    say_minutes,
+    requested_resources,
 )
 from batchspawner.spawners.server_job import ServerJob
+from batchspawner.units import say_duration, say_minutes
 
 
 def told(state=JobState.PENDING, estimate=None, port=0, **facts) -> tuple[int, str]:
@@ -27,7 +28,8 @@ def told(state=JobState.PENDING, estimate=None, port=0, **facts) -> tuple[int, s
         hub=SimpleNamespace(api_url="http://hub:8081/hub/api"),
     )
     status = JobInfo("12", state, **facts)
-    return describe_start(spawner, Slurm(), status, estimate or QueueEstimate())
+    description = describe_start(spawner, Slurm(), status, estimate or QueueEstimate())
+    return description.percent, description.text
 
 
 def test_a_limit_is_shown_with_what_to_do():
@@ -119,7 +121,15 @@ def test_the_requested_resources_are_shown_with_the_submit():
         "account": "",
         "qos": "",
     }
-    assert describe_request("12", "Slurm", asked) == (
+    requested = requested_resources(asked)
+    assert requested == {
+        "queue": "gpu",
+        "cores": "1",
+        "memory": "4G",
+        "gpus": "2",
+        "runtime": "8:00:00",
+    }
+    assert describe_request("12", "Slurm", requested) == (
         "Job 12 is submitted to Slurm: queue gpu, 1 core, 4G of memory, 2 GPUs, at most 8:00:00 "
         "of time"
     )
@@ -130,12 +140,12 @@ def test_the_requested_resources_are_shown_with_the_submit():
     ("ahead", "text"),
     [
         (0, "Submitting the job to Slurm"),
-        (1, "Submitting the job to Slurm; one other submit comes first"),
-        (7, "Submitting the job to Slurm; 7 other submits come first"),
+        (1, "Submitting the job to Slurm. 1 other submit comes first"),
+        (7, "Submitting the job to Slurm. 7 other submits come first"),
     ],
 )
 def test_a_submit_shows_how_many_come_before_it(ahead, text):
-    assert describe_submit(ahead, "Slurm") == text
+    assert describe_submit(ahead, "Slurm").text == text
 
 
 @pytest.mark.parametrize(
@@ -152,3 +162,31 @@ def test_a_submit_shows_how_many_come_before_it(ahead, text):
 )
 def test_times_are_rounded_to_what_one_can_know(seconds, text):
     assert say_minutes(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (1, "1 second"),
+        (60, "1 minute"),
+        (90, "90 seconds"),
+        (300, "5 minutes"),
+        (7200, "2 hours"),
+        (86400, "1 day"),
+        (5400, "90 minutes"),
+    ],
+)
+def test_a_limit_is_said_exactly(seconds, text):
+    assert say_duration(seconds) == text
+
+
+def test_what_has_changed_has_another_key_and_what_has_only_passed_has_not():
+    def keys(**facts):
+        spawner = SimpleNamespace(job=ServerJob(id="12"), port=0)
+        status = JobInfo("12", JobState.PENDING, **facts)
+        told = describe_start(spawner, Slurm(), status, QueueEstimate(median_wait_s=170.0))
+        return {one.key for one in told.sentences()}
+
+    start = 600 * round(time.time() / 600) + 6000
+    assert keys(expected_start=start) == keys(expected_start=start + 30)
+    assert keys(expected_start=start) != keys(expected_start=start + 3600)

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import time
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from jupyterhub import orm
 from traitlets.config import Config
 
-from batchspawner import labextension
+from batchspawner import SlurmSpawner
 from batchspawner.jobs import JobInfo, JobState
+from batchspawner.spawners.failures.spawn_failure import SpawnFailure
 from batchspawner.spawners.progress import pages, past_ends
 from batchspawner.spawners.progress.time_left import runtime_seconds, say_left
-from tests.spawners.test_life import serve
+from tests.spawners.test_life import begin, serve
+from wrapspawner import ProfilesSpawner
 
 
 @pytest.mark.parametrize(
@@ -66,14 +71,20 @@ async def test_a_job_has_its_limit_as_jupyterlab_server_timer_reads_it(spawner):
 
 
 def user_of(spawner, *, ready=True):
-    outer = SimpleNamespace(ready=ready, active=ready, child_spawner=spawner)
-    return SimpleNamespace(name=spawner.user.name, spawners={"": outer})
+    outer = SimpleNamespace(ready=ready, active=ready, pending=None, child_spawner=spawner)
+    name = spawner.user.name
+    return SimpleNamespace(
+        name=name,
+        spawners={"": outer},
+        orm_spawners={"": SimpleNamespace(state={})},
+        server_url=lambda one: f"/user/x/{one}",
+    )
 
 
 async def test_the_home_page_shows_the_time_left_of_each_server(spawner, cluster):
     await serve(spawner, cluster)
     assert list(pages.servers(user_of(spawner))) == []
-    end = time.time() + 600
+    end = int(time.time()) + 599
     cluster.set("1", JobState.RUNNING, host="node1", start=1.0, end=end)
     await spawner.backend._watched.renewed()
     assert list(pages.servers(user_of(spawner))) == [
@@ -82,10 +93,49 @@ async def test_the_home_page_shows_the_time_left_of_each_server(spawner, cluster
     assert list(pages.servers(user_of(spawner, ready=False))) == []
 
 
+async def test_the_home_page_has_a_card_of_each_server(spawner, cluster):
+    await serve(spawner, cluster)
+    end = int(time.time()) + 599
+    facts = {"host": "node1", "queue": "long", "start": 1.0, "end": end}
+    cluster.set("1", JobState.RUNNING, **facts)
+    await spawner.backend._watched.renewed()
+    user = user_of(spawner)
+    (told,) = pages.home(user)["servers"]
+    wanted = ("name", "url", "ready", "pending", "state", "job_id", "host", "queue", "ends")
+    assert {name: told[name] for name in wanted} == {
+        "name": "",
+        "url": "/user/x/",
+        "ready": True,
+        "pending": "",
+        "state": "ready",
+        "job_id": "1",
+        "host": "node1",
+        "queue": "long",
+        "ends": end,
+    }
+    cluster.set("1", JobState.SUSPENDED, **facts)
+    await spawner.backend._watched.renewed()
+    (told,) = pages.home(user)["servers"]
+    assert (told["state"], told["headline"]) == ("other", "Job 1 is suspended")
+    user.spawners[""].pending = "stop"
+    assert [one["state"] for one in pages.home(user)["servers"]] == ["stopping"]
+    assert pages.home(user_of(spawner, ready=False)) == {"servers": [], "ended": []}
+
+
+async def test_the_home_page_says_why_the_last_start_failed(spawner, cluster):
+    task = await begin(spawner)
+    cluster.set("1", JobState.OUT_OF_MEMORY, start=1.0)
+    with pytest.raises(SpawnFailure):
+        await asyncio.wait_for(task, 30)
+    gone = user_of(spawner, ready=False)
+    why = "The job needed more memory than it had asked for. Job 1."
+    assert pages.home(gone)["ended"] == [f"Your server has not started. {why}"]
+
+
 async def test_the_end_is_computed_if_the_scheduler_does_not_report_it(spawner, cluster):
     spawner.req_runtime = "1:00:00"
     await serve(spawner, cluster)
-    start = time.time() - 60
+    start = round(time.time()) - 60
     cluster.set("1", JobState.RUNNING, host="node1", start=start)
     await spawner.backend._watched.renewed()
     (told,) = pages.servers(user_of(spawner))
@@ -110,16 +160,19 @@ async def test_a_server_that_ended_by_itself_does_not_just_vanish(spawner, clust
     assert pages.end_of(gone) == f"Your server ended: {why} (job 1)."
     assert pages.end_of(user_of(spawner)) == ""
     spawner.clear_state()
-    past_ends.forget_end(spawner)
-    assert pages.end_of(gone) == ""
+    with past_ends.noting_failure(spawner):
+        assert pages.end_of(gone) == ""
 
 
 async def test_the_home_page_shows_the_end_of_each_server(spawner):
-    lab = SimpleNamespace(user=spawner.user, name="lab")
+    lab = SlurmSpawner(user=spawner.user, orm_spawner=orm.Spawner(name="lab"))
     for one, job_id in ((spawner, "1"), (lab, "2")):
         past_ends.note_end(one, JobInfo(job_id, JobState.TIMEOUT))
     outer = SimpleNamespace(ready=False, active=False)
-    user = SimpleNamespace(name=spawner.user.name, spawners={"": outer, "lab": outer, "x": outer})
+    user = user_of(spawner)
+    # One of them was made for its page; the others are rows only.
+    user.spawners = {"": outer}
+    user.orm_spawners = {one: SimpleNamespace(state={}) for one in ("", "lab", "x")}
     why = "ended: the time that it had asked for was over"
     assert list(pages.past_ends(user)) == [
         f"Your server {why} (job 1).",
@@ -127,8 +180,27 @@ async def test_the_home_page_shows_the_end_of_each_server(spawner):
     ]
     user.spawners["lab"] = SimpleNamespace(ready=True, active=True)
     assert list(pages.past_ends(user)) == [f"Your server {why} (job 1)."]
-    for one in (spawner, lab):
-        past_ends.forget_end(one)
+
+
+@pytest.mark.parametrize("kind", [SlurmSpawner, ProfilesSpawner])
+async def test_a_hub_that_is_started_again_knows_how_a_server_ended(spawner, kind):
+    stopped, user = kind(config=Config()), user_of(spawner, ready=False)
+    stopped.user, stopped.orm_spawner = spawner.user, spawner.orm_spawner
+    past_ends.note_end(spawner, JobInfo("1", JobState.TIMEOUT))
+    stopped.clear_state()
+    user.orm_spawners[""].state = json.loads(json.dumps(stopped.get_state()))
+    # JupyterHub makes no spawner for a server that does not run.
+    user.spawners.clear()
+    past_ends._past_ends.clear()
+    why = "ended: the time that it had asked for was over"
+    assert pages.home(user) == {"servers": [], "ended": [f"Your server {why} (job 1)."]}
+    with past_ends.noting_failure(spawner):
+        assert stopped.get_state() == {}
+
+
+@pytest.mark.parametrize("saved", [None, [], ["x", "y"], [1.0], [1.0, 2], {"at": 1}, [True, "x"]])
+def test_what_is_no_saved_end_is_left_alone(saved):
+    assert past_ends.end_in_state({"past_end": saved}) == ""
 
 
 async def test_an_end_is_forgotten_after_a_day(spawner, monkeypatch):
@@ -136,19 +208,6 @@ async def test_an_end_is_forgotten_after_a_day(spawner, monkeypatch):
     now = time.time()
     monkeypatch.setattr(time, "time", lambda: now + 2 * 86400)
     assert past_ends.past_end_of(spawner.user.name, "") == ""
-    past_ends.forget_end(spawner)
-
-
-def test_the_extension_tells_pages_the_end_of_the_job(monkeypatch):
-    server = SimpleNamespace(web_app=SimpleNamespace(settings={}))
-    (point,) = labextension._jupyter_server_extension_points()
-    assert point == {"module": "batchspawner.labextension"}
-    labextension._load_jupyter_server_extension(server)
-    assert server.web_app.settings == {}
-    monkeypatch.setenv("JOB_START_TIME", "1000")
-    monkeypatch.setenv("JOB_RUN_TIME", "1")
-    labextension._load_jupyter_server_extension(server)
-    assert server.web_app.settings == {"page_config_data": {"batchspawnerEnd": "1060"}}
 
 
 def test_a_hub_knows_the_folder_of_our_pages():

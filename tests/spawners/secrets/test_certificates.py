@@ -11,6 +11,7 @@ from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from batchspawner import SlurmSpawner, TorqueSpawner
+from batchspawner.client.batch_client import BatchClient
 from batchspawner.schedulers import scheduler_class
 from batchspawner.spawners.secrets.certificates import CERTIFICATES, PATHS, server_certificate
 from batchspawner.spawners.secrets.package import pack
@@ -39,7 +40,8 @@ def spawner_of(cls, authority, **config):
 
 
 async def packed(spawner):
-    return await pack(spawner, scheduler_class(spawner.scheduler_name)())
+    scheduler = scheduler_class(spawner.scheduler_name)()
+    return await pack(spawner, scheduler, BatchClient(scheduler).leave)
 
 
 def opened(word: str) -> tuple[dict, x509.Certificate]:

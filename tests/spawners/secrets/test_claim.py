@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 from jupyterhub import orm
+from sqlalchemy import event
 from sqlalchemy.orm import object_session
 
 from batchspawner.jobs import JobState
+from batchspawner.spawners.hub import state_writer
 from batchspawner.spawners.secrets import exchange as exchange_module
 from batchspawner.spawners.secrets.claim import Application, Claim, new_code, server_of
 from batchspawner.spawners.secrets.exchange import ClaimRefused, exchange, promote
+from tests.fakes import FakeScheduler
 from tests.spawners.backends.test_command_backend import OldSite, scripted
 from tests.spawners.conftest import FakeSpawner
-from tests.spawners.site import TOKEN, restored, stored_state
+from tests.spawners.site import TOKEN, restored, stored_state, unstored
 from tests.spawners.test_life import begin, until
 
 ME, OTHER = "a" * 64, "b" * 64
@@ -39,7 +43,9 @@ def code_of(cluster) -> str:
 
 
 def application(cluster, **more) -> Application:
-    return Application(**{"code": code_of(cluster), "port": 4321, "claimant": ME, **more})
+    return Application(
+        **{"code": code_of(cluster), "port": 4321, "claimant": ME, "confirms": True, **more}
+    )
 
 
 async def refusal(spawner, application) -> tuple[int, str]:
@@ -95,6 +101,30 @@ async def test_a_job_whose_answer_was_lost_gets_it_again(running, cluster):
     assert running.job.alarm == ""
 
 
+async def test_a_start_is_stored_as_often_as_a_hub_that_dies_needs_it(
+    spawner, cluster, monkeypatch
+):
+    monkeypatch.setattr(state_writer, "_COLLECT_S", 3600)
+    stored = []
+    session = object_session(spawner.orm_spawner)
+    event.listen(session, "before_commit", lambda _: stored.append(spawner.job.to_state()))
+    task = await begin(spawner)
+    cluster.run(spawner.job_id)
+    await exchange(spawner, application(cluster))
+    spawner.receive_confirmation(4321)
+    await task
+    seen = [("job_id" in one, "reported_port" in one, "unconfirmed_port" in one) for one in stored]
+    # The tag before the submit, the id after it, the report, and that the port is the server's;
+    # the last one is JupyterHub's own.
+    assert seen == [
+        (False, False, False),
+        (True, False, False),
+        (True, True, True),
+        (True, True, False),
+        (True, True, False),
+    ]
+
+
 async def test_a_second_claim_is_refused_and_an_alarm(running, cluster, caplog):
     await exchange(running, application(cluster))
     status, text = await refusal(running, application(cluster, claimant=OTHER, port=6666))
@@ -122,6 +152,45 @@ async def test_of_two_claims_at_the_same_moment_one_gets_something(running, clus
     assert sorted(isinstance(answer, ClaimRefused) for answer in answers) == [False, True]
 
 
+async def test_a_code_does_not_follow_itself(spawner, cluster):
+    task = await begin(spawner)
+    # Whether another run of the job has begun is not known.
+    cluster.set("1", JobState.RUNNING, host="node1", start=None)
+    code = code_of(cluster)
+    status, text = await refusal(spawner, application(cluster, claimant=OTHER, following=code))
+    assert (status, text) == (403, "a code cannot be that of the next run as well")
+    assert await exchange(spawner, application(cluster))
+    await refusal(spawner, application(cluster, claimant=OTHER))
+    assert spawner.job.alarm.startswith("ALARM: the claim code of job 1 was used a second time")
+    task.cancel()
+
+
+async def test_of_two_who_claim_before_the_id_is_known_nobody_gets_anything(
+    running, cluster, monkeypatch
+):
+    monkeypatch.setattr(exchange_module, "_ID_TIMEOUT_S", 0.0)
+    running.job.identified("")
+    for claimant in (OTHER, ME):
+        status, text = await refusal(running, application(cluster, claimant=claimant))
+        assert (status, text) == (503, "the scheduler has not told the job's id yet")
+    running.job.identified("1")
+    assert await refusal(running, application(cluster, claimant=OTHER)) == EARLY
+    assert running.job.alarm
+    status, text = await refusal(running, application(cluster))
+    assert status == 403
+    await until(lambda: cluster.ended)
+
+
+async def test_a_job_that_is_faster_than_the_answer_to_its_submit_gets_its_secrets(
+    running, cluster
+):
+    running.job.identified("")
+    claim = asyncio.ensure_future(exchange(running, application(cluster)))
+    await until(lambda: running.job.early_claims)
+    running.job.identified("1")
+    assert await claim
+
+
 async def test_a_job_that_dies_because_somebody_else_had_its_code_says_so(spawner, cluster):
     task = await begin(spawner)
     # It never gets as far as a host.
@@ -133,14 +202,135 @@ async def test_a_job_that_dies_because_somebody_else_had_its_code_says_so(spawne
         await asyncio.wait_for(task, 5)
 
 
+EARLY = (403, "this code was used before its job ran; the use is logged as an alarm")
+NOT_YET = (503, "the scheduler does not say yet that job 1 runs")
+
+
+@pytest.fixture
+def late(cluster, monkeypatch):
+    """A scheduler that may still say that a job waits when that runs already."""
+    monkeypatch.setattr(FakeScheduler, "state_delay_s", 60.0)
+    monkeypatch.setattr(exchange_module, "_EARLY_PAUSE_S", 0.05)
+
+
+async def test_a_claim_before_the_job_runs_is_an_alarm_and_ends_the_start(spawner, cluster, caplog):
+    task = await begin(spawner)
+    assert await refusal(spawner, application(cluster, claimant=OTHER)) == EARLY
+    alarm = "ALARM: the claim code of job 1 was used before the job ran."
+    assert [r.levelname for r in caplog.records if alarm in r.getMessage()] == ["ERROR"]
+    with pytest.raises(RuntimeError, match=alarm):
+        await asyncio.wait_for(task, 5)
+    assert cluster.ended["1"].state is JobState.CANCELLED
+
+
+async def test_after_an_early_claim_nobody_gets_anything_for_the_code(spawner, cluster):
+    task = await begin(spawner)
+    code = code_of(cluster)
+    assert await refusal(spawner, application(cluster, claimant=OTHER)) == EARLY
+    assert "job_claim" not in stored_state(spawner)
+    cluster.run(spawner.job_id)
+    for claimant in (ME, OTHER):
+        assert (await refusal(spawner, application(cluster, code=code, claimant=claimant)))[
+            0
+        ] == 403
+    assert "reported_port" not in stored_state(spawner)
+    task.cancel()
+
+
+async def test_a_listing_without_the_job_is_no_proof_that_it_waits(spawner, cluster, monkeypatch):
+    monkeypatch.setattr(exchange_module, "_SCHEDULER_TIMEOUT_S", 5)
+    task = await begin(spawner)
+    await until(lambda: spawner.backend.status)
+    query, empty = FakeScheduler.query, iter([True])
+
+    def run_while_listed(_):
+        cluster.run("1")
+        return {}
+
+    def query_once_empty(self, job_ids):
+        (command,) = query(self, job_ids)
+        return [replace(command, parse=run_while_listed) if next(empty, False) else command]
+
+    monkeypatch.setattr(FakeScheduler, "query", query_once_empty)
+    environment = await exchange(spawner, application(cluster))
+    assert environment["JUPYTERHUB_API_TOKEN"] == TOKEN
+    assert spawner.job.alarm == ""
+    task.cancel()
+
+
+async def test_a_scheduler_that_does_not_answer_says_nothing_about_a_claim(spawner, cluster):
+    task = await begin(spawner)
+    cluster.down = True
+    assert await refusal(spawner, application(cluster)) == NOT_YET
+    assert spawner.job.alarm == ""
+    cluster.down = False
+    task.cancel()
+
+
+async def test_a_job_that_is_faster_than_the_listing_gets_its_secrets(late, spawner, cluster):
+    task = await begin(spawner)
+    assert await refusal(spawner, application(cluster)) == NOT_YET
+    cluster.run(spawner.job_id)
+    held = await refusal(spawner, application(cluster))
+    assert held == (503, "the code of job 1 was used early; try again")
+
+    async def claimed():
+        while True:
+            try:
+                return await exchange(spawner, application(cluster))
+            except ClaimRefused:
+                await asyncio.sleep(0.01)
+
+    assert (await asyncio.wait_for(claimed(), 60))["JUPYTERHUB_API_TOKEN"] == TOKEN
+    # The next run of the job is another process.
+    cluster.set("1", JobState.RUNNING, host="node2", start=500.0)
+    await exchange(spawner, application(cluster, claimant=OTHER))
+    assert spawner.job.alarm == ""
+    task.cancel()
+
+
+@pytest.mark.parametrize("first", [ME, OTHER])
+async def test_a_thief_who_waits_for_the_job_to_run_is_not_answered_first(
+    late, spawner, cluster, first
+):
+    task = await begin(spawner)
+    assert await refusal(spawner, application(cluster, claimant=OTHER)) == NOT_YET
+    cluster.run(spawner.job_id)
+    if first == OTHER:
+        assert (await refusal(spawner, application(cluster, claimant=OTHER)))[0] == 503
+    assert await refusal(spawner, application(cluster, claimant=ME)) == EARLY
+    assert (await refusal(spawner, Application(new_code(1), 1)))[0] == 403
+    assert "reported_port" not in stored_state(spawner)
+    with pytest.raises(RuntimeError, match="ALARM: the claim code of job 1 was used before"):
+        await asyncio.wait_for(task, 5)
+
+
+async def test_who_claims_for_too_long_before_the_job_runs_is_an_alarm(
+    late, spawner, cluster, monkeypatch
+):
+    task = await begin(spawner)
+    assert await refusal(spawner, application(cluster)) == NOT_YET
+    monkeypatch.setattr(FakeScheduler, "state_delay_s", 0.01)
+    await asyncio.sleep(0.02)
+    assert await refusal(spawner, application(cluster)) == EARLY
+    task.cancel()
+
+
 async def test_a_code_counts_only_while_its_job_runs(spawner, cluster):
     task = await begin(spawner)
-    waits = await refusal(spawner, application(cluster))
-    assert waits == (503, "the scheduler does not say yet that job 1 runs")
     task.cancel()
     cluster.set("1", JobState.CANCELLED)
     assert await refusal(spawner, application(cluster)) == (403, "job 1 has ended")
     assert "reported_port" not in stored_state(spawner)
+
+
+async def test_a_claim_that_promises_no_confirmation_gets_nothing(running, cluster):
+    refused = await refusal(running, application(cluster, confirms=False))
+    assert refused == (403, "a job has to confirm its server here, and this one does not")
+    assert "reported_port" not in stored_state(running)
+    running.confirm_server = False
+    await exchange(running, application(cluster, confirms=False))
+    assert running.job.unconfirmed_port == 0
 
 
 async def test_a_code_is_worth_nothing_while_its_server_stops(running, cluster):
@@ -202,13 +392,27 @@ async def test_an_older_wrapper_has_its_code_made_the_token(running, cluster):
     session.add_all([client, row])
     session.commit()
     code = code_of(cluster)
-    await promote(running, Application(code, 4321))
+    promoting = asyncio.ensure_future(promote(running, Application(code, 4321)))
+    while not promoting.done():
+        assert unstored(running) == []
+        await asyncio.sleep(0)
+    await promoting
     assert orm.APIToken.find(session, TOKEN) is None
     assert orm.APIToken.find(session, code) is row
     assert running.api_token == code
     assert stored_state(running)["reported_port"] == 4321
     with pytest.raises(ClaimRefused, match="this code was used already"):
         await exchange(running, application(cluster, claimant=OTHER))
+
+
+async def test_a_site_can_refuse_older_wrappers_and_who_poses_as_one(running, cluster):
+    running.accept_older_wrapper = False
+    with pytest.raises(ClaimRefused, match="job 1 is of an older release") as caught:
+        await promote(running, Application(code_of(cluster), 4321))
+    assert caught.value.status == 403
+    assert running.api_token != code_of(cluster)
+    assert "reported_port" not in stored_state(running)
+    assert await exchange(running, application(cluster))
 
 
 async def test_a_restarted_hub_knows_the_code_and_whether_it_was_used(running, cluster):
@@ -261,16 +465,18 @@ async def test_a_restarted_hub_knows_the_code_of_the_next_run(running, cluster):
     again.clear_state()
 
 
-async def test_a_site_with_commands_of_its_own_has_claims_too():
-    spawner = scripted(OldSite, ("sub", "77"), ("ask", "WAIT"), ("ask", "RUN on node5"))
+async def test_a_site_with_commands_of_its_own_has_claims_too(monkeypatch):
+    spawner = scripted(
+        OldSite, ("sub", "77"), ("ask", "WAIT"), ("ask", "WAIT"), ("ask", "RUN on node5")
+    )
     await spawner.submit_batch_script()
     await spawner.query_job_status()
     code = spawner.run_command.environments[0]["JUPYTERHUB_API_TOKEN"]
-    mine = Application(code, 4321, claimant=ME)
+    mine = Application(code, 4321, claimant=ME, confirms=True)
+    monkeypatch.setattr(exchange_module, "_EARLY_PAUSE_S", 0.0)
     assert (await refusal(spawner, mine))[0] == 503
-    await spawner.query_job_status()
     assert (await exchange(spawner, mine))["JUPYTERHUB_API_TOKEN"] == TOKEN
-    assert (await refusal(spawner, Application(code, 4321, claimant=OTHER)))[0] == 403
+    assert (await refusal(spawner, replace(mine, claimant=OTHER)))[0] == 403
 
 
 async def test_the_code_of_the_next_run_counts_if_the_start_of_a_run_is_unknown():
@@ -279,10 +485,10 @@ async def test_the_code_of_the_next_run_counts_if_the_start_of_a_run_is_unknown(
     await spawner.query_job_status()
     first = spawner.run_command.environments[0]["JUPYTERHUB_API_TOKEN"]
     second = new_code(spawner.orm_spawner.id)
-    await exchange(spawner, Application(first, 4321, claimant=ME, following=second))
-    again = Application(second, 5555, claimant=OTHER)
+    await exchange(spawner, Application(first, 4321, claimant=ME, following=second, confirms=True))
+    again = Application(second, 5555, claimant=OTHER, confirms=True)
     assert (await exchange(spawner, again))["JUPYTERHUB_API_TOKEN"] == TOKEN
-    late = Application(first, 4321, claimant="c" * 64)
+    late = Application(first, 4321, claimant="c" * 64, confirms=True)
     assert (await refusal(spawner, late))[1].startswith("this code was used already")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import re
+import shutil
 import subprocess
 
 import pytest
@@ -20,6 +21,8 @@ from batchspawner import (
     TorqueSpawner,
 )
 from batchspawner.client.batch_client import BatchClient
+from batchspawner.client.script_exports import with_variables
+from batchspawner.commands import CommandResult
 from batchspawner.errors import SchedulerError
 from batchspawner.schedulers import scheduler_class
 from batchspawner.schedulers.gridengine.scheduler import GridEngine
@@ -27,8 +30,8 @@ from batchspawner.spawners.failures.spawn_failure import SpawnFailure
 from batchspawner.spawners.secrets import package
 from batchspawner.spawners.secrets.claim import server_of
 from batchspawner.spawners.secrets.package import pack
-from batchspawner.spawners.secrets.script_exports import with_variables
-from tests.spawners.site import TOKEN, make_spawner
+from tests.odd_values import ODD_VALUES
+from tests.spawners.site import OWNER, TOKEN, make_spawner
 
 TOKEN_NAME, FILE = "JUPYTERHUB_API_TOKEN", "BATCHSPAWNER_PRIVATE_FILE"
 
@@ -161,16 +164,33 @@ async def test_a_file_can_take_the_place_of_the_claim():
     assert TOKEN not in package.script + str({**package.environment})
 
 
-async def test_a_file_that_cannot_be_written_leaves_the_code_in_the_environment(said):
+@pytest.mark.parametrize("cls", [GridengineSpawner, CondorSpawner])
+async def test_a_job_whose_code_has_no_private_place_is_not_submitted(cls, said):
     files = Files(SchedulerError("The file could not be written."))
-    _, package = await packed(GridengineSpawner, files)
-    assert is_code(package.environment[TOKEN_NAME])
-    assert TOKEN not in str({**package.environment})
-    (text,) = said
-    assert text == (
-        "GridengineSpawner: no private file can be written for the job's owner: The file could "
-        "not be written. So a code that is good for one use travels in the job's environment, "
-        "which on Grid Engine can be read by every user of the cluster, by qstat -j."
+    with pytest.raises(SpawnFailure) as failed:
+        await packed(cls, files)
+    assert str(failed.value) == (
+        "The job is not submitted: no private file can be written for the job's owner: The file "
+        "could not be written."
+    )
+    assert said == []
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        "sudo: a password is required\n",
+        "Sorry, user hub is not allowed to execute '/usr/bin/sh -c ...' as ada on login.\n",
+    ],
+)
+async def test_the_line_that_sudo_lacks_is_named(refusal):
+    result = CommandResult(("sudo", "sh"), 1, "", refusal)
+    with pytest.raises(SpawnFailure) as failed:
+        await packed(GridengineSpawner, Files(SchedulerError("It failed.", result)))
+    line = f"{OWNER} ALL=({OWNER}) NOPASSWD:SETENV: {shutil.which('sh')}"
+    assert str(failed.value).endswith(
+        f"This line is missing in the rules of sudo: {line} (`batchspawner sudoers --scheduler "
+        "gridengine` prints all of them)."
     )
 
 
@@ -180,20 +200,8 @@ def nowhere():
     return BatchClient("gridengine").leave
 
 
-async def test_what_the_command_said_is_one_line_of_one_warning_for_all_users(said, nowhere):
-    for user in ("ada", "ben"):
-        spawner = make_spawner(GridengineSpawner, req_homedir=f"/proc/{user}")
-        await pack(spawner, GridEngine(), nowhere)
-    (text,) = said
-    assert text.startswith(
-        "GridengineSpawner: no private file can be written for the job's owner: mkdir: "
-    )
-    assert "/proc/ada" in text
-    assert "\n" not in text
-
-
 async def test_what_the_command_said_is_one_line_for_the_user(nowhere):
-    spawner = make_spawner(PBSSpawner, req_homedir="/proc/ada", secret_transport="file")
+    spawner = make_spawner(GridengineSpawner, req_homedir="/proc/ada")
     with pytest.raises(SpawnFailure, match=r"^The job is not submitted: [^\n]*: mkdir: [^\n]*$"):
         await pack(spawner, GridEngine(), nowhere)
 
@@ -204,38 +212,64 @@ async def test_secrets_that_shall_be_in_a_file_and_cannot_go_nowhere():
         await packed(SlurmSpawner, files, secret_transport="file")
 
 
-OPEN = (
-    "So the server's token and all other secrets travel in the job's environment, which on "
-    "PBS can be read by every user of the cluster, by qstat -f."
-)
-
-
 async def test_secrets_in_the_environment_are_a_choice_that_is_warned_of_once(said):
     for _ in range(2):
         spawner, package = await packed(PBSSpawner, secret_transport="environment")
         assert {**package.environment} == {**spawner.get_env()}
-    assert said == [f"PBSSpawner: secret_transport is 'environment'. {OPEN}"]
+    (text,) = said
+    assert text == (
+        "PBSSpawner: secret_transport is 'environment'. Sent in the job's environment, which on "
+        "PBS can be read by every user of the cluster, by qstat -f: the server's token and all "
+        "other secrets."
+    )
 
 
-@pytest.mark.parametrize(
+OLD_SCRIPTS = pytest.mark.parametrize(
     ("script", "why"),
     [
         ("#!/bin/sh\n/opt/site/start {cmd}\n", "does not start batchspawner-singleuser"),
         ("#!/bin/sh\ncurl -H $JUPYTERHUB_API_TOKEN x\n{cmd}\n", "uses JUPYTERHUB_API_TOKEN"),
     ],
 )
-async def test_an_old_script_that_needs_the_token_gets_it_with_a_warning(said, script, why):
+
+
+def with_script(script: str) -> dict[str, str]:
     command = "/opt/old/wrapper" if "/opt/site" in script else "batchspawner-singleuser"
-    _, package = await packed(
-        TorqueSpawner, batch_script=script, batchspawner_singleuser_cmd=command
-    )
+    return {"batch_script": script, "batchspawner_singleuser_cmd": command}
+
+
+@OLD_SCRIPTS
+async def test_an_old_script_that_needs_the_token_gets_it_where_nobody_else_looks(
+    said, script, why
+):
+    env = {"DB_PASSWORD": "hunter2"}
+    _, package = await packed(TorqueSpawner, environment=env, **with_script(script))
+    assert f"export {TOKEN_NAME}='{TOKEN}'\n" in package.script
+    assert "export DB_PASSWORD='hunter2'\n" in package.script
+    assert {TOKEN, "hunter2"}.isdisjoint({**package.environment}.values())
+    assert TOKEN not in package.shown
+    assert (package.claim, said) == (None, [])
+
+
+@OLD_SCRIPTS
+async def test_an_old_script_that_needs_the_token_gets_it_with_a_warning(said, script, why):
+    _, package = await packed(SlurmSpawner, **with_script(script))
     assert package.environment[TOKEN_NAME] == TOKEN
     (text,) = said
     assert text == (
-        f"TorqueSpawner: the job script {why}. So the server's token and all other secrets "
-        "travel in the job's environment, which on Torque can be read by every user of the job's "
-        "node, in the files of pbs_mom."
+        f"SlurmSpawner: the job script {why}. Sent in the job's environment, which on Slurm can be "
+        "read by administrators, and coordinators of the account where Slurm stores environments "
+        "(job_env): the server's token and all other secrets."
     )
+
+
+@OLD_SCRIPTS
+@pytest.mark.parametrize("cls", [GridengineSpawner, CondorSpawner])
+async def test_an_old_script_for_which_everybody_would_see_the_token_is_refused(cls, script, why):
+    with pytest.raises(SpawnFailure, match=rf"not submitted: the job script {why}\. It would send"):
+        await packed(cls, **with_script(script))
+    _, package = await packed(cls, secret_transport="environment", **with_script(script))
+    assert package.environment[TOKEN_NAME] == TOKEN
 
 
 async def test_an_old_script_gets_the_other_secret_that_it_names(said):
@@ -246,18 +280,66 @@ async def test_an_old_script_gets_the_other_secret_that_it_names(said):
     assert "DB_PASSWORD" not in package.environment
     assert is_code(package.environment[TOKEN_NAME])
     (text,) = said
-    assert text == (
-        "SlurmSpawner: the job script uses DATA_KEY. So this travels in the job's environment, "
-        "which on Slurm can be read by administrators, and coordinators of the account where "
-        "Slurm stores environments (job_env)."
+    assert text.startswith("SlurmSpawner: the job script uses DATA_KEY. Sent in the job's ")
+    assert text.endswith(": DATA_KEY.")
+
+
+async def test_a_script_that_only_its_owner_can_read_sets_the_secret_that_it_names(said):
+    script = '#!/bin/sh\nmount-data "$DATA_KEY"\n{cmd}\n'
+    _, package = await packed(PBSSpawner, batch_script=script, environment={"DATA_KEY": "s3cret"})
+    assert "export DATA_KEY='s3cret'\n" in package.script
+    assert "DATA_KEY" not in package.environment
+    assert "s3cret" not in package.shown
+    assert said == []
+
+
+async def test_a_prologue_gets_nothing_that_everybody_would_see_unless_that_is_allowed(said):
+    traits = {"req_prologue": "mount $SHARE", "environment": {"SHARE": "s3cret"}}
+    with pytest.raises(SpawnFailure) as failed:
+        await packed(CondorSpawner, **traits)
+    assert str(failed.value) == (
+        "The job is not submitted: the job script uses SHARE. It would send SHARE in the job's "
+        "environment, which on HTCondor can be read by whoever reaches the pool, by condor_q -l. "
+        "What is not a secret can be named in req_keepvars_extra."
     )
+    _, package = await packed(CondorSpawner, req_keepvars_extra="SHARE", **traits)
+    assert package.environment["SHARE"] == "s3cret"
+    assert said == []
 
 
-async def test_so_does_a_prologue_that_the_template_encodes(said):
-    env = {"DATA_KEY": "s3cret"}
-    _, package = await packed(CondorSpawner, req_prologue="mount $DATA_KEY", environment=env)
-    assert package.environment["DATA_KEY"] == "s3cret"
-    assert "the job script uses DATA_KEY" in said[0]
+UNUSUAL = {
+    "DB_PASS": "hunter2",
+    "PGPASS": "hunter3",
+    "MYSQL_PWD": "hunter4",
+    "GPG_PASSPHRASE": "hunter5",
+    "DATABASE_URL": "postgres://ada:hunter6@db/x",
+    "GITHUB_PAT": "ghp_hunter7",
+    "JWT": "hunter8",
+    "API_KEY_OPENAI": "hunter9",
+    "COLOUR": "hunter10",
+    "JUPYTERHUB_LICENCE": "hunter11",
+}
+
+
+@pytest.mark.parametrize(
+    "cls", [GridengineSpawner, CondorSpawner, PBSSpawner, TorqueSpawner, MoabSpawner]
+)
+async def test_where_others_see_the_environment_only_what_is_harmless_is_in_it(cls):
+    files = Files()
+    _, package = await packed(cls, files, environment=UNUSUAL, env_keep=["PATH", "TZ"])
+    sent = f"{package.script}{ {**package.environment} }{files.written}"
+    assert [name for name in UNUSUAL if name in sent or UNUSUAL[name] in sent] == []
+    (code,) = set(re.findall(r"[A-Za-z0-9_-]{43}\.claim-[0-9]+", sent))
+    given = package.claim.environment(code)
+    assert {name: given[name] for name in UNUSUAL} == UNUSUAL
+    assert {"PATH", "JUPYTERHUB_API_URL", "JUPYTERHUB_USER"} <= set(package.environment)
+    assert {"JPY_API_TOKEN", TOKEN_NAME}.isdisjoint(package.environment)
+
+
+@pytest.mark.parametrize("name", sorted(set(UNUSUAL) - {"COLOUR", "JUPYTERHUB_LICENCE"}))
+async def test_common_names_of_secrets_are_known_everywhere(name):
+    _, package = await packed(SlurmSpawner, environment={name: UNUSUAL[name]})
+    assert name not in package.environment
 
 
 def test_a_variable_is_set_behind_the_directives_and_before_the_first_command():
@@ -273,23 +355,6 @@ def test_a_variable_is_set_behind_the_directives_and_before_the_first_command():
 )
 def test_nothing_is_set_in_a_script_of_another_language(first):
     assert with_variables(f"{first}\necho hello\n", {"A": "1"}) is None
-
-
-NASTY = {
-    "QUOTES": 'say "hi" it\'s',
-    "JSON": '{"theme": "dark", "list": [1, 2]}',
-    "BACKSLASH": "a\\b\\\\c\\",
-    "COMMA": "a,b=c,d",
-    "DOLLAR": "$HOME `id` $(id) !x",
-    "LINES": "one\ntwo\n\n",
-    "DIRECTIVE": "\n#PBS -q express\n",
-    "WINDOWS": "one\r\ntwo 100% 'x' \\n\r\n",
-    "EQUALS": "a=b==c",
-    "BLANKS": "  a\tb  ",
-    "UTF8": "Grüße 北京",
-    "LONG": "x,'" * 30_000,
-    "EMPTY": "",
-}
 
 
 def arrived(script: str, environment: dict[str, str]) -> dict[str, str]:
@@ -308,28 +373,37 @@ def arrived(script: str, environment: dict[str, str]) -> dict[str, str]:
 @pytest.mark.parametrize("transport", ["claim", "environment"])
 @pytest.mark.parametrize("cls", [PBSSpawner, TorqueSpawner, MoabSpawner])
 async def test_every_value_arrives_as_it_is_although_pbs_would_change_it(cls, transport):
-    _, package = await packed(cls, environment=NASTY, secret_transport=transport)
+    opened = ",".join(ODD_VALUES)
+    _, package = await packed(
+        cls, environment=ODD_VALUES, secret_transport=transport, req_keepvars_extra=opened
+    )
     found = arrived(package.script, {**package.environment})
-    assert {name: found[name] for name in NASTY} == NASTY
+    assert {name: found[name] for name in ODD_VALUES} == ODD_VALUES
     assert found["JUPYTERHUB_OAUTH_SCOPES"] == package.environment["JUPYTERHUB_OAUTH_SCOPES"]
     (names,) = re.findall("^#PBS -v (.*)$", package.script, re.MULTILINE)
-    assert set(names.split(",")).isdisjoint(set(NASTY) - {"EMPTY"})
+    assert set(names.split(",")).isdisjoint(set(ODD_VALUES) - {"ODD_EMPTY"})
     assert "\r" not in package.script
 
 
 async def test_a_script_that_is_no_shells_gets_such_values_with_the_token():
     script = "#!/bin/tcsh\n#PBS -v {keepvars}\n{cmd}\n"
-    _, package = await packed(PBSSpawner, batch_script=script, environment=NASTY)
-    claimed = package.claim.environment(package.environment[TOKEN_NAME])
-    assert {name: claimed[name] for name in NASTY if name != "EMPTY"} == {
-        name: value for name, value in NASTY.items() if value
+    files = Files()
+    _, package = await packed(PBSSpawner, files, batch_script=script, environment=ODD_VALUES)
+    assert TOKEN_NAME not in package.environment
+    ((path, content),) = files.written.items()
+    assert package.environment[FILE] == path
+    assert f",{FILE}," in package.script
+    claimed = package.claim.environment(content[TOKEN_NAME])
+    assert {name: claimed[name] for name in ODD_VALUES if name != "ODD_EMPTY"} == {
+        name: value for name, value in ODD_VALUES.items() if value
     }
-    assert "QUOTES" not in package.script
+    assert "ODD_QUOTES" not in package.script
 
 
 @pytest.mark.parametrize("cls", [CondorSpawner, GridengineSpawner])
 async def test_values_of_several_lines_do_not_travel_where_they_would_be_cut(cls):
-    _, package = await packed(cls, environment={"LINES": "one\ntwo"})
+    environment = {"LINES": "one\ntwo"}
+    _, package = await packed(cls, environment=environment, req_keepvars_extra="LINES")
     if cls is GridengineSpawner:
         assert "export LINES='one\ntwo'\n" in package.script
     else:

@@ -1,0 +1,37 @@
+##### analysis
+Executable = /bin/sh
+Arguments = "-c 'exec batchspawner-singleuser jupyterhub-singleuser'"
+RequestMemory = 4096MB
+allowed_job_duration = 86400
+# HTCondor holds a job that has used up its memory (code 34) or its time (46, 47): it has ended, and
+# nobody would ever release it.
+periodic_remove = (JobStatus == 5 && (HoldReasonCode == 34 || HoldReasonCode == 46 || HoldReasonCode == 47))
+RequestCpus = 1
+AccountingGroup = group_alpha.jupyter
+Remote_Initialdir = /home/alice
+Output = /home/alice/.jupyterhub.condor.out
+Error = /home/alice/.jupyterhub.condor.err
+ShouldTransferFiles = False
+GetEnv = True
++SingularityImage = "/cvmfs/images.example.org/jupyter:2026.10"
+Queue
+
+##### gpu
+Executable = /bin/sh
+Arguments = "-c 'exec batchspawner-singleuser jupyterhub-singleuser'"
+RequestMemory = 16384MB
+allowed_job_duration = 86400
+# HTCondor holds a job that has used up its memory (code 34) or its time (46, 47): it has ended, and
+# nobody would ever release it.
+periodic_remove = (JobStatus == 5 && (HoldReasonCode == 34 || HoldReasonCode == 46 || HoldReasonCode == 47))
+RequestCpus = 4
+RequestGPUs = 1
+AccountingGroup = group_alpha.jupyter
+Remote_Initialdir = /home/alice
+Output = /home/alice/.jupyterhub.condor.out
+Error = /home/alice/.jupyterhub.condor.err
+ShouldTransferFiles = False
+GetEnv = True
++SingularityImage = "/cvmfs/images.example.org/jupyter:2026.10"
+require_gpus = Capability >= 8.0
+Queue

@@ -1,0 +1,1 @@
+"""Searches for the secrets of kernels, functions, cells and clusters, as another user."""
