@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import shutil
 import subprocess
@@ -71,6 +72,24 @@ def test_read_the_docs_installs_extras_that_there_are():
     (install,) = read(ROOT / ".readthedocs.yaml")["python"]["install"]
     extras = metadata("batchspawner").get_all("Provides-Extra")
     assert set(install["extra_requirements"]) <= set(extras)
+
+
+def test_every_test_can_be_collected_where_only_the_extra_dev_is_installed():
+    requires = [one.replace("-", "_") for one in metadata("batchspawner").get_all("Requires-Dist")]
+    extras = [re.match(r"(\w+).*extra == .(\w+)", one) for one in requires]
+    by_extra = {(one[2], one[1]) for one in extras if one}
+    dev = {name for extra, name in by_extra if extra == "dev"}
+    others = {name for extra, name in by_extra if extra in ("browser", "docs")} - dev
+    assert "playwright" in others
+    for path in (ROOT / "tests").rglob("*.py"):
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.Import):
+                imported = {alias.name.partition(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                imported = {(node.module or "").partition(".")[0]}
+            else:
+                continue
+            assert not imported & others, path
 
 
 def test_the_distribution_names_its_home_and_its_authors():

@@ -261,8 +261,8 @@ async def test_orders_given_beforehand_are_done_without_a_driver(call, jobs):
     call.order({"type": "finish", "tell_failure": True})
     call._settings["addresses"] = [["127.0.0.1", closed_port()]]
     call._write_settings()
-    assert await ended(jobs(call)) == 1
-    call.read_journal()
+    assert await ended(jobs(call, SLURM_JOB_ID="17")) == 1
+    assert call.job_that_called() == "17"
     (agent,) = call.agents.values()
     assert (await in_time(printed(agent.process("one"))))["stdout"] == b"done\n"
     assert [await in_time(agent.process(one).wait()) for one in ("one", "two")] == [0, 1]

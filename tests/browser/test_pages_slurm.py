@@ -8,7 +8,6 @@ import os
 import subprocess
 
 import pytest
-from playwright.sync_api import expect
 
 from tests.browser.test_pages import log_in, message
 from tests.checking.test_real_site import can_run_python
@@ -157,7 +156,7 @@ def test_a_start_whose_node_is_lost_says_so(page, site, shared_hub, begin):
     finally:
         site.start()
     page.goto(f"{shared_hub.url}/hub/user/{user}/")
-    expect(page.locator("body")).to_contain_text("The node of the job has failed.")
+    page.wait_for_selector("body:has-text('The node of the job has failed.')")
 
 
 @contextlib.contextmanager
