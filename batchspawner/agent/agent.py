@@ -108,6 +108,10 @@ class Agent:
             child.signal(signal.SIGKILL)
             child.close()
         self.kill_on_exit.close()
+        if self.transport is None and not self.driver and not self.outbox.is_empty:
+            # It has ended before it could call; the driver reads in the journal which job it was.
+            with contextlib.suppress(OSError):
+                self._say_hello(FileTransport(self.outbox))
         self.outbox.store()
         return int(self.failed and self.fail_job)
 
