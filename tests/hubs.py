@@ -192,10 +192,10 @@ class Hub:
         """Request a user's server, and do not wait for it."""
         return self.api("POST", f"users/{user}/server", json=options or {})
 
-    def server(self, user: str) -> dict | None:
+    def server(self, user: str, name: str = "") -> dict | None:
         """Return the Hub's model of a user's server, or None if there is no server."""
         model = self.api("GET", f"users/{user}").json()
-        return model.get("servers", {}).get("")
+        return model.get("servers", {}).get(name)
 
     def wait_ready(self, user: str, seconds: float = 120.0) -> dict:
         def ready():
@@ -206,17 +206,18 @@ class Hub:
 
         return wait_for(ready, seconds, f"the server of {user}; {self.log}")
 
-    def wait_stopped(self, user: str, seconds: float = 30.0) -> None:
-        wait_for(lambda: not self.server(user), seconds, f"the end of {user}'s server")
+    def wait_stopped(self, user: str, seconds: float = 30.0, *, name: str = "") -> None:
+        wait_for(lambda: not self.server(user, name), seconds, f"the end of {user}'s server {name}")
 
-    def end(self, user: str) -> None:
+    def end(self, user: str, name: str = "") -> None:
         """Stop a server; before JupyterHub 6, one that is still starting has to start first."""
+        path = f"users/{user}/servers/{name}" if name else f"users/{user}/server"
 
         def accepted():
-            return self.api("DELETE", f"users/{user}/server").status_code in (202, 204, 404)
+            return self.api("DELETE", path).status_code in (202, 204, 404)
 
-        wait_for(accepted, 90, f"the Hub to stop {user}'s server; {self.log}")
-        self.wait_stopped(user)
+        wait_for(accepted, 90, f"the Hub to stop {user}'s server {name}; {self.log}")
+        self.wait_stopped(user, name=name)
 
     def kernels(self, user: str) -> requests.Response:
         """Request the status of the user's own server, through the proxy."""

@@ -220,12 +220,12 @@ async def test_the_state_of_a_wrapped_spawner_is_stored_by_what_wraps_it(spawner
     task.cancel()
 
 
-async def test_a_running_server_is_followed_by_one_task(spawner, cluster):
+async def test_no_task_runs_for_a_server_while_its_job_runs(spawner, cluster):
     before = asyncio.all_tasks()
     await serve(spawner, cluster)
 
     def left() -> list[str]:
         return sorted(task.get_coro().__qualname__ for task in asyncio.all_tasks() - before)
 
-    # The others are for all servers.
-    await until(lambda: left() == ["Monitor._poll", "Reaper.run", "Watchdog._follow"])
+    # These are for all servers.
+    await until(lambda: left() == ["Monitor._poll", "Reaper.run"])
