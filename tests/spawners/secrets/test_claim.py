@@ -24,11 +24,6 @@ from tests.spawners.test_life import begin, until
 ME, OTHER = "a" * 64, "b" * 64
 
 
-@pytest.fixture(autouse=True)
-def _hurried(monkeypatch):
-    monkeypatch.setattr(exchange_module, "_SCHEDULER_TIMEOUT_S", 0.2)
-
-
 @pytest.fixture
 async def running(spawner, cluster):
     """A spawner whose job has just begun to run, and has claimed nothing yet."""
@@ -210,7 +205,7 @@ NOT_YET = (503, "the scheduler does not say yet that job 1 runs")
 def late(cluster, monkeypatch):
     """A scheduler that may still say that a job waits when that runs already."""
     monkeypatch.setattr(FakeScheduler, "state_delay_s", 60.0)
-    monkeypatch.setattr(exchange_module, "_EARLY_PAUSE_S", 0.05)
+    monkeypatch.setattr(exchange_module, "_EARLY_PAUSE_S", 60.0)
 
 
 async def test_a_claim_before_the_job_runs_is_an_alarm_and_ends_the_start(spawner, cluster, caplog):
@@ -238,7 +233,6 @@ async def test_after_an_early_claim_nobody_gets_anything_for_the_code(spawner, c
 
 
 async def test_a_listing_without_the_job_is_no_proof_that_it_waits(spawner, cluster, monkeypatch):
-    monkeypatch.setattr(exchange_module, "_SCHEDULER_TIMEOUT_S", 5)
     task = await begin(spawner)
     await until(lambda: spawner.backend.status)
     query, empty = FakeScheduler.query, iter([True])
@@ -258,7 +252,10 @@ async def test_a_listing_without_the_job_is_no_proof_that_it_waits(spawner, clus
     task.cancel()
 
 
-async def test_a_scheduler_that_does_not_answer_says_nothing_about_a_claim(spawner, cluster):
+async def test_a_scheduler_that_does_not_answer_says_nothing_about_a_claim(
+    spawner, cluster, monkeypatch
+):
+    monkeypatch.setattr(exchange_module, "_SCHEDULER_TIMEOUT_S", 0.2)
     task = await begin(spawner)
     cluster.down = True
     assert await refusal(spawner, application(cluster)) == NOT_YET
@@ -267,21 +264,16 @@ async def test_a_scheduler_that_does_not_answer_says_nothing_about_a_claim(spawn
     task.cancel()
 
 
-async def test_a_job_that_is_faster_than_the_listing_gets_its_secrets(late, spawner, cluster):
+async def test_a_job_that_is_faster_than_the_listing_gets_its_secrets(
+    late, spawner, cluster, monkeypatch
+):
     task = await begin(spawner)
     assert await refusal(spawner, application(cluster)) == NOT_YET
     cluster.run(spawner.job_id)
     held = await refusal(spawner, application(cluster))
     assert held == (503, "the code of job 1 was used early; try again")
-
-    async def claimed():
-        while True:
-            try:
-                return await exchange(spawner, application(cluster))
-            except ClaimRefused:
-                await asyncio.sleep(0.01)
-
-    assert (await asyncio.wait_for(claimed(), 60))["JUPYTERHUB_API_TOKEN"] == TOKEN
+    monkeypatch.setattr(exchange_module, "_EARLY_PAUSE_S", 0.0)
+    assert (await exchange(spawner, application(cluster)))["JUPYTERHUB_API_TOKEN"] == TOKEN
     # The next run of the job is another process.
     cluster.set("1", JobState.RUNNING, host="node2", start=500.0)
     await exchange(spawner, application(cluster, claimant=OTHER))
