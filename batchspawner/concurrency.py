@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakKeyDictionary
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Coroutine, Iterator, Sequence
+    from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 
 T = TypeVar("T")
 
@@ -51,20 +52,19 @@ class SmallEvent:
     it can be made where no event loop runs, also in Python 3.9.
     """
 
-    __slots__ = ("_is_set", "_waiting")
+    __slots__ = ("_callbacks", "_is_set")
 
     def __init__(self) -> None:
         self._is_set = False
-        self._waiting: tuple[asyncio.Future[bool], ...] = ()
+        self._callbacks: tuple[Callable[[], object], ...] = ()
 
     def is_set(self) -> bool:
         return self._is_set
 
     def set(self) -> None:
         self._is_set = True
-        for one in self._waiting:
-            if not one.done():
-                one.set_result(True)
+        for callback in self._callbacks:
+            callback()
 
     def clear(self) -> None:
         self._is_set = False
@@ -72,13 +72,13 @@ class SmallEvent:
     async def wait(self) -> None:
         await any_set([self])
 
-    def add(self, waiting: asyncio.Future[bool]) -> None:
-        """Set the result of a future when the event is set; called by `any_set`."""
-        self._waiting += (waiting,)
+    def add_callback(self, callback: Callable[[], object]) -> None:
+        """Call a function each time the event is set, from now on."""
+        self._callbacks += (callback,)
 
-    def remove(self, waiting: asyncio.Future[bool]) -> None:
-        """Forget such a future."""
-        self._waiting = tuple(one for one in self._waiting if one is not waiting)
+    def remove_callback(self, callback: Callable[[], object]) -> None:
+        """Do not call the function any more."""
+        self._callbacks = tuple(one for one in self._callbacks if one != callback)
 
 
 async def any_set(events: Sequence[SmallEvent], timeout: float | None = None) -> bool:
@@ -87,21 +87,22 @@ async def any_set(events: Sequence[SmallEvent], timeout: float | None = None) ->
         return True
     loop = asyncio.get_running_loop()
     waiting: asyncio.Future[bool] = loop.create_future()
-    alarm = None if timeout is None else loop.call_later(timeout, _give_up, waiting)
+    wake_up = partial(_wake_up, waiting, True)
+    alarm = None if timeout is None else loop.call_later(timeout, _wake_up, waiting, False)
     for one in events:
-        one.add(waiting)
+        one.add_callback(wake_up)
     try:
         return await waiting
     finally:
         for one in events:
-            one.remove(waiting)
+            one.remove_callback(wake_up)
         if alarm is not None:
             alarm.cancel()
 
 
-def _give_up(waiting: asyncio.Future[bool]) -> None:
+def _wake_up(waiting: asyncio.Future[bool], is_set: bool) -> None:
     if not waiting.done():
-        waiting.set_result(False)
+        waiting.set_result(is_set)
 
 
 class BackgroundTasks:

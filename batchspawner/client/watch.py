@@ -41,7 +41,7 @@ class Watch:
     `status` is None until the scheduler has answered. `interval` is how old the status may
     become, in seconds; it can be set at any time. `owner` runs commands as the owner of the job,
     whose name is `owner_name`, empty if unknown. `submitted_at` is when we submitted the job, in
-    seconds since the epoch, None if unknown.
+    seconds since the epoch, None if unknown. `changed` is set each time the status changes.
     Get one from `BatchClient.watch`, and `close` it when nobody waits for the job any more.
     """
 
@@ -62,7 +62,7 @@ class Watch:
         self._monitor = monitor
         self._interval = interval
         self._updated = float("-inf")
-        self._changed = SmallEvent()
+        self.changed = SmallEvent()
 
     @property
     def interval(self) -> float:
@@ -110,8 +110,8 @@ class Watch:
     async def change(self, seen: JobInfo | None = None) -> JobInfo:
         """Wait until the status differs from the one that the caller has seen, and return it."""
         while self.status is None or self.status == seen:
-            self._changed.clear()
-            await self._changed.wait()
+            self.changed.clear()
+            await self.changed.wait()
         return self.status
 
     async def change_or(
@@ -123,9 +123,9 @@ class Watch:
         """
         end = None if timeout is None else self._monitor.clock() + timeout
         while (self.status is None or self.status == seen) and not event.is_set():
-            self._changed.clear()
+            self.changed.clear()
             left = None if end is None else end - self._monitor.clock()
-            if not await any_set([self._changed, event], left):
+            if not await any_set([self.changed, event], left):
                 return False
         return True
 
@@ -145,4 +145,4 @@ class Watch:
         self._updated = self._monitor.clock()
         if status != self.status:
             self.status = status
-            self._changed.set()
+            self.changed.set()

@@ -89,7 +89,8 @@ def test_an_administrator_sees_all_jobs_and_stops_one(page, waiting, picture, tm
     assert "1 to 2 of 2 jobs" in page.inner_text("#batchspawner-jobs-shown")
     page.click("#batchspawner-pictures summary")
     # A test that is repeated has started servers before.
-    told = re.search(r"Started: ([1-9]\d*)\. Failed: 0\.", page.inner_text("#batchspawner-pictures"))
+    pictures = page.inner_text("#batchspawner-pictures")
+    told = re.search(r"Started: ([1-9]\d*)\. Failed: 0\.", pictures)
     assert told
     page.wait_for_selector("#batchspawner-queues")
     free = page.locator("#batchspawner-queues tbody tr").all_inner_texts()

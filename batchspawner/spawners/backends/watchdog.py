@@ -28,37 +28,60 @@ _REPORT_TIMEOUT_S = 120.0
 
 
 class Watchdog:
-    """Task that follows the job of one running server, as long as its watch is open."""
+    """Follows the job of one running server, as long as its watch is open.
+
+    Its task runs only while there is something to do: a Hub has thousands of watchdogs.
+    """
 
     def __init__(self, spawner: BackendSpawner, watch: Watch, client: BatchClient) -> None:
         self._spawner = spawner
         self._job = spawner.job
         self._watch = watch
         self._client = client
+        self._seen = watch.status
         # When the run began from which the server reported.
         self._run = watch.status.start if watch.status else None
         self.lost = False
         """Whether the job's id belongs to a job of somebody else by now."""
         # A report from now on comes from a job that was restarted.
         self._job.report.clear()
-        self._task = asyncio.ensure_future(self._follow())
+        self._events = (watch.changed, self._job.report)
+        for event in self._events:
+            event.add_callback(self._wake_up)
+        self._task: asyncio.Future[None] | None = None
+        self._wake_up()
 
     def close(self) -> None:
         """Stop looking after the server."""
-        self._task.cancel()
+        for event in self._events:
+            event.remove_callback(self._wake_up)
+        if self._task is not None:
+            self._task.cancel()
+
+    def _wake_up(self) -> None:
+        if self._task is None:
+            self._task = asyncio.ensure_future(self._follow())
 
     async def _follow(self) -> None:
-        seen = self._watch.status
-        while not (seen and seen.is_final) and not self.lost:
+        """Handle changes until there are no more, or the job has ended."""
+        while not (self.lost or (self._seen and self._seen.is_final)):
+            if self._is_settled():
+                self._task = None
+                return
             try:
-                seen = await self._handle_change(seen)
-            except Exception:  # noqa: PERF203
+                self._seen = await self._handle_change(self._seen)
+            except Exception:
                 self._spawner.log.exception(
                     "%s: cannot follow job %s; trying again", self._spawner.log_name, self._job.id
                 )
                 await asyncio.sleep(_RETRY_INTERVAL_S)
         # Not in this task: what follows closes the watch, and so cancels us.
         in_background(notify_of_end(self._spawner))
+
+    def _is_settled(self) -> bool:
+        """Return whether nothing has changed, and no report is awaited."""
+        is_changed = self._watch.status != self._seen or self._job.report.is_set()
+        return not is_changed and not self._is_unreported(self._seen)
 
     async def _handle_change(self, seen: JobInfo | None) -> JobInfo | None:
         """Wait for a change, do what it asks for, and return the status that is known then."""
