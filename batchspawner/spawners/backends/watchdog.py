@@ -69,7 +69,7 @@ class Watchdog:
                 self._task = None
                 return
             try:
-                self._seen = await self._handle_change(self._seen)
+                await self._handle_change()
             except Exception:
                 self._spawner.log.exception(
                     "%s: cannot follow job %s; trying again", self._spawner.log_name, self._job.id
@@ -80,13 +80,13 @@ class Watchdog:
 
     def _is_settled(self) -> bool:
         """Return whether nothing has changed, and no report is awaited."""
-        is_changed = self._watch.status != self._seen or self._job.report.is_set()
-        return not is_changed and not self._is_unreported(self._seen)
+        is_reported = not self._is_unreported(self._seen)
+        return is_reported and self._watch.status == self._seen and not self._job.report.is_set()
 
-    async def _handle_change(self, seen: JobInfo | None) -> JobInfo | None:
-        """Wait for a change, do what it asks for, and return the status that is known then."""
-        timeout = _REPORT_TIMEOUT_S if self._is_unreported(seen) else None
-        if not await self._watch.change_or(self._job.report, seen, timeout):
+    async def _handle_change(self) -> None:
+        """Do what a change asks for; a report is awaited for a while, if there is nothing else."""
+        seen = self._seen
+        if not await self._watch.change_or(self._job.report, seen, _REPORT_TIMEOUT_S):
             self.lost = not await self._is_ours()
             self._run = seen.start if seen else None
         elif self._job.report.is_set():
@@ -101,7 +101,7 @@ class Watchdog:
         if now and now.state.is_waiting and not (seen and seen.state.is_waiting):
             self.lost = not await self._is_ours()
             self._log_waiting(now)
-        return now
+        self._seen = now
 
     def _is_unreported(self, status: JobInfo | None) -> bool:
         """Return whether the job was started again, and has not reported since."""

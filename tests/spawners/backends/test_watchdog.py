@@ -83,6 +83,18 @@ async def test_a_job_that_restarts_on_another_node_takes_its_route_along(spawner
     assert (state["job_host"], state["job_port"]) == ("node2", 9999)
 
 
+def running_tasks() -> set[str]:
+    return {task.get_coro().__qualname__ for task in asyncio.all_tasks()}
+
+
+async def test_a_report_alone_moves_the_route(spawner, cluster, proxy):
+    await serve(spawner, cluster)
+    await until(lambda: "Watchdog._follow" not in running_tasks())
+    spawner.receive_report(9999)
+    await until(lambda: proxy.routes)
+    assert spawner.server.port == 9999
+
+
 async def test_a_proxy_that_is_away_gets_the_new_route_when_it_is_back(
     spawner, cluster, proxy, monkeypatch
 ):
